@@ -1,13 +1,13 @@
 /**
- * The entry `agentcom/testing`: the contract suites that every adapter and every wake runner must pass, ours and yours. Each port has one
- * suite, and each suite is called in the same way: with the name that stands in its titles, with the adapter as its subject, and
- * with the test runner, of which it needs `test`. That of `node:test` fits, and so do those of tap and vitest.
+ * The entry `agentcom/testing`: the contract suites that every adapter and every wake runner must pass, ours and
+ * yours. Each port has one suite, and each suite is called in the same way: with a name for its titles, with the
+ * adapter as its subject, and with a test runner, of which it needs `test`: `node:test`, tap or vitest.
  *
- *     import { test } from 'node:test';
- *     import { processSubject, wakeRunnerContract } from 'agentcom/testing';
- *     wakeRunnerContract('mine', processSubject((argv, deps) => mine({ argv }).create(deps), words), { test });
+ * import { test } from 'node:test';
+ * import { processSubject, wakeRunnerContract } from 'agentcom/testing';
+ * wakeRunnerContract('mine', processSubject((argv, deps) => mine({ argv }).create(deps), words), { test });
  *
- * Which cases there are follows from the capabilities of the adapter; no subject can leave one out.
+ * The capabilities of the adapter determine its cases; no subject can leave one out.
  */
 export type { ContractCase, Teardown, TestRunner } from './contracts/contract-case.ts';
 
@@ -16,7 +16,8 @@ export { storageContract } from './contracts/storage/storage.contract.ts';
 export type { StoragePlace, StorageSubject, Unopenable } from './contracts/storage/storage-room.ts';
 export { makeSqliteNewer } from './contracts/storage/newer-sqlite.ts';
 
-// The wire. A transport is tried with the link of this package, a link with its transport (`ws` of `agentcom/transport`).
+// The wire. A transport is tested with the link of this package, a link with its transport (`ws` of
+// `agentcom/transport`).
 export { hubLinkContract } from './contracts/wire/hub-link.contract.ts';
 export { hubTransportContract, type HubTransportSubject, type Reach } from './contracts/wire/hub-transport.contract.ts';
 export type { WireSubject } from './contracts/wire/wire-room.ts';
@@ -43,7 +44,7 @@ export type {
 } from './contracts/runner/wake-runner-subject.ts';
 export { processSubject, type AgentWords } from './contracts/runner/process-subject.ts';
 
-// Time, chance and logs.
+// Time, randomness and logs.
 export { clockContract, type ClockSubject } from './contracts/clock.contract.ts';
 export { idsContract, type IdsSubject } from './contracts/ids.contract.ts';
 export { logContract, type FreshLog, type LogSubject } from './contracts/log.contract.ts';

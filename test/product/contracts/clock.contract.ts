@@ -5,11 +5,11 @@ import { inSuite, type TestRunner } from './contract-case.ts';
 /** A clock under test. */
 export interface ClockSubject {
   readonly clock: Clock;
-  /** Lets at least `ms` go by and every timer due by then fire: by moving the clock or by waiting. */
+  /** Lets at least `ms` pass and every timer due by then fire: by moving the clock or by waiting. */
   pass(ms: number): Promise<void>;
 }
 
-/** Adds the suite; `name` stands in the titles. No single wait is over 100 ms. */
+/** Adds the suite; `name` appears in the titles. No single wait is over 100 ms. */
 export const clockContract = (name: string, { clock, pass }: ClockSubject, runner: TestRunner): void => {
   inSuite(`Clock contract, ${name}`, runner, (test) => {
     test('returns wall time in whole milliseconds since 1970', async (t) => {

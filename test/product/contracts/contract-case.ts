@@ -1,6 +1,7 @@
 /**
- * What the suites stand on. Of a test runner they need one function, which takes a title and a body: `test` of `node:test`, of
- * tap, of vitest. What a case asserts stands on `node:assert`, so that it fails in the same words under each of them.
+ * The base of the suites. From a test runner they need one function that takes a title and a body: `test` of
+ * `node:test`, of tap or of vitest. Assertions use `node:assert`, so that they fail with the same messages under each
+ * of them.
  */
 import assert, { AssertionError } from 'node:assert/strict';
 import { inspect, isDeepStrictEqual } from 'node:util';
@@ -10,23 +11,23 @@ export interface TestRunner {
   readonly test: (title: string, body: () => Promise<void>) => unknown;
 }
 
-/** Where something is let go of when a test is over: what was added last goes first. A test of tap has it too. */
+/** Registers cleanup for the end of a test; the last one registered runs first. A test of tap has it too. */
 export interface Teardown {
   teardown(letGo: () => unknown): void;
 }
 
-/** What one case of a suite is given. A failed assertion fails the case, also where an adapter swallows what is thrown. */
+/** What a case of a suite receives. A failed assertion fails the case, even if an adapter swallows what is thrown. */
 export interface ContractCase extends Teardown {
   ok(value: unknown, message?: string): void;
   notOk(value: unknown, message?: string): void;
   /** The same value. */
   equal(found: unknown, wanted: unknown, message?: string): void;
   not(found: unknown, unwanted: unknown, message?: string): void;
-  /** Equal in depth. */
+  /** Deeply equal. */
   strictSame(found: unknown, wanted: unknown, message?: string): void;
-  /** Has what `wanted` names, see `fits`. */
+  /** Matches `wanted`, see `fits`. */
   match(found: unknown, wanted: unknown, message?: string): void;
-  /** Fails, with what fits `wanted`. */
+  /** Rejects, with an error that matches `wanted`. */
   rejects(work: Promise<unknown>, wanted?: object, message?: string): Promise<void>;
   throws(act: () => unknown, wanted?: object, message?: string): void;
   doesNotThrow(act: () => unknown, message?: string): void;
@@ -36,21 +37,22 @@ export interface ContractCase extends Teardown {
 /** Adds a case to a suite. */
 export type CaseTest = (title: string, body: (t: ContractCase) => Promise<void>) => void;
 
-/** Makes the cases of a suite, each with a title that begins with the name of the suite. */
+/** Creates the function that adds cases to a suite; each title begins with the name of the suite. */
 export function inSuite(suite: string, runner: TestRunner, addCases: (test: CaseTest) => void): void {
   if (typeof (runner as Partial<TestRunner> | undefined)?.test !== 'function') {
     throw new TypeError(
       `${suite}: the last argument is the test runner; expected { test }, found ${inspect(runner, { depth: 0 })}. ` +
-        "Give it one, such as: import { test } from 'node:test'.",
+        "Pass one, such as: import { test } from 'node:test'.",
     );
   }
   addCases((title, body) => void runner.test(`${suite}: ${title}`, () => played(body)));
 }
 
-/** Throws where a subject has an option that is no more, and says what stands in its place. */
+/** Throws if a subject has an option that was removed, and names its replacement. */
 export function refuseOptions(suite: string, subject: object, gone: Readonly<Record<string, string>>): void {
   for (const [option, instead] of Object.entries(gone)) {
-    if (Object.hasOwn(subject, option)) throw new TypeError(`${suite}: its subject has ${option}, which is no option any more. ${instead}`);
+    if (Object.hasOwn(subject, option))
+      throw new TypeError(`${suite}: its subject has ${option}, which is no longer an option. ${instead}`);
   }
 }
 
@@ -61,8 +63,8 @@ const KINDS: ReadonlyMap<unknown, string> = new Map<unknown, string>([
 ]);
 
 /**
- * Whether `found` is as `wanted` says: an object has every member that is named, a list has as many, a RegExp is found in a text,
- * `String`, `Number` and `Boolean` stand for any such value, and all else is the same value.
+ * Whether `found` matches `wanted`: an object has every named member, a list has the same length, a RegExp is found in
+ * a text, `String`, `Number` and `Boolean` stand for any such value, and everything else is the same value.
  */
 export function fits(found: unknown, wanted: unknown): boolean {
   if (wanted instanceof RegExp) return typeof found === 'string' && wanted.test(found);
@@ -144,7 +146,7 @@ function contractCase(failures: unknown[], held: (() => unknown)[]): ContractCas
 
 const shown = (value: unknown): string => inspect(value, { depth: 8 });
 
-/** Longer values stand below each other. */
+/** Longer values are printed below each other. */
 const LINE_CHARACTERS = 80;
 
 function refuse(wanted: string, told: { readonly found: unknown; readonly wanted: unknown; readonly operator: string }): never {

@@ -1,4 +1,4 @@
-/** Values of the domain for tests: each complete and valid as it stands, with whatever a test wants otherwise laid over it. */
+/** Domain values for tests: each complete and valid by default, with a test's overrides on top. */
 import { newAgent, type Agent, type PendingStop } from '../../../core/domain/agent/agent.ts';
 import type { HubMail } from '../../../core/domain/agent/hub-lease.ts';
 import type { TaskEvent } from '../../../core/domain/task/event.ts';
@@ -9,10 +9,10 @@ import { NOTHING_USED } from '../../../core/domain/usage.ts';
 import type { TokenRecord } from '../../../core/ports/agent-store.ts';
 import type { Changes, IdempotencyRecord, TaskChange } from '../../../core/ports/task-store.ts';
 
-/** A moment well past 2^32 milliseconds, so that a store that keeps 32 bits is found out. */
+/** A moment well past 2^32 milliseconds, so that a store that keeps only 32 bits fails. */
 export const A_MOMENT_MS = 1_800_000_000_000;
 
-/** The n-th task id: ids sort as their numbers do. */
+/** The n-th task id: ids sort like their numbers. */
 export const aTaskId = (n: number): TaskId => `task-${n.toString(16).padStart(16, '0')}` as TaskId;
 
 export const anAgentId = (name = 'a1'): AgentId => name as AgentId;
@@ -24,7 +24,7 @@ export const aRequirement = (capabilities: readonly string[] = [], assignTo: str
   assignTo: assignTo as AgentId | null,
 });
 
-/** A task in the normal lane that anybody may run, queued since `A_MOMENT_MS`. */
+/** A task in the normal lane that any agent may run, queued since `A_MOMENT_MS`. */
 export function aTask(over: Partial<Task> = {}): Task {
   return {
     id: aTaskId(1),
@@ -163,7 +163,7 @@ export function aToken(over: Partial<TokenRecord> = {}): TokenRecord {
   };
 }
 
-/** Changes with nothing in them but what is given. */
+/** Empty changes, except for what is given. */
 export function changes(over: Partial<Changes> = {}): Changes {
   return {
     inserted: [],
@@ -185,11 +185,11 @@ export function changes(over: Partial<Changes> = {}): Changes {
 export const inserting = (...tasks: readonly Task[]): Changes =>
   changes({ inserted: tasks.map((task) => ({ task, dueAtMs: null, body: aBody() })) });
 
-/** Changes that save these tasks anew, never due. */
+/** Changes that save these tasks again, never due. */
 export const updating = (...tasks: readonly Task[]): Changes =>
   changes({ updated: tasks.map((task): TaskChange => ({ task, dueAtMs: null })) });
 
-/** A refused result, stored beside its task. */
+/** A refused result, stored with its task. */
 export const aKept = (over: Partial<KeptResult> = {}): KeptResult => ({
   taskId: aTaskId(1),
   generation: aGeneration(1),

@@ -4,7 +4,7 @@ import type { HubMetrics, HubReading } from '../../../core/ports/hub-metrics.ts'
 import { inSuite, type TestRunner } from './contract-case.ts';
 import { anEvent } from './fixtures.ts';
 
-/** Different values that a stranger might bring into each label. */
+/** Different values that a client might bring into each label. */
 const HOSTILE = 5_000;
 
 const READING: HubReading = {
@@ -25,7 +25,10 @@ const READING: HubReading = {
   version: '1.2.3',
 };
 
-/** Adds the suite; `name` stands in the titles. `lineOf`: how the adapter writes a count of tasks that were dead-lettered for `retries_spent`. */
+/**
+ * Adds the suite; `name` appears in the titles. `lineOf`: how the adapter writes a count of tasks that were
+ * dead-lettered for `retries_spent`.
+ */
 export const hubMetricsContract = (
   name: string,
   { fresh, deadLettered }: { fresh(): HubMetrics; deadLettered(count: number): string },

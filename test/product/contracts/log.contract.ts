@@ -2,20 +2,20 @@
 import type { Log } from '../../../core/ports/log.ts';
 import { inSuite, type Teardown, type TestRunner } from './contract-case.ts';
 
-/** A log, and what it said. */
+/** A log, and what was logged. */
 export interface FreshLog {
   readonly log: Log;
-  /** What was said since the last call of this, oldest first, fields in no order. */
+  /** What was logged since the last call, oldest first, fields in any order. */
   said(): readonly { readonly level: string; readonly message: string; readonly fields: Readonly<Record<string, unknown>> }[];
 }
 
 /** A log under test. */
 export interface LogSubject {
-  /** A new log that says everything, also what is for debugging. */
+  /** A new log at debug level. */
   fresh(t: Teardown): FreshLog;
 }
 
-/** Adds the suite; `name` stands in the titles. */
+/** Adds the suite; `name` appears in the titles. */
 export const logContract = (name: string, { fresh }: LogSubject, runner: TestRunner): void => {
   inSuite(`Log contract, ${name}`, runner, (test) => {
     test('logs each message at its level, with its fields, in order', async (t) => {

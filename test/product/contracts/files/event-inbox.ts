@@ -1,13 +1,13 @@
-/** Collects what is called back, so that a test can wait for the next one instead of sleeping. */
+/** Collects callbacks, so that a test can wait for the next one instead of sleeping. */
 
-/** How long a test waits for something that must come, milliseconds. */
+/** How long a test waits for something that must come, in milliseconds. */
 const WAIT_MS = 10_000;
 
 export interface EventInbox<T> {
   put(value: T): void;
-  /** The next one not taken yet, when it comes; fails after 10 s, naming what was waited for. */
+  /** The next one not taken yet, once it comes; fails after 10 s, naming what was waited for. */
   next(wanted: string): Promise<T>;
-  /** What nobody has taken. */
+  /** Those that were not taken yet. */
   readonly left: readonly T[];
 }
 

@@ -4,7 +4,7 @@ import type { ResultFileEvent } from '../../../../core/ports/result-inbox.ts';
 type Kind = ResultFileEvent['kind'];
 type Of<K extends Kind> = Extract<ResultFileEvent, { readonly kind: K }>;
 
-/** How long a test waits for something that must come, milliseconds. */
+/** How long a test waits for something that must come, in milliseconds. */
 const WAIT_MS = 10_000;
 
 export interface FileEventRecorder {
@@ -13,7 +13,7 @@ export interface FileEventRecorder {
   readonly all: readonly ResultFileEvent[];
   /** Those of one kind. */
   of<K extends Kind>(kind: K): readonly Of<K>[];
-  /** The first of this kind, or the `nth`, when it comes; fails after 10 s. */
+  /** The first of this kind, or the `nth`, once it comes; fails after 10 s. */
   next<K extends Kind>(kind: K, nth?: number): Promise<Of<K>>;
 }
 

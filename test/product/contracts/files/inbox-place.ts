@@ -1,4 +1,4 @@
-/** What the tests of the ResultInbox contract stand on. */
+/** The place in which the ResultInbox contract tests run. */
 import type { VirtualClock } from '../../twins/clock-virtual/virtual-clock.ts';
 import type { Generation, TaskId } from '../../../../core/domain/ids.ts';
 import { assignmentText } from '../../../../core/ports/assignment-name.ts';
@@ -7,29 +7,29 @@ import type { FlatNames, ResultInbox } from '../../../../core/ports/result-inbox
 import type { Teardown } from '../contract-case.ts';
 import { fileEventRecorder, type FileEventRecorder } from './file-event-recorder.ts';
 
-/** One data directory, or what stands for it. Paths are below it. */
+/** One data directory, or its equivalent. Paths are relative to it. */
 export interface InboxPlace {
   readonly clock: VirtualClock;
-  /** How long an unfinished result must be still. */
+  /** How long an unfinished result must remain unchanged. */
   readonly stillMs: number;
   /** The inbox of the next process over the same files; closed after the test. */
   inbox(): ResultInbox;
-  /** As an agent: writes a whole file. `mtimeMs`: the time of a flat one, by the wall clock of `clock`, where files have a time. */
+  /** As an agent: writes a complete file. `mtimeMs`: the time of a flat file, by the wall clock of `clock`, if files have a time. */
   write(path: string, text: string, mtimeMs?: number): Promise<void>;
-  /** As an agent: renames a file; false when there is none. */
+  /** As an agent: renames a file; false if it does not exist. */
   move(from: string, to: string): Promise<boolean>;
   read(path: string): Promise<string | null>;
   /** Every file, in order. */
   paths(): Promise<readonly string[]>;
   /** Lets time pass, in small steps, until `work` is done. */
   pass(work: Promise<unknown>): Promise<void>;
-  /** Makes `prepare` meet a fault. */
+  /** Makes `prepare` fail. */
   breakPrepare(inbox: ResultInbox): Promise<void>;
-  /** Puts what is no file under a name. */
+  /** Puts something that is not a file under a name. */
   readonly odd: OddThings;
 }
 
-/** Makes what should not be in a results folder. Paths are relative to it. */
+/** Creates things that should not be in a results folder. Paths are relative to it. */
 export interface OddThings {
   link(path: string, target: string): Promise<void>;
   fifo(path: string): Promise<void>;

@@ -1,29 +1,29 @@
-/** What every `Journal` keeps, on whatever it stands. Each MUST of core/ports/journal.ts is a test here. */
+/** What every `Journal` must do, whatever it is based on. Each MUST of core/ports/journal.ts is a test here. */
 import { AgentcomError } from '../../../../core/errors/agentcom-error.ts';
 import type { Generation, TaskId } from '../../../../core/domain/ids.ts';
 import { JOURNAL_BYTES_MAX, type Journal } from '../../../../core/ports/journal.ts';
 import type { AssignmentId } from '../../../../core/domain/assignment/slot.ts';
 import { inSuite, refuseOptions, type ContractCase, type Teardown, type TestRunner } from '../contract-case.ts';
 
-/** One folder, or what stands for it, and the journals over it. */
+/** One folder, or its equivalent, and the journals over it. */
 export interface JournalPlace {
   /** A journal of the next process over the same folder. */
   journal(): Journal;
-  /** The process that holds `journal` is gone without `close`. */
+  /** The process that holds `journal` dies without `close`. */
   die(journal: Journal): Promise<void>;
-  /** Damages the newest copy of the state, or each. */
+  /** Damages the newest copy of the state, or all copies. */
   damage(which: 'newest' | 'both'): Promise<void>;
-  /** The next write of this journal meets a fault of the disk. */
+  /** The next write of this journal hits a disk fault. */
   failNextWrite(journal: Journal): void;
-  /** The reason that lies beside a refused report, and its body; null when there is none. */
+  /** The reason stored with a refused report, and its body; null if there is none. */
   refused(name: AssignmentId): Promise<{ readonly text: string; readonly reason: string } | null>;
 }
 
 /** A journal under test. */
 export interface JournalSubject {
-  /** An empty place; what it needs is let go of by `t.teardown`. */
+  /** An empty place; it releases its resources in `t.teardown`. */
   place(t: Teardown): Promise<JournalPlace>;
-  /** A journal that cannot be opened, because its folder, or what stands for it, can be neither made nor written. */
+  /** A journal that cannot be opened, because its folder, or its equivalent, can be neither created nor written. */
   unwritable(t: Teardown): Promise<Journal>;
 }
 
@@ -38,7 +38,7 @@ const failsWith = (t: ContractCase, work: Promise<unknown>, code: string, messag
     (error: unknown) => t.equal(AgentcomError.is(error) && error.code, code, message),
   );
 
-/** Adds the suite; `name` stands in the titles. */
+/** Adds the suite; `name` appears in the titles. */
 export function journalContract(name: string, subject: JournalSubject, runner: TestRunner): void {
   const suite = `Journal contract, ${name}`;
   if (subject.unwritable === null) {
@@ -183,7 +183,7 @@ export function journalContract(name: string, subject: JournalSubject, runner: T
         texts(30, 35).toReversed(),
         ['twice', 'twice', 'once', 'twice'],
         ['twice', 'once', 'twice', 'twice'],
-        ['a text', { and: 'what is none' }],
+        ['a text', { and: 'one that was never stored' }],
         texts(0, 3),
         [],
         texts(7, 9),

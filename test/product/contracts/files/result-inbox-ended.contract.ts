@@ -1,4 +1,4 @@
-/** Part of the ResultInbox contract: what stays of an assignment that has ended. */
+/** Part of the ResultInbox contract: what is kept of an assignment that has ended. */
 import { assignmentText } from '../../../../core/ports/assignment-name.ts';
 import type { CaseTest } from '../contract-case.ts';
 import { type InboxSubject, TASK, expecting, nameOf, ownPath } from './inbox-place.ts';

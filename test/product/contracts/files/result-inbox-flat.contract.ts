@@ -1,4 +1,4 @@
-/** Part of the ResultInbox contract: the flat names, of agents that know only one results folder. */
+/** Part of the ResultInbox contract: flat names, for agents that know only one results folder. */
 import type { CaseTest } from '../contract-case.ts';
 import { type InboxPlace, type InboxSubject, TASK, expecting, nameOf, ownPath } from './inbox-place.ts';
 

@@ -1,4 +1,4 @@
-/** Part of the ResultInbox contract: results in the making, and results that never become one. */
+/** Part of the ResultInbox contract: results that are still being written, and results that never become valid. */
 import type { CaseTest } from '../contract-case.ts';
 import { type InboxSubject, expecting, nameOf, ownPath } from './inbox-place.ts';
 
@@ -23,8 +23,8 @@ export function unfinishedResultTests(test: CaseTest, subject: InboxSubject): vo
     ['an array', '[{"status":"success"}]'],
     ['a word', '"success"'],
     ['null', 'null'],
-    ['no JSON', 'success'],
-    ['a nest', `{"output":${'['.repeat(100_000)}${']'.repeat(100_000)}}`],
+    ['not JSON', 'success'],
+    ['deep nesting', `{"output":${'['.repeat(100_000)}${']'.repeat(100_000)}}`],
   ] as const) {
     test(`${what} is invalid once it stops changing, and is retained`, async (t) => {
       const place = await subject.place(t);

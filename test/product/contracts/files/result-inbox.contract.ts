@@ -1,6 +1,6 @@
 /**
- * What every `ResultInbox` keeps. Each MUST of core/ports/result-inbox.ts is a test here; results in the making, flat names and what
- * stays of an ended assignment are in files of their own.
+ * What every `ResultInbox` must do. Each MUST of core/ports/result-inbox.ts is a test here; unfinished results, flat
+ * names and ended assignments have files of their own.
  */
 import type { Generation, TaskId } from '../../../../core/domain/ids.ts';
 import { assignmentText } from '../../../../core/ports/assignment-name.ts';
@@ -14,7 +14,7 @@ import { fileEventRecorder } from './file-event-recorder.ts';
 const a1 = nameOf('a', 1);
 const b1 = nameOf('b', 1);
 
-/** Adds the suite; `name` stands in the titles. */
+/** Adds the suite; `name` appears in the titles. */
 export function resultInboxContract(name: string, subject: InboxSubject, runner: TestRunner): void {
   inSuite(`ResultInbox contract, ${name}`, runner, (test) => {
     test('creates the folders and the complete task, the same each time', async (t) => {
@@ -174,7 +174,7 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
       const { inbox, saw } = await expecting(place, a1);
       await inbox.scan(a1);
       const path = ownPath(a1, 'progress');
-      const lines = ['{"percent":10}', 'no json', '[]', '{"percent":101,"message":"x"}', '{}', '{"tokens_used":3}'].join('\n');
+      const lines = ['{"percent":10}', 'not JSON', '[]', '{"percent":101,"message":"x"}', '{}', '{"tokens_used":3}'].join('\n');
       await place.write(path, `${lines}\n{"percent":9`);
       await inbox.scan(a1);
       await inbox.scan(a1);
@@ -189,9 +189,9 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
           [90, null, null],
         ],
       );
-      await place.write(path, '{"message":"begun anew \\u0000"}\n');
+      await place.write(path, '{"message":"restarted \\u0000"}\n');
       await inbox.scan(a1);
-      t.equal(saw.of('progress').at(-1)?.message, 'begun anew \ufffd');
+      t.equal(saw.of('progress').at(-1)?.message, 'restarted \ufffd');
     });
 
     test('of the progress from before the watch, only the newest is reported', async (t) => {

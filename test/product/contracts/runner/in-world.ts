@@ -1,4 +1,4 @@
-/** Cases of `wakeRunnerContract`, each in a world of its own, whose runners are watched: what none may do fails every case. */
+/** Cases of `wakeRunnerContract`, each in its own world with observed runners: a violation of the general rules fails every case. */
 import { readWakeEvent } from '../../../../core/application/sidecar/state/runner-events.ts';
 import type { WakeEvent, WakeRunner } from '../../../../core/ports/wake-runner.ts';
 import { refuseOptions, type CaseTest, type ContractCase } from '../contract-case.ts';
@@ -10,7 +10,7 @@ export type InWorld<W extends RunnerWorld> = (title: string, run: (t: ContractCa
 const GONE = {
   onlyWakes: "Its subject says so by follows: 'nothing'.",
   hidesRunIds: 'It follows from process.platform: only Linux shows the environment of a process.',
-  settlesAtEnd: 'It stands in the subject.',
+  settlesAtEnd: 'It is an option of the subject.',
 };
 
 export function inWorld<W extends RunnerWorld>(test: CaseTest, follows: WakeRunnerSubject['follows'], open: () => Promise<W>): InWorld<W> {
@@ -32,22 +32,22 @@ export function inWorld<W extends RunnerWorld>(test: CaseTest, follows: WakeRunn
 export const isLast = (event: WakeEvent): boolean =>
   event.type === 'exited' || event.type === 'stopped' || (event.type === 'failed' && event.phase === 'spawn');
 
-/** Processes of a run that were alive when its end was told, and were not named as survivors. */
+/** Processes of a run that were alive when its end was reported, and were not named as survivors. */
 interface Unnamed {
   readonly end: WakeEvent['type'];
   readonly pids: readonly number[];
 }
 
-/** What runners of one case did that none may do. */
+/** General rules that runners of one case violated. */
 interface Seen {
   readonly runIds: string[];
   readonly unnamed: Unnamed[];
-  /** What a sidecar cannot take, or only cut short. */
+  /** Events that a sidecar cannot accept, or only truncated. */
   readonly refused: unknown[];
   readonly afterEnd: WakeEvent['type'][];
 }
 
-/** The world as it is, but for its runners and the run ids that are noted. */
+/** The unchanged world, except that its runners are observed and run ids are recorded. */
 function watchedWorld<W extends RunnerWorld>(world: W, seen: Seen, looksAtEnds: boolean): W {
   const watch = (runner: WakeRunner): WakeRunner => watched(runner, world, seen, looksAtEnds);
   const own: Partial<HeardWorld> = {
@@ -68,12 +68,15 @@ function watchedWorld<W extends RunnerWorld>(world: W, seen: Seen, looksAtEnds: 
   });
 }
 
-/** The runner as it is, but all that it tells is judged, and where `looksAtEnds` the machine is looked at whenever it tells an end. */
+/**
+ * The unchanged runner, except that every event it reports is judged, and with `looksAtEnds` the machine's processes
+ * are checked whenever it reports an end.
+ */
 function watched(runner: WakeRunner, world: RunnerWorld, seen: Seen, looksAtEnds: boolean): WakeRunner {
   const look = async (runId: string, event: WakeEvent): Promise<void> => {
     const read = readWakeEvent(event);
     if (read.kind === 'invalid') seen.refused.push(read.message);
-    else if (!isWhole(event, read.event)) seen.refused.push(`a text of "${event.type}" is longer than a sidecar takes`);
+    else if (!isWhole(event, read.event)) seen.refused.push(`a text of "${event.type}" is longer than a sidecar accepts`);
     if (!isLast(event) || !looksAtEnds) return;
     const named = 'survivors' in event ? (event.survivors ?? []) : [];
     const pids = (await world.livingOf(runId)).filter((pid) => !named.includes(pid));
@@ -104,7 +107,7 @@ function watched(runner: WakeRunner, world: RunnerWorld, seen: Seen, looksAtEnds
   };
 }
 
-/** Whether nothing was cut off what people read; of what is printed a part will do. */
+/** Whether no text for people was truncated; printed output may be partial. */
 const isWhole = (said: WakeEvent, read: WakeEvent): boolean =>
   (['message', 'stderrTail'] as const).every((name) => {
     const [text, kept] = [said, read].map((event) => (event as Readonly<Record<string, unknown>>)[name]);

@@ -1,4 +1,4 @@
-/** An agent for tests; its first argument says how it behaves. It writes `<task_id>.started` once it is at work. */
+/** An agent for tests; its first argument selects its behaviour. It writes `<task_id>.started` once it runs. */
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, renameSync, watch, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ const [behaviour, ...rest] = process.argv.slice(2);
 
 const started = () => writeFileSync(join(resultsDir, `${taskId}.started`), '');
 
-/** Works until a file `end` appears, saying a line each 10 ms. */
+/** Runs until a file `end` appears, printing a line every 10 ms. */
 function work() {
   const end = join(resultsDir, 'end');
   const endIfTold = () => {
@@ -20,10 +20,10 @@ function work() {
   endIfTold();
 }
 
-/** A node process that ignores SIGTERM for as long as it lives, and says a line once it does. */
+/** A node process that ignores SIGTERM as long as it lives, and prints a line once it does. */
 const STUBBORN = `process.on('SIGTERM', () => {}); setInterval(() => {}, 1000); console.log('up')`;
 
-/** Starts one and answers once it is up. */
+/** Starts one and resolves once it is ready. */
 function stubborn(program, args, options) {
   return new Promise((resolve) => {
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'ignore'], ...options });
@@ -59,7 +59,7 @@ const behaviours = {
     await stubborn('sh', ['-c', `setsid ${NODE} -e "$1" & exit 0`, 'sh', STUBBORN]);
     work();
   },
-  /** Ends by itself and leaves two children behind: one in its group, one in a session of its own. */
+  /** Ends by itself and leaves two children: one in its group, one in a session of its own. */
   async leaves() {
     const inGroup = await stubborn(NODE, ['-e', STUBBORN]);
     const onItsOwn = await stubborn(NODE, ['-e', STUBBORN], { detached: true });
@@ -67,7 +67,7 @@ const behaviours = {
     for (const child of [inGroup, onItsOwn]) child.unref();
     process.exit(0);
   },
-  /** Writes down all that it was given. */
+  /** Records everything that it was given. */
   reports() {
     const stdin = readFileSync(0).toString('base64');
     const file = readFileSync(taskFile).toString('base64');
@@ -76,7 +76,7 @@ const behaviours = {
     renameSync(`${path}.part`, path);
     started();
   },
-  /** Writes so many MiB to standard output, then works on if the next argument says so. */
+  /** Writes this many MiB to standard output, then continues to run if the next argument says so. */
   floods() {
     const mebibyte = Buffer.alloc(1024 * 1024, 'x');
     for (let i = 0; i < Number(rest[0]); i += 1) writeFileSync(1, mebibyte);

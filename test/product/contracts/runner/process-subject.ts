@@ -10,16 +10,16 @@ import type { WakeRunnerDeps } from '../../../../plugins/plugin.ts';
 import type { Behaviour, HeardWorld, SpokenBehaviour, WakeRunnerSubject } from './wake-runner-subject.ts';
 import { atWork, carriersOf, endAgent, readOrEmpty, runWorld } from '../../../plugins/run-world.ts';
 
-/** A program that behaves as its first argument says, and says what is in the folder of its second. */
+/** A program that behaves as its first argument says, and prints the files in the folder of its second. */
 export const FAKE_AGENT = fileURLToPath(new URL('./fake-agent.sh', import.meta.url));
 
-/** What the agent of a runner that listens says on standard output, in the language of its program: whole lines. */
+/** What the agent of a listening runner writes to standard output, in the format of its program: whole lines. */
 export interface AgentWords {
-  /** When it begins; may be empty. */
+  /** At its start; may be empty. */
   readonly started: string;
   /** When it is done. */
   readonly result: string;
-  /** On the way, whole lines with the text `interim`; empty for a program that says nothing before its result. */
+  /** In between: whole lines with the text `interim`; empty for a program that prints nothing before its result. */
   readonly interim: string;
   /** When it gives up by itself. */
   readonly failed: string;
@@ -28,9 +28,10 @@ export interface AgentWords {
 }
 
 /**
- * The subject of a runner that starts the program of `argv`: for each behaviour of the contract an agent that behaves so,
- * or a program that there is not. A runner that hears its agent has to be given the `words` of it. `agent` is for a program
- * that has to be talked to: what is started instead, with the behaviour as its next argument; its `words` are its own.
+ * The subject of a runner that starts the program of `argv`: for each behaviour of the contract an agent that behaves
+ * this way, or a program that does not exist. A runner that listens to its agent needs the `words` of its program.
+ * `agent` is for a program that is interactive: it is started instead, with the behaviour as its next argument, and
+ * has its own `words`.
  */
 export function processSubject(
   runner: (argv: readonly string[], deps: WakeRunnerDeps) => WakeRunner | Promise<WakeRunner>,
@@ -63,10 +64,10 @@ export function processSubject(
   return words === undefined ? { follows: 'files', world } : { follows: 'output', settlesAtEnd: words.settlesAtEnd, world };
 }
 
-/** Words of an agent that prints JSON, an object a line. */
+/** Output of an agent that prints JSON, one object per line. */
 export const jsonLinesOf = (...said: readonly object[]): string => said.map((line) => `${JSON.stringify(line)}\n`).join('');
 
-/** The folder that the fake agent finds its words in. */
+/** The folder in which the fake agent finds its output. */
 export async function writeWords(folder: string, words: Partial<AgentWords> = {}): Promise<string> {
   await mkdir(folder, { recursive: true });
   for (const [name, text] of Object.entries(words)) if (typeof text === 'string') await writeFile(join(folder, name), text);

@@ -1,11 +1,11 @@
-/** What a `WakeRunner` must do whose agent says how it gets on. Part of `wakeRunnerContract`. */
+/** What a `WakeRunner` must do that listens to its agent's output. Part of `wakeRunnerContract`. */
 import type { WakeEvent } from '../../../../core/ports/wake-runner.ts';
 import type { InWorld } from './in-world.ts';
 import type { HeardWorld, SpokenBehaviour } from './wake-runner-subject.ts';
 
 const SHORT_GRACE = { graceMs: 200 };
 const PROMPT_BYTES = 9_000_000;
-/** Text that would do harm in a shell, as an option, in a template, in JSON or on a terminal. */
+/** Text that could do harm in a shell, as an option, in a template, in JSON or on a terminal. */
 const HOSTILE = [
   '--dangerously-skip-permissions $(touch pwned) `touch pwned`; touch pwned & "quoted" \'quoted\' \\',
   '${TASK_ID} ${HOW_TO_REPORT} {{task}} %s %n',

@@ -1,56 +1,57 @@
-/** What `wakeRunnerContract` needs of a runner: what it follows of its agents, and worlds in which they run. */
+/** What `wakeRunnerContract` needs from a runner: what it follows of its agents, and worlds in which they run. */
 import type { WakeRequest, WakeRunner } from '../../../../core/ports/wake-runner.ts';
 
 /**
- * How the agent of a runner behaves: it ends well, or with code 3 and a word on standard error; it works until it is
- * told to end (`endAgent`), and ends on a signal or does not, or ends on it and leaves its tools alive: one in a session of its
- * own, one that has lost its parent too; or there is no such program.
+ * How the agent of a runner behaves: it ends successfully, or with code 3 and a message on standard error; it runs
+ * until it is told to end (`endAgent`), and obeys signals, ignores them, or obeys them but leaves its tools alive: one
+ * in a session of its own, one that has lost its parent too; or the program does not exist.
  */
 export type Behaviour = 'ends' | 'fails' | 'works' | 'ignores-stop' | 'leaves-tools' | 'cannot-start';
 
 /**
- * A runner, by what it follows of its agents. The cases follow from it, and some of them hold the runner to it: a runner that does
- * not hear its agent has to say `woken`, and one that calls a service nothing but `woken`.
+ * A runner, by what it follows of its agents. This determines its cases, and some of them hold the runner to it: a
+ * runner that does not listen to its agent must report `woken`, and one that calls a service must report nothing but
+ * `woken`.
  */
 export type WakeRunnerSubject = HeardSubject | FilesSubject | ServiceSubject;
 
-/** The runner starts a program and hears what it says. */
+/** The runner starts a program and listens to its output. */
 export interface HeardSubject {
   readonly follows: 'output';
-  /** Its program has no word for a result: only its end by itself, with code 0, says that there is one. */
+  /** Its program cannot report a result: only its end by itself, with code 0, means that there is one. */
   readonly settlesAtEnd?: boolean | undefined;
   /** A new world for each case. */
   world(): Promise<HeardWorld>;
 }
 
-/** The runner starts a program, which is on its own from then on and tells by files. */
+/** The runner starts a program, which is on its own from then on and reports by files. */
 export interface FilesSubject {
   readonly follows: 'files';
   world(): Promise<ProcessWorld>;
 }
 
 /**
- * The runner calls a service that wakes the agent: no process of it is the runner's to tell of, to follow or to end. Only `works`
- * and `cannot-start` are asked of it.
+ * The runner calls a service that wakes the agent: the runner cannot report, follow or end any process of it. Only
+ * `works` and `cannot-start` are requested.
  */
 export interface ServiceSubject {
   readonly follows: 'nothing';
   world(): Promise<RunnerWorld>;
 }
 
-/** A world in which runs happen. */
+/** A world in which runs take place. */
 export interface RunnerWorld {
-  /** A runner whose agents behave so. Asked again, it answers as a later sidecar process would make it. */
+  /** A runner whose agents behave this way. A second call returns it as a later sidecar process would create it. */
   runner(behaviour: Behaviour): Promise<WakeRunner>;
-  /** A request with a run id of its own, and where wanted with this description. */
+  /** A request with a run id of its own, and with this description if given. */
   request(description?: string): Promise<WakeRequest>;
-  /** Answers as the promise does, moving time on where time does not move by itself. */
+  /** Resolves like the promise, advancing time where time does not advance by itself. */
   settle<T>(promise: Promise<T>): Promise<T>;
-  /** Answers when the agent of this run is at work. */
+  /** Resolves when the agent of this run is running. */
   atWork(request: WakeRequest): Promise<void>;
   /** Tells an agent that `works` to end by itself, with code 0. */
   endAgent(request: WakeRequest): Promise<void>;
-  /** The living processes that carry this run id in their environment, by their numbers. */
+  /** The PIDs of living processes that have this run id in their environment. */
   livingOf(runId: string): Promise<readonly number[]>;
   /** Ends the world; nothing of it may be left. */
   close(): Promise<void>;
@@ -64,20 +65,21 @@ export interface ProcessWorld extends RunnerWorld {
 
 /** The world of runners that follow what their agents print. */
 export interface HeardWorld extends ProcessWorld {
-  /** A runner whose agents talk so. */
+  /** A runner whose agents print this. */
   talking(behaviour: SpokenBehaviour): Promise<WakeRunner>;
-  /** All that an agent that `succeeds` was given to read; null when nothing. */
+  /** Everything that an agent that `succeeds` was given to read; null if nothing. */
   heardBy(request: WakeRequest): Promise<string | null>;
 }
 
 /**
- * What the agent does: says that it has a result, and ends; that it failed, with exit code 0; nothing at all, with exit code 0;
- * hangs without a word; is killed before its result, or after; hangs after its result, or leaves a child behind; says a line of 9
- * MiB, one of 200,000 brackets, bytes that are no text and 20,000 lines that mean nothing before its result; says its result in
- * two parts, with a rest between; says the text `interim` on the way if its program has a word for that, and then a result of 9
- * MiB in one line; closes its standard input at once; complains on standard error, in text and in JSON, on and on beside its
- * result, or while it hangs; ends without a line end behind its result, which has a byte order mark before it where nothing else
- * was said; prints without end; says its result, goes on with something in the background, and says it again.
+ * What the agent does: reports a result, and ends; reports a failure, with exit code 0; prints nothing, with exit code
+ * 0; hangs without output; is killed before its result, or after; hangs after its result, or leaves a child behind;
+ * prints a line of 9 MiB, one of 200,000 brackets, bytes that are not text and 20,000 meaningless lines before its
+ * result; prints its result in two parts, with a pause between; prints the text `interim` in between if its program
+ * has a message for that, and then a result of 9 MiB in one line; closes its standard input at once; writes errors to
+ * standard error, in text and in JSON, continuously next to its result, or while it hangs; ends without a line break
+ * after its result, which has a byte order mark before it if nothing else was printed; prints endlessly; prints its
+ * result, continues in the background, and prints it again.
  */
 export type SpokenBehaviour =
   | 'succeeds'

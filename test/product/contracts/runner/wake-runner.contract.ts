@@ -8,21 +8,21 @@ import { talkingRunnerCases } from './talking-runner.contract.ts';
 import type { Behaviour, ProcessWorld, RunnerWorld, WakeRunnerSubject } from './wake-runner-subject.ts';
 import { wakingRunnerCases } from './waking-runner.contract.ts';
 
-/** The grace of stops here, so that an agent that ignores signals is killed soon. */
+/** A short grace period for stops, so that an agent that ignores signals is killed soon. */
 const SHORT_GRACE = { graceMs: 200 };
 const CHECK_WITHIN_MS = 5_000;
 /** The sidecar's own token. */
 const NOT_FOR_AGENTS = 'AGENTCOM_TOKEN';
 const FOLLOWED: readonly unknown[] = ['output', 'files', 'nothing'];
 
-/** Only there the system shows the environment of a process, and names a boot. */
+/** The only platform where the system shows the environment of a process, and identifies a boot. */
 const showsRunIds = (): boolean => process.platform === 'linux';
 
-/** Adds the suite; `name` stands in the titles. */
+/** Adds the suite; `name` appears in the titles. */
 export function wakeRunnerContract(name: string, subject: WakeRunnerSubject, runner: TestRunner): void {
   const suite = `WakeRunner contract, ${name}`;
   if (typeof subject === 'function') {
-    throw new TypeError(`${suite}: its subject is a function. Give the subject itself, such as processSubject(…) answers.`);
+    throw new TypeError(`${suite}: its subject is a function. Pass the subject itself, such as processSubject(…) returns.`);
   }
   const { follows } = subject;
   if (!FOLLOWED.includes(follows)) {
@@ -49,7 +49,7 @@ export function wakeRunnerContract(name: string, subject: WakeRunnerSubject, run
   });
 }
 
-/** For every runner, also one that only wakes. */
+/** For every runner, including one that only wakes. */
 function casesOfAll(ofAll: InWorld<RunnerWorld>): void {
   ofAll('reports a program that cannot be started as failed, and does not throw', async (t, world) => {
     const request = await world.request();
@@ -77,21 +77,21 @@ function casesOfAll(ofAll: InWorld<RunnerWorld>): void {
   });
 }
 
-/** For a runner that starts its agent and does not hear it. */
+/** For a runner that starts its agent and does not listen to it. */
 function filesCases(contract: InWorld<ProcessWorld>): void {
   contract('reports that its agent works on its own', async (t, world) => {
     const request = await world.request();
     const events = await world.settle(all((await world.runner('ends')).wake(request, new AbortController().signal)));
     t.ok(
       events.some(({ type }) => type === 'woken'),
-      'it says `woken`; a runner that hears its agent does not, and its subject has to have the words of its agent',
+      'it reports `woken`; a runner that listens to its agent does not, and its subject needs the words of its agent',
     );
   });
 }
 
 /** For a runner that starts its agent. */
 function followedCases(contract: InWorld<ProcessWorld>): void {
-  /** A case that begins with a run at work whose sidecar has gone. `byRunId`: only what carries the run id tells of it. */
+  /** A case that begins with a running agent whose sidecar is gone. `byRunId`: only the run id in the environment identifies it. */
   const afterAdoption = (
     title: string,
     behaviour: Behaviour,
@@ -101,7 +101,7 @@ function followedCases(contract: InWorld<ProcessWorld>): void {
     if (byRunId && !showsRunIds()) return;
     contract(title, async (t, world) => {
       const { adoptable } = await world.runner(behaviour);
-      // Where it is not, its runs end with their sidecar.
+      // On other platforms its runs end with their sidecar.
       if (adoptable) await run(t, world, await abandonedRun(world, behaviour));
     });
   };
@@ -180,8 +180,8 @@ function followedCases(contract: InWorld<ProcessWorld>): void {
     await world.settle(world.atWork(request));
     t.strictSame(await listener.return?.(), { done: true, value: undefined });
     t.match(await waiting, { done: true }, 'the next() that waited is answered too');
-    if (!runner.adoptable) return await stopRemains(world, { ...request, process }); // As the next sidecar does.
-    // As long as a whole other run takes: what let go of this one has had its time to harm it.
+    if (!runner.adoptable) return await stopRemains(world, { ...request, process }); // Like the next sidecar.
+    // As long as another whole run takes: time enough for a released stream to harm this run.
     await world.settle(all((await world.runner('ends')).wake(await world.request(), new AbortController().signal)));
     t.ok((await world.livingOf(request.runId)).length > 0, 'the run is still alive');
     await stopRemains(world, { ...request, process });
@@ -239,7 +239,7 @@ function followedCases(contract: InWorld<ProcessWorld>): void {
   });
 }
 
-/** What is told, to the end. */
+/** The reported events, to the end. */
 export const all = (events: AsyncIterable<WakeEvent>): Promise<readonly WakeEvent[]> => rest(events[Symbol.asyncIterator]());
 
 async function rest(listener: AsyncIterator<WakeEvent>): Promise<readonly WakeEvent[]> {
@@ -248,13 +248,13 @@ async function rest(listener: AsyncIterator<WakeEvent>): Promise<readonly WakeEv
   return told;
 }
 
-/** Begins a run and listens to its end. */
+/** Starts a run and listens until its end. */
 function begin(runner: WakeRunner, request: WakeRequest) {
   const stop = new AbortController();
   return { stop, last: all(runner.wake(request, stop.signal)).then((events) => events.at(-1)) };
 }
 
-/** Takes what is told until the run is over or was left, and answers how the last `next()` was answered. */
+/** Takes events until the run has ended or was left, and returns how the last `next()` was answered. */
 async function nextSilence(listener: AsyncIterator<WakeEvent>, heard: (event: WakeEvent) => void): Promise<IteratorResult<WakeEvent>> {
   for (;;) {
     const told = await listener.next();
@@ -265,7 +265,7 @@ async function nextSilence(listener: AsyncIterator<WakeEvent>, heard: (event: Wa
 
 type Abandoned = AdoptedRun & { readonly process: ProcessMark };
 
-/** A run at work whose sidecar has gone. */
+/** A running agent whose sidecar is gone. */
 async function abandonedRun(world: RunnerWorld, behaviour: Behaviour): Promise<Abandoned> {
   const runner = await world.runner(behaviour);
   const request = await world.request();

@@ -1,4 +1,4 @@
-/** What a `WakeRunner` must do that only wakes: its agent is another service's. Part of `wakeRunnerContract`. */
+/** What a `WakeRunner` must do that only wakes: its agent belongs to another service. Part of `wakeRunnerContract`. */
 import type { WakeEvent } from '../../../../core/ports/wake-runner.ts';
 import type { InWorld } from './in-world.ts';
 import type { RunnerWorld } from './wake-runner-subject.ts';

@@ -1,4 +1,4 @@
-/** What every `AgentStore` keeps. Each MUST of core/ports/agent-store.ts is a test here. */
+/** What every `AgentStore` must do. Each MUST of core/ports/agent-store.ts is a test here. */
 import { newAgent } from '../../../../core/domain/agent/agent.ts';
 import type { AgentId } from '../../../../core/domain/ids.ts';
 import { inSuite, type TestRunner } from '../contract-case.ts';
@@ -119,7 +119,7 @@ export function agentStoreCases(name: string, subject: StorageSubject, runner: T
         agents.noteTokensUsed([{ id: 'tok-1', atMs: A_MOMENT_MS + 30 }, { id: 'tok-2', atMs: A_MOMENT_MS + 30 }]), // prettier-ignore
         agents.noteTokensUsed([{ id: 'tok-2', atMs: A_MOMENT_MS + 25 }, { id: 'tok-1', atMs: A_MOMENT_MS + 25 }]), // prettier-ignore
       ]);
-      t.strictSame(await used(), [null, A_MOMENT_MS + 30, A_MOMENT_MS + 30], 'the latest of all notes');
+      t.strictSame(await used(), [null, A_MOMENT_MS + 30, A_MOMENT_MS + 30], 'the latest of all uses');
       const many = Array.from({ length: 2_500 }, (_, n) => ({ id: n === 2_400 ? 'tok-3' : `unknown-${n}`, atMs: A_MOMENT_MS }));
       await agents.noteTokensUsed(many);
       t.equal((await used())[0], A_MOMENT_MS, 'even one far down a long list');

@@ -1,4 +1,4 @@
-/** What every `AuditLog` keeps, and that acts and their entries are committed together. */
+/** What every `AuditLog` must do: in particular, actions and their entries are committed together. */
 import { systemClock } from '../../../../adapters/clock-system/system-clock.ts';
 import { systemDigest } from '../../../../adapters/ids-system/system-digest.ts';
 import { breakAt } from '../../../../core/domain/audit/audit-chain.ts';
@@ -16,7 +16,7 @@ import { A_MOMENT_MS, aTask, aToken, anAgent, anAgentId, changes, inserting } fr
 import { commit, HOSTILE_TEXTS, openedIn, type StorageSubject } from './storage-room.ts';
 
 const { sha256 } = systemDigest();
-/** Longer than any clock of these tests is apart. */
+/** Longer than any two clocks of these tests differ. */
 const AGES_MS = 1e13;
 
 const aDraft = (over: Partial<AuditDraft> = {}): AuditDraft => ({
@@ -33,7 +33,7 @@ const numbered = (n: number): AuditDraft => aDraft({ object: `task-${n}`, atMs: 
 const objects = async (storage: Storage, after = 0): Promise<readonly (string | null)[]> =>
   (await storage.audit.read({ after, limit: 1_000 })).entries.map(({ object }) => object);
 
-/** Asserts that what is kept is one chain from the anchor to the head. */
+/** Asserts that the retained entries are one chain from the anchor to the head. */
 async function isWhole(t: ContractCase, storage: Storage): Promise<void> {
   const { entries, anchor, head } = await storage.audit.read({ after: 0, limit: 1_000 });
   let before = anchor;

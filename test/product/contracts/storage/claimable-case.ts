@@ -1,4 +1,4 @@
-/** A store's rule of what is claimable, and in which order, against that of the domain. */
+/** A store's rule for which tasks are claimable, and in which order, compared with the domain's rule. */
 import { systemClock } from '../../../../adapters/clock-system/system-clock.ts';
 import { compareClaimable, isClaimable } from '../../../../core/domain/task/claimable.ts';
 import {
@@ -19,7 +19,7 @@ const ANYBODY = aRequirement();
 /** More than there are kinds of tasks. */
 const ALL = 1_000;
 
-/** Asks for tasks of every kind: as they were inserted, as they were changed, and once more by a storage that has changed nothing. */
+/** Asks for tasks of every kind: as inserted, as changed, and again through a storage that has changed nothing. */
 export async function findsWhatIsClaimable(t: ContractCase, subject: StorageSubject): Promise<void> {
   const place = await subject.place(t);
   const storage = await place.storage(systemClock());
@@ -94,7 +94,7 @@ const claim = (storage: Storage, limitPerLane: number, requirements: readonly Re
     unit.claimable({ requirementKeys: requirements.map(requirementKey), nowMs: A_MOMENT_MS, limitPerLane }),
   );
 
-/** Tasks that differ in whatever decides when they may be given out: each kind twice, once with a requirement of its own. */
+/** Tasks that differ in everything that decides when they may be assigned: each kind twice, once with its own requirement. */
 function tasksOfEveryKind(): readonly Task[] {
   const times = [A_MOMENT_MS - 1, A_MOMENT_MS, A_MOMENT_MS + 1];
   const ready = [...times.map((eligibleAtMs) => ({ eligibleAtMs })), ...times.map((createdAtMs) => ({ eligibleAtMs: null, createdAtMs }))];

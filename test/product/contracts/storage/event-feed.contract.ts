@@ -1,4 +1,4 @@
-/** What every `EventFeed` keeps. Each MUST of core/ports/event-feed.ts is a test here. */
+/** What every `EventFeed` must do. Each MUST of core/ports/event-feed.ts is a test here. */
 import { agentHistoryId, type StoredEvent } from '../../../../core/domain/task/event.ts';
 import { matchesFilter } from '../../../../core/ports/event-feed.ts';
 import { inSuite, type TestRunner } from '../contract-case.ts';

@@ -1,4 +1,4 @@
-/** What every `OutputStore` keeps. Each MUST of core/ports/output-store.ts is a test here. */
+/** What every `OutputStore` must do. Each MUST of core/ports/output-store.ts is a test here. */
 import type { OutputChunk } from '../../../../core/ports/output-store.ts';
 import type { Storage } from '../../../../core/ports/storage.ts';
 import { inSuite, type TestRunner } from '../contract-case.ts';

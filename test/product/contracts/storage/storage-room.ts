@@ -1,4 +1,4 @@
-/** What the contracts of storage ask of an adapter, and how their tests open one. */
+/** What the storage contracts need from an adapter, and how their tests open it. */
 import { randomUUID } from 'node:crypto';
 import { systemClock } from '../../../../adapters/clock-system/system-clock.ts';
 import type { StoredEvent } from '../../../../core/domain/task/event.ts';
@@ -9,11 +9,11 @@ import type { Storage } from '../../../../core/ports/storage.ts';
 import type { Changes, StoreCapabilities } from '../../../../core/ports/task-store.ts';
 import type { Teardown } from '../contract-case.ts';
 
-/** One database, and the storages of one hub after the other over it. */
+/** One database, and the storages of successive hubs over it. */
 export interface StoragePlace {
-  /** A storage that was not opened yet, over this machine's `clock`. What it needs is let go of by `t.teardown`, itself included. */
+  /** A storage that was not opened yet, over this machine's `clock`. It and its resources are released in `t.teardown`. */
   storage(clock: Clock): Storage | Promise<Storage>;
-  /** Makes the database, which is closed, look as a later version would leave it. A `durable` storage has to have it. */
+  /** Makes the closed database look as a later version would leave it. Required for a `durable` storage. */
   makeNewer?: (() => Promise<void>) | undefined;
 }
 
@@ -26,11 +26,14 @@ export interface Unopenable {
 
 /** A storage under test. */
 export interface StorageSubject {
-  /** What the adapter says of itself. Which cases there are follows from it, and one of them holds the adapter to it. */
+  /** The capabilities declared by the adapter. They determine which cases there are, and one case holds the adapter to them. */
   readonly capabilities: StoreCapabilities;
-  /** An empty place; what it needs is let go of by `t.teardown`. */
+  /** An empty place; it releases its resources in `t.teardown`. */
   place(t: Teardown): Promise<StoragePlace>;
-  /** Storages with something in their way, such as another file or no server: one at least. A `durable` storage has to have it. */
+  /**
+   * Storages that cannot be opened, because of another file or a missing server for example: at least one. Required
+   * for a `durable` storage.
+   */
   unopenable?: ((t: Teardown) => Promise<readonly Unopenable[]>) | undefined;
 }
 
@@ -44,11 +47,11 @@ export async function openedIn(t: Teardown, subject: StorageSubject): Promise<St
   return storage;
 }
 
-/** Commits these changes in a batch of their own. */
+/** Commits these changes in their own batch. */
 export const commit = (storage: Storage, changes: Changes): Promise<readonly StoredEvent[]> =>
   storage.tasks.transact(`batch-${randomUUID()}`, (unit) => unit.save(changes, true));
 
-/** Asserts that `work` fails with `code`, and gives the error. */
+/** Asserts that `work` fails with `code`, and returns the error. */
 export async function failsWith(
   t: { equal(found: unknown, wanted: unknown, message: string): unknown },
   work: Promise<unknown>,
@@ -63,7 +66,7 @@ export async function failsWith(
   return AgentcomError.is(thrown) ? thrown : undefined;
 }
 
-/** Text that has broken programs: each must come back as it went in. */
+/** Text that has broken programs: each must come back unchanged. */
 export const HOSTILE_TEXTS = [
   '',
   ' ',

@@ -1,4 +1,4 @@
-/** What every `Storage` keeps: as a whole, here, and in each of its stores. Each MUST of core/ports/storage.ts is a test here. */
+/** What every `Storage` must do: as a whole, here, and in each of its stores. Each MUST of core/ports/storage.ts is a test here. */
 import { systemClock } from '../../../../adapters/clock-system/system-clock.ts';
 import { inSuite, refuseOptions, type TestRunner } from '../contract-case.ts';
 import { aGeneration, aTask, aTaskId, aToken, anAgentId, inserting } from '../fixtures.ts';
@@ -16,13 +16,13 @@ import { storeUnitCases } from './store-unit.contract.ts';
 import { taskListCases } from './task-list.contract.ts';
 import { taskStoreCases } from './task-store.contract.ts';
 
-/** Adds all that is asked of a storage; `name` stands in the titles. */
+/** Adds all storage suites; `name` appears in the titles. */
 export function storageContract(name: string, subject: StorageSubject, runner: TestRunner): void {
   wholeStorageContract(name, subject, runner);
   storesContract(name, subject, runner);
 }
 
-/** What is asked of each of its stores: of a place they need only that nothing is kept in it. */
+/** Cases for each of its stores: they only need an empty place. */
 export function storesContract(name: string, subject: StorageSubject, runner: TestRunner): void {
   taskStoreCases(name, subject, runner);
   taskListCases(name, subject, runner);
@@ -41,12 +41,12 @@ export function storesContract(name: string, subject: StorageSubject, runner: Te
 const clock = systemClock();
 const DURABLE = 'A storage that is durable outlives its program, and meets what another left in its place';
 
-/** What is asked of it as a whole: its places were never opened. */
+/** Cases for the storage as a whole: its places were never opened. */
 export function wholeStorageContract(name: string, subject: StorageSubject, runner: TestRunner): void {
   const suite = `Storage contract, ${name}`;
   const { capabilities, unopenable } = subject;
   if (typeof capabilities?.durable !== 'boolean' || typeof capabilities.shared !== 'boolean') {
-    throw new TypeError(`${suite}: its subject names no capabilities. Give it those of the adapter: { durable, shared }.`);
+    throw new TypeError(`${suite}: its subject names no capabilities. Pass those of the adapter: { durable, shared }.`);
   }
   if (unopenable === null) {
     refuseOptions(suite, subject, { unopenable: 'A storage with capabilities.durable has to have some; of any other it is not asked.' });
@@ -179,7 +179,7 @@ export function wholeStorageContract(name: string, subject: StorageSubject, runn
   if (capabilities.durable && unopenable !== undefined) durableStorageCases(suite, subject, unopenable, runner);
 }
 
-/** What is asked of a storage that outlives its program. */
+/** Cases for a storage that outlives its program. */
 function durableStorageCases(
   suite: string,
   subject: StorageSubject,

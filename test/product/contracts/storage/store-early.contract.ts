@@ -1,4 +1,4 @@
-/** What every store does with transactions that may begin early. `EarlyTransaction` in core/ports/timing/turns.ts. */
+/** How every store treats transactions that may begin early. `EarlyTransaction` in core/ports/timing/turns.ts. */
 import type { Task } from '../../../../core/domain/task/task.ts';
 import { AgentcomError } from '../../../../core/errors/agentcom-error.ts';
 import type { EarlyTransaction } from '../../../../core/ports/timing/turns.ts';
@@ -9,7 +9,7 @@ import { commit, openedIn, type StorageSubject } from './storage-room.ts';
 
 const unnoticed = (): EarlyTransaction => ({ waiting: () => undefined, saving: () => undefined });
 
-/** Makes the task as it is urgent, with an event; answers what was there. */
+/** Changes the task to urgent, with an event; returns the task as it was. */
 const makeUrgent = async (unit: StoreUnit): Promise<Task | undefined> => {
   const [found] = (await unit.load({ tasks: [aTaskId(1)] })).tasks;
   const after = { ...(found ?? aTask()), priority: 'urgent' as const, eventSeq: 2 };
@@ -69,7 +69,7 @@ export function storeEarlyCases(name: string, subject: StorageSubject, runner: T
       const early = unnoticed();
       await commit({ tasks } as never, changes({ ...inserting(aTask({ id: aTaskId(9) })), keys: [aKey({ taskIds: [aTaskId(9)] })] }));
       if (await tasks.transact('look', async (unit) => unit.isExclusive)) {
-        // Its key is another's: found out only when it is saved.
+        // Its key belongs to another task: found out only when it is saved.
         const first = tasks.transact(
           'first',
           (unit) => unit.save({ ...inserting(aTask()), keys: [aKey({ taskIds: [aTaskId(1)] })], events: [anEvent()] }, true),

@@ -1,4 +1,4 @@
-/** What every store keeps of histories and of results beside them: pages bounded in number and bytes, and what was removed. */
+/** How every store keeps histories, and results separately: pages limited in number and bytes, and a record of what was removed. */
 import { EVENT_BYTES } from '../../../../core/ports/task-store.ts';
 import { inSuite, type TestRunner } from '../contract-case.ts';
 import { A_MOMENT_MS, aGeneration, aKept, anAgentId, anEvent, aTask, aTaskId, changes, inserting } from '../fixtures.ts';

@@ -1,4 +1,4 @@
-/** What a store keeps of the hubs that share it: leases, duties, mail, whose agents are whose, and how they notify each other. */
+/** What a store keeps about the hubs that share it: leases, duties, mail, which hub an agent belongs to, and how they notify each other. */
 import { systemClock } from '../../../../adapters/clock-system/system-clock.ts';
 import type { HubMail } from '../../../../core/domain/agent/hub-lease.ts';
 import type { AgentId } from '../../../../core/domain/ids.ts';
@@ -25,7 +25,7 @@ const taken = (storage: Storage, hubId: string, limit = 10) => inCluster(storage
 
 export function storeHubsCases(name: string, subject: StorageSubject, runner: TestRunner): void {
   inSuite(`Store hubs contract, ${name}`, runner, (test) => {
-    /** A case of a store that several hubs may use at once. */
+    /** A case for a store that several hubs may use at once. */
     const shared = (title: string, body: (t: ContractCase) => Promise<void>): void => {
       if (subject.capabilities.shared) test(title, body);
     };
@@ -190,7 +190,7 @@ export function storeHubsCases(name: string, subject: StorageSubject, runner: Te
       const before = storage.tasks.nowMs();
       const within = await inUnit(storage, async (unit) => unit.nowMs);
       for (const timeMs of [within, before, storage.tasks.nowMs()]) t.ok(Number.isSafeInteger(timeMs), `${timeMs} is whole milliseconds`);
-      // Two clocks that are read one after the other, each rounded.
+      // Two clocks read one after the other, each rounded.
       t.ok(Math.abs(within - before) < 5_000 && within - storage.tasks.nowMs() <= 1, `${before}, ${within}`);
     });
 
@@ -234,7 +234,7 @@ export function storeHubsCases(name: string, subject: StorageSubject, runner: Te
   });
 }
 
-/** Two storages over one place, or twice the same where only one may have it open. */
+/** Two storages over one place, or the same one twice if only one may have it open. */
 async function bothIn(t: ContractCase, subject: StorageSubject): Promise<readonly [Storage, Storage]> {
   const place = await subject.place(t);
   const one = await place.storage(systemClock());
@@ -245,12 +245,12 @@ async function bothIn(t: ContractCase, subject: StorageSubject): Promise<readonl
   return [one, other];
 }
 
-/** What a storage hears. */
+/** What a storage receives. */
 function listening(t: ContractCase, storage: Storage) {
   const heard: ChangeHint[] = [];
   let wake = (): void => undefined;
   const end = storage.notifier.listen((one) => {
-    // Said whenever something may have been missed, as at the beginning: nothing of another.
+    // Sent whenever something may have been missed, as at the beginning: it is not from another hub.
     if (one === ANY_CHANGE) return;
     heard.push(one);
     wake();

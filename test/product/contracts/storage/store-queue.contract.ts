@@ -1,4 +1,4 @@
-/** What every unit of work finds: what waits, what is due, who depends on whom, who holds what. */
+/** What every unit of work can look up: what waits, what is due, which tasks depend on others, and which agents hold what. */
 import { isDeepStrictEqual } from 'node:util';
 import { seededRandom } from '../../twins/ids-seeded/seeded-random.ts';
 import { compareClaimable, isClaimable } from '../../../../core/domain/task/claimable.ts';
@@ -66,7 +66,7 @@ export function storeQueueCases(name: string, subject: StorageSubject, runner: T
         lanes.flatMap((priority, lane) => [0, 1, 2].map((n) => waiting(100 * r + 10 * lane + n, { priority, requirement }))),
       );
       await commit(storage, inserting(...tasks));
-      const claimed = await claim(storage, 2, ANYBODY, GPU, GPU, aRequirement(['nobody asks']));
+      const claimed = await claim(storage, 2, ANYBODY, GPU, GPU, aRequirement(['no agent looks for it']));
       t.strictSame(idsOf(claimed).toSorted(), idsOf(tasks.filter((_, place) => place % 3 < 2)).toSorted());
       t.strictSame(await claim(storage, 2), []);
     });
@@ -199,7 +199,7 @@ export function storeQueueCases(name: string, subject: StorageSubject, runner: T
             waiting((made += 1), {
               requirement: requirements[below(6) < 3 ? 0 : below(requirements.length)] ?? ANYBODY,
               priority: below(4) === 0 ? 'urgent' : 'normal',
-              // Some come to wait before others that have waited for long, as those do that are given out again.
+              // Some enter the queue before others that have waited for long, like tasks that are requeued.
               eligibleAtMs: A_MOMENT_MS + made + (below(5) === 0 ? below(2_000) - 1_000 : 0),
             }),
           ),
@@ -228,7 +228,7 @@ export function storeQueueCases(name: string, subject: StorageSubject, runner: T
         return Object.values(inLanes(claimable.sort(compareClaimable))).flatMap((tasks) => tasks.slice(0, limit));
       };
       for (let round = 0; round < 80; round += 1) {
-        // It grows, by much at once too, and then is given out faster than more comes.
+        // It grows, also by much at once, and is then assigned faster than more arrives.
         const drains = round % 40 > 20;
         const inserted = anew(drains ? below(120) : round % 40 === 20 ? 6_000 : below(60));
         await commit(storage, inserting(...inserted));
@@ -238,14 +238,14 @@ export function storeQueueCases(name: string, subject: StorageSubject, runner: T
           unit.claimable({ requirementKeys: asked.map(requirementKey), nowMs, limitPerLane: limit }),
         );
         const [foundBy, wantedBy] = [inLanes(found), inLanes(wanted)];
-        // To print hundreds of tasks that are the same takes longer than all else here.
+        // Printing hundreds of equal tasks takes longer than everything else here.
         if (!isDeepStrictEqual(foundBy, wantedBy)) return void t.strictSame(foundBy, wantedBy, `round ${round}: the first ${limit}`);
         const keys = new Set(wanted.map((task) => requirementKey(waitingRequirement(task))));
         const waiting = await waits(storage, nowMs);
         t.strictSame(waiting.map(requirementKey).toSorted(), [...keys].toSorted(), `round ${round}: the requirements`);
         const bodies = await look(storage, (unit) => unit.bodies(wanted.slice(0, 20).map(({ id }) => id)));
         t.strictSame(bodies.map(({ taskId }) => taskId).toSorted(), idsOf(wanted).slice(0, 20).toSorted(), `round ${round}: bodies`);
-        // Mostly those that wait first, some from anywhere.
+        // Mostly those first in line, some from anywhere.
         const touched = new Map(
           [...wanted.slice(0, drains ? wanted.length : below(40)), ...[...all.values()].filter(() => below(200) === 0)].map((task) => [
             task.id,

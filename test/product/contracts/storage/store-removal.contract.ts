@@ -1,4 +1,4 @@
-/** What every unit of work removes, what it leaves in place of it, and what it must keep. */
+/** What every unit of work removes, what it leaves in its place, and what it must keep. */
 import type { Task } from '../../../../core/domain/task/task.ts';
 import { tombstoneOf } from '../../../../core/domain/task/tombstone.ts';
 import { agentHistoryId, type AgentEventName } from '../../../../core/domain/task/event.ts';

@@ -1,4 +1,4 @@
-/** What every unit of work loads and saves. Each MUST of `StoreUnit` in core/ports/task-store.ts is a test here. */
+/** How every unit of work loads and saves. Each MUST of `StoreUnit` in core/ports/task-store.ts is a test here. */
 import type { TaskId } from '../../../../core/domain/ids.ts';
 import type { Task } from '../../../../core/domain/task/task.ts';
 import type { Storage } from '../../../../core/ports/storage.ts';
@@ -24,7 +24,7 @@ import { commit, failsWith, HOSTILE_TEXTS, openedIn, type StorageSubject } from 
 
 const look = <T>(storage: Storage, work: (unit: StoreUnit) => Promise<T>): Promise<T> => storage.tasks.transact('look', work);
 
-/** A task with something other than the default in every field. */
+/** A task with a non-default value in every field. */
 const FULL: Task = {
   id: aTaskId(255),
   priority: 'low',

@@ -72,7 +72,7 @@ export function taskListCases(name: string, subject: StorageSubject, runner: Tes
     test('neither skips nor repeats tasks while others are added', async (t) => {
       const storage = await openedIn(t, subject);
       const numbers = Array.from({ length: 23 }, (_, n) => n + 100);
-      // Five of each moment, so that pages end among equals.
+      // Five with the same time, so that pages end among equals.
       await commit(storage, inserting(...numbers.map((n) => created(n, A_MOMENT_MS + Math.floor(n / 5)))));
       let added = 1_000;
       const read = await paged(storage, { limit: 4 }, async (page) => {

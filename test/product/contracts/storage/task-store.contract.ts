@@ -1,4 +1,4 @@
-/** What every `TaskStore` keeps around a transaction, and how it is read. The unit of work has a contract of its own. */
+/** What every `TaskStore` guarantees about transactions, and how it is read. The unit of work has a contract of its own. */
 import { systemClock } from '../../../../adapters/clock-system/system-clock.ts';
 import type { Task } from '../../../../core/domain/task/task.ts';
 import type { StoreUnit } from '../../../../core/ports/task-store.ts';
@@ -7,7 +7,7 @@ import { A_MOMENT_MS, aBody, aKey, aStop, aTask, aTaskId, anAgent, anAgentId, an
 import { commit, failsWith, openedIn, type StorageSubject } from './storage-room.ts';
 
 const YEAR_MS = 31_536_000_000;
-/** No step of these runs takes as long. Milliseconds. */
+/** No step of these runs takes this long. Milliseconds. */
 const PATIENCE_MS = 30_000;
 
 export function taskStoreCases(name: string, subject: StorageSubject, runner: TestRunner): void {
@@ -129,7 +129,7 @@ export function taskStoreCases(name: string, subject: StorageSubject, runner: Te
       const found = await storage.tasks.read(aTaskId(1));
       t.strictSame(found?.task, aTask());
       t.strictSame(found?.body, body);
-      t.equal(found?.result, '{"x":  1}', 'as given, spaces and all');
+      t.equal(found?.result, '{"x":  1}', 'as given, including spaces');
       t.strictSame(found?.events.map(({ seq, event }) => [seq, event]), [[1, 'submitted'], [2, 'eligible'], [3, 'assigned']]); // prettier-ignore
       t.equal(await storage.tasks.read(aTaskId(3)), undefined);
       await commit(storage, changes({ results: [{ taskId: aTaskId(1), json: '2' }] }));
@@ -194,7 +194,7 @@ export function taskStoreCases(name: string, subject: StorageSubject, runner: Te
       await storage.open();
       let lastMs = storage.tasks.nowMs();
       const goesOn = (nowMs: number, what: string): void => {
-        t.ok(nowMs >= lastMs && nowMs - lastMs < PATIENCE_MS, `${what}: it went on by ${nowMs - lastMs} ms`);
+        t.ok(nowMs >= lastMs && nowMs - lastMs < PATIENCE_MS, `${what}: it advanced by ${nowMs - lastMs} ms`);
         lastMs = Math.max(lastMs, nowMs);
       };
       for (const offMs of [YEAR_MS, -YEAR_MS, 3_600_000, -3_600_000, 86_400_000, -86_400_000]) {

@@ -1,6 +1,6 @@
 /**
- * What whoever answers HTTP for a hub must keep, whatever server carries it and whatever database lies behind it: who may
- * do what, how a refusal looks, and that a stream of events that is cut and resumed skips none.
+ * What every HTTP API of a hub must do, whatever server carries it and whatever database is behind it: who may do
+ * what, what a refusal looks like, and that a stream of events that is cut and resumed skips none.
  */
 import type { Role } from '../../../../core/ports/agent-store.ts';
 import type { Changes } from '../../../../core/ports/task-store.ts';
@@ -8,15 +8,15 @@ import { HTTP_ERRORS } from '../../../../core/protocol/http-errors.ts';
 import { inSuite, type ContractCase, type TestRunner } from '../contract-case.ts';
 import { aTask, aTaskId, anEvent, changes, inserting } from '../fixtures.ts';
 
-/** An API over an empty store of its own. */
+/** An API over its own empty store. */
 export interface HttpApi {
-  /** Answers a request, whatever lies between. */
+  /** Answers a request, whatever is in between. */
   ask(request: Request): Promise<Response>;
-  /** What it believes to be its own name, with the port. */
+  /** What it considers its own name, with the port. */
   readonly host: string;
   /** A valid token of each role. */
   readonly tokens: Readonly<Record<Role, string>>;
-  /** Saves these changes, and tells streams of the commit. */
+  /** Saves these changes, and notifies streams of the commit. */
   commit(changes: Changes): Promise<void>;
   close(): Promise<void>;
 }
@@ -28,7 +28,7 @@ export interface HttpApiSubject {
 const ROLES = ['agent', 'submitter', 'viewer', 'operator', 'admin'] as const;
 const TASK = aTaskId(404);
 
-/** method, address, body, roles: one of each kind. `-` is what is open to all. */
+/** method, address, body, roles: one of each kind. `-` means open to all. */
 const TABLE: readonly (readonly [method: string, path: string, body: string | null, roles: string])[] = [
   ['POST', '/api/tasks', '{"description":"x"}', 'submitter operator admin'],
   ['POST', '/api/tasks/bulk', '{"description":"x"}\n', 'submitter operator admin'],
@@ -53,9 +53,9 @@ interface Got {
   readonly error: unknown;
 }
 
-/** Adds the suite; `name` stands in the titles. */
+/** Adds the suite; `name` appears in the titles. */
 export function httpApiContract(name: string, { open }: HttpApiSubject, runner: TestRunner): void {
-  /** Asks without reading more than a refusal: the body of a stream never ends. */
+  /** Sends a request without reading more than a refusal: the body of a stream never ends. */
   const ask = async (
     subject: HttpApi,
     method: string,
@@ -157,7 +157,7 @@ export function httpApiContract(name: string, { open }: HttpApiSubject, runner: 
           t.strictSame([got.status, got.error], [403, 'forbidden_origin'], `${JSON.stringify(headers)} ${path}`);
         }
       }
-      // What is no name at all a server may refuse before the API sees it.
+      // A server may refuse an invalid name before the API sees it.
       const noName = await ask(subject, 'GET', '/health', { host: `${host}.evil.test`, ...bearer(tokens.admin) });
       t.match(noName.error, /^(forbidden_origin|validation_failed)$/);
       t.equal((await ask(subject, 'GET', '/health', { origin: `http://${host}` })).status, 200);

@@ -4,7 +4,7 @@ import { inSuite, type CaseTest, type ContractCase, type TestRunner } from '../c
 import { linkRecorder, nextOf } from './wire-recorders.ts';
 import { FRAME_BYTES_MAX, join, roundTrip, wireRoom, type WireSubject } from './wire-room.ts';
 
-/** Adds the suite; `name` stands in the titles. */
+/** Adds the suite; `name` appears in the titles. */
 export const hubLinkContract = (name: string, subject: WireSubject, runner: TestRunner): void => {
   inSuite(`HubLink contract, ${name}`, runner, (test) => {
     openingTests(test, subject);
@@ -21,7 +21,7 @@ const openingTests = (test: CaseTest, subject: WireSubject): void => {
     t.strictSame(saw.left, [], 'nothing synchronously in connect');
     t.equal(link.send('too early'), false);
 
-    // In the same breath as the hub's side of the opening.
+    // In the same moment as the hub's side of the opening.
     const { connection } = await nextOf(room.hubSaw, 'open');
     const sent = Array.from({ length: 300 }, (_, n) => `${n} ${'ü'.repeat(n)}`);
     for (const text of sent) connection.send(text);
@@ -77,7 +77,7 @@ const openingTests = (test: CaseTest, subject: WireSubject): void => {
     const room = await wireRoom(t, subject, { isAllowedOrigin: () => false });
     const closed = subject.transport();
     const { port } = await closed.listen({ ...noOptions, host: '127.0.0.1', port: 0 }, noEvents);
-    await closed.close(1001, 'gone before anybody came');
+    await closed.close(1001, 'gone before anyone connected');
 
     for (const [url, reason] of [
       [`ws://127.0.0.1:${port}/ws`, /ECONNREFUSED/],
@@ -151,7 +151,7 @@ const endingTests = (test: CaseTest, subject: WireSubject): void => {
   });
 };
 
-/** As a round trip, but a link that was destroyed at once may still come and go at the hub before it. */
+/** Like a round trip, but a link that was destroyed at once may still appear and disappear at the hub before it. */
 const drained = async (t: ContractCase, subject: WireSubject, room: Awaited<ReturnType<typeof wireRoom>>): Promise<void> => {
   const { events, saw } = linkRecorder();
   const link = subject.link.connect({ url: room.url, frameBytesMax: FRAME_BYTES_MAX }, events);
@@ -159,7 +159,7 @@ const drained = async (t: ContractCase, subject: WireSubject, room: Awaited<Retu
   await nextOf(saw, 'open');
   link.send('drained');
   for (;;) {
-    const next = await room.hubSaw.next('a word of the last link');
+    const next = await room.hubSaw.next('a frame of the last link');
     if (next.kind === 'frame' && next.text === 'drained') break;
   }
   link.destroy();

@@ -25,7 +25,7 @@ const answerTo = (address: WireAddress, options: RequestOptions, body: string | 
     asking.end(body);
   });
 
-/** Begins a request and answers its response, of which nothing is read yet. */
+/** Starts a request and resolves to its response, of which nothing is read yet. */
 const begin = (address: WireAddress, options: RequestOptions = {}): Promise<IncomingMessage> =>
   new Promise((resolve, reject) => {
     requestTo(address, options, resolve).on('error', reject).end();
@@ -115,7 +115,7 @@ export const httpTests = (test: CaseTest, subject: WireSubject): void => {
     const { body } = await asked.next('the request, before its end');
     if (body === null) return t.fail('there is a body');
     t.equal(String(Buffer.from((await body.next()) ?? '')), 'first');
-    // Far more than any buffer between: the peer has to wait.
+    // Far more than any buffer in between: the peer has to wait.
     const chunk = Buffer.concat([Buffer.from('100000\r\n'), Buffer.alloc(0x100000), Buffer.from('\r\n')]);
     for (let n = 0; n < 40; n += 1) socket.write(chunk);
     socket.write('0\r\n\r\n');
@@ -173,8 +173,8 @@ export const httpTests = (test: CaseTest, subject: WireSubject): void => {
     const room = await wireRoom(t, subject, {
       http: async (request) => {
         bodies.put('begun');
-        bodies.put(await textOf(request).catch((thrown: unknown) => `broken off: ${String(thrown)}`));
-        return reply('nobody hears this');
+        bodies.put(await textOf(request).catch((thrown: unknown) => `aborted: ${String(thrown)}`));
+        return reply('never received');
       },
     });
     const socket = connectTo(room).socket;
@@ -248,7 +248,7 @@ const streamTests = (test: CaseTest, subject: WireSubject): void => {
     const response = await begin(room);
     response.pause();
     let before = -1;
-    // The buffers between take some megabytes; then nothing is made any more.
+    // The buffers in between hold some megabytes; then nothing more is produced.
     while (before !== made) {
       before = made;
       for (let turn = 0; turn < 500; turn += 1) await aTurn();

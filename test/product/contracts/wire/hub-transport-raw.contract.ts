@@ -7,11 +7,11 @@ import { connectTo } from './wire-address.ts';
 import { nextOf } from './wire-recorders.ts';
 import { FRAME_BYTES_MAX, openToAll, roundTrip, wireRoom, type WireSubject } from './wire-room.ts';
 
-/** What may wait in a socket that floods, what may be read from it at once on top of that, and when it must have ended. */
+/** What may be buffered in a socket that floods, what may be read from it at once on top of that, and when it must have ended. */
 const QUEUE_BYTES_MAX = 500_000;
 const READ_BYTES = 524_288;
 const FLOOD_BYTES = 67_108_864;
-/** A masked ping with the longest payload that it may have. */
+/** A masked ping with the longest allowed payload. */
 const PING_OF_125 = Buffer.concat([Buffer.from([0x80 | PING, 0x80 | 125, 0, 0, 0, 0]), Buffer.alloc(125, 'p')]);
 
 type Fault = readonly [what: string, does: (peer: Awaited<ReturnType<typeof rawPeer>>) => void];
@@ -93,17 +93,17 @@ export const rawPeerTests = (test: CaseTest, subject: WireSubject, { checksMask 
       peer.socket.pause();
       const pings = Buffer.concat(Array.from({ length: 500 }, () => PING_OF_125));
       let sent = 0;
-      // The system's own buffers take some megabytes of pongs before any waits here.
+      // The system's own buffers hold some megabytes of pongs before any are buffered here.
       while (sent < FLOOD_BYTES && ended.left.length === 0 && peer.socket.writable) {
         await new Promise<void>((resolve) => peer.socket.write(pings, () => resolve()));
         sent += pings.byteLength;
       }
       if (ended.left.length === 0 && sent >= FLOOD_BYTES) {
-        t.fail(`after ${sent} bytes of pings the socket is open, and ${waitingBytes} bytes wait in it`);
+        t.fail(`after ${sent} bytes of pings the socket is open, and ${waitingBytes} bytes are buffered in it`);
       } else {
-        // A transport may bound pongs by their number and cut the connection.
+        // A transport may limit pongs by their number and cut the connection.
         t.ok([1006, 1013].includes(await ended.next('the end of the flooding socket')));
-        t.ok(waitingBytes <= QUEUE_BYTES_MAX + READ_BYTES, `${waitingBytes} bytes waited`);
+        t.ok(waitingBytes <= QUEUE_BYTES_MAX + READ_BYTES, `${waitingBytes} bytes were buffered`);
       }
       peer.socket.destroy();
     }

@@ -1,4 +1,4 @@
-/** What every `HubTransport` must do. Real ones also show, by `rawPeer`, that they stand up to what no link of ours does. */
+/** What every `HubTransport` must do. Real transports also show, with `rawPeer`, that they withstand what no correct link does. */
 import { AgentcomError } from '../../../../core/errors/agentcom-error.ts';
 import type { HubTransport } from '../../../../core/ports/hub-transport.ts';
 import { inSuite, refuseOptions, type CaseTest, type ContractCase, type TestRunner } from '../contract-case.ts';
@@ -12,14 +12,14 @@ import { FRAME_BYTES_MAX, join, openToAll, roundTrip, wireRoom, type WireSubject
 
 /** A transport under test. */
 export interface HubTransportSubject extends WireSubject {
-  /** How HTTP gets to a transport whose capabilities say that it is not on TCP. One that is on TCP is reached by it. */
+  /** How HTTP reaches a transport whose capabilities say that it is not on TCP. One on TCP is reached by TCP. */
   readonly reach?: Reach | undefined;
 }
 
 /** HTTP and upgrades to a transport that is not on TCP. */
 export interface Reach {
   fetch(url: string, init?: RequestInit): Promise<Response>;
-  /** Asks for a socket as a page of `origin` would: 101, or the status of the refusal. Lets go of it again. */
+  /** Requests a socket as a page of `origin` would: 101, or the status of the refusal. Releases it again. */
   upgradeStatus(url: string, origin?: string): Promise<number>;
 }
 
@@ -30,8 +30,8 @@ const byTcp = (ca: string | undefined): Reach => ({
 const GONE = {
   onTcp: 'Which cases there are follows from capabilities.tcp of the transport.',
   takesUnmasked: 'Whether it is sent frames without a mask follows from capabilities.checksMask of the transport.',
-  fetch: 'Where capabilities.tcp is true the suite asks by itself; else it goes into reach: { fetch, upgradeStatus }.',
-  upgradeStatus: 'Where capabilities.tcp is true the suite asks by itself; else it goes into reach: { fetch, upgradeStatus }.',
+  fetch: 'Where capabilities.tcp is true the suite connects by itself; otherwise pass reach: { fetch, upgradeStatus }.',
+  upgradeStatus: 'Where capabilities.tcp is true the suite connects by itself; otherwise pass reach: { fetch, upgradeStatus }.',
 };
 
 const codeOf = async (doing: Promise<unknown>): Promise<unknown> =>
@@ -42,17 +42,17 @@ const codeOf = async (doing: Promise<unknown>): Promise<unknown> =>
 
 const listenAgain = (transport: HubTransport, port: number) => transport.listen(openToAll({ port }), hubRecorder().events);
 
-/** Adds the suite; `name` stands in the titles. */
+/** Adds the suite; `name` appears in the titles. */
 export const hubTransportContract = (name: string, subject: HubTransportSubject, runner: TestRunner): void => {
   const suite = `HubTransport contract, ${name}`;
   refuseOptions(suite, subject, GONE);
   const { tcp, checksMask } = subject.transport().capabilities;
   if (typeof tcp !== 'boolean' || typeof checksMask !== 'boolean') {
-    throw new TypeError(`${suite}: the capabilities of the transport have to say tcp and checksMask, true or false.`);
+    throw new TypeError(`${suite}: the capabilities of the transport must state tcp and checksMask, true or false.`);
   }
   const reach = tcp ? byTcp(subject.ca) : subject.reach;
   if (reach === undefined) {
-    throw new TypeError(`${suite}: capabilities.tcp is false, so its subject has to have reach: { fetch, upgradeStatus }.`);
+    throw new TypeError(`${suite}: capabilities.tcp is false, so its subject needs reach: { fetch, upgradeStatus }.`);
   }
   inSuite(suite, runner, (test) => {
     framesTests(test, subject);
@@ -68,7 +68,7 @@ const framesTests = (test: CaseTest, subject: WireSubject): void => {
   test('delivers frames in order, both ways, after onOpen', async (t) => {
     const room = await wireRoom(t, subject);
     const { events, saw } = linkRecorder();
-    // Sent in the same breath as the opening: the hub must not see the frame first.
+    // Sent in the same moment as the opening: the hub must not see the frame first.
     const link = subject.link.connect(
       { url: room.url, frameBytesMax: FRAME_BYTES_MAX },
       { ...events, onOpen: () => void link.send('first') },
@@ -123,10 +123,10 @@ const framesTests = (test: CaseTest, subject: WireSubject): void => {
   test('closes a socket with 1013 when its send buffer exceeds the limit', async (t) => {
     const room = await wireRoom(t, subject, { socketQueueBytesMax: 500_000 });
     const { connection } = await join(t, subject, room, 1_000_000);
-    // Five of these are a little less than the bound, with the heads of their frames.
+    // Five of these are slightly less than the limit, including the heads of their frames.
     const chunk = 'x'.repeat(99_000);
     let sent = 0;
-    // The system's own buffers take some megabytes before anything waits here; without a pause they cannot drain.
+    // The system's own buffers hold some megabytes before anything is buffered here; without a pause they cannot drain.
     while (sent < 1_000 && connection.send(chunk)) sent += 1;
     t.ok(sent < 1_000, 'in the end the frame is refused');
     t.ok(sent >= 5, `up to the limit may be buffered, found ${sent} frames`);
@@ -160,9 +160,9 @@ const endTests = (test: CaseTest, subject: WireSubject): void => {
   test('calls onGone once when the peer ends, and accepts nothing more', async (t) => {
     const room = await wireRoom(t, subject);
     const { connection, link } = await join(t, subject, room);
-    link.send('last word');
+    link.send('last frame');
     link.destroy();
-    const seen = [await room.hubSaw.next('the last word or the end'), ...room.hubSaw.left];
+    const seen = [await room.hubSaw.next('the last frame or the end'), ...room.hubSaw.left];
     if (seen.at(-1)?.kind !== 'gone') seen.push(await nextOf(room.hubSaw, 'gone'));
     t.match(seen.at(-1), { kind: 'gone', connection: { id: connection.id }, code: 1006 });
 
@@ -197,7 +197,7 @@ const endTests = (test: CaseTest, subject: WireSubject): void => {
   });
 };
 
-/** The frames that were there at the close may come first; then `onGone` of this connection, and no more of it. */
+/** Frames that were there at the close may come first; then `onGone` of this connection, and nothing more of it. */
 const roundTripAfterGone = async (
   t: ContractCase,
   subject: WireSubject,

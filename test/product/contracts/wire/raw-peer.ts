@@ -1,4 +1,4 @@
-/** A WebSocket client made by hand on TCP or TLS, to do what a correct one never does. */
+/** A hand-written WebSocket client on TCP or TLS, which can do what a correct one never does. */
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { connectTo, type WireAddress } from './wire-address.ts';
@@ -12,9 +12,9 @@ export interface RawPeer {
   readonly socket: Socket;
   /** Resets the TCP connection. */
   reset(): void;
-  /** Sends a frame; `fin: false` begins a message in pieces, which opcode 0 goes on with. */
+  /** Sends a frame; `fin: false` begins a fragmented message, which opcode 0 continues. */
   frame(opcode: number, payload: Buffer | string, options?: { readonly fin?: boolean; readonly masked?: boolean }): void;
-  /** The code of the close frame that came before the connection ended; null without one. */
+  /** The code of the close frame received before the connection ended; null without one. */
   readonly closeCode: Promise<number | null>;
 }
 
@@ -24,10 +24,10 @@ export const CLOSE = 8;
 export const PING = 9;
 export const PONG = 10;
 
-/** Connects and shakes hands. Answers no ping and no close by itself. */
+/** Connects and completes the handshake. Does not answer pings or closes by itself. */
 export const rawPeer = async (address: WireAddress, headers: readonly string[] = []): Promise<RawPeer> => {
   const { socket, tcp } = connectTo(address, { allowHalfOpen: true });
-  // The hub may cut the connection at any moment; that it ended is what the tests look at.
+  // The hub may cut the connection at any moment; the tests check that it ended.
   socket.on('error', () => undefined);
   const ended = new Promise<void>((resolve) => {
     for (const event of ['end', 'close']) socket.once(event, () => resolve());
@@ -72,7 +72,7 @@ const encode = (opcode: number, payload: Buffer, fin: boolean, masked: boolean):
   return Buffer.concat([head, Buffer.alloc(4), payload]);
 };
 
-/** What a server sent: unmasked, lengths below 65,536. */
+/** What a server sends: unmasked, lengths below 65,536. */
 const framesOf = (bytes: Buffer): readonly RawFrame[] => {
   const frames: RawFrame[] = [];
   let at = 0;

@@ -1,7 +1,7 @@
-/** Asking for a socket by hand. */
+/** Requests a WebSocket upgrade by hand. */
 import { requestTo } from './wire-address.ts';
 
-/** Asks for an upgrade by node:http, and lets go of the socket if it gets one. `ca`: of a `wss:` address. */
+/** Requests an upgrade with node:http, and releases the socket if it gets one. `ca`: for a `wss:` address. */
 export const upgradeStatus = (url: string, origin?: string, ca?: string): Promise<number> =>
   new Promise((resolve, reject) => {
     const headers = {

@@ -1,7 +1,7 @@
-/** The port's requests and replies from and to those of the web, in which tests are written. */
+/** Converts the port's requests and replies from and to web `Request` and `Response`, which tests use. */
 import type { ByteStream, HttpHandler, HttpRequest, HttpResponse } from '../../../../core/ports/http.ts';
 
-/** Asks a handler as if the request had come over a wire. */
+/** Calls a handler as if the request had come over a wire. */
 export async function askHandler(handle: HttpHandler, request: Request, remoteAddress = '127.0.0.1'): Promise<Response> {
   const { body, ...head } = await handle(portRequest(request, remoteAddress));
   if (request.method !== 'HEAD') return webResponse({ ...head, body });
@@ -52,14 +52,14 @@ function webResponse({ status, headers, body }: HttpResponse): Response {
   return new Response(stream, { status, headers });
 }
 
-/** All of a stream. */
+/** A whole stream. */
 export async function chunksOf(stream: ByteStream): Promise<readonly Uint8Array[]> {
   const chunks: Uint8Array[] = [];
   for (let chunk = await stream.next(); chunk !== null; chunk = await stream.next()) chunks.push(chunk);
   return chunks;
 }
 
-/** All of a request's body as text. */
+/** A request's whole body as text. */
 export const textOf = async ({ body }: HttpRequest): Promise<string> => (body === null ? '' : Buffer.from(await body.whole()).toString());
 
 /** A short reply. */

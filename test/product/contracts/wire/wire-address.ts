@@ -1,4 +1,4 @@
-/** How the suites connect to a port under test by hand: plain, or by TLS. */
+/** How the suites connect to a port under test directly: plain, or by TLS. */
 import { Agent, request, type IncomingMessage, type RequestOptions } from 'node:http';
 import { Agent as TlsAgent, request as requestByTls } from 'node:https';
 import { connect, type Socket } from 'node:net';
@@ -14,19 +14,22 @@ export interface WireAddress {
 
 export interface WireSocket {
   readonly socket: Socket;
-  /** That carries it; the same one for a plain connection. */
+  /** The TCP socket below; the same one for a plain connection. */
   readonly tcp: Socket;
 }
 
-/** Connects. What is written before the connection is open is sent then. */
+/** Connects. Data written before the connection is open is sent then. */
 export function connectTo({ port, ca }: WireAddress, options: { readonly allowHalfOpen?: boolean } = {}): WireSocket {
   const tcp = connect({ port, host: HOST, ...options });
   if (ca === undefined) return { socket: tcp, tcp };
-  tcp.on('error', () => undefined); // Its TLS socket has it, too.
+  tcp.on('error', () => undefined); // Its TLS socket reports it, too.
   return { socket: connectTls({ socket: tcp, host: HOST, ca, ...options }), tcp };
 }
 
-/** Begins a request, on a connection of its own unless the options have an agent. Without a server name, a Host header is not taken for one. */
+/**
+ * Starts a request, on its own connection unless the options have an agent. Without an explicit server name, the Host
+ * header is not used as one.
+ */
 export const requestTo = ({ port, ca }: WireAddress, options: RequestOptions, onResponse: (response: IncomingMessage) => void) =>
   (ca === undefined ? request : requestByTls)(
     { port, host: HOST, agent: false, ...(ca === undefined ? {} : { ca, servername: '' }), ...options },
@@ -37,7 +40,7 @@ export const requestTo = ({ port, ca }: WireAddress, options: RequestOptions, on
 export const keepAliveAgent = ({ ca }: WireAddress): Agent =>
   ca === undefined ? new Agent({ keepAlive: true, maxSockets: 1 }) : new TlsAgent({ keepAlive: true, maxSockets: 1, ca });
 
-/** Like `fetch`, for a body of text: that one takes no certificate. */
+/** Like `fetch`, for a text body: `fetch` takes no certificate. */
 export const fetchFrom = (address: WireAddress, url: string, { method = 'GET', body }: RequestInit = {}): Promise<Response> =>
   new Promise((resolve, reject) => {
     const { pathname, search } = new URL(url);

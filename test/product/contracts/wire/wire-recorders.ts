@@ -38,7 +38,7 @@ export const linkRecorder = (): { readonly events: LinkEvents; readonly saw: Eve
   return { events, saw };
 };
 
-/** The next thing, which must be of this kind. */
+/** The next event, which must be of this kind. */
 export const nextOf = async <T extends { readonly kind: string }, K extends T['kind']>(
   saw: EventInbox<T>,
   kind: K,

@@ -1,4 +1,4 @@
-/** A listening transport, a link to it, and what both saw: the room in which the wire's contracts are tried. */
+/** A listening transport, a link to it, and what both reported: the setup for the wire contracts. */
 import type { HubLink, LinkConnection } from '../../../../core/ports/hub-link.ts';
 import type { HubConnection, HubTransport, ListenOptions } from '../../../../core/ports/hub-transport.ts';
 import type { Teardown } from '../contract-case.ts';
@@ -7,14 +7,14 @@ import { reply } from './web-http.ts';
 import type { WireAddress } from './wire-address.ts';
 import { hubRecorder, linkRecorder, nextOf, type HubSaw, type LinkSaw } from './wire-recorders.ts';
 
-/** Both ends under test; where one of them is not ours, any correct one. */
+/** Both ends under test; if one of them is not under test, any correct one. */
 export interface WireSubject {
   /** A transport that does not listen yet. */
   transport(): HubTransport;
   readonly link: HubLink;
   /**
-   * The certificate with which the transport serves TLS for 127.0.0.1, PEM. The suite then connects by TLS, and the link MUST recognize it.
-   * Without it the transport serves plain connections.
+   * The certificate with which the transport serves TLS for 127.0.0.1, PEM. The suite then connects by TLS, and the
+   * link MUST trust it. Without it the transport serves plain connections.
    */
   readonly ca?: string | undefined;
 }
@@ -35,7 +35,7 @@ export interface Joined {
 
 export const FRAME_BYTES_MAX = 1_000;
 
-/** Listening options that let everything through. */
+/** Listening options without limits. */
 export const openToAll = (changes: Partial<ListenOptions> = {}): ListenOptions => ({
   host: '127.0.0.1',
   port: 0,
@@ -58,7 +58,7 @@ export const wireRoom = async (t: Teardown, subject: WireSubject, changes: Parti
   return { transport, port, ca, url: `${ca === undefined ? 'ws' : 'wss'}://127.0.0.1:${port}/ws`, hubSaw: saw };
 };
 
-/** Connects a link, and waits until both ends think it open. */
+/** Connects a link, and waits until both ends consider it open. */
 export const join = async (t: Teardown, subject: WireSubject, room: WireRoom, frameBytesMax = FRAME_BYTES_MAX): Promise<Joined> => {
   const { events, saw: linkSaw } = linkRecorder();
   const link = subject.link.connect({ url: room.url, frameBytesMax }, events);
@@ -68,7 +68,7 @@ export const join = async (t: Teardown, subject: WireSubject, room: WireRoom, fr
   return { connection, link, linkSaw };
 };
 
-/** Waits until a word went to the hub and back on a connection of its own: whatever was on its way before has arrived. */
+/** Waits until a frame went to the hub and back on its own connection: whatever was sent before has arrived. */
 export const roundTrip = async (t: Teardown, subject: WireSubject, room: WireRoom): Promise<void> => {
   const { link, linkSaw, connection } = await join(t, subject, room);
   link.send('there');

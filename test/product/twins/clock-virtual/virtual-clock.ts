@@ -2,7 +2,7 @@
 import { AgentcomError } from '../../../../core/errors/agentcom-error.ts';
 import type { Clock, Timer } from '../../../../core/ports/clock.ts';
 
-/** Timers fired in one `advance` or `walk`; more is a timer that starts itself again without delay. */
+/** Timers fired in one `advance` or `walk`; more means that a timer restarts itself without delay. */
 const FIRES_MAX = 1_000_000;
 
 export interface VirtualClockOptions {
@@ -12,23 +12,26 @@ export interface VirtualClockOptions {
 
 /** A clock that the test moves. */
 export interface VirtualClock extends Clock {
-  /** Moves time on by `ms`, firing each timer at its own moment: earliest due first, of the same moment the older one first. */
+  /**
+   * Advances time by `ms`, firing each timer at its own moment: earliest due first, and of timers due at the same
+   * moment the older one first.
+   */
   advance(ms: number): void;
-  /** As `advance`, awaiting `between` after each timer, so that what it set going can take its next step. */
+  /** Like `advance`, awaiting `between` after each timer, so that work it started can take its next step. */
   walk(ms: number, between: () => Promise<unknown>): Promise<void>;
-  /** Moves to the next timer and fires it; false when there is none. */
+  /** Advances to the next timer and fires it; false if there is none. */
   runNext(): boolean;
-  /** Moves the wall clock alone by `ms`, either way. */
+  /** Moves only the wall clock by `ms`, in either direction. */
   jumpWall(ms: number): void;
-  /** Timers that wait. */
+  /** The number of pending timers. */
   readonly pending: number;
-  /** When the next one is due, on the monotonic clock; null when none waits. */
+  /** When the next one is due, on the monotonic clock; null if none is pending. */
   readonly nextDueMs: number | null;
 }
 
 interface Waiting {
   readonly dueMs: number;
-  /** Tells timers of the same moment apart. */
+  /** Orders timers of the same moment. */
   readonly order: number;
   readonly fire: () => void;
 }
@@ -73,7 +76,7 @@ export const virtualClock = (options: VirtualClockOptions = {}): VirtualClock =>
     if (fires < FIRES_MAX) return fires + 1;
     throw new AgentcomError(
       'AC_INTERNAL',
-      `Over ${FIRES_MAX} timers fired in one move of the virtual clock; one must start itself again without delay.`,
+      `Over ${FIRES_MAX} timers fired in one move of the virtual clock; one of them probably restarts itself without delay.`,
     );
   };
 
@@ -104,10 +107,10 @@ export const virtualClock = (options: VirtualClockOptions = {}): VirtualClock =>
   };
 };
 
-/** Rounded up to 1024ths of a millisecond, of which sums and differences are exact. */
+/** Rounded up to 1024ths of a millisecond, whose sums and differences are exact. */
 const exact = (ms: number): number => Math.ceil(ms * 1_024) / 1_024;
 
-/** Where `timer` stands, or belongs, in the sorted list. */
+/** The position of `timer` in the sorted list, or where to insert it. */
 const placeOf = (waiting: readonly Waiting[], timer: Waiting): number => {
   let low = 0;
   let high = waiting.length;

@@ -1,14 +1,14 @@
-/** Ids that come out the same for the same seed, for tests and the simulation. */
+/** Ids that are the same for the same seed, for tests and the simulation. */
 import type { TaskId } from '../../../../core/domain/ids.ts';
 import type { Ids } from '../../../../core/ports/chance.ts';
 import { seededRandom } from './seeded-random.ts';
 
 export interface SeededIdsOptions {
-  /** Give each hub of one world its own, or their ids meet. */
+  /** Give each hub of one world its own seed, or their ids collide. */
   readonly seed: string;
 }
 
-/** `Ids` without ambient chance. Its secrets are no secrets. */
+/** `Ids` without ambient randomness. Its secrets are not secret. */
 export const seededIds = ({ seed }: SeededIdsOptions): Ids => {
   const random = seededRandom(seed);
   let made = 0;

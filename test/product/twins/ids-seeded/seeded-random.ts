@@ -1,11 +1,11 @@
-/** Chance that repeats itself: the same numbers for the same seed, on every machine. */
+/** Repeatable randomness: the same numbers for the same seed, on every machine. */
 
-/** Answers the next 32 random bits as a whole number from 0 to 2^32 - 1. */
+/** Returns the next 32 random bits as a whole number from 0 to 2^32 - 1. */
 export type RandomBits = () => number;
 
 /**
- * sfc32 of PractRand (Chris Doty-Humphrey): 128 bits of state, sound enough for tests and quick; not for secrets. Its
- * state is filled from the seed's characters by xmur3, and the first 12 numbers are thrown away, as its author advises.
+ * sfc32 of PractRand (Chris Doty-Humphrey): 128 bits of state, good enough for tests and fast; not for secrets. Its
+ * state is filled from the seed's characters by xmur3, and the first 12 numbers are discarded, as its author advises.
  */
 export const seededRandom = (seed: string): RandomBits => {
   const fill = xmur3(seed);
@@ -27,7 +27,7 @@ export const seededRandom = (seed: string): RandomBits => {
   return next;
 };
 
-/** A hash of text that goes on giving 32-bit numbers, by the name of its author's page (bryc, "PRNGs"). */
+/** A text hash that yields 32-bit numbers without end, named after its author's page (bryc, "PRNGs"). */
 const xmur3 = (text: string): RandomBits => {
   let hash = 1_779_033_703 ^ text.length;
   for (let at = 0; at < text.length; at += 1) {

@@ -1,6 +1,7 @@
 /**
- * The journal in memory, for tests and the simulation. It keeps what a disk would keep: journals made by `reopen` stand
- * on the same memory, and what was not yet synced when its process crashed is lost, or not, as the test wishes.
+ * The journal in memory, for tests and the simulation. It keeps what a disk would keep: journals made by `reopen`
+ * share the same memory, and data that was not yet synced when its process crashed is lost or kept, as the test
+ * chooses.
  */
 import { AgentcomError } from '../../../../core/errors/agentcom-error.ts';
 import { utf8Bytes } from '../../../../core/domain/encoded-text.ts';
@@ -12,7 +13,7 @@ import { oneAtATime } from '../../../../core/ports/timing/one-at-a-time.ts';
 export interface MemoryJournalOptions {
   /** Default `instance-memory`. */
   readonly instanceId?: string | undefined;
-  /** Awaited in each write between its beginning and its end, where a crash may come; by default one turn of the loop. */
+  /** Awaited in each write between its beginning and its end, where a crash may occur; by default one turn of the loop. */
   readonly sync?: (() => Promise<void>) | undefined;
 }
 
@@ -20,19 +21,19 @@ export interface MemoryJournal extends Journal {
   /** Fails the `nth` call of `save` or `writeReport` from now on, 1 being the next one. */
   failWrite(nth: number): void;
   /**
-   * The process is gone, as after `kill -9`: what is being written is lost, or there already with `keepUnsynced`; its
-   * calls never answer any more; the folder may be taken by another.
+   * The process dies, as after `kill -9`: data being written is lost, or kept with `keepUnsynced`; its calls never
+   * resolve; another process may take the folder.
    */
   crash(options?: { readonly keepUnsynced?: boolean | undefined }): void;
   /** The next process on the same memory. */
   reopen(): MemoryJournal;
-  /** A journal on a copy of the memory, as after a data folder was copied: the same instance, held by nobody. */
+  /** A journal on a copy of the memory, as after a data folder was copied: the same instance, not locked. */
   copied(sync?: MemoryJournalOptions['sync']): MemoryJournal;
-  /** From now on nothing can be opened on this memory, as on a folder that nobody may write. */
+  /** From now on nothing can be opened on this memory, as on a folder without write permission. */
   refuseWrites(): void;
   /** Damages the newest copy of the state, or both. */
   damage(which: 'newest' | 'both'): void;
-  /** The reports that the hub did not take, each with its reason, by `<task_id>.g<generation>`. */
+  /** The reports that the hub refused, each with its reason, by `<task_id>.g<generation>`. */
   refused(): ReadonlyMap<string, { readonly text: string; readonly reason: string }>;
 }
 
@@ -45,7 +46,7 @@ interface Memory {
   isReadOnly: boolean;
 }
 
-/** A `Journal` over a memory of its own. */
+/** A `Journal` over its own memory. */
 export const memoryJournal = (options: MemoryJournalOptions = {}): MemoryJournal =>
   journalOver({ newest: null, previous: null, outbox: new Map(), refused: new Map(), holder: null, isReadOnly: false }, options);
 
@@ -56,11 +57,11 @@ function journalOver(memory: Memory, options: MemoryJournalOptions): MemoryJourn
   const me = {};
   let isCrashed = false;
   let writesUntilFailure: number | null = null;
-  /** What a write in progress will have done when it is synced. */
+  /** The effect of a write in progress once it is synced. */
   let unsynced: (() => void) | null = null;
   const inTurn = oneAtATime();
 
-  /** What a dead process was doing never ends. */
+  /** Calls of a dead process never resolve. */
   const never = <T>(): Promise<T> => new Promise<T>(() => undefined);
 
   function whenOpen<T>(work: () => Promise<T>): Promise<T> {

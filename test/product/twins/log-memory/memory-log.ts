@@ -2,7 +2,7 @@
 import { messageOf } from '../../../../core/errors/agentcom-error.ts';
 import type { Log, LogFields } from '../../../../core/ports/log.ts';
 
-/** Lines kept; the oldest go first. */
+/** Lines kept; the oldest are dropped first. */
 const LINES_MAX = 10_000;
 
 export interface LogLine {
@@ -13,7 +13,7 @@ export interface LogLine {
 
 /** A log that keeps every entry. */
 export interface MemoryLog extends Log {
-  /** What was said, oldest first, by this log and all made of it by `with`. */
+  /** What was logged, oldest first, by this log and all logs made from it by `with`. */
   readonly lines: readonly LogLine[];
 }
 
@@ -38,7 +38,7 @@ export const memoryLog = (): MemoryLog => {
   return { ...saying({}), lines };
 };
 
-/** Reading a field may throw (a getter, a proxy); the line then says so in the fields' place. */
+/** Reading a field may throw (a getter, a proxy); the line then says so in place of the fields. */
 const merged = (outer: LogFields, fields: LogFields): LogFields => {
   try {
     return { ...outer, ...fields };

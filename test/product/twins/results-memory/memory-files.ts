@@ -1,24 +1,24 @@
-/** A folder of texts, and of what is no text. */
+/** A folder of text files, and of things that are not files. */
 
 export interface MemoryFile {
   readonly text: string;
-  /** Changes with the content; stays when the file is renamed. */
+  /** Changes with the content; unchanged when the file is renamed. */
   readonly stamp: number;
 }
 
 export interface MemoryFiles {
   read(path: string): MemoryFile | null;
-  /** Does nothing where something lies that is no file. */
+  /** Does nothing if something that is not a file has this name. */
   write(path: string, text: string): void;
-  /** Puts what is no file under a name, as a link, a FIFO or a folder: `read` finds nothing there. */
+  /** Puts something that is not a file under a name, such as a link, a FIFO or a folder: `read` finds nothing there. */
   writeOdd(path: string): void;
   isOdd(path: string): boolean;
-  /** Replaces `to`; false when there is no `from`. */
+  /** Replaces `to`; false if `from` does not exist. */
   move(from: string, to: string): boolean;
   remove(path: string): void;
-  /** The paths in a folder and below it, in order, of what is no file too; all for ''. */
+  /** The paths in a folder and below it, in order, including those of things that are not files; all paths for ''. */
   under(folder: string): readonly string[];
-  /** Calls back after each change; the answer ends that. */
+  /** Calls back after each change; the returned function unsubscribes. */
   onChange(changed: () => void): () => void;
 }
 
@@ -67,7 +67,7 @@ export function memoryFiles(): MemoryFiles {
   };
 }
 
-/** Moves a flat file of the task to `refused/`, with the reason beside it. */
+/** Moves a flat file of the task to `refused/`, with the reason next to it. */
 export function refuseFlatFile(files: MemoryFiles, taskId: string, file: string, reason: string): void {
   const from = `results/${taskId}.${file}`;
   const found = files.read(from);

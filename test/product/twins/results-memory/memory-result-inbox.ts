@@ -13,36 +13,36 @@ import { memoryFiles, refuseFlatFile, type MemoryFiles } from './memory-files.ts
 
 export interface MemoryResultInboxOptions {
   readonly clock: Clock;
-  /** How long a result that does not parse must be still before it counts as invalid. Default 2,000. */
+  /** How long a result that does not parse must remain unchanged before it counts as invalid. Default 2,000. */
   readonly resultStillMs?: number | undefined;
 }
 
 export interface MemoryResultInbox extends ResultInbox {
-  /** Writes a whole file, as an agent does; the path is below the data directory. */
+  /** Writes a complete file, as an agent does; the path is relative to the data directory. */
   write(path: string, text: string): void;
-  /** Renames a file, as an agent does that takes a published task; false when there is none. */
+  /** Renames a file, like an agent that takes a published task; false if it does not exist. */
   move(from: string, to: string): boolean;
   /** The text of a file, or null. */
   read(path: string): string | null;
-  /** Puts what is no file under a name, as a link, a FIFO or a folder. */
+  /** Puts something that is not a file under a name, such as a link, a FIFO or a folder. */
   writeOdd(path: string): void;
   /** The path of every file, in order. */
   paths(): readonly string[];
-  /** Reports an event of the test's own, if its assignment is expected. */
+  /** Reports an event made by the test, if its assignment is expected. */
   emit(event: ResultFileEvent): void;
-  /** The next `prepare` meets a fault. */
+  /** The next `prepare` fails. */
   failPrepare(): void;
-  /** From now on all folders refuse their sidecar, also that of the next process, or no more. What an agent does in them goes on. */
+  /** Turns on or off: all folders refuse their sidecar, including that of the next process. Agents can still use them. */
   refuse(isRefused: boolean): void;
   /** The inbox of the next process over the same files. */
   reopen(): MemoryResultInbox;
 }
 
 const RESULT_STILL_MS = 2_000;
-/** Paths that the port wants absolute begin with this. */
+/** Prefix for paths that the port requires to be absolute. */
 const ROOT = '/memory';
 
-/** A `ResultInbox` over files of its own. */
+/** A `ResultInbox` over its own files. */
 export const memoryResultInbox = (options: MemoryResultInboxOptions): MemoryResultInbox =>
   inboxOver(memoryFiles(), { isRefused: false }, options);
 
@@ -96,7 +96,7 @@ function inboxOver(files: MemoryFiles, folders: { isRefused: boolean }, options:
       }
       const { resultsDir, taskFile, published } = pathsOf(assignment);
       if (files.isOdd(resultsDir)) {
-        return Promise.reject(new AgentcomError('AC_JOURNAL_WRITE', `${resultsDir} is no folder. Remove it.`));
+        return Promise.reject(new AgentcomError('AC_JOURNAL_WRITE', `${resultsDir} is not a folder. Remove it.`));
       }
       if (files.read(taskFile) === null) {
         const why = `It existed before the wake of ${assignmentText(assignment)}.`;

@@ -1,4 +1,4 @@
-/** One assignment whose files in memory are awaited. */
+/** One assignment whose files in memory are expected. */
 import { utf8Bytes } from '../../../../core/domain/encoded-text.ts';
 import { assignmentText } from '../../../../core/ports/assignment-name.ts';
 import type { Clock, Timer } from '../../../../core/ports/clock.ts';
@@ -21,7 +21,7 @@ export interface MemoryWatchOptions {
   readonly resultStillMs: number;
   /** Whether no other assignment of its task is expected. */
   isAlone(): boolean;
-  /** Nobody can read the folders now. */
+  /** No process can read the folders now. */
   isRefused(): boolean;
   onEvent(event: ResultFileEvent): void;
 }
@@ -29,7 +29,7 @@ export interface MemoryWatchOptions {
 export interface MemoryWatch {
   readonly assignment: AssignmentId;
   readonly flat: FlatNames;
-  /** Looks soon, not from inside this call. */
+  /** Scans soon, not inside this call. */
   scheduleScan(): void;
   scan(): Promise<void>;
   end(): void;
@@ -46,7 +46,7 @@ export function memoryWatch(options: MemoryWatchOptions): MemoryWatch {
   let lastResultStamp: number | null = null;
   let trace: string | null = null;
   let unfinished: (Unfinished & { readonly stamp: number }) | null = null;
-  /** Since when each waits who asked for a look, oldest first: the run is over. */
+  /** For each caller that requested a scan, since when it waits, oldest first: the run is over. */
   let scanStartsMs: readonly number[] = [];
   let retryTimer: Timer | null = null;
   const progressRead = new Map<string, number>();
@@ -94,7 +94,7 @@ export function memoryWatch(options: MemoryWatchOptions): MemoryWatch {
 
   const refuse = (file: string, reason: string): void => refuseFlatFile(files, assignment.taskId, file, reason);
 
-  /** How long what does not parse may still become a result. */
+  /** How long content that does not parse may still become a result. */
   function leftMs({ stamp }: MemoryFile): number {
     const nowMs = clock.monotonicMs();
     if (unfinished?.stamp !== stamp) unfinished = { stamp, sinceMs: nowMs, firstMs: unfinished?.firstMs ?? nowMs };

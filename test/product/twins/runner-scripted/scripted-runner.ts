@@ -1,28 +1,32 @@
 /**
  * A `WakeRunner` whose agents follow scripts, by the clock and without processes: the memory twin for tests and the
- * simulation. It is also the machine on which the runs live: given to a second sidecar it still has those of the first.
+ * simulation. It is also the machine on which the runs live: a second sidecar that gets the same runner finds the runs
+ * of the first.
  */
 import type { Clock, Timer } from '../../../../core/ports/clock.ts';
 import type { AdoptedRun, FailureCause, StopSignal, WakeEvent, WakeRequest, WakeRunner } from '../../../../core/ports/wake-runner.ts';
 import type { ProcessMark } from '../../../../core/domain/assignment/slot.ts';
 
-/** Between the signal and the kill, unless the stop says otherwise. */
+/** Time between the signal and the kill, unless the stop says otherwise. */
 const GRACE_MS = 5_000;
 const FIRST_PID = 1_000;
 
-/** What an agent may tell; the runner itself says `spawned` and `stopped`. */
+/** What an agent may report; the runner itself reports `spawned` and `stopped`. */
 export type ScriptedEvent = Exclude<WakeEvent, { readonly type: 'spawned' | 'stopped' }>;
 
-/** `afterMs` counts from the step before, the first from the spawn. `act` is for what the agent does by itself, such as writing its result. */
+/**
+ * `afterMs` counts from the previous step, the first from the spawn. `act` is for what the agent does by itself, such
+ * as writing its result.
+ */
 export type ScriptStep =
   { readonly afterMs: number; readonly event: ScriptedEvent } | { readonly afterMs: number; readonly act: (request: WakeRequest) => void };
 
 export interface RunScript {
   /** The program cannot be started. */
   readonly refuses?: { readonly message: string; readonly retryable: boolean; readonly kind?: FailureCause | undefined } | undefined;
-  /** What happens, in order. After an `exited` the run is over; without one it goes on until it is stopped. */
+  /** What happens, in order. After an `exited` the run is over; without one it continues until it is stopped. */
   readonly steps?: readonly ScriptStep[] | undefined;
-  /** How long it needs to end once asked to; Infinity: it has to be killed, after the grace. Default 0. */
+  /** How long it needs to end once asked to; Infinity: it has to be killed, after the grace period. Default 0. */
   readonly endsWithinMs?: number | undefined;
   /** Processes that a stop cannot kill. */
   readonly survivors?: readonly number[] | undefined;
@@ -32,16 +36,16 @@ export interface ScriptedRunnerOptions {
   readonly clock: Clock;
   /** Default true. */
   readonly adoptable?: boolean | undefined;
-  /** Asked for each wake. */
+  /** Called for each wake. */
   script(request: WakeRequest): RunScript;
 }
 
 export interface ScriptedRunner extends WakeRunner {
   /** Every wake that started a run, in order. */
   readonly started: readonly WakeRequest[];
-  /** The ids of runs that live now. */
+  /** The ids of runs that are alive. */
   living(): readonly string[];
-  /** The run's whole tree ends by itself; by SIGKILL unless `how` says otherwise. Nothing happens when it does not live. */
+  /** The run's whole process tree ends by itself; by SIGKILL unless `how` says otherwise. Does nothing if it is not alive. */
   end(runId: string, how?: { readonly exitCode: number | null; readonly signal: string | null }): void;
 }
 
@@ -50,13 +54,13 @@ interface Run {
   readonly process: ProcessMark;
   readonly script: RunScript;
   isAlive: boolean;
-  /** Followed by another sidecar than the one that began it: how it ended is told to the parent only. */
+  /** Followed by a sidecar other than the one that started it: only the parent learns how it ended. */
   isAdopted: boolean;
   /** The next step, or the end after a stop. */
   timer: Timer | null;
-  /** Told, but not taken yet. */
+  /** Reported, but not taken yet. */
   readonly untaken: WakeEvent[];
-  /** Called when something was told; null while nobody listens. The last one who began to listen is the listener. */
+  /** Called when something was reported; null without a listener. The last one to start listening is the listener. */
   notify: (() => void) | null;
 }
 
@@ -110,7 +114,7 @@ export function scriptedRunner(options: ScriptedRunnerOptions): ScriptedRunner {
     });
   };
 
-  /** Listens to a run from its first event that nobody has taken. */
+  /** Listens to a run from its first event that was not taken yet. */
   const listen = (find: () => Run | WakeEvent, signal: StopSignal): AsyncIterator<WakeEvent> => {
     const takers: ((result: IteratorResult<WakeEvent>) => void)[] = [];
     let run: Run | null = null;
@@ -168,7 +172,8 @@ export function scriptedRunner(options: ScriptedRunnerOptions): ScriptedRunner {
   const attach = (adopted: AdoptedRun): Run | WakeEvent => {
     const run = runs.get(adopted.runId);
     if (run === undefined) return { type: 'exited', exitCode: null, signal: null, stderrTail: '' };
-    // Who adopts without knowing the process is told of it; who knows it, or is late, is told what came since.
+    // A sidecar that adopts a run without knowing its process is told the process; one that knows it, or comes late,
+    // gets what was reported since.
     const isToldOfSpawn = run.untaken[0]?.type === 'spawned';
     if (adopted.process === null && !isToldOfSpawn) run.untaken.unshift({ type: 'spawned', process: run.process });
     if (adopted.process !== null && isToldOfSpawn) run.untaken.shift();

@@ -1,25 +1,25 @@
-/** How things cross from one end of a memory wire to the other: late, twice, out of order or never, as a fate decides. */
+/** How messages cross from one end of a memory wire to the other: late, twice, out of order or never, as a fate decides. */
 import { utf8Bytes } from '../../../../core/domain/encoded-text.ts';
 import type { Clock } from '../../../../core/ports/clock.ts';
 
-/** One thing on its way. */
+/** One message in flight. */
 export interface Crossing {
   readonly connection: number;
   readonly from: 'hub' | 'sidecar';
-  /** `connect`, `accept`, `refuse` open a connection, `close` is a close frame, `gone` the end of the socket below it. */
+  /** `connect`, `accept` and `refuse` open a connection, `close` is a close frame, `gone` the end of the socket below it. */
   readonly kind: 'connect' | 'accept' | 'refuse' | 'frame' | 'ping' | 'pong' | 'close' | 'gone';
-  /** Of a frame; else empty. */
+  /** For a frame; otherwise empty. */
   readonly text: string;
 }
 
 /** One copy that arrives. */
 export interface Arrival {
   readonly delayMs: number;
-  /** Arrives whatever is still on its way before it; else it waits for that, as on a real wire. */
+  /** Arrives regardless of earlier messages in flight; otherwise it waits for them, as on a real wire. */
   readonly overtakes?: boolean | undefined;
 }
 
-/** What becomes of a crossing: no arrival is a loss, two are a doubling. */
+/** The fate of a crossing: no arrival is a loss, two are a duplicate. */
 export type Fate = (crossing: Crossing) => readonly Arrival[];
 
 /** Everything arrives once, in order, in the next turn of the clock. */
@@ -27,9 +27,9 @@ export const unharmed: Fate = () => [{ delayMs: 0 }];
 
 /** One direction of one connection. */
 export interface Lane {
-  /** Sends `kind` off; `arrive` runs once for each copy, never inside this call. */
+  /** Sends `kind`; `arrive` runs once for each copy, never inside this call. */
   cross(kind: Crossing['kind'], text: string, arrive: () => void): void;
-  /** Bytes of frames on their way, of those that will arrive. */
+  /** Bytes of frames in flight, of those that will arrive. */
   readonly waitingBytes: number;
 }
 
@@ -40,7 +40,7 @@ export interface LaneParts {
   readonly from: Crossing['from'];
 }
 
-/** Keeps the order of what does not overtake by a queue: each timer takes whatever is first in it. */
+/** Keeps the order of messages that do not overtake with a queue: each timer takes the first one in it. */
 export const lane = ({ clock, fate, connection, from }: LaneParts): Lane => {
   const queue: (() => void)[] = [];
   let lastDueMs = 0;

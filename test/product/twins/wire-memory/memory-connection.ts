@@ -12,7 +12,7 @@ const CLOSE_MS = 1_000;
 
 export interface OpenHubEnd extends HubEnd {
   readonly connection: HubConnection;
-  /** Ends it without a word to this hub; the link finds out. */
+  /** Ends it without telling this hub; the link notices. */
   vanish(): void;
 }
 

@@ -14,7 +14,7 @@ export const memoryLink = (network: Network, identity: LinkIdentity): HubLink =>
   connect({ url, frameBytesMax }, events) {
     try {
       const target = new URL(url);
-      if (!/^wss?:$/.test(target.protocol)) return neverOpened(network, `${target.protocol} is no protocol of a hub`, events);
+      if (!/^wss?:$/.test(target.protocol)) return neverOpened(network, `${target.protocol} is not a protocol of a hub`, events);
       return openLink(network, identity, target, frameBytesMax, events);
     } catch (thrown) {
       return neverOpened(network, messageOf(thrown), events);
@@ -28,7 +28,7 @@ const openLink = (network: Network, identity: LinkIdentity, url: URL, frameBytes
   const up = lane({ clock, fate, connection, from: 'sidecar' });
   const down = lane({ clock, fate, connection, from: 'hub' });
   let state: 'connecting' | 'open' | 'gone' = 'connecting';
-  /** Where our things arrive, once the hub has taken the connection. */
+  /** Where this end's messages arrive, once the hub has accepted the connection. */
   let hub: HubEnd | null = null;
 
   const leave = network.join(connection, () => link.lost('the connection was cut'));
@@ -72,7 +72,7 @@ const openLink = (network: Network, identity: LinkIdentity, url: URL, frameBytes
 
   /** The hub's side of the handshake, as it arrives there. */
   const arrive = (): void => {
-    // A doubled handshake makes no second connection.
+    // A duplicated handshake does not create a second connection.
     if (hub !== null) return;
     const listening = network.hubs.get(addressOf(url));
     const answer = listening?.upgrade({ connection, url, identity, down, link }) ?? `connect ECONNREFUSED ${addressOf(url)}`;

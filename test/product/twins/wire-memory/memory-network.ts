@@ -1,8 +1,8 @@
-/** What the ends of a memory wire share: who listens where, and which connections some end still thinks open. */
+/** What the ends of a memory wire share: which hub listens where, and which connections some end still considers open. */
 import type { Clock } from '../../../../core/ports/clock.ts';
 import type { Fate, Lane } from './crossing.ts';
 
-/** Who a link says it is to the hub. */
+/** The identity that a link states to the hub. */
 export interface LinkIdentity {
   /** Default `127.0.0.1`. */
   readonly remoteAddress?: string | undefined;
@@ -33,7 +33,7 @@ export interface Upgrade {
   readonly connection: number;
   readonly url: URL;
   readonly identity: LinkIdentity;
-  /** The way back, and who is at its end. */
+  /** The return path, and the peer at its end. */
   readonly down: Lane;
   readonly link: LinkEnd;
 }
@@ -50,13 +50,13 @@ export interface Network {
   readonly fate: Fate;
   /** By host and port. */
   readonly hubs: Map<string, ListeningHub>;
-  /** A number for each connection, never the same again. */
+  /** A number for each connection, never reused. */
   nextConnection(): number;
-  /** Adds an end that thinks the connection open; what it answers takes the end out again. `lost` is called by `cut`. */
+  /** Adds an end that considers the connection open; the returned function removes it. `cut` calls `lost`. */
   join(connection: number, lost: () => void): () => void;
-  /** Breaks a connection under both ends, each in its own next turn. */
+  /** Breaks a connection at both ends, each in its own next turn. */
   cut(connection: number): void;
-  /** Connections that some end thinks open, oldest first. */
+  /** Connections that some end still considers open, oldest first. */
   open(): readonly number[];
 }
 
@@ -84,5 +84,5 @@ export const createNetwork = (clock: Clock, fate: Fate): Network => {
   };
 };
 
-/** How a listening hub is found: `host:port`. */
+/** The key of a listening hub: `host:port`. */
 export const addressOf = (url: URL): string => `${url.hostname}:${url.port || (url.protocol.endsWith('s:') ? '443' : '80')}`;

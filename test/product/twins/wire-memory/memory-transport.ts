@@ -6,16 +6,16 @@ import { askHandler } from '../../contracts/wire/web-http.ts';
 import { memoryConnection, type OpenHubEnd } from './memory-connection.ts';
 import { addressOf, type ListeningHub, type Network, type Upgrade } from './memory-network.ts';
 
-/** Where free ports are looked for. */
+/** Where the search for free ports begins. */
 const FIRST_FREE_PORT = 40_000;
 const LAST_PORT = 65_535;
 
 export interface MemoryTransport extends HubTransport {
-  /** As kill -9 of the hub: it hears no more of anything, its links and callers find out, the port is free at once. */
+  /** Like kill -9 of the hub: it receives nothing more, its links and callers notice, and the port is free at once. */
   crash(): void;
 }
 
-/** What one `listen` made. */
+/** The state of one `listen`. */
 interface Open {
   readonly address: string;
   readonly connections: Map<number, OpenHubEnd>;
@@ -107,7 +107,7 @@ const listeningHub = (network: Network, open: Open, options: ListenOptions, even
   },
 });
 
-/** The HTTP status that refuses an upgrade; null when it may go on. */
+/** The HTTP status that refuses an upgrade; null if it may proceed. */
 const refusalOf = ({ isRefusing, connections }: Open, options: ListenOptions, { url, identity }: Upgrade): number | null => {
   const asked = { path: url.pathname, host: url.host, origin: identity.origin, isRefusing, socketsOpen: connections.size };
   return decideUpgrade(asked, options)?.status ?? null;

@@ -1,6 +1,7 @@
 /**
- * The whole network of a simulated world in memory: any number of hubs and sidecars, joined by addresses. Everything that
- * crosses it goes through the given clock, so time moves it and a `fate` can delay, drop, double or reorder it.
+ * The whole network of a simulated world in memory: any number of hubs and sidecars, connected by addresses.
+ * Everything that crosses it depends on the given clock, so time moves it, and a `fate` can delay, drop, duplicate or
+ * reorder it.
  */
 import type { Clock } from '../../../../core/ports/clock.ts';
 import type { HubLink } from '../../../../core/ports/hub-link.ts';
@@ -11,7 +12,7 @@ import { addressOf, createNetwork, type LinkIdentity } from './memory-network.ts
 
 export interface MemoryWireOptions {
   readonly clock: Clock;
-  /** Asked for each thing that crosses. Default: all arrives once, in order, in the next turn. */
+  /** Called for each message. Default: everything arrives once, in order, in the next turn. */
   readonly fate?: Fate | undefined;
 }
 
@@ -20,11 +21,11 @@ export interface MemoryWire {
   transport(): MemoryTransport;
   /** A sidecar's end. */
   link(identity?: LinkIdentity): HubLink;
-  /** HTTP to whoever listens on the address; fails as the global `fetch` does when nobody does. Its fate is never asked. */
+  /** HTTP to the hub that listens on the address; fails like the global `fetch` if there is none. It has no fate. */
   fetch(url: string, init?: RequestInit): Promise<Response>;
-  /** Breaks a connection under both ends: each sees 1006 in its own next turn. An unknown number is fine. */
+  /** Breaks a connection at both ends: each sees 1006 in its own next turn. An unknown number is ignored. */
   cut(connection: number): void;
-  /** Connections that some end still thinks open, oldest first; numbered as in `Crossing` and `HubConnection`. */
+  /** Connections that some end still considers open, oldest first; numbered as in `Crossing` and `HubConnection`. */
   open(): readonly number[];
 }
 
