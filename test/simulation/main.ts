@@ -1,7 +1,7 @@
 /**
- * `npm run sim -- --seeds N [--from K]`: plays N seeds. `--minutes M`: as many as fit. `--seed N`: plays one and prints
- * its trace; with `--shrink` its plan is shrunk and stored as a regression. Exits with 1 if a rule was broken, or if a class
- * of faults hardly occurred in 2,000 seeds or more.
+ * `npm run sim -- --seeds N [--from K]`: plays N seeds. `--minutes M`: as many as fit into M minutes. `--seed N`:
+ * plays one and prints its trace; with `--shrink` its plan is shrunk and stored as a regression. Exits with 1 if a
+ * rule was broken, or if a class of faults hardly occurred in 2,000 seeds or more.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';

@@ -23,7 +23,7 @@ export interface PlainCopy {
   remove(): Promise<void>;
 }
 
-/** Reads the current tree. Takes a second or two of processor time. */
+/** Reads the current tree. Takes a second or two of CPU time. */
 export async function plainTree(): Promise<PlainTree> {
   const tree = new Map<string, { readonly text: string; readonly plain: string }>();
   const waiting = [ENTRY];

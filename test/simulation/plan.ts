@@ -86,7 +86,7 @@ export interface Act {
 
 export interface Plan {
   readonly seed: number;
-  /** At the end, faults stop and everything must come to its end. */
+  /** At the end, faults stop and everything must end. */
   readonly liveness: boolean;
   readonly timing: HubTiming;
   readonly sidecarTiming: SidecarTiming;

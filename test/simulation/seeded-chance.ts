@@ -12,7 +12,7 @@ export interface Chance {
   is(share: number): boolean;
   /** An element of the list, which must not be empty. */
   pick<T>(list: readonly T[]): T;
-  /** Mostly near `low`, at times up to `high`: each doubling is as likely as the one before. */
+  /** Mostly near `low`, sometimes up to `high`: each doubling is as likely as the one before. */
   skewed(low: number, high: number): number;
 }
 

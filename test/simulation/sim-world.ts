@@ -47,7 +47,7 @@ export const NO_FAULTS: FaultPlan = {
 /** Type, task and, if present, generation. */
 const TASK_FRAME = /^\{"type":"(task_[a-z]+|wake_result)","task_id":"(task-[0-9a-f]+)"(?:,"generation":(\d+))?/;
 
-/** Frames in which an agent says what it holds. */
+/** Frames in which an agent reports what it holds. */
 const RETURNS: readonly string[] = ['identify', 'task_recovering', 'state_report'];
 
 /** A frame that takes longer may be overtaken by a newer connection. */
@@ -150,7 +150,7 @@ export class World implements Surroundings {
     return this.clock.monotonicMs() < this.#awayUntilMs;
   }
 
-  /** For this long, no model answers anybody; 0: the service is back. */
+  /** For this long, no model answers; 0: the service is back. */
   loseService(ms: number): void {
     this.#awayUntilMs = this.clock.monotonicMs() + ms;
   }
@@ -291,7 +291,7 @@ export class World implements Surroundings {
     if (from === 'sidecar' && RETURNS.includes(type)) this.#rights.returned(this.agentOf(connection));
     if (from === 'sidecar' && type === 'identify') {
       const { held } = JSON.parse(text) as { readonly held?: readonly { readonly task_id: TaskId; readonly generation: number }[] };
-      // An agent that holds an assignment has accepted it, and says so by that.
+      // An agent that holds an assignment has accepted it, and says so by reporting it.
       for (const one of held ?? []) this.ledger.said(this.agentOf(connection), 'held', one.task_id, String(one.generation));
     }
     if (from === 'hub' && type === 'identified') {

@@ -1,4 +1,4 @@
-/** The agents of one machine: they outlive the sidecar process that woke them, and the ledger knows each of their runs. */
+/** The agents of one machine: they outlive the sidecar process that woke them, and the ledger records each of their runs. */
 import { scriptedRunner, type ScriptedRunner } from '../../product/twins/runner-scripted/scripted-runner.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { RunnerCheck, StopSignal, WakeEvent, WakeRequest, WakeRunner } from '../../../core/ports/wake-runner.ts';
@@ -10,7 +10,7 @@ import type { Life } from '../runner/world-life.ts';
 import { awayScript } from './service-away.ts';
 import type { Surroundings } from '../machines/simulated-surroundings.ts';
 
-/** Of looks whether the agents of a machine could run, as a share of its bad agents. */
+/** The share of runner checks that fail, as a share of the machine's bad agents. */
 const CHECKS_FAIL = 0.2;
 
 export interface AgentFleetOptions {
@@ -90,7 +90,7 @@ export class AgentFleet {
     this.#runner.end(runId);
   }
 
-  /** Whether its agents could run: a look that fails now passes later. */
+  /** Whether its agents could run: a check that fails now passes later. */
   async #check(): Promise<readonly RunnerCheck[]> {
     const { world } = this.#options;
     const ok = !this.#inability.is(world.faults.badAgents * CHECKS_FAIL);
@@ -98,7 +98,7 @@ export class AgentFleet {
     return [{ check: 'login', ok, message: ok ? 'logged in' : 'not logged in' }];
   }
 
-  /** Whether it breaks is known once the script was chosen, which is when it is listened to. */
+  /** Whether the stream breaks is known once the script was chosen, which is when it is listened to. */
   #asItBreaks({ runId }: WakeRequest, events: AsyncIterable<WakeEvent>): AsyncIterable<WakeEvent> {
     const breaking = this.#breaking;
     return {
@@ -122,7 +122,7 @@ export class AgentFleet {
     };
   }
 
-  /** The runner as one sidecar process has it: what it listens to ends with it, its runs do not. */
+  /** The runner as seen by one sidecar process: its streams end with the process, its runs do not. */
   runnerFor(life: Life): WakeRunner {
     const runner = this.#runner;
     const follow = (request: WakeRequest, signal: StopSignal, events: AsyncIterable<WakeEvent>): AsyncIterable<WakeEvent> => {

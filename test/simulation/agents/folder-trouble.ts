@@ -1,4 +1,4 @@
-/** What befalls the data folder of a machine: its files refuse the sidecar, and a second sidecar is started on it. */
+/** Trouble with the data folder of a machine: its files refuse the sidecar, and a second sidecar is started on it. */
 import { seededIds } from '../../product/twins/ids-seeded/seeded-ids.ts';
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
 import type { MemoryJournal } from '../../product/twins/journal-memory/memory-journal.ts';
@@ -17,13 +17,13 @@ export interface FolderTroubleParts {
   /** Of the process that runs, or ran last. */
   readonly journal: () => MemoryJournal;
   readonly results: () => MemoryResultInbox;
-  /** The process that has the journal now; null: none. */
+  /** The process that holds the journal now; null: none. */
   readonly holder: () => object | null;
 }
 
-/** Longer than between two looks at a folder that could not be looked at: each can be looked at once, and none is given up. */
+/** Longer than the interval between two scans of an unreadable folder: each folder can be read in between, and none is given up. */
 const BETWEEN_REFUSALS_MS = 15_000;
-/** The second time shows that whoever was refused has not taken the lock away as it left. */
+/** The second attempt shows that the refused process has not removed the lock. */
 const SECONDS = 2;
 
 export class FolderTrouble {
@@ -49,7 +49,7 @@ export class FolderTrouble {
     this.#parts.results().refuse(false);
   }
 
-  /** Somebody starts its sidecar once more beside the one that runs. */
+  /** An operator starts the sidecar again while one is running. */
   startSecond(): void {
     if (this.#parts.holder() === null) return;
     this.#parts.world.trace.rare('second sidecar on one folder');
@@ -70,7 +70,7 @@ export class FolderTrouble {
   async #second(time: number): Promise<string | null> {
     const { world, name, clock, config, journal, results } = this.#parts;
     const reached = (): never => {
-      world.violated('R22', `a second sidecar on the folder of ${name} does what only one may`);
+      world.violated('R22', `a second sidecar on the folder of ${name} does what only one may do`);
       throw new Error('nothing is here for a second sidecar');
     };
     const second = journal().reopen();

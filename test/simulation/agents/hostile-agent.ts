@@ -1,7 +1,7 @@
 /**
- * An agent with a valid token of its own that lies: it says that it holds what others have, reports what nobody asked it
- * for, and floods. It knows the name of every task, as whoever once had them does. Nothing that it says may touch what
- * others have (J9), and what is kept of it is bounded (J13).
+ * An agent with a valid token of its own that lies: it claims what others hold, sends unrequested reports, and floods.
+ * It knows the ids of all tasks, as if it had been assigned them once. Nothing that it sends may affect what others
+ * hold (J9), and what is stored of it is bounded (J13).
  */
 import { HELD_STATUSES } from '../../../core/domain/task/reconciliation.ts';
 import type { Task } from '../../../core/domain/task/task.ts';
@@ -19,9 +19,9 @@ const RECONNECT_MS = [500, 10_000] as const;
 const FIGHT_MS = [300, 3_000] as const;
 const HELD_MAX = 20;
 const CANCEL_OUTCOMES = ['killed', 'not_running', 'already_reported', 'not_stoppable'] as const;
-/** Reconnects of one bout, each at once. */
+/** Reconnects of one burst, each at once. */
 const HAMMERED = [2, 12] as const;
-/** What it says of a task that it was given. */
+/** What it sends about a task that it was assigned. */
 const OWN_WORDS = [1, 120] as const;
 
 export class HostileAgent {
@@ -39,7 +39,7 @@ export class HostileAgent {
   readonly #reconnectMs: readonly [number, number];
   #held: readonly Frame[] = [];
 
-  /** `pose`: it is a copy of that machine, and comes back at once whenever it is sent off. */
+  /** `pose`: it is a copy of that machine, and reconnects at once whenever it is disconnected. */
   constructor(world: Surroundings, plan: HostilePlan, place: number | string, pose: string | null = null) {
     this.#world = world;
     this.#plan = plan;
@@ -63,7 +63,7 @@ export class HostileAgent {
     this.#hangUp();
   }
 
-  /** One bout of lies; `how` says of which kind. */
+  /** One burst of lies; `how` selects the kind. */
   act(how: number): void {
     const life = this.#life;
     if (life === null) return;
@@ -98,7 +98,7 @@ export class HostileAgent {
     if (times > 0) this.#world.later(this.#chance.between(1, 300), () => (this.#life === life ? this.#hammer(life, times - 1) : undefined));
   }
 
-  /** Mostly one that somebody has now: there a lie would hurt. */
+  /** Mostly a task that another agent has now: there a lie would do harm. */
   #someTask(): Task | null {
     const { database } = this.#world;
     const live = [...database.current.values()].map(({ task }) => task).filter(({ status }) => status === 'assigned');
@@ -107,7 +107,7 @@ export class HostileAgent {
     return all.length === 0 ? null : this.#chance.pick(all).task;
   }
 
-  /** Tasks of others as if it had them, under generations that are or could be, or that nothing may reach. */
+  /** Claims tasks of others, with generations that exist or could, or with impossible ones. */
   #lies(): readonly Frame[] {
     const { chance } = { chance: this.#chance };
     return Array.from({ length: chance.skewed(1, HELD_MAX) }, () => {
@@ -190,7 +190,7 @@ export class HostileAgent {
     if (frame['type'] === 'task_cancelled' && this.#chance.is(0.7)) this.#confirmFalsely(String(frame['task_id']), frame['generation']);
   }
 
-  /** What it was given itself: it may do badly, and changes nothing but that. */
+  /** Its own assignments: it may do them badly, and affects nothing else. */
   #abuse({ task_id: taskId, generation }: Frame): void {
     const name = { task_id: taskId, generation };
     if (this.#chance.is(0.3)) return;
@@ -220,7 +220,7 @@ export class HostileAgent {
     this.#send(JSON.stringify(frame));
   }
 
-  /** Of its own attempts it may say what it likes. */
+  /** About its own attempts it may send anything. */
   #lieOfUse(frame: Frame): void {
     const taskId = frame['task_id'] as Task['id'];
     const now = this.#world.database.tasks.get(taskId)?.task.generation;

@@ -1,8 +1,8 @@
-/** What a hostile agent says of tasks that it was not given, and frames that are none. */
+/** What a hostile agent sends about tasks that it was not assigned, and invalid frames. */
 import type { Task } from '../../../core/domain/task/task.ts';
 import type { Chance } from '../seeded-chance.ts';
 
-/** What must be known of a task to lie of it. */
+/** What it must know about a task to lie about it. */
 export type Named = Pick<Task, 'id' | 'generation'>;
 export type Frame = Readonly<Record<string, unknown>>;
 
@@ -19,14 +19,14 @@ export const REPORTS = [
 ] as const;
 export type ReportKind = (typeof REPORTS)[number];
 
-/** Frames of one bout. */
+/** Frames of one burst. */
 const FRAMES = [1, 60] as const;
-/** Characters of what is reported: mostly little, at times more than an event may hold, seldom nearly a whole frame. */
+/** Characters of what is reported: mostly few, sometimes more than an event may hold, rarely almost a whole frame. */
 const SIZES = [8, 8, 300, 300, 40_000, 40_000, 120_000] as const;
 const HUGE = 900_000;
 const HUGE_SHARE = 0.03;
 
-/** The same word again and again, or with another generation each time. */
+/** The same frame again and again, or with another generation each time. */
 export function reportFrames(kind: ReportKind, task: Named, version: 1 | 2, chance: Chance): readonly Frame[] {
   const isHuge = chance.is(HUGE_SHARE);
   const size = isHuge ? HUGE : chance.pick(SIZES);
@@ -70,7 +70,7 @@ const DEEP = 200;
 const KEYS = 5_000;
 const OVERSIZE = 1_100_000;
 
-/** One frame that no door may let in, or that is none. */
+/** One frame that must be refused everywhere, or that is not valid. */
 export function oddFrame(chance: Chance, task: Named | null): string {
   const name = { task_id: task?.id ?? 'task-0', generation: task?.generation ?? 1 };
   const nested = `${'['.repeat(DEEP)}${']'.repeat(DEEP)}`;

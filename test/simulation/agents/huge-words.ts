@@ -1,4 +1,4 @@
-/** Runners that say what is in order and far too much: megabytes of text, tens of thousands of names. */
+/** Runners whose events are valid but far too large: megabytes of text, tens of thousands of names. */
 import type { RunScript, ScriptedEvent, ScriptStep } from '../../product/twins/runner-scripted/scripted-runner.ts';
 import type { RunUsage, WakeRequest } from '../../../core/ports/wake-runner.ts';
 import type { AgentDeps } from './simulated-agents.ts';
@@ -31,7 +31,7 @@ const LAST: readonly Word[] = [
   { kind: 'standard error', event: () => ({ type: 'exited', exitCode: 1, signal: null, stderrTail: growing }) },
 ];
 
-/** The script of a wake whose runner says too much; null: not this one. */
+/** The script of a wake whose runner reports too much; null: another script. */
 export function hugeScript(
   request: WakeRequest,
   deps: Pick<AgentDeps, 'rare' | 'spoke'> & { readonly huge: Chance; readonly hugeWords: () => number },

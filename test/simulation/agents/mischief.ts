@@ -1,13 +1,13 @@
-/** Agents and runners that say what nobody should: poisoned results, events that are none, streams that break. */
+/** Agents and runners that misbehave: poisoned results, invalid events, streams that break. */
 import type { RunScript, ScriptStep } from '../../product/twins/runner-scripted/scripted-runner.ts';
 import { assignmentText } from '../../../core/ports/assignment-name.ts';
 import type { WakeEvent, WakeRequest } from '../../../core/ports/wake-runner.ts';
 import type { AgentDeps } from './simulated-agents.ts';
 import type { Chance } from '../seeded-chance.ts';
 
-/** Of bad agents, the share that is mischievous. */
+/** The share of bad agents that are mischievous. */
 const MISCHIEVOUS = 0.25;
-/** Deeper than any stack of ours goes. */
+/** Deeper than any stack here goes. */
 const DEEP = 20_000;
 /** More than a result may hold. */
 const NAMES = 25_000;
@@ -16,7 +16,7 @@ const LONG_CHARACTERS = 100_000;
 const deepText = `${'['.repeat(DEEP)}${']'.repeat(DEEP)}`;
 const wide = JSON.stringify(Object.fromEntries(Array.from({ length: NAMES }, (_, n) => [`n${n}`, n])));
 
-/** Results that no agent of ours writes. `marker`: it is a result all the same. */
+/** Results that no real agent writes. `marker`: it counts as a result all the same. */
 const POISON: readonly ((marker: string) => { readonly text: string; readonly counts: boolean })[] = [
   () => ({ text: `{"status":"success","output":${deepText}}`, counts: false }),
   () => ({ text: `{"status":"success","output":${wide}}`, counts: false }),
@@ -37,7 +37,7 @@ const POISON: readonly ((marker: string) => { readonly text: string; readonly co
   }),
 ];
 
-/** A new one each time: a cycle cannot be shared with what may write into it. */
+/** A new one each time: a cycle cannot be shared with code that may write into it. */
 const ODD: readonly (() => unknown)[] = [
   () => null,
   () => 'exited',
@@ -64,20 +64,20 @@ const ODD: readonly (() => unknown)[] = [
   }),
 ];
 
-/** By run: after how many words its stream breaks, or what it says in the place of `ODD_WORD`. */
+/** By run: after how many events its stream breaks, or what it reports in place of `ODD_WORD`. */
 export type Breaking = Map<string, { readonly breaksAfter: number; broke: boolean } | { readonly says: unknown }>;
 
-/** The scripts of runs hold events only: the runner of the fleet says the odd word in its place. */
+/** The scripts of runs hold valid events only: the runner of the fleet inserts the odd one. */
 const ODD_WORD = 'a word that is none';
 export const isOddWord = (event: WakeEvent): boolean => event.type === 'output' && event.text === ODD_WORD;
 
 export interface MischiefDeps extends Omit<AgentDeps, 'inability'> {
-  /** Of its own, so that worlds that were kept stay what they were. */
+  /** A random stream of its own, so that stored worlds do not change. */
   readonly mischief: Chance;
   readonly breaking: Breaking;
 }
 
-/** The script of a wake that goes wrong in such a way; null: not this one. */
+/** The script of a wake that goes wrong in such a way; null: another script. */
 export function mischiefScript(request: WakeRequest, deps: MischiefDeps): RunScript | null {
   const { mischief } = deps;
   if (!mischief.is(deps.faults().badAgents * MISCHIEVOUS)) return null;
@@ -92,7 +92,8 @@ export function mischiefScript(request: WakeRequest, deps: MischiefDeps): RunScr
     act: () => {
       deps.write(request, 'json', text);
       deps.spoke(request);
-      // With its runner broken the run has failed, and its agent is about to be stopped: a result as late as that is owed to nobody.
+      // With its runner broken the run has failed, and its agent is about to be stopped: a result that late is not
+      // expected.
       const wrong = deps.breaking.get(request.runId);
       const isLate = wrong !== undefined && 'broke' in wrong && wrong.broke;
       if (counts && !isLate) deps.finished(request, marker);
@@ -117,7 +118,7 @@ export function mischiefScript(request: WakeRequest, deps: MischiefDeps): RunScr
   }
 }
 
-/** Whether it says that the agent is done, in however odd words: then nothing more of it is owed. */
+/** Whether it reports that the agent is done, however oddly: then nothing more is expected of it. */
 function isLastWord(event: unknown): boolean {
   if (typeof event !== 'object' || event === null || !('type' in event)) return false;
   return event.type === 'completed' || event.type === 'failed' || event.type === 'exited';

@@ -1,4 +1,4 @@
-/** What an agent says while the service of its model is away. */
+/** What an agent reports while the service of its model is down. */
 import type { RunScript, ScriptStep } from '../../product/twins/runner-scripted/scripted-runner.ts';
 import type { WakeRequest } from '../../../core/ports/wake-runner.ts';
 import type { AgentDeps } from './simulated-agents.ts';
@@ -6,7 +6,7 @@ import type { Chance } from '../seeded-chance.ts';
 import { SERVICE_AWAY } from '../judges/outage-judge.ts';
 
 const CAUSE = { kind: 'model_unavailable', message: SERVICE_AWAY } as const;
-/** Of waits that the service asks for. */
+/** Of retry delays that the service requests. */
 const WAIT_MS = [1_000, 120_000] as const;
 const TOKENS = 5;
 

@@ -6,18 +6,18 @@ import type { Chance } from '../seeded-chance.ts';
 
 export interface AgentDeps {
   readonly chance: Chance;
-  /** Of its own, so that worlds that were kept stay what they were. */
+  /** A random stream of its own, so that stored worlds do not change. */
   readonly inability: Chance;
-  /** Shares, as they stand now. */
+  /** The current shares. */
   readonly faults: () => { readonly badAgents: number; readonly spawnFails: number };
   /** Writes a file of the agent, named without its folder. */
   readonly write: (request: WakeRequest, file: string, text: string) => void;
   /** The agent has finished its task: `marker` is in its result. */
   readonly finished: (request: WakeRequest, marker: string) => void;
-  /** The agent said, in whatever way, that it is done, well or not. */
+  /** The agent reported, in whatever way, that it is done, successfully or not. */
   readonly spoke: (request: WakeRequest) => void;
   readonly rare: (name: string) => void;
-  /** The run has used so many tokens until now. */
+  /** The run has used this many tokens so far. */
   readonly used: (request: WakeRequest, tokens: number) => void;
 }
 
@@ -65,7 +65,7 @@ const exited = (afterMs: number, exitCode: number | null, signal: string | null 
   event: { type: 'exited', exitCode, signal, stderrTail: '' },
 });
 
-/** The share of bad agents that can do nothing at all: for want of a login, a setting, an allowance or a service. */
+/** The share of bad agents that cannot do anything: because of a login, a setting, a rate limit or a service. */
 const UNABLE = 0.15;
 
 function unable(request: WakeRequest, deps: AgentDeps): RunScript {
@@ -80,13 +80,13 @@ function unable(request: WakeRequest, deps: AgentDeps): RunScript {
   };
 }
 
-/** What it used until now, said in so many words. */
+/** What it has used so far, as a progress report. */
 const using = (request: WakeRequest, deps: AgentDeps, tokens: number): readonly ScriptStep[] => [
   act(0, () => deps.used(request, tokens)),
   { afterMs: 0, event: { type: 'usage', tokensUsed: tokens } },
 ];
 
-/** It starts, tells a little, and finishes. */
+/** It starts, reports a little, and finishes. */
 function working(request: WakeRequest, deps: AgentDeps): readonly ScriptStep[] {
   const { chance } = deps;
   const tells = Array.from({ length: chance.between(0, 2) }, () =>

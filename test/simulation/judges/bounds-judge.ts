@@ -1,4 +1,4 @@
-/** J13: whatever is said, what is kept of it is bounded: bytes of an event, words that change nothing, wakes of an attempt. */
+/** J13: whatever agents send, what is stored of it is bounded: bytes of an event, reports that change nothing, wakes of an attempt. */
 import type { EventName, StoredEvent } from '../../../core/domain/task/event.ts';
 import { utf8Bytes } from '../../../core/domain/encoded-text.ts';
 
@@ -8,7 +8,7 @@ export interface BoundsDeps {
 
 /** Details of one event, as JSON. */
 const DETAILS_BYTES_MAX = 16_384;
-/** How often each may be stored, and of what: refusals of one agent at a task; a late result of an attempt; its wakes. */
+/** How often each may be stored, and per what: refusals per agent and task; a late result per attempt; wakes per attempt. */
 const TIMES_MAX: Readonly<Partial<Record<EventName, { readonly max: number; readonly ofTask: boolean }>>> = {
   report_refused: { max: 16, ofTask: true },
   late_result: { max: 1, ofTask: false },
@@ -39,6 +39,6 @@ export class BoundsJudge {
 
   #fits({ event, taskId, agentId, details }: StoredEvent): void {
     const bytes = utf8Bytes(JSON.stringify(details));
-    if (bytes > DETAILS_BYTES_MAX) this.#deps.violated('J13', `${event} of ${taskId} by ${agentId} keeps ${bytes} bytes`);
+    if (bytes > DETAILS_BYTES_MAX) this.#deps.violated('J13', `${event} of ${taskId} by ${agentId} stores ${bytes} bytes`);
   }
 }

@@ -1,4 +1,4 @@
-/** The check after each commit finds nothing in a clean one, and what is planted for each invariant that it asks. */
+/** The check after each commit finds nothing in a clean one, and finds what is planted for each invariant that it checks. */
 import t from 'tap';
 import { memoryDatabase, type MemoryDatabase } from '../../../adapters/storage-memory/memory-database.ts';
 import type { StoredEvent, TaskEvent } from '../../../core/domain/task/event.ts';
@@ -22,7 +22,7 @@ import { checkStep, checkWhole, type Found } from './check-step.ts';
 const ME = anAgentId();
 const SWEEP_MS = 30_000;
 
-/** A store whose newest commit was: task 1 goes to a1, which has one slot. */
+/** A store whose newest commit assigned task 1 to a1, which has one slot. */
 interface Planted {
   readonly database: MemoryDatabase;
   changes: Changes;
@@ -44,7 +44,7 @@ function aCommit(): Planted {
   return planted;
 }
 
-/** Lays a task and its history into the store, as part of the commit. */
+/** Puts a task and its history into the store, as part of the commit. */
 function put(planted: Planted, task: Task, story: readonly Partial<TaskEvent>[]): void {
   const { database } = planted;
   const kept = { task, dueAtMs: null, body: aBody() };
@@ -73,7 +73,7 @@ const check = ({ database, changes: saved, newest }: Planted): readonly Found[] 
 const waiting = (over: Partial<Task>): Task => aTask({ id: aTaskId(2), eventSeq: 2, eligibleAtMs: A_MOMENT_MS - 5, ...over });
 
 const PLANTS: readonly (readonly [rule: string, what: string, plant: (planted: Planted) => void])[] = [
-  ['I1', 'a retry that no event tells of', (planted) => rewrite(planted, { retryCount: 1 })],
+  ['I1', 'a retry without an event', (planted) => rewrite(planted, { retryCount: 1 })],
   ['I3', 'a live task without a deadline', (planted) => rewrite(planted, { deadlineAtMs: null })],
   ['I4', 'a stop and an assignment in one slot', (planted) => void planted.database.stops.set('x', aStop({ taskId: aTaskId(9) }))],
   ['I9', 'a dependency that is not stored', (planted) => rewrite(planted, { dependsOn: [aTaskId(8)] })],
@@ -92,10 +92,10 @@ const PLANTS: readonly (readonly [rule: string, what: string, plant: (planted: P
     'a task of a higher lane that still waits',
     (planted) => put(planted, waiting({ priority: 'urgent', eligibleAtMs: A_MOMENT_MS }), STORY.slice(0, 2)),
   ],
-  ['I13', 'a task whose time is over', (planted) => rewrite(planted, { expiresAtMs: A_MOMENT_MS })],
+  ['I13', 'a task that has expired', (planted) => rewrite(planted, { expiresAtMs: A_MOMENT_MS })],
   ['I13', 'an agent that may not run it', (planted) => rewrite(planted, { requirement: { capabilities: ['gpu'], assignTo: null } })],
   ['I14', 'a number of events that is not theirs', (planted) => rewrite(planted, { eventSeq: 7 })],
-  ['I15', 'a stop of the present assignment', (planted) => void planted.database.stops.set('x', aStop())],
+  ['I15', 'a stop of the current assignment', (planted) => void planted.database.stops.set('x', aStop())],
 ];
 
 t.test('nothing is found in a clean commit', (t) => {
@@ -123,14 +123,14 @@ t.test('I13: each 16th assignment must take the oldest, of any lane', (t) => {
   t.end();
 });
 
-t.test('I13: what waits and is over had to go before nobody', (t) => {
+t.test('I13: an expired task has no precedence', (t) => {
   const planted = aCommit();
   put(planted, waiting({ completeByMs: A_MOMENT_MS }), STORY.slice(0, 2));
   t.strictSame(check(planted), []);
   t.end();
 });
 
-t.test('I6: the word of a session that is over', (t) => {
+t.test('I6: a report of a session that is over', (t) => {
   const planted = aCommit();
   const step = {
     database: planted.database,
@@ -148,9 +148,9 @@ t.test('I11, I12: the whole store shows what took too long', (t) => {
   const planted = aCommit();
   const laterMs = A_MOMENT_MS + 400_000;
   const rules = (): readonly string[] => checkWhole(planted.database, laterMs, SWEEP_MS, A_MOMENT_MS).map((each) => each.rule);
-  t.ok(rules().includes('I11'), 'a lease that ran out long ago');
+  t.ok(rules().includes('I11'), 'a lease that expired long ago');
   put(planted, waiting({}), STORY.slice(0, 2));
   planted.database.agents.set(anAgentId('a2'), anAgent({ id: anAgentId('a2') }));
-  t.ok(rules().includes('I12'), 'a task beside a free agent');
+  t.ok(rules().includes('I12'), 'a task next to a free agent');
   t.end();
 });

@@ -1,6 +1,6 @@
 /**
- * The invariants after one commit: those of the whole store (`checkInvariants`), asked of the tasks that it changed and of
- * what these name, and those that can only be seen at the moment itself: room, order and sender of each change.
+ * The invariants after one commit: those of the whole store (`checkInvariants`), applied to the tasks that it changed
+ * and what these refer to, and those that can be seen only at this moment: slots, order and sender of each change.
  */
 import type { MemoryDatabase } from '../../../adapters/storage-memory/memory-database.ts';
 import type { Agent } from '../../../core/domain/agent/agent.ts';
@@ -19,14 +19,14 @@ import { compareByAge } from '../../../core/domain/task/claimable.ts';
 import { PRIORITIES, type Requirement, type Task } from '../../../core/domain/task/task.ts';
 import type { Changes } from '../../../core/ports/task-store.ts';
 
-/** What a commit did, and what has been seen before it. */
+/** What a commit did, and what was seen before it. */
 export interface Step {
   readonly database: MemoryDatabase;
   readonly changes: Changes;
   readonly events: readonly StoredEvent[];
-  /** By the store's clock, when the batch was made. */
+  /** By the store's clock, when the batch was created. */
   readonly nowMs: number;
-  /** Whether this batch could have given the task out; null: any that waits. With several hubs, rows that another has are overtaken. */
+  /** Whether this batch could have assigned the task; null: any waiting task. With several hubs, rows locked by another are skipped. */
   readonly couldGo: ((id: TaskId) => boolean) | null;
   readonly sweepMs: number;
   /** The newest session of each agent that changed something; kept up to date here. */
@@ -43,7 +43,7 @@ export function checkStep(step: Step): readonly Found[] {
   return [...changedTasks(step), ...keysNameTasks(step), ...assignments(step), ...senders(step)];
 }
 
-/** The whole store, once in a while and at the end. `healthySinceMs`: since when all of its hubs are well, by the store's clock. */
+/** The whole store, periodically and at the end. `healthySinceMs`: since when all of its hubs have been healthy, by the store's clock. */
 export function checkWhole(database: MemoryDatabase, nowMs: number, sweepMs: number, healthySinceMs: number): readonly Found[] {
   const state: StoreState = {
     tasks: [...database.tasks.values()].map(({ task }) => task),
@@ -78,7 +78,7 @@ function changedTasks({ database, changes, nowMs, sweepMs }: Step): readonly Fou
     stops: [...database.stops.values()].filter((stop) => near.has(stop.taskId)),
     keys: [],
     sweepMs,
-    // What takes time to go wrong is looked at with the whole store.
+    // What takes time to go wrong is checked with the whole store.
     healthySinceMs: nowMs,
   };
   const events = [...near.keys()].flatMap((id) => database.eventsOf.get(id) ?? []);
@@ -86,13 +86,13 @@ function changedTasks({ database, changes, nowMs, sweepMs }: Step): readonly Fou
   return [...checkTasks(state.tasks, view), ...stopsArePast(view)].map(foundBy);
 }
 
-/** I10, of the keys of this commit. */
+/** I10, for the keys of this commit. */
 const keysNameTasks = ({ database, changes }: Step): readonly Found[] =>
   changes.keys
     .filter(({ taskIds }) => taskIds.some((id) => !database.tasks.has(id)))
     .map(({ key }) => ({ rule: 'I10', what: `the key ${key} names a task that is not stored` }));
 
-/** I4 and I13, of the assignments of this commit. */
+/** I4 and I13, for the assignments of this commit. */
 function assignments(step: Step): readonly Found[] {
   const { database, events } = step;
   const assigned = events.filter(({ event }) => event === 'assigned');
@@ -111,7 +111,7 @@ function assignments(step: Step): readonly Found[] {
   return found;
 }
 
-/** Said once more here: the rule that is asked of the hub must not be the hub's own. */
+/** Deliberately repeated here: the rule that checks the hub must not be the hub's own. */
 const mayRun = ({ assignTo, capabilities }: Requirement, agent: Agent): boolean =>
   (assignTo === null || assignTo === agent.id) && capabilities.every((capability) => agent.capabilities.includes(capability));
 
@@ -122,18 +122,18 @@ function slotsTaken(database: MemoryDatabase, agentId: AgentId): number {
   return taken;
 }
 
-/** Its `ttl_ms` or `complete_by` is over: it goes to nobody, and waits for a sweep to end it. */
+/** Its `ttl_ms` or `complete_by` has passed: it is not assigned, and waits for a sweep to end it. */
 const isOver = ({ expiresAtMs, completeByMs }: Task, nowMs: number): boolean =>
   (expiresAtMs ?? Infinity) <= nowMs || (completeByMs ?? Infinity) <= nowMs;
 
 /**
- * I13: of what still waits after the commit nothing had to go before this task: in its lane, or, with each 16th
- * assignment of the agent, of all lanes.
+ * I13: of the tasks still waiting after the commit none had precedence over this one: in its lane, or, with each 16th
+ * assignment of the agent, in all lanes.
  */
 function outOfOrder({ database, nowMs, couldGo }: Step, given: Task, agent: Agent, count: number): readonly Found[] {
   const isOldest = count % OLDEST_EVERY === 0;
   const lane = PRIORITIES.indexOf(given.priority);
-  if (isOver(given, nowMs)) return [{ rule: 'I13', what: `${given.id} went to ${agent.id} though its time is over` }];
+  if (isOver(given, nowMs)) return [{ rule: 'I13', what: `${given.id} went to ${agent.id} although it had expired` }];
   for (const { task } of database.current.values()) {
     if (task.status !== 'queued' || task.parked || (task.eligibleAtMs ?? 0) > nowMs || isOver(task, nowMs)) continue;
     if (couldGo !== null && !couldGo(task.id)) continue;
@@ -147,7 +147,7 @@ function outOfOrder({ database, nowMs, couldGo }: Step, given: Task, agent: Agen
   return [];
 }
 
-/** I6: what a session did is of the newest session that did anything, and of none that was over before this commit. */
+/** I6: what a session did belongs to the newest session that did anything, and to none that was over before this commit. */
 function senders({ database, changes, events, sessions }: Step): readonly Found[] {
   const found: Found[] = [];
   for (const { event, agentId, session, taskId } of events) {

@@ -1,4 +1,4 @@
-/** The judges of what comes in at the edges: each rule is kept by what keeps it, and broken by what breaks it. */
+/** The judges of what comes in at the edges: each rule passes what obeys it, and fails what breaks it. */
 import t from 'tap';
 import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import { memoryDatabase } from '../../../adapters/storage-memory/memory-database.ts';
@@ -34,12 +34,12 @@ function aCourt() {
   const database = memoryDatabase('judged');
   const found: string[] = [];
   const violated = (rule: string): void => void found.push(rule);
-  /** What was found since the last time. */
+  /** What was found since the last call. */
   const verdicts = (): readonly string[] => found.splice(0);
   return { clock, database, violated, verdicts };
 }
 
-t.test('J7: who was heard of a moment before is not silent; a repeated accept renews nothing', (t) => {
+t.test('J7: an agent heard a moment before is not silent; a repeated accept renews nothing', (t) => {
   const { clock, database, violated, verdicts } = aCourt();
   const ledger = new Ledger({ clock, database, timing: HUB_TIMING, violated });
   const keep = (task: Task): unknown => database.tasks.set(task.id, { task, dueAtMs: null, body: aBody() });
@@ -58,14 +58,14 @@ t.test('J7: who was heard of a moment before is not silent; a repeated accept re
   keep(anAssignedTask(ME));
   says('task_progress');
   taken();
-  t.strictSame(verdicts(), ['J7'], 'a word of its work');
+  t.strictSame(verdicts(), ['J7'], 'a report of its work');
   says('task_accepted');
   taken();
-  t.strictSame(verdicts(), [], 'the accept once more');
+  t.strictSame(verdicts(), [], 'a repeat of the accept');
   t.end();
 });
 
-t.test('I6: an end that nobody said is none, but for that of a frame over the bound, of whoever sent one', (t) => {
+t.test('I6: an end that no agent sent is a violation, except one caused by a frame over the limit, of the agent that sent it', (t) => {
   const { clock, database, violated, verdicts } = aCourt();
   const ledger = new Ledger({ clock, database, timing: HUB_TIMING, violated });
   const failed = (kind: string): void => {
@@ -76,7 +76,7 @@ t.test('I6: an end that nobody said is none, but for that of a frame over the bo
   t.strictSame(verdicts(), ['I6'], 'it sent no such frame');
   ledger.saidTooMuch(OTHER);
   failed('result_too_large');
-  t.strictSame(verdicts(), ['I6'], 'nor did it');
+  t.strictSame(verdicts(), ['I6'], 'nor did this one');
   ledger.saidTooMuch(ME);
   failed('result_too_large');
   t.strictSame(verdicts(), []);
@@ -85,7 +85,7 @@ t.test('I6: an end that nobody said is none, but for that of a frame over the bo
   t.end();
 });
 
-t.test('J9: an assignment is taken by nobody but its agent, and nobody raises a generation', (t) => {
+t.test('J9: only its agent can end an assignment, and no agent can raise a generation', (t) => {
   const { clock, database, violated, verdicts } = aCourt();
   const judge = new RightsJudge({ clock, database, violated });
   judge.committed([event(ASSIGNED)]);
@@ -99,19 +99,19 @@ t.test('J9: an assignment is taken by nobody but its agent, and nobody raises a 
   t.strictSame(verdicts(), ['J9'], 'a result of another');
   const raise = (to: number): StoredEvent => event({ event: 'report_refused', agentId: OTHER, details: { raised_to: to } });
   judge.committed([raise(10)]);
-  t.strictSame(verdicts(), [], 'what nobody has');
+  t.strictSame(verdicts(), [], 'a task that no agent has');
   judge.committed([raise(5_000)]);
-  t.strictSame(verdicts(), ['J9'], 'a raise by much');
+  t.strictSame(verdicts(), ['J9'], 'a large raise');
   judge.committed([event({ event: 'lost', agentId: ME, details: { reason: 'store_rolled_back' } }), raise(20)]);
-  t.strictSame(verdicts(), ['J9'], 'a raise of what another has');
+  t.strictSame(verdicts(), ['J9'], 'a raise of a task that another has');
   clock.advance(10 * MINUTE_MS);
   judge.committed([event({ ...ASSIGNED, generation: aGeneration(3) })]);
   judge.committed([event({ event: 'lost', agentId: ME, generation: aGeneration(3), details: { reason: 'not_held' } })]);
-  t.strictSame(verdicts(), ['J9'], 'taken back for a word that its agent did not say');
+  t.strictSame(verdicts(), ['J9'], 'reclaimed for a report that its agent did not send');
   t.end();
 });
 
-t.test('J10 J11: what was accepted is not pushed again, what is not accepted a few times only', (t) => {
+t.test('J10 J11: an accepted assignment is not pushed again, an unaccepted one only a few times', (t) => {
   const { clock, database, violated, verdicts } = aCourt();
   const judge = new RightsJudge({ clock, database, violated });
   const keep = (task: Task): unknown => database.tasks.set(task.id, { task, dueAtMs: null, body: aBody() });
@@ -168,7 +168,7 @@ function aPatience() {
   return { ...court, judge, away, hub, put, pass };
 }
 
-t.test('J11: nothing is queued for long beside a free agent, whatever a clock says', (t) => {
+t.test('J11: no task is queued for long next to a free agent, whatever a clock says', (t) => {
   const { database, put, pass, hub, verdicts } = aPatience();
   database.agents.set(ME, anAgent({ hubId: 'hub-1', connected: true, slots: 1 }));
   put(aTask({ status: 'queued', eligibleAtMs: A_MOMENT_MS }));
@@ -176,7 +176,7 @@ t.test('J11: nothing is queued for long beside a free agent, whatever a clock sa
   t.strictSame(verdicts(), [], 'not yet');
   hub.wellSinceMs = MINUTE_MS;
   pass(MINUTE_MS);
-  t.strictSame(verdicts(), [], 'its hub was not well');
+  t.strictSame(verdicts(), [], 'its hub was not healthy');
   pass(2 * MINUTE_MS);
   t.ok(verdicts().includes('J11'));
   database.agents.set(ME, anAgent({ hubId: 'hub-1', connected: true, slots: 1, draining: true }));
@@ -185,12 +185,12 @@ t.test('J11: nothing is queued for long beside a free agent, whatever a clock sa
   t.end();
 });
 
-t.test('J12: what an agent has that is away goes to others', (t) => {
+t.test('J12: tasks of a disconnected agent go to others', (t) => {
   const { database, put, pass, away, clock, verdicts } = aPatience();
   database.agents.set(ME, anAgent({ hubId: 'hub-1', connected: false }));
   put(anAssignedTask(ME));
   pass(30 * MINUTE_MS);
-  t.strictSame(verdicts(), [], 'it is here');
+  t.strictSame(verdicts(), [], 'it is connected');
   away.set(ME, clock.monotonicMs());
   pass(HUB_TIMING.reconnectGraceMs + HUB_TIMING.quietAfterStartMs);
   t.strictSame(verdicts(), [], 'not yet');
@@ -199,7 +199,7 @@ t.test('J12: what an agent has that is away goes to others', (t) => {
   t.end();
 });
 
-t.test('J13: what is kept of a word is bounded, in bytes and in times', (t) => {
+t.test('J13: what is stored of a report is bounded, in bytes and in number', (t) => {
   const { violated, verdicts } = aCourt();
   const judge = new BoundsJudge({ violated });
   const refused = { event: 'report_refused', agentId: OTHER, generation: aGeneration(1) } as const;
@@ -217,7 +217,7 @@ t.test('J13: what is kept of a word is bounded, in bytes and in times', (t) => {
   t.end();
 });
 
-t.test('J16: what the service of the model that is away ends uses up no retry', (t) => {
+t.test('J16: what an outage of the model service ends uses up no retry', (t) => {
   const { violated, verdicts } = aCourt();
   const judge = new OutageJudge({ violated });
   const told = { agentId: ME, generation: aGeneration(1), session: 1 } as const;

@@ -1,10 +1,10 @@
-/** What must have come to its end some time after the last fault, and by when. */
+/** What must have ended some time after the last fault, and by when. */
 import type { Task } from '../../../core/domain/task/task.ts';
 import { canRun } from '../../../core/domain/task/scheduling.ts';
 import type { Clients } from '../machines/clients.ts';
 import type { World } from '../sim-world.ts';
 
-/** What one good run takes at most, with its wake. */
+/** The most that one good run takes, with its wake. */
 const GOOD_RUN_MS = 40_000;
 
 /**
@@ -24,7 +24,7 @@ export function endReport(world: World): { readonly boundMs: number } {
 
 const isOver = (task: Task): boolean => task.status === 'completed' || task.status === 'cancelled' || task.status === 'dead_letter';
 
-/** The first thing that is still to be done, in words; null when everything has come to its end. */
+/** The first thing that is still pending, described; null when everything has ended. */
 export function unfinished(world: World, clients: Clients): string | null {
   if (clients.waiting > 0) return `${clients.waiting} submits are unanswered`;
   const machine = world.machines.find((each) => each.busyWith !== null);
@@ -35,7 +35,7 @@ export function unfinished(world: World, clients: Clients): string | null {
   for (const { task } of world.database.current.values()) {
     if (isOver(task)) continue;
     if (task.status === 'blocked' && task.dependsOn.some((id) => tasks.get(id)?.task.status !== 'completed')) {
-      // It waits for one that ended badly, or for one that is looked at by itself.
+      // It depends on one that ended badly, or on one that is checked by itself.
       continue;
     }
     if (task.status === 'queued' && task.parked) continue;

@@ -1,11 +1,11 @@
-/** J16: what a model's service that is away does to an attempt: it is handed back, and nothing of it is spent. */
+/** J16: the effect of a model service outage on an attempt: it is handed back, and uses up nothing. */
 import type { StoredEvent } from '../../../core/domain/task/event.ts';
 
 export interface OutageDeps {
   readonly violated: (rule: string, what: string) => void;
 }
 
-/** What agents say while it is away, and nobody else. */
+/** What agents report during an outage, and only then. */
 export const SERVICE_AWAY = 'planned: the service of the model is away';
 
 export class OutageJudge {

@@ -1,6 +1,6 @@
 /**
- * What may take how long, by time that passes and not by any clock that can be set: J11, no task waits beside a free agent
- * that may run it; J12, what a machine that is gone has goes to others.
+ * How long things may take, by time that passes and not by any clock that can be set: J11, no task waits next to a
+ * free agent that may run it; J12, what a dead machine has goes to others.
  */
 import type { MemoryDatabase } from '../../../adapters/storage-memory/memory-database.ts';
 import type { HubTiming } from '../../../core/config/times.ts';
@@ -11,11 +11,11 @@ import { requirementKey, type Task } from '../../../core/domain/task/task.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { Changes } from '../../../core/ports/task-store.ts';
 
-/** A hub as it stands now. */
+/** The current state of a hub. */
 export interface HubState {
   /** The id of its process; null while it takes no commands. */
   readonly hubId: string | null;
-  /** Since when nothing but clocks has gone wrong with it, by the world's time; Infinity while something is. */
+  /** Since when nothing but clocks has gone wrong with it, by the world's time; Infinity while something is wrong. */
   readonly wellSinceMs: number;
 }
 
@@ -24,21 +24,21 @@ export interface PatienceDeps {
   readonly database: MemoryDatabase;
   readonly timing: HubTiming;
   readonly hubs: () => readonly HubState[];
-  /** Since when the agent is away; undefined when it is not. */
+  /** Since when the agent is disconnected; undefined if it is connected. */
   readonly awaySinceMs: (agentId: AgentId) => number | undefined;
   readonly violated: (rule: string, what: string) => void;
 }
 
-/** Between two looks. */
+/** Between two checks. */
 export const LOOK_MS = 10_000;
-/** Until a hub knows that a connection is gone that nobody closed. */
+/** Until a hub notices that a connection is gone that neither side closed. */
 const NOTICED_MS = 90_000;
-/** An assignment that its agent does not accept is pushed so often. */
+/** How often an assignment that its agent does not accept is pushed. */
 const PUSHES = 3;
 
 export class PatienceJudge {
   readonly #deps: PatienceDeps;
-  /** Since when each task waits as it does, and how. */
+  /** Since when each task has been waiting in its current way, and how. */
   readonly #waits = new Map<TaskId, { readonly how: string; readonly sinceMs: number }>();
   /** Until when each agent is paused, broken or busy, by the world's time. */
   readonly #heldUntilMs = new Map<AgentId, number>();
@@ -48,7 +48,7 @@ export class PatienceJudge {
     this.#deps = deps;
   }
 
-  /** `nowMs`: the store's time of the commit, which its rows are made of. */
+  /** `nowMs`: the store's time of the commit that its rows come from. */
   committed({ inserted, updated, agents }: Changes, nowMs: number): void {
     const atMs = this.#deps.clock.monotonicMs();
     for (const { task } of [...inserted, ...updated]) {
@@ -72,7 +72,7 @@ export class PatienceJudge {
     if (free.length > 0) this.#queued(waiting, free);
   }
 
-  /** J11, of what waits for an agent. */
+  /** J11, for tasks that wait for an agent. */
   #queued(waiting: readonly Task[], free: readonly { readonly agent: Agent; readonly sinceMs: number }[]): void {
     const { clock, timing, violated } = this.#deps;
     const boundMs = 2 * timing.sweepMs + LOOK_MS;
@@ -87,12 +87,12 @@ export class PatienceJudge {
       const waitedMs = nowMs - Math.max(sinceMs, freeSinceMs);
       if (waitedMs > boundMs) {
         const name = free.find(({ agent, sinceMs: since }) => since === freeSinceMs && mayRun(task, agent))?.agent.id;
-        return violated('J11', `${task.id} is queued for ${Math.round(waitedMs)} ms beside ${name}, which is free and may run it`);
+        return violated('J11', `${task.id} is queued for ${Math.round(waitedMs)} ms next to ${name}, which is free and may run it`);
       }
     }
   }
 
-  /** J11, of what nobody accepts; J12, of what an agent has that is away. */
+  /** J11, for what is not accepted; J12, for what a disconnected agent has. */
   #assigned(task: Task): void {
     const { clock, timing, awaySinceMs, violated } = this.#deps;
     const nowMs = clock.monotonicMs();
@@ -106,16 +106,16 @@ export class PatienceJudge {
       if (waitedMs > boundMs)
         violated(
           'J11',
-          `${task.id}.g${task.generation} is given to ${task.assignedTo}, which has not accepted it for ${Math.round(waitedMs)} ms`,
+          `${task.id}.g${task.generation} is assigned to ${task.assignedTo}, which has not accepted it for ${Math.round(waitedMs)} ms`,
         );
     }
     if (absentMs === undefined) return;
     const goneMs = nowMs - Math.max(absentMs, since, wellSinceMs);
     if (goneMs > timing.reconnectGraceMs + quietMs + 2 * timing.sweepMs + NOTICED_MS)
-      violated('J12', `${task.assignedTo} is away for ${Math.round(goneMs)} ms and still has ${task.id}.g${task.generation}`);
+      violated('J12', `${task.assignedTo} is disconnected for ${Math.round(goneMs)} ms and still has ${task.id}.g${task.generation}`);
   }
 
-  /** Agents that could be given something since some time, by the looks until now. */
+  /** Agents that could have been assigned something since some time, by the checks so far. */
   #free(): readonly { readonly agent: Agent; readonly sinceMs: number }[] {
     const { clock, database, hubs } = this.#deps;
     const nowMs = clock.monotonicMs();
@@ -143,7 +143,7 @@ export class PatienceJudge {
   }
 }
 
-/** How it waits for somebody: a new word begins a new wait. */
+/** How it waits: a new description begins a new wait. */
 function howOf(task: Task): string | null {
   if (task.status === 'queued') return task.parked ? null : `queued ${task.generation} ${task.eligibleAtMs}`;
   return task.status === 'assigned' ? `assigned ${task.generation}` : null;

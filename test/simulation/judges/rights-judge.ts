@@ -1,6 +1,7 @@
 /**
- * J9: what one agent says changes no assignment of another. J10: what was accepted is not pushed again. J11: what
- * nobody accepts is pushed a few times only. J15: two machines with one identity take it from each other a few times, not for ever.
+ * J9: what one agent sends changes no assignment of another. J10: an accepted assignment is not pushed again. J11: an
+ * unaccepted one is pushed a few times only. J15: two machines with one identity replace each other a few times, not
+ * forever.
  */
 import type { MemoryDatabase } from '../../../adapters/storage-memory/memory-database.ts';
 import type { StoredEvent } from '../../../core/domain/task/event.ts';
@@ -13,21 +14,21 @@ export interface RightsDeps {
   readonly violated: (rule: string, what: string) => void;
 }
 
-/** Reasons that only the agent itself can give, by what it says when it comes back. */
+/** Reasons that only the agent itself can cause, by what it sends when it reconnects. */
 const BY_ITS_RETURN: readonly unknown[] = ['not_held', 'lost', 'recovering', 'sidecar_restarted'];
-/** The bound of the hub, and what a commit adds by itself. */
+/** The hub's limit, plus what a commit adds by itself. */
 const RAISED_BY_MAX = 1_010;
-/** What it said may be on its way for so long, while it is given something on the connection before. */
+/** What it sent may be in flight for this long, while it is assigned something on the connection before. */
 const ON_ITS_WAY_MS = 120_000;
-/** An assignment that its agent did not accept yet is pushed so often, counting the first. */
+/** How often an assignment that its agent has not accepted yet is pushed, including the first time. */
 const PUSHES_MAX = 3;
-/** Takings over of an open connection within this time, and one on its way. */
+/** Takeovers of an open connection within this time, and one in flight. */
 const REPLACED_WITHIN_MS = 60_000;
 const REPLACED_MAX = 8;
 
 export class RightsJudge {
   readonly #deps: RightsDeps;
-  /** When each agent last asked to be let in or said that it recovers. */
+  /** When each agent last identified or reported that it recovers. */
   readonly #returnedMs = new Map<string, number>();
   /** Task, agent and generation → when it was assigned. */
   readonly #assignedMs = new Map<string, number>();
@@ -40,7 +41,7 @@ export class RightsJudge {
     this.#deps = deps;
   }
 
-  /** A frame of the agent leaves by which it comes back. */
+  /** The agent sends a frame with which it returns. */
   returned(agentId: string): void {
     this.#returnedMs.set(agentId, this.#deps.clock.monotonicMs());
   }
@@ -63,10 +64,10 @@ export class RightsJudge {
     if ((event !== 'lost' && event !== 'reclaimed') || !BY_ITS_RETURN.includes(details?.['reason'])) return;
     const assignedMs = this.#assignedMs.get(nameOf(taskId, agentId, generation)) ?? Infinity;
     if ((this.#returnedMs.get(agentId ?? '') ?? -Infinity) < assignedMs - ON_ITS_WAY_MS)
-      violated('J9', `${what} (${String(details?.['reason'])}): it said nothing since it was given it`);
+      violated('J9', `${what} (${String(details?.['reason'])}): it sent nothing since it was assigned it`);
   }
 
-  /** Who says that it holds a newer generation may raise what nobody else has, by little. */
+  /** An agent that reports a newer generation may raise it by a little, unless another agent has the task. */
   #isOwnRaise({ event, taskId, agentId, generation, details }: StoredEvent, events: readonly StoredEvent[]): void {
     const { violated } = this.#deps;
     const raisedTo = details?.['raised_to'];
@@ -79,7 +80,7 @@ export class RightsJudge {
       this.#generations.set(taskId, Math.max(now, this.#generations.get(taskId) ?? 0));
     if (details?.['reason'] !== 'store_rolled_back' || (event !== 'lost' && event !== 'reclaimed')) return;
     const speaker = events.find((one) => one.taskId === taskId && one.details?.['raised_to'] !== undefined)?.agentId;
-    if (speaker !== agentId) violated('J9', `${taskId}.g${generation} was taken from ${agentId} by what ${speaker} said`);
+    if (speaker !== agentId) violated('J9', `${taskId}.g${generation} was taken from ${agentId} because of what ${speaker} sent`);
   }
 
   /** The hub sends this assignment to an agent. */
@@ -95,16 +96,13 @@ export class RightsJudge {
     if (times > PUSHES_MAX) this.#deps.violated('J11', `${taskId}.g${generation} is pushed to ${task?.assignedTo} for the ${times}th time`);
   }
 
-  /** A connection of the agent took the place of one that was open. */
+  /** A connection of the agent replaced an open one. */
   replaced(agentId: AgentId | string): void {
     const nowMs = this.#deps.clock.monotonicMs();
     const recent = [...(this.#replacedMs.get(agentId) ?? []).filter((atMs) => atMs > nowMs - REPLACED_WITHIN_MS), nowMs];
     this.#replacedMs.set(agentId, recent);
     if (recent.length > REPLACED_MAX)
-      this.#deps.violated(
-        'J15',
-        `${recent.length} connections of ${agentId} took the place of an open one within ${REPLACED_WITHIN_MS} ms`,
-      );
+      this.#deps.violated('J15', `${recent.length} connections of ${agentId} replaced an open one within ${REPLACED_WITHIN_MS} ms`);
   }
 }
 

@@ -1,8 +1,8 @@
 /**
- * What clients, sidecars and agents did and were told, kept apart from what the store says of it, and the rules J1 to J8
- * that compare the two. It looks at frames as they leave, so what it finds is found at the moment of the mistake.
+ * What clients, sidecars and agents did and were told, recorded apart from the store, and the rules J1 to J8 that
+ * compare the two. It inspects frames as they are sent, so a violation is found at the moment it happens.
  *
- * Long on purpose: all of it is one book of what was done and told, and each rule reads several of its pages.
+ * Long on purpose: all of it is one ledger, and each rule reads several of its parts.
  */
 import type { StoredEvent } from '../../../core/domain/task/event.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
@@ -19,17 +19,17 @@ export interface Violation {
   readonly atMs: number;
 }
 
-/** A run of an agent, from its spawn to the end of its tree. */
+/** A run of an agent, from its spawn to the end of its process tree. */
 interface LedgerRun extends AssignmentId {
   readonly runId: string;
   readonly machine: string;
   readonly agentId: string;
   readonly lives: () => boolean;
-  /** Its sidecar stops it, or its agent has said its last word: it may overlap with the next generation elsewhere. */
+  /** Its sidecar stops it, or its agent has reported its end: it may overlap with the next generation elsewhere. */
   isEnding: boolean;
 }
 
-/** A result that an agent has finished, found by its marker. */
+/** A result that an agent has finished, identified by its marker. */
 export interface Finished extends AssignmentId {
   readonly marker: string;
 }
@@ -41,11 +41,11 @@ export interface LedgerDeps {
   readonly violated: (rule: string, what: string) => void;
 }
 
-/** By how much a time is longer that store time measures a twentieth slower. */
+/** How much longer a time is that is measured by store time running a twentieth slower. */
 const SLOWER = 1 / 19;
-/** Late by rounding at most. */
+/** The most that rounding can delay. */
 const SLACK_MS = 50;
-/** Whoever was heard of so shortly before a sweep was not silent, whatever the deadline is. */
+/** An agent heard this shortly before a sweep was not silent, whatever the deadline is. */
 const SAID_MS = 10_000;
 
 export class Ledger {
@@ -57,23 +57,23 @@ export class Ledger {
   readonly #byKey = new Map<string, readonly TaskId[]>();
   /** Agent, type of frame, task and generation. */
   readonly #said = new Set<string>();
-  /** Until when each hub may take nothing back for silence. */
+  /** Until when each hub may reclaim nothing for silence. */
   readonly #quietUntilMs = new Map<string, number>();
-  /** Hubs that others may take for dead, each since when. */
+  /** Hubs that others may consider dead, each since when. */
   readonly #unseenSinceMs = new Map<string, number>();
   #slippedMs = 0;
-  /** Since when each agent is away; those that are here are not in it. */
+  /** Since when each agent is disconnected; connected ones are not in it. */
   readonly #awaySinceMs = new Map<string, number>();
-  /** When a hub last heard something of an assignment: hub, agent, task and generation. */
+  /** When a hub was last told about the assignment: hub, agent, task and generation. */
   readonly #heardOfMs = new Map<string, number>();
   readonly #here = new Map<string, { readonly connection: number; readonly machine: string; readonly hub: string }>();
-  /** How many events each stream has given. */
+  /** How many events each stream has delivered. */
   readonly #streamed = new Map<string, number>();
-  /** Assignment → run → what it used until now. */
+  /** Assignment → run → its usage so far. */
   readonly #used = new Map<string, Map<string, number>>();
-  /** How often each key was asked for. */
+  /** How often each key was submitted. */
   readonly #asked = new Map<string, number>();
-  /** Some data folder was copied: what was in it is reported from both. */
+  /** Some data folder was copied: both copies report its contents. */
   #hasCopies = false;
 
   constructor(deps: LedgerDeps) {
@@ -86,9 +86,9 @@ export class Ledger {
     this.#asked.set(key, (this.#asked.get(key) ?? 0) + 1);
   }
 
-  /** What is answered as a repeat was asked for before. */
+  /** What is answered as a repeat was submitted before. */
   submitRepeated(key: string): void {
-    if ((this.#asked.get(key) ?? 0) < 2) this.#deps.violated('J1', `the key ${key} was asked for once and answered as a repeat`);
+    if ((this.#asked.get(key) ?? 0) < 2) this.#deps.violated('J1', `the key ${key} was submitted once and answered as a repeat`);
   }
 
   submitAnswered(ids: readonly TaskId[], key: string | null): void {
@@ -122,7 +122,7 @@ export class Ledger {
     this.#used.set(key, runs.set(runId, Math.max(tokens, runs.get(runId) ?? 0)));
   }
 
-  /** No attempt is said to have used more than its runs did, however often they said so. */
+  /** No attempt is recorded with more usage than its runs had, however often they reported it. */
   #countsNothingTwice(taskId: TaskId): void {
     for (const { generation, agentId, tokensUsed } of this.#deps.database.tasks.get(taskId)?.task.usage.attempts ?? []) {
       const runs = this.#used.get(assignmentKey({ taskId, generation }));
@@ -145,24 +145,24 @@ export class Ledger {
 
   // I6
 
-  /** A sidecar sends a task frame; without a generation, as version 1 may, it stands for any. */
+  /** A sidecar sends a task frame; without a generation, which version 1 may leave out, it applies to any. */
   said(agentId: string, type: string, taskId: string, generation: string): void {
     this.#said.add(`${agentId} ${type} ${taskId} ${generation}`);
     this.#said.add(`${agentId} any ${taskId} ${generation}`);
   }
 
-  /** A frame over the bound leaves: the hub hears no word of it, and takes it for the end of the one task that it can be of. */
+  /** A frame over the limit is sent: the hub cannot read it, and treats it as the end of the only task that it can be about. */
   saidTooMuch(agentId: string): void {
     this.#said.add(tooMuchOf(agentId));
   }
 
-  /** What a frame changed was said in a frame, of this very assignment. */
+  /** What a frame changed was sent in a frame, about this very assignment. */
   #wasSaid({ event, agentId, taskId, generation, session, details }: StoredEvent): void {
     const type = FRAME_OF[event];
     if (type === undefined || session === null) return;
     if (details?.['kind'] === 'result_too_large' && this.#said.has(tooMuchOf(agentId))) return;
     const isKnown = [String(generation), ''].some((each) => this.#said.has(`${agentId} ${type} ${taskId} ${each}`));
-    if (!isKnown) this.#deps.violated('I6', `${event} of ${taskId}.g${generation} is stored as ${agentId}'s word, which never said it`);
+    if (!isKnown) this.#deps.violated('I6', `${event} of ${taskId}.g${generation} is stored as sent by ${agentId}, which never sent it`);
   }
 
   // J4
@@ -171,7 +171,7 @@ export class Ledger {
     const mine: LedgerRun = { ...run, isEnding: false };
     const others = (this.#runs.get(run.taskId) ?? []).filter((other) => other.lives());
     for (const other of others) {
-      // Two machines with one data folder are one to the hub: nobody could tell their runs apart.
+      // Two machines with one data folder are one to the hub: it cannot distinguish their runs.
       if (isCopy(other.machine, run.machine)) continue;
       const both = `${other.runId} (g${other.generation} on ${other.machine}) and ${run.runId} (g${run.generation} on ${run.machine})`;
       if (other.generation === run.generation) this.#deps.violated('J4', `two runs of one assignment of ${run.taskId}: ${both}`);
@@ -182,7 +182,7 @@ export class Ledger {
     this.#runs.set(run.taskId, [...others, mine]);
   }
 
-  /** Being stopped, about to be told so, or cut off: the newer generation need not wait for it. */
+  /** Being stopped, about to be told so, or disconnected: the newer generation need not wait for it. */
   #isExcused(run: LedgerRun): boolean {
     if (run.isEnding) return true;
     const here = this.#here.get(run.agentId);
@@ -209,7 +209,7 @@ export class Ledger {
 
   // J7
 
-  /** This hub started, its storage came back, its clock jumped or its loop stood still: from here R15's time counts. */
+  /** This hub started, its storage came back, its clock jumped or its event loop stalled: R15's time counts from here. */
   hush(hub: string): void {
     this.#quietUntilMs.set(hub, this.#deps.clock.monotonicMs() + this.#quietTimeMs());
   }
@@ -219,13 +219,13 @@ export class Ledger {
     return (this.#quietUntilMs.get(hub) ?? 0) + this.#quietTimeMs() * SLOWER > this.#deps.clock.monotonicMs();
   }
 
-  /** The clock of a hub that has its store to itself went on by so little that nobody sees it: its times are over that much sooner. */
+  /** The clock of a hub that does not share its store advanced by too little to notice: its deadlines are reached that much sooner. */
   slipped(ms: number): void {
     this.#slippedMs += Math.max(0, ms);
     for (const [hub, untilMs] of this.#quietUntilMs) this.#quietUntilMs.set(hub, untilMs - Math.max(0, ms));
   }
 
-  /** From now on other hubs may take this one for dead, and its agents for away, until the answer is called. */
+  /** From now on other hubs may consider this one dead, and its agents disconnected, until the returned function is called. */
   unseen(hub: string): () => void {
     const sinceMs = this.#deps.clock.monotonicMs();
     const beforeMs = this.#unseenSinceMs.get(hub);
@@ -248,7 +248,7 @@ export class Ledger {
     this.#awaySinceMs.set(agentId, this.#unseenSinceMs.get(here.hub) ?? this.#deps.clock.monotonicMs());
   }
 
-  /** Since when the agent is away; undefined when it is here, or was never. */
+  /** Since when the agent is disconnected; undefined if it is connected, or never was. */
   awaySinceMs(agentId: string): number | undefined {
     return this.#awaySinceMs.get(agentId);
   }
@@ -264,32 +264,32 @@ export class Ledger {
     return (this.#here.get(agentId)?.connection ?? 0) > connection;
   }
 
-  /** A frame is at the hub: from now on no later sweep may say that it was silent. */
+  /** A frame has reached the hub: from now on no later sweep may call the assignment silent. */
   arrived(agentId: string, text: string, hub: string): void {
     if (text.startsWith('{"type":"identify"')) this.#forget(`${hub} ${agentId} `);
     const [, type, taskId] = /^\{"type":"(task_accepted|task_progress)","task_id":"(task-[0-9a-f]+)"/.exec(text) ?? [];
     if (type === undefined || taskId === undefined) return;
     const generation = /"generation":(\d+)/.exec(text)?.[1] ?? '';
-    // By an accept a lease begins. What repeats it is answered and renews nothing: whoever is at work says so in progress.
+    // An accept starts a lease. A repeat of it is answered and renews nothing: a working agent renews it by progress.
     const task = this.#deps.database.tasks.get(taskId as TaskId)?.task;
     const isAccepted = task !== undefined && task.acceptedAtMs !== null && String(task.generation) === generation;
     if (type === 'task_accepted' && isAccepted) return;
     this.#heardOfMs.set(`${hub} ${agentId} ${taskId} ${generation}`, this.#deps.clock.monotonicMs());
   }
 
-  /** It comes back: what it says that it holds counts now, not what an earlier life of it said. */
+  /** It reconnects: what it reports to hold counts now, not what an earlier process of it reported. */
   #forget(beginning: string): void {
     for (const name of this.#heardOfMs.keys()) if (name.startsWith(beginning)) this.#heardOfMs.delete(name);
   }
 
-  /** The hub is gone; answers how many agents it had. */
+  /** The hub is gone; returns how many agents it had. */
   allAbsent(hub: string): number {
     const had = [...this.#here].filter(([, here]) => here.hub === hub);
     for (const [agentId, { connection }] of had) this.absent(agentId, connection);
     return had.length;
   }
 
-  /** `hub` committed; `begunAtMs`: when the batch was begun. */
+  /** `hub` committed; `begunAtMs`: when the batch began. */
   committed(events: readonly StoredEvent[], begunAtMs: number, hub: string): void {
     for (const taskId of new Set(events.map((event) => event.taskId))) this.#countsNothingTwice(taskId);
     for (const event of events) {
@@ -309,16 +309,19 @@ export class Ledger {
     if (quietMs > SLACK_MS && this.#silentMs(event, reason, heardMs) < this.#quietTimeMs())
       this.#deps.violated('J7', `${what} ${Math.round(quietMs)} ms before silence counts for ${hub}`);
     if (heardMs !== undefined && heardMs < begunAtMs && begunAtMs - heardMs < SAID_MS && reason !== 'disconnected')
-      this.#deps.violated('J7', `${what}, though it was heard of ${Math.round(begunAtMs - heardMs)} ms before the sweep`);
+      this.#deps.violated('J7', `${what}, although it was heard ${Math.round(begunAtMs - heardMs)} ms before the sweep`);
     if (reason !== 'disconnected') return;
     const here = this.#here.get(event.agentId as AgentId);
     const since = this.#awaySinceMs.get(event.agentId as AgentId) ?? this.#unseenSinceMs.get(here?.hub ?? '') ?? nowMs;
     const { reconnectGraceMs } = this.#deps.timing;
     if (nowMs - since < reconnectGraceMs - this.#slippedMs - SLACK_MS)
-      this.#deps.violated('J7', `${what} after ${Math.round(nowMs - since)} ms of absence, the grace is ${reconnectGraceMs} ms`);
+      this.#deps.violated(
+        'J7',
+        `${what} after ${Math.round(nowMs - since)} ms of disconnection, the grace period is ${reconnectGraceMs} ms`,
+      );
   }
 
-  /** For how long nothing was heard of the assignment: whoever said nothing for a whole quiet time has no other. */
+  /** For how long nothing was heard about the assignment: an agent silent for a whole quiet period gets no other. */
   #silentMs(event: StoredEvent, reason: string, heardMs = 0): number {
     const { clock, database } = this.#deps;
     const nowMs = clock.monotonicMs();
@@ -332,7 +335,7 @@ export class Ledger {
 
   // At the end
 
-  /** J1 for all that was ever answered: still there, and one for each key. */
+  /** J1 for everything that was ever answered: still stored, and one for each key. */
   checkSubmits(): void {
     const { database, violated } = this.#deps;
     for (const id of this.#submitted) if (!database.tasks.has(id)) violated('J1', `${id} was answered and is not stored any more`);
@@ -382,14 +385,14 @@ export class Ledger {
 
   // J6
 
-  /** What a stream gave next, resuming by id: what is stored after what it gave before, and nothing left out. */
+  /** What a stream delivered next, resuming by id: the events stored after what it delivered before, with none left out. */
   streamed(stream: string, page: readonly StoredEvent[]): void {
     const { database, violated } = this.#deps;
     const given = this.#streamed.get(stream) ?? 0;
     const different = page.findIndex((event, place) => database.events[given + place]?.id !== event.id);
     if (different >= 0) {
       const [told, stored] = [page[different]?.id, database.events[given + different]?.id];
-      violated('J6', `the stream at ${stream} gave event ${told}, and ${stored} comes next`);
+      violated('J6', `the stream at ${stream} delivered event ${told}, and ${stored} comes next`);
     }
     this.#streamed.set(stream, given + page.length);
   }
@@ -399,7 +402,7 @@ export class Ledger {
 const isCopy = (one: string, other: string): boolean => one !== other && folderOf(one) === folderOf(other);
 const folderOf = (machine: string): string => machine.replace(/c\d+$/, '');
 
-/** What must be in the history before an acknowledgement of this status. An accept of an ended assignment gets that end. */
+/** What the history must contain before an acknowledgement of this status. An accept of an ended assignment is answered with that end. */
 const ACK_EVENTS: Readonly<Record<string, readonly string[]>> = {
   accepted: ['accepted'],
   complete: ['completed'],
@@ -411,7 +414,7 @@ const ACK_EVENTS: Readonly<Record<string, readonly string[]>> = {
   late: ['late_result'],
 };
 
-/** The frame that makes each event; any task frame implies acceptance. */
+/** The frame that causes each event; any task frame implies acceptance. */
 const tooMuchOf = (agentId: string | null): string => `${String(agentId)} too much`;
 
 const FRAME_OF: Readonly<Record<string, string>> = {

@@ -1,15 +1,15 @@
-/** People and programs that submit tasks and act on them: they give up on nothing that they asked for with a key. */
+/** People and programs that submit tasks and act on them: they retry everything that they requested with a key. */
 import type { TaskDraft } from '../../../core/application/hub/batch/commands.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
 import { NO_TERMS, PRIORITIES } from '../../../core/domain/task/task.ts';
 import { placed, type Chance } from '../seeded-chance.ts';
 import type { World } from '../sim-world.ts';
 
-/** How long a client waits for an answer before it asks again. */
+/** How long a client waits for an answer before it retries. */
 const ANSWER_MS = 4_000;
 const ANSWER_MAX_MS = 60_000;
 const SUBMITTER = 'tok-submitter';
-/** Of tasks that wait for one that completes, as a share, and how soon. */
+/** The share of tasks that wait for one that completes, and how soon. */
 const CANCELLED_DEPENDENTS = 0.3;
 const CANCEL_WITHIN_MS = 12;
 const CAPABILITIES = ['code', 'gpu', 'web'];
@@ -71,7 +71,7 @@ export class Clients {
     });
   }
 
-  /** `cancel`, `retry`, `adopt`: on one of the tasks that may be meant by it. */
+  /** `cancel`, `retry`, `adopt`: on one of the tasks to which it may apply. */
   operate(kind: 'cancel' | 'retry' | 'adopt', place: number): void {
     const hub = this.#hub();
     const taskId = this.#someTask(kind, place);
@@ -85,14 +85,14 @@ export class Clients {
     });
   }
 
-  /** Of what waits for an agent all but the oldest are cancelled: they would only be done one after the other. */
+  /** Of the tasks waiting for an agent all but the oldest are cancelled: otherwise they would be done one after the other. */
   withdraw(keep: number): void {
     const waiting = [...this.#world.database.current.values()].map(({ task }) => task).filter((task) => task.status === 'queued');
     for (const { id: taskId } of waiting.slice(keep))
       this.#hub()?.api.post({ kind: 'cancel', taskId, by: 'tok-operator' }, () => undefined);
   }
 
-  /** Whoever waits for a task that is about to complete is cancelled now and then, at another hub and at the same time. */
+  /** Tasks that depend on one that is about to complete are sometimes cancelled, at another hub and at the same time. */
   #cancelDependents(taskId: TaskId): void {
     for (const { task } of this.#world.database.current.values()) {
       if (task.status !== 'blocked' || !task.dependsOn.includes(taskId) || !this.#places.is(CANCELLED_DEPENDENTS)) continue;
@@ -103,7 +103,7 @@ export class Clients {
     }
   }
 
-  /** Tasks that each want something else, which no agent has. */
+  /** Tasks that each need something different, which no agent has. */
   odd(count: number): void {
     const hub = this.#hub();
     if (hub === null) return;
@@ -112,11 +112,11 @@ export class Clients {
       ...this.#draft(`odd ${this.#asked}.${place} `, PLAIN, hub.ids.task()),
       neededCapabilities: [`odd-${this.#asked}-${place}`],
     }));
-    // A hub may refuse so many: nobody waits for them.
+    // A hub may refuse this many: they are not waited for.
     hub.api.post({ kind: 'submit', drafts, submittedBy: 'tok-odd', idempotency: null }, () => undefined);
   }
 
-  /** Some tasks, and then more that each wait for two of them: where hubs complete them, they meet. */
+  /** Some tasks, and then more that each wait for two of them: hubs that complete them meet there. */
   fanOut(roots: number, dependents: number): void {
     const hub = this.#hub();
     if (hub === null) return;
@@ -138,7 +138,7 @@ export class Clients {
     this.#hub()?.api.post({ kind: 'agent_control', agentId: agentId as AgentId, change }, () => undefined);
   }
 
-  /** Any that takes commands: whoever asks may ask everywhere. */
+  /** Any hub that takes commands: a client may call any of them. */
   #hub(): ReturnType<World['openHub']> {
     return this.#world.openHub(this.#world.hubs.length === 1 ? 0 : this.#places.next());
   }
@@ -206,7 +206,7 @@ export class Clients {
     return { ...wish, id, body };
   }
 
-  /** One that is still to be done, to wait for: where hubs can cross each other at its end. */
+  /** A task that is still pending, to depend on: hubs can cross each other at its end. */
   #unended(): readonly TaskId[] {
     const { database } = this.#world;
     const current = [...database.current.keys()];

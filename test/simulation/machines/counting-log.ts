@@ -1,9 +1,9 @@
-/** A log whose messages are counted: each is a branch that was taken, and the rare ones must be taken too. */
+/** A log that counts its messages: each is a branch that was taken, and the rare ones must be taken too. */
 import type { Log, LogFields } from '../../../core/ports/log.ts';
 import { STEP_FAILED } from '../../../core/application/sidecar/engine/driver.ts';
 import type { Trace } from '../runner/trace.ts';
 
-/** What a message says beyond its kind: numbers, names and quotations. */
+/** The variable parts of a message: numbers, names and quotations. */
 const PARTICULARS = /"[^"]*"|\b\d[\d,.]*\b|task-[0-9a-f]+/g;
 
 export function countingLog(who: string, trace: Trace): Log {
@@ -28,7 +28,7 @@ export function countingLog(who: string, trace: Trace): Log {
 const textOf = (fields: LogFields): string =>
   JSON.stringify(fields, (_key, value: unknown) => (value instanceof Error ? value.message : value)) ?? '';
 
-/** A rule of ours that throws costs one run and no process, so only the log tells of it. */
+/** An internal rule that throws costs one run and no process, so only the log shows it. */
 export function heedingLog(log: Log, broke: (what: string) => void): Log {
   const heeding: Log = {
     ...log,

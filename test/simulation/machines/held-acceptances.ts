@@ -3,7 +3,7 @@ import type { Clock } from '../../../core/ports/clock.ts';
 import type { Chance } from '../seeded-chance.ts';
 import type { Surroundings } from './simulated-surroundings.ts';
 
-/** How many machines have such turns, and how long the longest is. */
+/** The share of machines that have such turns, and how long the longest is. */
 const MACHINES = 0.3;
 const TURN_MS = 4_000;
 
@@ -20,12 +20,12 @@ export class HeldAcceptances {
     this.#areHeld = this.#chance.is(MACHINES);
   }
 
-  /** The port of a sidecar whose clock this is. */
+  /** The port of a sidecar with this clock. */
   afterTurn(clock: Clock): { readonly afterTurn?: (work: () => void) => void } {
     return this.#areHeld ? { afterTurn: (work) => void clock.after(this.#chance.between(0, TURN_MS), work) } : {};
   }
 
-  /** A frame leaves. */
+  /** A frame is sent. */
   sent(text: string): void {
     if (!this.#areHeld) return;
     const { type, task_id: id } = JSON.parse(text) as { readonly type: string; readonly task_id?: string };

@@ -1,6 +1,6 @@
 /**
- * One simulated hub: the real use cases over the memory twins, killed and started anew on the same database.
- * Long on purpose: one state of one process; what may happen to it needs all of it.
+ * One simulated hub: the real use cases over the memory twins, killed and restarted on the same database. Long on
+ * purpose: it is the whole state of one process, and everything that may happen to it needs all of it.
  */
 import { seededIds } from '../../product/twins/ids-seeded/seeded-ids.ts';
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
@@ -24,15 +24,15 @@ import type { Surroundings } from './simulated-surroundings.ts';
 const HUB_PORT = 4_000;
 /** After a start that failed. */
 const RESTART_MS = 10_000;
-/** The code of a connection that was closed because too much waited for it. */
+/** The close code of a connection with too much queued. */
 const TOO_SLOW = 1013;
-/** Stalls and jumps over it are seen. */
+/** Stalls and jumps longer than this are noticed. */
 const JUMP_SEEN_MS = 5_000;
-/** What store time gains while it is pulled to a wall clock a little ahead. */
+/** What store time gains while it is pulled to a wall clock slightly ahead. */
 const SLEW_MS = 100;
-/** A server ends the transaction of a hub that says nothing for so long. */
+/** A server ends the transaction of a hub that is silent for this long. */
 const IDLE_IN_TRANSACTION_MS = 10_000;
-/** A hub that may have been taken for dead has sent its sidecars off within this time. */
+/** A hub that may have been considered dead has disconnected its sidecars within this time. */
 const SENT_OFF_MS = 20_000;
 
 /** One process of the hub. */
@@ -41,7 +41,7 @@ interface Running {
   readonly hub: Hub;
   readonly parts: readonly HubPart[];
   readonly life: Life;
-  /** Its queue as clients reach it: what they ask of a process that stands still lies in its socket until it goes on. */
+  /** Its queue as clients reach it: requests to a stalled process wait in its socket until it continues. */
   readonly api: Pick<CommandInbox, 'post'>;
   readonly ids: Ids;
   readonly transport: MemoryTransport;
@@ -54,7 +54,7 @@ export class HubNode {
   readonly url: string;
   readonly #world: Surroundings;
   readonly machine: MachineClock;
-  /** Who reads the history here, over its restarts. */
+  /** Reads the history here, across restarts. */
   readonly #stream: StreamReader;
   #started = 0;
   #running: Running | null = null;
@@ -65,9 +65,9 @@ export class HubNode {
   #wellSinceMs = 0;
   /** The newest store that was opened. */
   #store: Pick<TaskStore, 'nowMs'> | null = null;
-  /** Its time less the world's, as it was last seen. */
+  /** Its time minus the world's, as last seen. */
   #aheadMs = 0;
-  /** Since when it is down or stands still, by the store's clock. */
+  /** Since when it is down or stalled, by the store's clock. */
   #awaySinceMs: number | null = 0;
 
   constructor(world: Surroundings, name: string, { clockOffMs }: HubPlan) {
@@ -88,8 +88,8 @@ export class HubNode {
   }
 
   /**
-   * Since when it has run and could commit, by the store's clock. One that is down or stands still while others live does
-   * no harm from the time on when they have taken note of it.
+   * Since when it has run and could commit, by the store's clock. A hub that is down or stalled while others live does
+   * no harm once they have noticed.
    */
   get healthySinceMs(): number {
     const { plan } = this.#world;
@@ -99,19 +99,19 @@ export class HubNode {
       : this.#awaySinceMs + plan.timing.hubLeaseMs + plan.timing.sweepMs;
   }
 
-  /** As it stands, for who judges how long things take. */
+  /** Its current state, for the judge of how long things take. */
   get state(): HubState {
     const running = this.open;
     if (running === null || running.life.isFrozen) return { hubId: null, wellSinceMs: Infinity };
     return { hubId: running.hubId, wellSinceMs: this.#wellSinceMs };
   }
 
-  /** It looks at what is due in a moment. */
+  /** It handles what is due in a moment. */
   sweepSoon(): void {
     this.open?.hub.sweeper.expectDue(this.open.hub.clock.nowMs());
   }
 
-  /** Something was wrong until now: what takes time begins anew. */
+  /** Something was wrong until now: waiting times start over. */
   unwell(): void {
     this.#wellSinceMs = this.#world.clock.monotonicMs();
     this.#hush();
@@ -122,12 +122,12 @@ export class HubNode {
     this.#world.ledger.hush(this.name);
   }
 
-  /** The time of its store, which follows its own clock unless it shares it. */
+  /** The time of its store, which follows its own clock unless it shares the store. */
   get storeMs(): number {
     return this.#world.plan.shared ? this.#world.clock.nowMs() : (this.#store?.nowMs() ?? this.machine.nowMs());
   }
 
-  /** Where the store's time was moved forward, its times are over that much sooner, and the hub sees what is more than a little. */
+  /** When the store's time was moved forward, deadlines are reached that much sooner, and the hub notices a move that is not tiny. */
   #noteTime(): void {
     const aheadMs = this.storeMs - this.#world.clock.monotonicMs();
     const byMs = aheadMs - this.#aheadMs;
@@ -138,7 +138,7 @@ export class HubNode {
     if (byMs > SLEW_MS) this.#healthySinceMs = this.storeMs;
   }
 
-  /** Agents whose sockets are here for long, and whose rows say that they are away. */
+  /** Agents whose sockets have long been here, but whose rows say that they are disconnected. */
   misplaced(): readonly string[] {
     const running = this.open;
     const { database, plan } = this.#world;
@@ -147,7 +147,9 @@ export class HubNode {
     return running.hub.sessions.agentIds().flatMap((id) => {
       const agent = database.agents.get(id);
       const isAway = agent?.hubId === running.hubId && !agent.connected && (agent.disconnectedAtMs ?? Infinity) < sinceMs;
-      return isAway && (agent.connectedAtMs ?? Infinity) < sinceMs ? [`${id} is at ${this.name}, and its row says that it is away`] : [];
+      return isAway && (agent.connectedAtMs ?? Infinity) < sinceMs
+        ? [`${id} is connected to ${this.name}, but its row says that it is disconnected`]
+        : [];
     });
   }
 
@@ -169,7 +171,7 @@ export class HubNode {
       (error: unknown) => {
         if (running.life.isOver) return;
         this.#world.trace.add(this.name, `cannot start: ${String(error)}`);
-        // Not amid its promises, as no process dies: what it does next would begin a transaction that nobody ends.
+        // Not between its promises, where no process dies: its next step would begin a transaction that is never ended.
         this.#world.later(0, () => {
           if (this.#running === running) this.kill();
         });
@@ -185,7 +187,7 @@ export class HubNode {
     }
   }
 
-  /** As kill -9: whatever was being committed is there or not. */
+  /** Like kill -9: whatever was being committed is committed or not. */
   kill(): void {
     const running = this.#running;
     if (running === null) return;
@@ -199,7 +201,7 @@ export class HubNode {
       this.#world.trace.rare('hub with sockets killed beside others');
   }
 
-  /** As kill -9 at this step of the next transaction, or between two; up again after a while. */
+  /** Like kill -9 at this step of the next transaction, or between two; up again after a while. */
   killFor(downMs: number, at: TransactionStep | 'rest'): void {
     if (at !== 'rest') {
       this.#killAt = { step: at, downMs };
@@ -223,7 +225,7 @@ export class HubNode {
     return true;
   }
 
-  /** As SIGTERM. */
+  /** Like SIGTERM. */
   async stop(): Promise<void> {
     const running = this.open;
     if (running === null) return;
@@ -248,14 +250,14 @@ export class HubNode {
       this.#awaySinceMs = running.isOpen ? null : this.#awaySinceMs;
       isBack();
       this.#wellSinceMs = this.#world.clock.monotonicMs();
-      // A shorter stall may end before the next sweep is due, and then nobody sees it, nor needs to.
+      // A shorter stall may end before the next sweep is due, and then it is not noticed, nor needs to be.
       if (ms > plan.timing.sweepMs + JUMP_SEEN_MS) this.unwell();
       else this.#healthySinceMs = this.storeMs;
     });
     if (plan.shared && ms > IDLE_IN_TRANSACTION_MS) later(IDLE_IN_TRANSACTION_MS, () => storage.endTransaction());
   }
 
-  /** The other hubs do not see it live for so long: its agents may count as away. Answers what to call at the end. */
+  /** The other hubs do not see it alive for this long: its agents may count as disconnected. Returns a function to call at the end. */
   #unseen(ms: number): () => void {
     const { ledger, plan, later } = this.#world;
     if (!plan.shared || ms < plan.timing.hubLeaseMs - plan.timing.pollMs - JUMP_SEEN_MS) return () => undefined;
@@ -277,7 +279,7 @@ export class HubNode {
     later(ms, this.#unseen(ms));
   }
 
-  /** Everything is in order again. */
+  /** All faults of this hub end. */
   mend(): void {
     this.#killAt = null;
     this.#storeAwayUntilMs = 0;
@@ -322,9 +324,9 @@ export class HubNode {
         isAllowedOrigin: () => true,
       },
     );
-    // Numbers and commits of a hub that is alone have one order.
+    // Numbers and commits of a single hub have one order.
     if (plan.shared) hub.onCommit(() => this.#stream.wake(storage.events, life));
-    hub.finished.catch((error: unknown) => world.violated('hub', `${this.name} broke a rule of its own: ${String(error)}`));
+    hub.finished.catch((error: unknown) => world.violated('hub', `${this.name} broke an internal rule: ${String(error)}`));
     return {
       hubId: hub.hubId,
       hub,
@@ -338,7 +340,7 @@ export class HubNode {
     };
   }
 
-  /** The transport as this process has it: what it tells comes while the process lives. */
+  /** The transport as seen by this process: its events arrive while the process lives. */
   #transportOf(transport: MemoryTransport, life: Life): HubTransport {
     const world = this.#world;
     return {
@@ -361,7 +363,7 @@ export class HubNode {
     };
   }
 
-  /** What the transport tells this process, as long as it lives. */
+  /** What the transport reports to this process while it lives. */
   #ears(events: TransportEvents, life: Life): TransportEvents {
     const { ledger, trace } = this.#world;
     return {

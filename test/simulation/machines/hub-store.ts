@@ -1,4 +1,4 @@
-/** The store as one process of a hub has it: it fails as it is told to, is noticed by the world, and ends with the process. */
+/** The store as seen by one hub process: it fails as told, the world observes it, and it ends with the process. */
 import { memoryStorage, type MemoryStorage } from '../../../adapters/storage-memory/memory-storage.ts';
 import type { TransactionStep } from '../../../adapters/storage-memory/memory-task-store.ts';
 import type { TaskId } from '../../../core/domain/ids.ts';
@@ -15,9 +15,9 @@ import { mortal, type Life } from '../runner/world-life.ts';
 import { failingReads, storeFaults } from './store-faults.ts';
 import type { Surroundings } from './simulated-surroundings.ts';
 
-/** Statements that another hub's may come between, as a share of all, where several may. */
+/** The share of statements after which another hub's may come, where there are several. */
 const SLOW_STATEMENTS = 0.1;
-/** Of the notifications that arrive, shares that are late or come twice, and how late. */
+/** Of the notifications that arrive, the shares that are late or come twice, and how late. */
 const NOTIFICATIONS_LATE = 0.1;
 const NOTIFICATIONS_DOUBLED = 0.05;
 const NOTIFICATION_LATE_MS = 8_000;
@@ -25,11 +25,11 @@ const NOTIFICATION_LATE_MS = 8_000;
 export interface HubStoreDeps {
   readonly world: Surroundings;
   readonly life: Life;
-  /** The process's clock: the store's too, where the hub has it to itself. */
+  /** The process's clock: also the store's, if it is not shared. */
   readonly clock: Clock;
   readonly hub: string;
   readonly started: number;
-  /** Until when, by the monotonic clock, the store is away. */
+  /** Until when, by the monotonic clock, the store is unavailable. */
   readonly awayUntilMs: () => number;
   readonly onFailure: () => void;
   readonly at: (step: TransactionStep) => boolean;
@@ -42,7 +42,7 @@ export interface HubStore {
   readonly notifier: HubNotifier;
 }
 
-/** What a batch saves, and when it was made. */
+/** What a batch saves, and when it was created. */
 interface Saved {
   readonly changes: Changes;
   readonly nowMs: number;
@@ -88,7 +88,7 @@ export function hubStore(deps: HubStoreDeps): HubStore {
       if (!life.isOver) early.saving();
     },
   });
-  /** Since when the hub tries to commit its batch: what it was asked later is not in it, however often it is repeated. */
+  /** Since when the hub has been trying to commit its batch: later commands are not in it, however often it is repeated. */
   let askedMs: number | null = null;
   const tasks: TaskStore = {
     ...storage.tasks,
@@ -121,7 +121,7 @@ export function hubStore(deps: HubStoreDeps): HubStore {
   };
 }
 
-/** The unit, noting what is saved and what several hubs do to each other. */
+/** The unit of work, recording what is saved and what several hubs do to each other. */
 function noticing(unit: StoreUnit, { plan, trace, database }: Surroundings, begunAtMs: number, save: (saved: Saved) => void): StoreUnit {
   const told = (changes: Changes, couldGo: Saved['couldGo']): Saved => ({
     changes,
@@ -130,7 +130,7 @@ function noticing(unit: StoreUnit, { plan, trace, database }: Surroundings, begu
     couldGo,
   });
   if (!plan.shared) return { ...unit, save: (changes, isLast) => (save(told(changes, null)), unit.save(changes, isLast)) };
-  /** Tasks that wait, whose rows nobody has. */
+  /** Waiting tasks whose rows are not locked. */
   const free = (): readonly Task[] =>
     [...database.current.values()].flatMap(({ task }) =>
       task.status === 'queued' && !database.locks.isHeld('task', task.id) ? [task] : [],
@@ -140,7 +140,7 @@ function noticing(unit: StoreUnit, { plan, trace, database }: Surroundings, begu
   return {
     ...unit,
     async claimable(filter) {
-      // What came after it was asked which requirements wait is not asked for.
+      // Requirements that appeared after it read which ones wait are not requested.
       const wanted = new Set(filter.requirementKeys);
       const before = new Set(free().filter((task) => wanted.has(requirementKey(waitingRequirement(task)))));
       const found = await unit.claimable(filter);
@@ -172,7 +172,7 @@ function noticing(unit: StoreUnit, { plan, trace, database }: Surroundings, begu
   };
 }
 
-/** The statements of a process to a server: another's may come between two, and a frozen process learns its answer late. */
+/** The statements of a process to a server: another hub's may come between two, and a frozen process gets its answer late. */
 const remote = <Unit extends StoreUnit | ClusterUnit>(unit: Unit, world: Surroundings, life: Life, chance: Chance): Unit => {
   const { faults, trace, clock, plan } = world;
   const slow = plan.edges?.slowStatements || SLOW_STATEMENTS;
@@ -185,7 +185,7 @@ const remote = <Unit extends StoreUnit | ClusterUnit>(unit: Unit, world: Surroun
         if (chance.is(slow)) await life.wait(chance.between(1, faults.commitMs));
         const askedMs = clock.monotonicMs();
         const answer = (Reflect.apply(member, target, parts) as Promise<unknown>).catch((error: unknown) => {
-          // Rows are locked in one order: two transactions may wait for each other nowhere.
+          // Rows are locked in one order: two transactions never wait for each other.
           const isOutOfOrder = AgentcomError.is(error, 'AC_INTERNAL') && error.details?.['lockOrder'] !== undefined;
           if (AgentcomError.is(error, 'AC_STORE_RETRY') || isOutOfOrder) world.violated('J14', `${String(name)}: ${error.message}`);
           throw error;

@@ -1,4 +1,4 @@
-/** A machine with our own sidecar on it: its journal, its files and its agents outlive the process. */
+/** A machine with this project's sidecar: its journal, its files and its agents outlive the process. */
 import { seededIds } from '../../product/twins/ids-seeded/seeded-ids.ts';
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
 import { memoryJournal, type MemoryJournal } from '../../product/twins/journal-memory/memory-journal.ts';
@@ -19,11 +19,11 @@ import { HeldAcceptances } from './held-acceptances.ts';
 import type { MachinePlan } from '../plan.ts';
 import type { Surroundings } from './simulated-surroundings.ts';
 
-/** Below which the memory twin keeps what agents write. */
+/** The path prefix under which the memory twin keeps what agents write. */
 const RESULTS_ROOT = '/memory/';
 /** More than any clock is off. */
 const CLOCK_OFF_ANY_MS = 31_536_000_000;
-/** Bodies of reports that a busy disk gives back late, as a share of the reads, and after how long at most. */
+/** The share of report bodies that a busy disk returns late, and the longest delay. */
 const SLOW_READS = 0.2;
 const SLOW_READ_MS = 300;
 
@@ -31,12 +31,12 @@ export class SidecarMachine implements Machine {
   readonly name: string;
   readonly agentId: string;
   readonly version = 2;
-  /** What its journal names its machine by; the same in each copy of it. */
+  /** The machine's name in its journal; the same in each copy of it. */
   instanceId: string;
   readonly #world: Surroundings;
   readonly #plan: MachinePlan;
   readonly #clock: MachineClock;
-  /** On most machines a clock that is wrong must do no harm; on some their agents are given nothing for it. */
+  /** On most machines a wrong clock must do no harm; on some their agents are assigned nothing because of it. */
   readonly #clockOffMaxMs: number;
   readonly #chance: Chance;
   readonly #fleet: AgentFleet;
@@ -50,18 +50,18 @@ export class SidecarMachine implements Machine {
   #link: LinkConnection | null = null;
   #started = 0;
   #connection = 0;
-  /** What the journal would give after a crash at this moment. */
+  /** What the journal would return after a crash at this moment. */
   #isWriting = false;
   #isIdentified = false;
   #holdsJournal = false;
   #killAt: { writesLeft: number; readonly startAgain: () => void } | null = null;
   #breakLink: (staysOpen: boolean) => void = () => undefined;
-  /** A connection that it has given up, and what the hub has still to hear on it. */
+  /** A connection that it has given up, and what the hub has yet to receive on it. */
   #overtaken: Overtaken | null = null;
   readonly #loops: CrashLoops;
   #clones = 0;
   #isSaving = false;
-  /** The state whose saving was begun last. */
+  /** The state whose save began last. */
   #begun: JournalState | null = null;
   #synced: JournalState | null = null;
 
@@ -135,7 +135,7 @@ export class SidecarMachine implements Machine {
       ids: seededIds({ seed: `${this.#world.plan.seed} ${this.name} ${this.#started}` }),
       digest: systemDigest(),
       log: heedingLog(countingLog(this.name, this.#world.trace), (what) =>
-        this.#world.violated('sidecar', `${this.name} broke a rule of its own: ${what}`),
+        this.#world.violated('sidecar', `${this.name} broke an internal rule: ${what}`),
       ),
       stopController: () => new AbortController(),
       config: this.#config,
@@ -147,7 +147,7 @@ export class SidecarMachine implements Machine {
       this.#world.trace.add(this.name, `cannot start: ${String(error)}`);
       this.kill();
     });
-    sidecar.finished.catch((error: unknown) => this.#world.violated('sidecar', `${this.name} broke a rule of its own: ${String(error)}`));
+    sidecar.finished.catch((error: unknown) => this.#world.violated('sidecar', `${this.name} broke an internal rule: ${String(error)}`));
   }
 
   kill(): void {
@@ -158,7 +158,7 @@ export class SidecarMachine implements Machine {
     this.#world.trace.rare(this.#isWriting ? 'sidecar killed in a write' : 'sidecar killed at rest');
     const isTorn = this.#isSaving && this.#chance.is(0.3);
     this.#over({ keepUnsynced: isTorn || this.#chance.is(0.5) });
-    // Half of the new state is on the disk: the copy before it is the last good one.
+    // Half of the new state is on disk: the copy before it is the last good one.
     if (!isTorn) return;
     this.#journal.damage('newest');
     this.#world.trace.rare('journal torn');
@@ -176,7 +176,7 @@ export class SidecarMachine implements Machine {
     this.#loops.set(loop);
   }
 
-  /** Another machine with a copy of its data folder, as a restored backup or a cloned disk gives. */
+  /** Another machine with a copy of its data folder, as from a restored backup or a cloned disk. */
   cloned(): SidecarMachine {
     this.#clones += 1;
     this.#world.trace.rare('data folder cloned');
@@ -194,7 +194,7 @@ export class SidecarMachine implements Machine {
     if (isUp && overtaken.length > 0) this.#overtaken = { link, frames: overtaken };
   }
 
-  /** A newer connection is about to speak: what is still on its way on the one before comes while the hub takes it in. */
+  /** A newer connection is about to send: what is still in flight on the one before arrives while the hub processes it. */
   #letLateFramesIn(): void {
     if (this.#overtaken !== null) letIn(this.#world, this.#overtaken);
     this.#overtaken = null;
@@ -205,7 +205,7 @@ export class SidecarMachine implements Machine {
   }
 
   reboot(): void {
-    // Nobody is left who could tell the hub.
+    // No agent is left that could tell the hub.
     this.#world.network.halfOpen(this.#connection, 'both');
     this.#fleet.killAll();
     this.kill();
@@ -270,7 +270,8 @@ export class SidecarMachine implements Machine {
     this.trouble.mend();
     this.#killAt = null;
     this.#loops.set(null);
-    // Whose agents are given nothing for a clock that is not the hub's gets that one, right or wrong.
+    // A machine whose agents are assigned nothing because its clock differs from the hub's gets the hub's clock, right
+    // or wrong.
     const isHubs = this.#clockOffMaxMs !== CLOCK_OFF_ANY_MS;
     const byMs = isHubs ? storeMs - this.#clock.nowMs() : -this.#clock.offMs;
     if (byMs !== 0) this.#clock.jump(byMs);
@@ -285,7 +286,7 @@ export class SidecarMachine implements Machine {
     return run === undefined ? null : `${run} lives`;
   }
 
-  /** Markers of the results that the hub would not have, kept for the operator. */
+  /** Markers of the results that the hub refused, kept for the operator. */
   refused(): ReadonlyMap<string, { readonly text: string }> {
     return this.#journal.refused();
   }
@@ -295,7 +296,7 @@ export class SidecarMachine implements Machine {
     if (life === null) return;
     if (this.#chance.is(this.#world.faults.journalFails)) this.failJournal(1);
     const ms = this.#chance.between(0, 4);
-    // A dead process's write is dealt with by the journal's crash.
+    // The journal's crash handles a dead process's write.
     this.#isWriting = true;
     if (this.#killAt !== null && --this.#killAt.writesLeft === 0) {
       const { startAgain } = this.#killAt;
@@ -329,7 +330,7 @@ export class SidecarMachine implements Machine {
         this.#synced = state as JournalState;
       },
       readReport: async (name) => {
-        // What the hub says meanwhile comes first.
+        // What the hub sends meanwhile comes first.
         const life = this.#life;
         if (life !== null && this.#chance.is(SLOW_READS)) await Promise.allSettled([life.wait(this.#chance.between(5, SLOW_READ_MS))]);
         return await journal.readReport(name);

@@ -4,7 +4,7 @@ import type { ResultInbox } from '../../../core/ports/result-inbox.ts';
 import { mortal, type Life } from '../runner/world-life.ts';
 import type { Surroundings } from './simulated-surroundings.ts';
 
-/** Where a sidecar may die on its way through an assignment, as the hub sees it. */
+/** Where a sidecar may die during an assignment, as the hub sees it. */
 export const CRASH_STEPS = [
   'offered',
   'accepting',
@@ -21,7 +21,7 @@ export type CrashStep = (typeof CRASH_STEPS)[number];
 export interface CrashLoop {
   readonly step: CrashStep;
   readonly downMs: number;
-  /** How often it dies there before it is well again. */
+  /** How often it dies there before it recovers. */
   readonly times: number;
 }
 
@@ -31,53 +31,56 @@ export interface Machine {
   readonly version: 1 | 2;
   readonly isRunning: boolean;
   start(): void;
-  /** As kill -9 of the sidecar; its agents live on. */
+  /** Like kill -9 of the sidecar; its agents live on. */
   kill(): void;
-  /** The same in the middle of the n-th write of its journal from now on, or at once with 0; up again after a while. */
+  /** The same in the middle of the n-th journal write from now on, or at once with 0; up again after a while. */
   killFor(downMs: number, atWrite: number): void;
-  /** From now on it dies each time that it comes to this step, and is back after a while. */
+  /** From now on it dies each time that it reaches this step, and returns after a while. */
   crashLoop(loop: CrashLoop): void;
-  /** As the loss of power: its agents are gone too, and nobody is told. */
+  /** Like a power failure: its agents are gone too, and nothing is told. */
   reboot(): void;
-  /** As SIGTERM of the sidecar. */
+  /** Like SIGTERM of the sidecar. */
   stop(): void;
   freeze(ms: number): void;
   jumpClock(ms: number): void;
-  /** The n-th write of its journal from now on fails. */
+  /** The n-th journal write from now on fails. */
   failJournal(nth: number): void;
   failPrepare(): void;
   /** One of its agents is killed. */
   killAgent(place: number): void;
-  /** Its end of the connection breaks; what it has sent is still on its way, and so are these frames: they come just after the next identify. */
+  /**
+   * Its end of the connection breaks; what it has sent is still in flight, and so are these frames: they arrive just
+   * after the next identify.
+   */
   resetLink(overtaken: readonly Readonly<Record<string, unknown>>[]): void;
-  /** Sends a frame as if its sidecar had said it, if that is connected. */
+  /** Sends a frame as if its sidecar had sent it, if that is connected. */
   say(frame: Readonly<Record<string, unknown>>): void;
-  /** The connection that it has, or last had. */
+  /** Its current connection, or the last one. */
   readonly connection: number;
-  /** Whether something is still to be done here: a run, a slot, an unanswered report; said in words, null when not. */
+  /** What is still pending here: a run, a slot or an unanswered report, described; null if nothing. */
   readonly busyWith: string | null;
-  /** Everything is in order again. */
+  /** All faults of this machine end. */
   mend(storeMs: number): void;
 }
 
-/** A connection that a machine has given up, and what the hub has still to hear on it. */
+/** A connection that a machine has given up, and what the hub has yet to receive on it. */
 export interface Overtaken {
   readonly link: LinkConnection;
   readonly frames: readonly Readonly<Record<string, unknown>>[];
 }
 
-/** Between frames that a newer connection has overtaken, and until the end of the connection that they are on. */
+/** Between frames that a newer connection has overtaken, and until the end of their connection. */
 const LATE_EACH_MS = 3;
 const LATE_GONE_MS = 1_000;
 
-/** What is still on its way there comes from now on. */
+/** What is still in flight there arrives from now on. */
 export function letIn({ later }: Surroundings, { link, frames }: Overtaken): void {
   for (const [place, frame] of frames.entries())
     later(1 + place * LATE_EACH_MS, () => link.send(JSON.stringify({ ...frame, foreign: true })));
   later(LATE_GONE_MS, () => link.destroy());
 }
 
-/** What one sidecar process hears of its connection. */
+/** What one sidecar process receives on its connection. */
 export const mortalEvents = (events: LinkEvents, life: Life): LinkEvents => ({
   onOpen: () => life.arrive(() => events.onOpen()),
   onFrame: (text) => life.arrive(() => events.onFrame(text)),
@@ -85,7 +88,7 @@ export const mortalEvents = (events: LinkEvents, life: Life): LinkEvents => ({
   onGone: (code, reason) => life.arrive(() => events.onGone(code, reason)),
 });
 
-/** The inbox as one sidecar process has it: what is seen there reaches it while it lives. */
+/** The inbox as seen by one sidecar process: its events reach the process while it lives. */
 export function mortalInbox(inbox: ResultInbox, life: Life): ResultInbox {
   return new Proxy(mortal(inbox, life), {
     get: (target, name, receiver): unknown =>
@@ -95,7 +98,7 @@ export function mortalInbox(inbox: ResultInbox, life: Life): ResultInbox {
   });
 }
 
-/** Connects and notes whose connection it is. */
+/** Connects and records the owner of the connection. */
 export function connectFrom(
   world: Surroundings,
   machine: string,

@@ -1,4 +1,4 @@
-/** The network of a simulated world: delays, dead ends and doubles, and the ledger's ear on every frame that leaves. */
+/** The network of a simulated world: delays, dead ends and duplicates; every frame that is sent is reported to the ledger. */
 import type { Arrival, Crossing, Fate } from '../../product/twins/wire-memory/crossing.ts';
 import type { Chance } from '../seeded-chance.ts';
 import type { FaultPlan } from '../plan.ts';
@@ -10,7 +10,7 @@ interface Conditions {
   readonly hub: string;
   delayMs: number;
   jitterMs: number;
-  /** Directions in which nothing arrives any more, though both ends think it open. */
+  /** Directions in which nothing arrives any more, although both ends consider the connection open. */
   readonly dead: Set<Crossing['from']>;
 }
 
@@ -23,18 +23,18 @@ export interface SimulatedNetwork {
   /** From now on everything on it takes this much longer. */
   slow(connection: number, delayMs: number): void;
   halfOpen(connection: number, direction: 'up' | 'down' | 'both'): void;
-  /** Nothing crosses to this node or from it, on old connections and on new ones, until it joins again. `hub`: only between these two. */
+  /** Nothing crosses to or from this node, on old connections and on new ones, until it is rejoined. `hub`: only between these two. */
   part(node: string, hub?: string): void;
   join(node: string, hub?: string): void;
   /** Whether it still carries in both directions. */
   isSound(connection: number): boolean;
-  /** All connections are quick from now on. */
+  /** All connections are fast from now on. */
   mend(): void;
 }
 
 export interface NetworkDeps {
   readonly chance: Chance;
-  /** For answers that are lost; of its own, so that worlds without them stay what they were. */
+  /** For lost answers; a stream of its own, so that worlds without them do not change. */
   readonly losing: Chance;
   readonly trace: Trace;
   readonly faults: () => FaultPlan;
@@ -42,10 +42,10 @@ export interface NetworkDeps {
 }
 
 const QUICK = { delayMs: 1, jitterMs: 4 };
-/** Share of those that come back from a partition. */
+/** Share of the nodes that return from a partition. */
 const SLOW_RETURNS = 0.6;
 
-/** What the hub answers to the end of an assignment, once that is committed. */
+/** The hub's answer to the end of an assignment, once that is committed. */
 const END_ANSWER = /^\{"type":"task_ack".*"status":"(?!accepted)/;
 
 const TASK_FRAME = /^\{"type":"(task_(?!progress)[a-z_]+|wake_result)"/;
@@ -53,15 +53,15 @@ const TASK_FRAME = /^\{"type":"(task_(?!progress)[a-z_]+|wake_result)"/;
 export function simulatedNetwork({ chance, losing, trace, faults, onFrame }: NetworkDeps): SimulatedNetwork {
   const known = new Map<number, Conditions>();
   let [connectingNode, connectingHub] = ['?', '?'];
-  /** How often each node, or node and hub, is parted. */
+  /** How many partitions each node, or node and hub, is in. */
   const parted = new Map<string, number>();
-  /** Those that are not parted any more and have not connected since. */
+  /** Nodes that left a partition and have not connected since. */
   const returning = new Set<string>();
 
   const conditionsOf = (connection: number): Conditions => {
     const found = known.get(connection);
     if (found !== undefined) return found;
-    // Who was cut off for long mostly comes back over a bad line.
+    // A node that was partitioned for long mostly returns over a bad line.
     const isBack = returning.delete(connectingNode) && chance.is(SLOW_RETURNS);
     const isSlow = isBack || chance.is(faults().slow);
     if (isSlow) trace.rare('frame late');

@@ -18,23 +18,23 @@ export interface Surroundings {
   readonly ledger: Ledger;
   readonly network: SimulatedNetwork;
   readonly wire: MemoryWire;
-  /** What goes wrong by itself, now. */
+  /** The current random fault rates. */
   readonly faults: FaultPlan;
-  /** The service of all models is away. */
+  /** The service of all models is down. */
   readonly isServiceAway: boolean;
-  /** A stream of choices of this seed. */
+  /** A stream of random choices of this seed. */
   chanceOf(name: string): Chance;
   later(ms: number, act: () => void): void;
   violated(rule: string, what: string): void;
   tokenOf(agentId: string): string;
   addressOf(machine: string): string;
-  /** Whose connection it is. */
+  /** The owner of a connection. */
   agentOf(connection: number): string;
   /** The newest connection's number. */
   lastConnection(): number;
-  /** Whether another hub than this runs. */
+  /** Whether a hub other than this one runs. */
   othersLive(hub: { readonly name: string }): boolean;
-  /** Where a machine finds hubs, in the order in which it tries them. */
+  /** The hubs that a machine knows, in the order in which it tries them. */
   hubUrls(machine: string): readonly string[];
   /** A batch has just become visible. */
   committed(commit: SeenCommit): void;
@@ -44,10 +44,10 @@ export interface Surroundings {
 export interface SeenCommit {
   readonly hub: string;
   readonly changes: Changes;
-  /** The store's time when it was made. */
+  /** The store's time when it was created. */
   readonly nowMs: number;
-  /** The world's time when it was made. */
+  /** The world's time when it was created. */
   readonly begunAtMs: number;
-  /** Whether this batch could have given the task out: it waited and nobody had its row. Null: any that waits. */
+  /** Whether this batch could have assigned the task: it waited and its row was not locked. Null: any waiting task. */
   readonly couldGo: ((id: TaskId) => boolean) | null;
 }

@@ -1,4 +1,4 @@
-/** What the store does to a hub: takes its time, is busy, fails, is away, or does not say whether it committed. */
+/** Faults of the store towards a hub: it is slow, busy, fails, is unavailable, or does not say whether it committed. */
 import type { OnStep, TransactionStep } from '../../../adapters/storage-memory/memory-task-store.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
@@ -12,12 +12,12 @@ export interface StoreFaultDeps {
   readonly clock: Clock;
   readonly life: Life;
   readonly faults: () => FaultPlan;
-  /** Until when, by the monotonic clock, the store is away. */
+  /** Until when, by the monotonic clock, the store is unavailable. */
   readonly awayUntilMs: () => number;
-  /** A transaction fails for good: what it carried, renewals among it, is lost with it. */
+  /** A transaction fails for good: what it carried, including renewals, is lost with it. */
   readonly onFailure: () => void;
   readonly rare: (name: string) => void;
-  /** A transaction has come to this step. Answers whether the hub is about to be killed there. */
+  /** A transaction has reached this step. Returns whether the hub is about to be killed there. */
   readonly at: (step: TransactionStep) => boolean;
   /** A commit has just become visible. */
   readonly onCommit: (batchId: string) => void;
@@ -28,7 +28,7 @@ const KILL_WITHIN_MS = 1_000;
 
 const failure = (code: ErrorCode): AgentcomError => new AgentcomError(code, `The simulated store: ${code}.`);
 
-/** Steps of the transactions of one hub. A hub that dies in the middle leaves what a database would leave. */
+/** Steps of the transactions of one hub. A hub that dies in between leaves what a database would leave. */
 export function storeFaults(deps: StoreFaultDeps): OnStep {
   const { chance, clock, life, faults, rare } = deps;
 
@@ -81,7 +81,7 @@ export function storeFaults(deps: StoreFaultDeps): OnStep {
   };
 }
 
-/** A store's reads while it is away. */
+/** A store's reads while it is unavailable. */
 export function failingReads<T extends object>(port: T, names: readonly (keyof T & string)[], isAway: () => boolean): T {
   return new Proxy(port, {
     get(target, name, receiver) {

@@ -1,4 +1,4 @@
-/** Someone who reads the history as it grows and resumes by id, as a stream of the hub does: J6. */
+/** A client that reads the history as it grows and resumes by id, like a stream of the hub: J6. */
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { EventFeed } from '../../../core/ports/event-feed.ts';
 import type { Ledger } from '../judges/sim-ledger.ts';
@@ -29,7 +29,7 @@ export class StreamReader {
           this.#lastId = untilId;
         },
         (error: unknown) => {
-          // The storage of a hub that stops is closed; the next process reads on.
+          // The storage of a hub that stops is closed; the next process continues to read.
           if (!AgentcomError.is(error, 'AC_STORE_CLOSED')) throw error;
         },
       )

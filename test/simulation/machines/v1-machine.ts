@@ -1,6 +1,6 @@
 /**
- * A machine with a version 1 sidecar, as it stands in the field: one task at a time, no inventory, no outbox. It keeps the
- * task that it works on over a restart, never wakes it again, and loses a result that it cannot send.
+ * A machine with a version 1 sidecar as it is deployed: one task at a time, no inventory, no outbox. It keeps its
+ * current task across a restart, never wakes it again, and loses a result that it cannot send.
  */
 import type { Generation, TaskId } from '../../../core/domain/ids.ts';
 import type { LinkConnection } from '../../../core/ports/hub-link.ts';
@@ -14,7 +14,7 @@ import type { Surroundings } from './simulated-surroundings.ts';
 
 const PING_MS = 30_000;
 const RECONNECT_MS = 5_000;
-/** A hub that said nothing for so long is gone, whatever the socket says. */
+/** A hub that is silent for this long counts as gone, whatever the socket says. */
 const DEAD_MS = 75_000;
 const FRAME_BYTES_MAX = 1_048_576;
 
@@ -129,7 +129,7 @@ export class V1Machine implements Machine {
   }
 
   failJournal(): void {
-    // It has none that says so.
+    // It has no such agent.
   }
 
   failPrepare(): void {
@@ -267,7 +267,7 @@ export class V1Machine implements Machine {
       if (this.#task !== task || task.doneAtMs === Infinity) return;
       this.#task = null;
       const name = { task_id: task.taskId, generation: task.generation };
-      // What it says again after a reconnect is of the same run.
+      // What it repeats after a reconnect belongs to the same run.
       this.#world.ledger.used(
         { taskId: task.taskId as TaskId, generation: task.generation as Generation, runId: 'the run of version 1' },
         5,

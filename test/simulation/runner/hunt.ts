@@ -13,7 +13,7 @@ export interface Hunt {
   readonly only: readonly string[] | null;
 }
 
-/** What became of one planted bug. */
+/** The outcome for one planted bug. */
 export interface Hunted {
   readonly name: string;
   readonly what: string;
@@ -85,14 +85,14 @@ async function huntOne(mutant: Mutant, tree: PlainTree, { seedsMax, from, proces
   return { name, what, file, rule, seed: summary?.seed ?? null, found, played };
 }
 
-/** The one replacement in the one file; fails when its place is not there exactly once. */
+/** The one replacement in the one file; fails unless its text occurs exactly once. */
 const planting = ({ name, file, find, replace }: Mutant): Change => {
   return (copied, text) => {
     if (copied !== file) return text;
     const places = text.split(find).length - 1;
     if (places === 1) return text.replace(find, () => replace);
     throw new Error(
-      `${name} looks for a text that stands ${places} times in ${file}; it must stand there once. Mend test/simulation/runner/mutants.ts.`,
+      `${name} looks for a text that occurs ${places} times in ${file}; it must occur exactly once. Fix test/simulation/runner/mutants.ts.`,
     );
   };
 };

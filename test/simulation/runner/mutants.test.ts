@@ -1,4 +1,4 @@
-/** The bugs to plant still fit the code: a hunt for them takes too long to find out first. */
+/** The planted bugs still fit the code: a hunt for them takes too long to find that out. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import t from 'tap';

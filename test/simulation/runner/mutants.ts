@@ -1,14 +1,14 @@
 /**
- * Bugs that somebody might make, each planted in a copy of the tree by one replacement. A simulation that does not find
- * every one of them proves nothing.
+ * Plausible bugs, each planted in a copy of the tree by one replacement. A simulation that does not find every one of
+ * them proves nothing.
  */
 export interface Mutant {
   readonly name: string;
   readonly what: string;
-  /** The rule that is broken by it; `npm run sim:mutants` shows that it is. */
+  /** The rule that it breaks; `npm run sim:mutants` shows that it does. */
   readonly caughtBy: string;
   readonly file: string;
-  /** Stands in the file exactly once. */
+  /** Occurs in the file exactly once. */
   readonly find: string;
   readonly replace: string;
 }

@@ -1,4 +1,4 @@
-/** Plays many seeds, tells what was met and what was broken, and answers the figures. */
+/** Plays many seeds, prints which faults occurred and which rules broke, and returns the figures. */
 import { progressBar } from '../../chaos/rig/progress-bar.ts';
 import { countOf, FAULT_CLASSES, type FaultClass } from '../fault-classes.ts';
 import { openPool, type Summary } from './pool.ts';
@@ -16,7 +16,7 @@ export interface ManySeeds {
 }
 
 export interface SeedFigures {
-  /** Whether the target was reached; undefined for a good run of fewer seeds than it wants. */
+  /** Whether the target was reached; undefined for a good run of fewer seeds than required. */
   readonly reached: boolean | undefined;
   readonly seeds: number;
   readonly from: number;
@@ -25,15 +25,15 @@ export interface SeedFigures {
   readonly virtualHours: number;
   readonly virtualToReal: number;
   readonly processes: number;
-  /** How often each class of faults was met. */
+  /** How often each class of faults occurred. */
   readonly faults: Readonly<Record<string, number>>;
-  /** Classes that were met too seldom for so many seeds; none when fewer were played. */
+  /** Classes that occurred too rarely for this many seeds; none if fewer were played. */
   readonly rareFaults: readonly string[];
 }
 
-/** From so many seeds on each class of faults must be met so often. */
+/** From this many seeds on each class of faults must occur this often. */
 export const FULL_SEEDS = 2_000;
-/** What is to be reached: so many seeds, and so much more virtual time than real. */
+/** The target: this many seeds, and this ratio of virtual to real time. */
 export const WANTED_SEEDS = 10_000;
 const WANTED_VIRTUAL_TO_REAL = 500;
 const MET_MIN = 100;
@@ -70,7 +70,7 @@ export async function playMany({ from, count, minutes, processes, untilBroken, q
   const realMs = elapsedMs();
   if (!quiet) tell(seen);
   const rare = played < FULL_SEEDS ? [] : FAULT_CLASSES.filter((one) => countOf(one, seen) < MET_MIN);
-  for (const { name } of rare) console.log(`met under ${MET_MIN} times in ${played} seeds: ${name}`);
+  for (const { name } of rare) console.log(`occurred under ${MET_MIN} times in ${played} seeds: ${name}`);
   const virtualToReal = Math.round(virtualMs / realMs);
   console.log(
     `${played} seeds from ${from}, ${broken.length} broke a rule; ${Math.round(realMs / 1_000)} s, virtual:real ${virtualToReal}:1, ${processes} processes`,
@@ -96,6 +96,6 @@ export const isGood = ({ broken, rareFaults }: Pick<SeedFigures, 'broken' | 'rar
 
 function tell(seen: ReadonlyMap<string, number>): void {
   for (const [name, times] of [...seen].sort(([a], [b]) => (a < b ? -1 : 1))) console.log(`${String(times).padStart(9)}  ${name}`);
-  console.log('\nfaults that were met');
+  console.log('\nfaults that occurred');
   for (const one of FAULT_CLASSES) console.log(`${String(countOf(one, seen)).padStart(9)}  ${one.name}`);
 }

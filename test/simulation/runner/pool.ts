@@ -1,4 +1,4 @@
-/** Plays many worlds on several processes at once; each is the same whoever plays it. */
+/** Plays many worlds on several processes at once; the result does not depend on the process. */
 import { fork, type ChildProcess } from 'node:child_process';
 import type { Violation } from '../judges/sim-ledger.ts';
 import { plainCopy, plainTree, type Change, type PlainTree } from '../plain-copy.ts';
@@ -13,33 +13,33 @@ export interface Summary {
   readonly turns: number;
 }
 
-/** A world: of a seed, or of a plan that was kept. */
+/** A world: of a seed, or of a stored plan. */
 export type Asked = { readonly seed: number } | { readonly plan: Plan };
 
 export interface Play {
-  /** Asked for each next world; null: no more. */
+  /** Called for each next world; null: no more. */
   readonly next: () => Asked | null;
-  /** Called in the order in which they end. Answering `stop` begins no more. */
+  /** Called in the order in which they end. Returning `stop` begins no more. */
   readonly onSummary: (summary: Summary) => 'go on' | 'stop';
 }
 
 export interface Pool {
-  /** Answers when all that was begun has ended; fails when a process dies. */
+  /** Resolves when everything that was begun has ended; fails when a process dies. */
   play(worlds: Play): Promise<void>;
   close(): Promise<void>;
 }
 
 export interface PoolOptions {
   readonly processes: number;
-  /** The code that they run; default the tree as it stands. */
+  /** The code that they run; default the current tree. */
   readonly tree?: PlainTree | undefined;
-  /** A bug to be planted in it. */
+  /** A bug to plant in it. */
   readonly change?: Change | undefined;
 }
 
 /**
- * Young objects die young here: with room for them the collector has little to do. The processor is full without its
- * helpers, and what runs at all runs often: compiling it at once is a tenth of the time.
+ * Young objects die young here: with enough room for them the collector has little to do. The CPU is fully used
+ * without its helpers, and what runs at all runs often: compiling it at once takes a tenth of the time.
  */
 const NODE_OPTIONS = ['--max-semi-space-size=32', '--single-threaded-gc', '--always-sparkplug', '--no-lazy-feedback-allocation'];
 
@@ -82,7 +82,7 @@ function playOn(child: ChildProcess, { next, onSummary }: Play): Promise<void> {
       give();
     };
     const onExit = (code: number | null): void => {
-      const what = playing !== null && 'seed' in playing ? `seed ${playing.seed}` : 'a kept plan';
+      const what = playing !== null && 'seed' in playing ? `seed ${playing.seed}` : 'a stored plan';
       done(() => reject(new Error(`the process that played ${what} ended with code ${code}`)));
     };
     child.on('message', onMessage).on('exit', onExit);

@@ -1,4 +1,4 @@
-/** Plays a plan from its first act to its last demand and says what was wrong. */
+/** Plays a plan from its first act to its final checks and reports what was wrong. */
 import { play } from '../acts.ts';
 import { Clients } from '../machines/clients.ts';
 import { endReport, unfinished } from '../judges/liveness.ts';
@@ -22,12 +22,12 @@ export interface RunOptions {
   readonly keepTrace?: boolean | undefined;
 }
 
-/** Turns of one plan; more is a loop that does not end. */
+/** Turns of one plan; more means an endless loop. */
 const TURNS_MAX = 3_000_000;
-/** Between two looks whether everything has come to its end. */
+/** Interval between checks whether everything has ended. */
 const LOOK_EVERY_MS = 5_000;
 
-/** Everything that is possible at this moment without time moving: all promises of the turn before. */
+/** Everything that can happen now without time advancing: all promises of the turn before. */
 const drained = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Outcome> {
@@ -35,7 +35,7 @@ export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Out
   const clients = new Clients(world);
   let turns = 0;
 
-  /** Lets time pass until `untilMs`; false when something was wrong. */
+  /** Lets time pass until `untilMs`; false if something was wrong. */
   const pass = async (untilMs: number): Promise<boolean> => {
     const { clock, violations } = world;
     while (violations.length === 0 && clock.nextDueMs !== null && clock.nextDueMs <= untilMs) {
@@ -95,7 +95,7 @@ function mend(world: World, clients: Clients): void {
   for (const hub of world.hubs) hub.mend();
   for (const machine of world.machines) machine.mend(world.storeMs);
   for (const hostile of world.hostiles) hostile.stop();
-  // Connections with a fault of their own are gone for good.
+  // Connections with a fault of their own are closed for good.
   for (const connection of world.wire.open()) if (!world.network.isSound(connection)) world.wire.cut(connection);
   world.network.mend();
   const lookAfter = (): void => {
@@ -108,14 +108,14 @@ function mend(world: World, clients: Clients): void {
   lookAfter();
 }
 
-/** Tasks that still wait when the faults are over and are to be done all the same. */
+/** Tasks that still wait when the faults are over and must be completed nevertheless. */
 const WAITING_KEPT = 10;
-/** Between two looks of the operator who keeps everything running once the faults are over. */
+/** Interval between checks of the operator who keeps everything running once the faults are over. */
 const LOOK_AFTER_MS = 5_000;
-/** Of machines with the same identity one is on at a time, for so long. */
+/** Of machines with the same identity one is on at a time, for this long. */
 const DUTY_MS = 900_000;
 
-/** Who may run now; the others are stopped. */
+/** The one that may run now; the others are stopped. */
 function onDuty(world: World): readonly Machine[] {
   const turn = Math.floor(world.clock.monotonicMs() / DUTY_MS);
   const agentIds = [...new Set(world.machines.map((machine) => machine.agentId))];

@@ -1,11 +1,11 @@
-/** A simulation that finds nothing may be blind: here it is shown something, and cuts it down. */
+/** A simulation that finds nothing may be blind: here it gets a broken world, and shrinks it. */
 import t from 'tap';
 import { planOf } from '../plan.ts';
 import { runPlan } from './run-plan.ts';
 import { shrink } from './shrink.ts';
 
-t.test('a broken world is found, and cut down while the same rule is broken', async (t) => {
-  // A time that is no number: the clock refuses such a timer, and a sidecar that meets it can only be started anew.
+t.test('a broken world is found, and shrunk while the same rule is broken', async (t) => {
+  // A time that is not a number: the clock refuses such a timer, and a sidecar that gets it must be restarted.
   const whole = planOf(3);
   const plan = {
     ...whole,

@@ -1,4 +1,4 @@
-/** Makes a plan that goes wrong as small as it can be while the same rule is broken: acts, faults, machines, hubs go. */
+/** Makes a failing plan as small as possible while the same rule is broken: acts, faults, machines and hubs are removed. */
 import type { Act, FaultPlan, Plan } from '../plan.ts';
 import { runPlan } from './run-plan.ts';
 

@@ -1,18 +1,18 @@
-/** What happened in a simulated world, line by line: hashed always, kept only when somebody wants to read it. */
+/** What happened in a simulated world, line by line: always hashed, stored only if requested. */
 import { createHash } from 'node:crypto';
 import type { Clock } from '../../../core/ports/clock.ts';
 
-/** Lines put together before they are hashed: hashing few long texts is quicker. */
+/** Lines joined before they are hashed: hashing few long texts is faster. */
 const LINES_PER_HASHING = 512;
 
 export interface Trace {
   /** `who` did or met `what`. */
   add(who: string, what: string): void;
-  /** One text for equal traces. */
+  /** The same text for equal traces. */
   hash(): string;
-  /** All lines; none unless they are kept. */
+  /** All lines; none unless they are stored. */
   readonly lines: readonly string[];
-  /** How often each branch and fault was met. */
+  /** How often each branch and fault occurred. */
   readonly seen: ReadonlyMap<string, number>;
   /** Counts a rare branch or a fault. */
   rare(name: string): void;

@@ -1,4 +1,4 @@
-/** A process that plays worlds: one for each message, answered with what came of it. */
+/** A process that plays worlds: one for each message, answered with its outcome. */
 import { planOf } from '../plan.ts';
 import type { Asked, Summary } from './pool.ts';
 import { runPlan } from './run-plan.ts';

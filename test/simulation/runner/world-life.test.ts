@@ -1,4 +1,4 @@
-/** Frozen, a simulated process takes nothing until its thaw; ended, it takes nothing any more. */
+/** A frozen simulated process receives nothing until it thaws; an ended one receives nothing any more. */
 import t from 'tap';
 import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import { Life, machineClock, mortal, processClock } from './world-life.ts';
@@ -19,7 +19,7 @@ t.test('a frozen process takes its timers first and then what arrived, in order'
   t.end();
 });
 
-t.test('a process that was ended hears of nothing, not even the answers it waits for', async (t) => {
+t.test('an ended process receives nothing, not even the answers it waits for', async (t) => {
   const world = virtualClock();
   const life = new Life(world);
   const took: string[] = [];
@@ -36,7 +36,7 @@ t.test('a process that was ended hears of nothing, not even the answers it waits
   t.ok(asking instanceof Promise);
 });
 
-t.test('a wait that is due while the process is frozen is still its own to lose', async (t) => {
+t.test('a wait that is due while the process is frozen can still be lost by it', async (t) => {
   const world = virtualClock();
   const life = new Life(world);
   const waiting = life.wait(10);

@@ -1,10 +1,10 @@
 /**
  * The life of one simulated process:
  *
- *     running ── freeze ─► frozen ── its time is over ─► running ── end ─► gone
+ * running ── freeze ─► frozen ── its time has passed ─► running ── end ─► gone
  *
- * Whatever comes to it from outside (timers, frames, answers of its ports) comes through here: at once while it runs,
- * at the thaw while it is frozen, never once it is gone. So a killed process needs no help of its own to be dead.
+ * Everything from outside (timers, frames, answers of its ports) comes through here: at once while it runs, at the
+ * thaw while it is frozen, never once it is gone. So a killed process needs no code of its own to be dead.
  */
 import type { VirtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import type { Clock, Timer } from '../../../core/ports/clock.ts';
@@ -45,7 +45,7 @@ export class Life {
     else act();
   }
 
-  /** Stands still for `ms`, as a stalled loop or a laptop that sleeps. At the thaw timers go before what arrived, as in Node. */
+  /** Freezes for `ms`, like a stalled loop or a sleeping laptop. At the thaw timers go before what arrived, as in Node. */
   freeze(ms: number, thawed: Act = () => undefined): void {
     if (this.#isOver || this.#thaw !== null) return;
     this.#thaw = this.#world.after(ms, () => {
@@ -58,7 +58,7 @@ export class Life {
     });
   }
 
-  /** As kill -9. `onEnd` acts run now. */
+  /** Like kill -9. `onEnd` callbacks run now. */
   end(): void {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -67,7 +67,7 @@ export class Life {
     this.#onEnd.clear();
   }
 
-  /** Called when it ends; the answer takes it back. */
+  /** Called when it ends; the returned function unregisters it. */
   onEnd(act: Act): Act {
     this.#onEnd.add(act);
     return () => this.#onEnd.delete(act);
@@ -83,7 +83,7 @@ export class Life {
     });
   }
 
-  /** Waits, in the middle of something that its end makes fail. */
+  /** Waits, in the middle of something that fails when the process ends. */
   wait(ms: number): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#isOver) return reject(new Error('the process is gone'));
@@ -101,7 +101,7 @@ export class Life {
   }
 }
 
-/** A port whose promises are answered only while the process lives. */
+/** A port whose promises resolve only while the process lives. */
 export function mortal<T extends object>(port: T, life: Life): T {
   return new Proxy(port, {
     get(target, name, receiver) {
@@ -115,7 +115,7 @@ export function mortal<T extends object>(port: T, life: Life): T {
   });
 }
 
-/** The clock of a machine: its wall may stand wrong and jump. */
+/** The clock of a machine: its wall clock may be wrong and jump. */
 export interface MachineClock extends Clock {
   jump(ms: number): void;
   /** How far it is off. */
@@ -135,7 +135,7 @@ export function machineClock(world: VirtualClock, offMs = 0): MachineClock {
   };
 }
 
-/** The clock as one process on that machine has it: its timers wait while it is frozen, and end with it. */
+/** The clock as seen by one process on that machine: its timers wait while it is frozen, and end with it. */
 export const processClock = (machine: Clock, life: Life): Clock => ({
   nowMs: () => machine.nowMs(),
   monotonicMs: () => machine.monotonicMs(),
