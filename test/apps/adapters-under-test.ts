@@ -1,4 +1,4 @@
-/** What the hubs of the end-to-end tests run on: one place for all of them, so that a run tries another combination. */
+/** The storage and transport of the hubs in the end-to-end tests: chosen in one place, so that a run can test another combination. */
 import { randomUUID } from 'node:crypto';
 import { appendFileSync } from 'node:fs';
 import { STORAGES, TRANSPORTS } from '../../apps/quickstart/config-text.ts';
@@ -18,7 +18,7 @@ export interface StorageUnderTest {
 
 const SQLITE: StorageUnderTest = { name: 'sqlite', text: `sqlite({ file: 'hub.db' })` };
 
-/** A schema of its own in this database, which keeps it. */
+/** Its own schema in this database, where it persists. */
 export const postgresUnderTest = (url: string): StorageUnderTest => ({
   name: 'postgres',
   text: `postgres(${JSON.stringify({ url, schema: `world_${randomUUID().replaceAll('-', '').slice(0, 16)}` })})`,
@@ -30,7 +30,7 @@ export interface Combination {
   readonly transport: string;
 }
 
-/** From `AGENTCOM_STORAGE` and `AGENTCOM_TRANSPORT`; one that is not there is an error, never another one instead. */
+/** From `AGENTCOM_STORAGE` and `AGENTCOM_TRANSPORT`; an unavailable one is an error, never silently replaced. */
 export const adaptersAsked = (): Combination => {
   const storage = process.env['AGENTCOM_STORAGE'] ?? 'sqlite';
   const transport = process.env['AGENTCOM_TRANSPORT'] ?? 'ws';
@@ -39,12 +39,12 @@ export const adaptersAsked = (): Combination => {
   return { storage, transport };
 };
 
-/** Fails naming what there is. */
+/** Fails, listing what exists. */
 export function requireKnown(what: string, name: string, known: readonly string[]): void {
   if (!known.includes(name)) throw new Error(`${what} is ${name}; there are ${known.join(', ')}`);
 }
 
-/** What was asked, ready for a config; `postgres` is a database in `AGENTCOM_TEST_DATABASE_URL`. */
+/** The requested combination, ready for a config; `postgres` is a database in `AGENTCOM_TEST_DATABASE_URL`. */
 export const adaptersUnderTest = (): AdaptersUnderTest => {
   const { storage, transport } = adaptersAsked();
   if (storage === 'sqlite') return { storage: SQLITE, transport };
@@ -53,14 +53,14 @@ export const adaptersUnderTest = (): AdaptersUnderTest => {
   return { storage: postgresUnderTest(url), transport };
 };
 
-/** Names a file to which every hub of a run adds what it said it runs on, a JSON object a line. */
+/** Names a file to which every hub of a run appends what it reports to run on, one JSON object per line. */
 export const SAID_FILE = 'AGENTCOM_E2E_SAID';
 
-/** Fails unless the hub itself says that it runs on these. */
+/** Fails unless the hub itself reports that it runs on these. */
 export const requireAdapters = async (api: Pick<HubClient, 'health'>, wanted: AdaptersUnderTest): Promise<void> =>
   requireSaid(await api.health(), { storage: wanted.storage.name, transport: wanted.transport });
 
-/** Keeps what a hub said of itself for the run, and fails unless it is what was expected. */
+/** Records what a hub reported about itself for the run, and fails unless it is what was expected. */
 export function requireSaid(says: Readonly<Record<string, unknown>>, wanted: Combination): void {
   const { storage, transport } = says;
   const file = process.env[SAID_FILE];

@@ -1,4 +1,7 @@
-/** An agent that can do nothing, through a real hub and a real sidecar: what the hub says of it, who takes its work, and when it is asked again. */
+/**
+ * An agent that cannot work, through a real hub and a real sidecar: what the hub reports about it, who takes its work,
+ * and when it is asked again.
+ */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +13,7 @@ import { makeWorld, type World } from './app-world.ts';
 
 t.setTimeout(180_000);
 
-/** Stands for Claude Code: what it says of itself and of a task lies in files beside it. */
+/** Stands in for Claude Code: what it prints about itself and about a task comes from files next to it. */
 interface FakeClaude {
   readonly bin: string;
   readonly wake: readonly [name: string, options: Readonly<Record<string, unknown>>];
@@ -18,7 +21,7 @@ interface FakeClaude {
   says(lines: readonly (string | object)[], end?: { readonly exitCode: number; readonly stderr?: string }): void;
   version(version: string): void;
   isLoggedIn(isLoggedIn: boolean): void;
-  /** How many tasks it was given, which is how often it would have called its model. */
+  /** How many tasks it received, which is how often it would have called its model. */
   prompts(): number;
 }
 
@@ -27,7 +30,7 @@ function fakeClaude(world: World, name: string): FakeClaude {
   const bin = join(folder, 'claude');
   mkdirSync(join(folder, 'project'), { recursive: true });
   const write = (file: string, text: string): void => {
-    // At once and whole: it may be read meanwhile.
+    // Atomically: it may be read meanwhile.
     writeFileSync(join(folder, `${file}.part`), text);
     renameSync(join(folder, `${file}.part`), join(folder, file));
   };
@@ -74,7 +77,7 @@ t.test('R13: an agent’s own failure uses up no retry, reports its remedy and p
   await world.startSidecar('a1', { wake: one.wake });
 
   one.says(spoken('401-retries0'), { exitCode: 1 });
-  const { task_id: first } = await api.tasks.submit({ description: 'for whoever can' });
+  const { task_id: first } = await api.tasks.submit({ description: 'for any capable agent' });
   await world.event(first, ['released']);
   const cure =
     /Claude Code on \S+: .*401.* Run "claude" on that machine and log in with \/login, or set ANTHROPIC_API_KEY for the sidecar\./;
@@ -102,11 +105,11 @@ t.test('R13: an agent’s own failure uses up no retry, reports its remedy and p
   t.match(parked, { status: 'paused', paused_cause: 'rate_limited', paused_reason: /nothing needs to be done/ });
   t.ok(Math.abs(untilMs - resetsAt * 1_000) < 5_000, `until the time that it named: ${String(untilMs)}`);
   const prompts = one.prompts();
-  const { task_id: fourth } = await api.tasks.submit({ description: 'for whoever can, again' });
+  const { task_id: fourth } = await api.tasks.submit({ description: 'for any capable agent, again' });
   await world.event(fourth, ['completed']);
   t.match(await api.tasks.get(fourth), { assigned_to: 'a2' });
   t.equal(one.prompts(), prompts, 'it was not retried');
-  // What was handed back waits for its backoff first.
+  // A task that was handed back first waits for its backoff.
   const { waiting_for: waits } = await api.tasks.get(third);
   if (waits?.reason === 'backoff') await sleep(Number(waits['until']) - Date.now() + 1);
   t.match(await api.tasks.get(third), { status: 'queued', retry_count: 0, waiting_for: { reason: 'agent_paused', until: untilMs } });
@@ -117,13 +120,13 @@ t.test('R13: an agent’s own failure uses up no retry, reports its remedy and p
 });
 
 t.test('usage is shown per attempt and per task, by model', async (t) => {
-  // Long enough to say what the second attempt says.
+  // Long enough to set what the second attempt prints.
   const world = await makeWorld(t, { hubTiming: { backoff: { firstMs: 2_000, maxMs: 2_000 } } });
   const { api } = world;
   await world.startHub();
   const claude = fakeClaude(world, 'a1');
   await world.startSidecar('a1', { wake: claude.wake });
-  // It has worked, and ends without its result: another attempt follows.
+  // It has worked, and ends without a result: another attempt follows.
   claude.says(spoken('max-turns').slice(0, -1), { exitCode: 1 });
   const { task_id: id } = await api.tasks.submit({ description: 'twice', max_retries: 1 });
   await world.event(id, ['failed']);
@@ -141,11 +144,11 @@ t.test('usage is shown per attempt and per task, by model', async (t) => {
   const { out } = await run(['show', id], { env: asOperator(world) });
   t.match(out, new RegExp(`\nusage\n  a1 \\(generation 1\\)  ${first} tokens\n    claude-opus-5-5: 242 in \\(40 cached\\)`));
   t.match(out, new RegExp(`\n  a1 \\(generation \\d\\)  128 tokens, [0-9.]+ USD\n    claude-opus-5-5: 121 in \\(20 cached\\), 7 out`));
-  // The first attempt was killed before it told its dollars: a sum of the rest would look whole.
+  // The first attempt was killed before it reported its cost: the sum of the others would look complete.
   t.match(out, new RegExp(`\n  total  ${first + second} tokens\n    claude-opus-5-5: 363 in`));
 });
 
-/** Why there can be no disk of our own here; false when there can. */
+/** Why no disk can be mounted here; false if one can. */
 const noMount = (() => {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'mounting a disk needs root on Linux';
   try {
@@ -156,7 +159,7 @@ const noMount = (() => {
   }
 })();
 
-/** A disk of its own over a folder; answers what takes it away. */
+/** Mounts a disk over a folder; returns the function that unmounts it. */
 function mounted(t: Test, folder: string, options: string): () => void {
   execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', folder]);
   let isThere = true;
@@ -178,7 +181,7 @@ t.test('R13: every agent fault blocks its tasks, is reported wherever queried, a
   mkdirSync(journal, { mode: 0o700 });
   if (noMount === false) mounted(t, journal, 'size=64m,mode=0700');
   const ballast = join(journal, 'ballast');
-  // Ten minutes ahead, whatever it is asked.
+  // Ten minutes ahead, whatever is requested.
   const ahead = 'const now = Date.now; Date.now = () => now() + 600000;';
   const clock = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(ahead)}` };
   let sidecar = await world.startSidecar('a1', { wake: claude.wake, programEnv: clock });

@@ -1,4 +1,4 @@
-/** Hubs and sidecars as real processes, in a folder of their own: started by the command people use, killed as reality does. */
+/** Hubs and sidecars as real processes, in their own folder: started by the command that people use, and killed as in reality. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
@@ -14,14 +14,14 @@ import { builtTree } from '../rig/built-tree.ts';
 
 const GUARD = resolve(import.meta.dirname, 'process/world-guard.mjs');
 const LEDGER_ARGV = [process.execPath, resolve(import.meta.dirname, '../durability/ledger-agent.mjs')];
-/** How long a program may take to say that it is ready, milliseconds, on two busy cores. */
+/** How long a program may take to report that it is ready, in milliseconds, on two busy cores. */
 const READY_WITHIN_MS = 60_000;
-/** How long a test waits for what must happen, milliseconds. */
+/** How long a test waits for what must happen, in milliseconds. */
 const EVENT_WITHIN_MS = 30_000;
-/** Between two looks at the ledger: watchers of files miss lines. */
+/** Interval between reads of the ledger: file watchers miss lines. */
 const LEDGER_LOOK_MS = 20;
 
-/** Times scaled down so that a test takes seconds; the sum that the grace must reach is kept. */
+/** Times scaled down so that a test takes seconds; the sum that the grace period must reach is preserved. */
 export const QUICK_HUB_TIMING: Partial<HubTiming> = {
   heartbeatMs: 500,
   pongWaitMs: 500,
@@ -45,9 +45,9 @@ export const QUICK_SIDECAR_TIMING: Partial<SidecarTiming> = {
 export interface Program {
   readonly process: ChildProcess;
   readonly ready: string;
-  /** Its log, as far as it is written. */
+  /** Its log so far. */
   log(): string;
-  /** Sends the signal and waits for its end; answers the exit code, or the signal it died by. */
+  /** Sends the signal and waits for the process to end; returns the exit code, or the signal that killed it. */
   kill(signal: NodeJS.Signals): Promise<number | NodeJS.Signals | null>;
 }
 
@@ -67,39 +67,39 @@ export interface World {
   readonly api: HubClient;
   readonly adminToken: string;
   startHub(env?: Readonly<Record<string, string>>): Promise<Program>;
-  /** Started again, it has the config of the first time. */
+  /** Starts it again with the config of the first time. */
   startSidecar(agentId: string, options?: SidecarOptions): Promise<Program>;
   ledger(): readonly LedgerLine[];
-  /** Waits until the task's agents have written this line, in whatever run or in that of `generation`. */
+  /** Waits until the task's agents have written this line, in any run or in that of `generation`. */
   ledgerLine(taskId: string, what: LedgerLine['what'], generation?: number): Promise<LedgerLine>;
-  /** Lets the agent of this task, or of all, finish; with `generation` only in that run. */
+  /** Lets the agent of this task, or all agents, finish; with `generation` only in that run. */
   release(taskId?: string, generation?: number): void;
-  /** Waits for an event of the task (one of `names`, and such as `matches` wants) and answers its name. */
+  /** Waits for an event of the task (one of `names` that `matches` accepts) and returns its name. */
   event(taskId: string, names: readonly string[], withinMs?: number, matches?: (data: StreamEvent['data']) => boolean): Promise<string>;
-  /** The names of the task's history, in order. */
+  /** The event names of the task's history, in order. */
   history(taskId: string): Promise<readonly string[]>;
 }
 
 export interface SidecarOptions {
-  /** Through a proxy, say. */
+  /** For example through a proxy. */
   readonly hubUrl?: string;
   readonly capabilities?: readonly string[];
-  /** What it wakes instead of the agent that keeps the ledger. */
+  /** The program that it wakes instead of the ledger agent. */
   readonly argv?: readonly string[];
   /** Its runner instead of `command`: the name in `agentcom/runners`, and the options. */
   readonly wake?: readonly [name: string, options: Readonly<Record<string, unknown>>];
   /** Environment of its agents. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Environment of its own. */
+  /** Its own environment. */
   readonly programEnv?: Readonly<Record<string, string>>;
-  /** Times that only this one has. */
+  /** Timing that only this one has. */
   readonly timing?: Partial<SidecarTiming>;
   /** More of the sidecar's config, as source text. */
   readonly extra?: string;
 }
 
 export interface WorldOptions {
-  /** What the hub keeps its tasks in, where the test needs this one. */
+  /** The hub's storage, if the test needs a particular one. */
   readonly storage?: StorageUnderTest;
   readonly hubTiming?: Partial<HubTiming>;
   readonly sidecarTiming?: Partial<SidecarTiming>;
@@ -255,7 +255,7 @@ function readLedger(dir: string): readonly LedgerLine[] {
   return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as LedgerLine);
 }
 
-/** Agents outlive their sidecars, and programs a test that was killed; the guard outlives them all. */
+/** Agents outlive their sidecars, and programs outlive a killed test; the guard outlives them all. */
 function startGuard(dir: string): { readonly end: () => Promise<void> } {
   const guard = spawn(process.execPath, [GUARD, dir], { cwd: '/', detached: true, stdio: ['pipe', 'ignore', 'inherit'] });
   const exited = once(guard, 'exit');

@@ -1,4 +1,4 @@
-/** The tests that run whole programs, on a combination of storage and transport; judged also by what the hubs say of themselves. */
+/** The tests that run whole programs, on a combination of storage and transport; judged also by what the hubs report about themselves. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -9,31 +9,31 @@ import { filesUnder } from '../architecture/tree.ts';
 import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
 import { SAID_FILE, type Combination } from './adapters-under-test.ts';
 
-/** Tests that run whole programs on an adapter of their own choice, and why. */
+/** Tests that run whole programs on adapters of their own choice, and why. */
 export const ON_THEIR_OWN: Readonly<Record<string, string>> = {
-  'test/apps/process/memory.test.ts': 'what a hub says that keeps nothing',
-  'test/postgres/postgres.test.ts': 'what only a hub on a server can meet',
-  'test/postgres/postgres-silent.test.ts': 'what only a hub on a server can meet',
-  'test/faults/small-disk.test.ts': 'fills the disk on which SQLite is',
-  'test/moving/backup.test.ts': 'copies and puts back SQLite’s file',
+  'test/apps/process/memory.test.ts': 'what a hub reports that stores nothing',
+  'test/postgres/postgres.test.ts': 'what can happen only to a hub on a server',
+  'test/postgres/postgres-silent.test.ts': 'what can happen only to a hub on a server',
+  'test/faults/small-disk.test.ts': 'fills the disk that holds the SQLite file',
+  'test/moving/backup.test.ts': 'copies and restores SQLite’s file',
 };
 
-/** Every other test file that makes a world of programs, or asks what combination it runs on. */
+/** Every other test file that creates a world of programs, or asks which combination it runs on. */
 export async function e2eFiles(): Promise<readonly string[]> {
   const tests = (await filesUnder('test')).filter((file) => file.endsWith('.test.ts') && !(file in ON_THEIR_OWN));
   const texts = await Promise.all(tests.map((file) => readFile(join(ROOT, file), 'utf8')));
   return tests.filter((_, index) => /\b(makeWorld|adaptersAsked)\(/.test(texts[index] ?? '')).sort();
 }
 
-/** Files at the same time: each runs many programs, and times that a test waits for pass on a busy machine too. */
+/** Files run in parallel: each runs many programs, and the times that a test waits for must suffice on a busy machine too. */
 const JOBS = 2;
 
-/** How often a hub said that it ran on what. */
+/** How often a hub reported each combination. */
 export type Said = ReadonlyMap<string, number>;
 
 export const named = ({ storage, transport }: Combination): string => `${storage} and ${transport}`;
 
-/** Lines of what hubs said of themselves, counted. */
+/** Lines reported by hubs, counted. */
 export function countSaid(lines: string): Said {
   const said = new Map<string, number>();
   for (const line of lines.split('\n').filter((one) => one !== '')) {
@@ -43,14 +43,17 @@ export function countSaid(lines: string): Said {
   return said;
 }
 
-/** What is wrong with a run on `asked` in which the hubs said this. */
+/** What is wrong with a run on `asked` in which the hubs reported this. */
 export function faultsOf(said: Said, asked: Combination): readonly string[] {
-  if (said.size === 0) return ['no hub said what it ran on'];
+  if (said.size === 0) return ['no hub reported its adapters'];
   const others = [...said].filter(([name]) => name !== named(asked));
   return others.map(([name, times]) => `${times} hubs ran on ${name}, not on ${named(asked)}`);
 }
 
-/** Runs the files with tap, on a server of its own where Postgres is asked and none is named; answers tap's exit code and what hubs said. */
+/**
+ * Runs the files with tap, with its own server if Postgres is requested and none is named; returns tap's exit code and
+ * what the hubs reported.
+ */
 export async function e2eRun(asked: Combination, files: readonly string[]): Promise<{ readonly exitCode: number; readonly said: Said }> {
   const folder = await mkdtemp(join(tmpdir(), 'agentcom-e2e-'));
   const saidFile = join(folder, 'said.jsonl');

@@ -1,4 +1,4 @@
-/** The script that runs the tests of whole programs on a combination: what it takes, what it runs, and that it sees a silent fall-back. */
+/** The script that runs the whole-program tests on a combination: its options, what it runs, and that it detects a silent fallback. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -11,7 +11,7 @@ t.test('a hub on other adapters is a fault, and so is a run in which no hub repo
   const asked = { storage: 'postgres', transport: 'uws' };
   const line = (storage: string, transport: string): string => `${JSON.stringify({ storage, transport })}\n`;
   t.strictSame(faultsOf(countSaid(line('postgres', 'uws').repeat(3)), asked), []);
-  t.strictSame(faultsOf(countSaid(''), asked), ['no hub said what it ran on']);
+  t.strictSame(faultsOf(countSaid(''), asked), ['no hub reported its adapters']);
   const mixed = line('postgres', 'uws') + line('sqlite', 'uws') + line('sqlite', 'uws') + line('postgres', 'ws');
   t.strictSame(faultsOf(countSaid(mixed), asked), [
     '2 hubs ran on sqlite and uws, not on postgres and uws',

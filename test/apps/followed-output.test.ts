@@ -1,4 +1,4 @@
-/** What an agent prints, followed while it works and read afterwards, through a real hub, a real sidecar and a real program. */
+/** An agent's output, followed while it works and read afterwards, through a real hub, a real sidecar and a real program. */
 import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -15,7 +15,7 @@ const asOperator = ({ port, adminToken }: World) => ({ AGENTCOM_API_URL: `http:/
 type Step = { readonly out: string; readonly times?: number } | { readonly err: string } | { readonly until: string };
 const steps = (...list: readonly Step[]): string => list.map((step) => JSON.stringify(step)).join('\n');
 
-/** How long output may take to arrive, milliseconds. */
+/** How long output may take to arrive, in milliseconds. */
 const OUTPUT_WITHIN_MS = 30_000;
 const LOOK_MS = 100;
 const isWhole = (output: readonly OutputChunkJson[]): boolean => /after the flood$/.test(output.at(-1)?.text ?? '');
@@ -84,7 +84,7 @@ t.test('live output: a flood is bounded, reports what is missing, and delays no 
     ({ output } = await api.tasks.output(taskId));
   }
   const kept = output.reduce((sum, { text }) => sum + text.length, 0);
-  t.ok(kept > 1_000 && kept <= 20_000 * 1.125 + 16_384, `${kept} characters are kept of 6,000,000`);
+  t.ok(kept > 1_000 && kept <= 20_000 * 1.125 + 16_384, `${kept} of 6,000,000 characters are stored`);
   t.ok(output[0] !== undefined && (output[0].seq > 0 || output[0].dropped > 0), 'and it reports that some are missing');
   t.match((await run(['logs', taskId], { env: asOperator(world) })).err, /(some output is|characters are) missing/);
   t.match(output.at(-1)?.text, /after the flood$/);

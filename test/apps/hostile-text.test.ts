@@ -1,6 +1,6 @@
 /**
- * Text that would like to be run, to be a path or an option, or to be cut: from the HTTP submit to the agent's standard
- * input, file and arguments, and back as its result, byte for byte; and nothing of it happens.
+ * Text that could be executed, interpreted as a path or an option, or truncated: from the HTTP submit to the agent's
+ * standard input, file and arguments, and back as its result, byte for byte, without any effect.
  */
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,13 +12,13 @@ const ECHO_AGENT = join(import.meta.dirname, 'echo-agent.mjs');
 // Longer than a busy machine takes for all of them.
 const world = await makeWorld(t, { hubTiming: { leaseMs: 60_000 } });
 const { api } = world;
-/** What is counted of tasks and agents; what was refused is counted too, as it should be. */
+/** The counts of tasks and agents; refusals are counted too, as they should be. */
 const stored = async (): Promise<object> => {
   const { refused: _, ...rest } = await api.tasks.stats();
   return rest;
 };
 const echoDir = join(world.dir, 'echo');
-/** Whoever runs a text leaves a file here. */
+/** Anything that executes a text leaves a file here. */
 const planted = join(world.dir, 'planted');
 await mkdir(echoDir);
 await mkdir(planted);
@@ -130,7 +130,7 @@ t.test('U+0000, lone surrogates and overlong texts are refused, and nothing is s
   t.strictSame(await stored(), before);
 });
 
-/** What the task's JSON says of the texts; fails on bytes that are not UTF-8. */
+/** The texts in the task's JSON; fails on bytes that are not UTF-8. */
 function saidIn(bytes: Buffer): { readonly description: unknown; readonly metadata: string } {
   const task = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as Readonly<Record<string, unknown>>;
   return { description: task['description'], metadata: JSON.stringify(task['metadata']) };

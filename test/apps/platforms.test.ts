@@ -1,4 +1,4 @@
-/** What differs on Windows and macOS, with that platform passed in: nothing of this was run on either. */
+/** What differs on Windows and macOS, tested by passing in that platform: nothing here was run on either. */
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -19,7 +19,7 @@ import { silentLog } from '../../core/ports/log.ts';
 import { memoryLog } from '../product/twins/log-memory/memory-log.ts';
 import { assertCanStartPrograms, programRunner, systemProcessTable } from '../../plugins/plugin.ts';
 
-/** A file that everybody may read, as every file seems to be on Windows. */
+/** A file that every user may read, as every file appears to be on Windows. */
 function openFile(t: Test, name: string, text: string): string {
   const file = join(t.testdir({}), name);
   writeFileSync(file, text);

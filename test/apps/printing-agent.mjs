@@ -1,6 +1,6 @@
 /**
- * Prints what its task says, step by step: each line of the description is JSON, `{"out"|"err": text, "times"?: number}`, `{"until": FILE}`
- * waits for that file. Then it reports success.
+ * Prints what its task says, step by step: each line of the description is JSON, `{"out"|"err": text, "times"?:
+ * number}`, or `{"until": FILE}`, which waits for that file. Then it reports success.
  */
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** A whole hub in this process, wired by its container as the program is, on a free port; and agents that say what a test has them say. */
+/** A whole hub in this process, wired by its container like the program, on a free port; and agents that send what a test tells them to. */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -31,7 +31,7 @@ export interface RunningHub {
   /** With the admin token. */
   readonly api: HubClient;
   readonly storage: Storage;
-  /** Makes a token of this role; that of an agent is for `agentId`. */
+  /** Creates a token of this role; that of an agent is for `agentId`. */
   token(role: Role, agentId?: string): Promise<string>;
   /** An identified agent with one slot. */
   agent(agentId: string, identify?: Readonly<Record<string, unknown>>): Promise<RunningAgent>;
@@ -48,13 +48,13 @@ export interface RunningAgent {
 export interface RunningHubOptions {
   readonly timing?: Partial<HubTiming>;
   readonly limits?: Partial<HubLimits>;
-  /** How far its machine's clock is ahead of ours, milliseconds. */
+  /** How far its machine's clock is ahead of ours, in milliseconds. */
   readonly clockAheadMs?: number;
-  /** Of pages that may call its API. */
+  /** Origins of pages that may call its API. */
   readonly origins?: readonly string[];
   /** Its certificate; without it, it serves plain HTTP. */
   readonly tls?: CertificateFiles;
-  /** Further names that it has. */
+  /** Further names of the hub. */
   readonly names?: readonly string[];
 }
 

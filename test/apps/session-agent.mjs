@@ -1,8 +1,9 @@
 // @ts-check
 /**
- * Talks as Claude Code does, with its sessions as files of SESSIONS_DIR/sessions. The words of SESSIONS_DIR/script say what
- * each start of it does, in order: `die` once it has begun, `forget` (its session, and die), `hang`, `answer`. Each start is
- * noted in SESSIONS_DIR/starts: its process, the session that it was given or `fresh`, and its own.
+ * Talks like Claude Code, with its sessions as files in SESSIONS_DIR/sessions. The words of SESSIONS_DIR/script
+ * determine what each start does, in order: `die` once it has begun, `forget` (delete its session, and die), `hang`,
+ * `answer`. Each start is recorded in SESSIONS_DIR/starts: its process, the session that it was given or `fresh`, and
+ * its own.
  */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -41,7 +42,7 @@ function run(resumed) {
 }
 
 /**
- * Totals are of the whole session.
+ * Totals are for the whole session.
  *
  * @param {string} session
  * @param {number} turns

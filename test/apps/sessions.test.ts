@@ -16,7 +16,7 @@ await world.startHub();
 
 interface Start {
   readonly pid: number;
-  /** The session that it was to go on with; null: it was to begin afresh. */
+  /** The session that it was to continue; null: it was to start a new one. */
   readonly given: string | null;
   readonly session: string;
 }

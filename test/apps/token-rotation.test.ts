@@ -1,4 +1,4 @@
-/** The token of a sidecar at work is rotated: real hub, sidecar and agent. */
+/** The token of a busy sidecar is rotated: real hub, sidecar and agent. */
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';

@@ -1,4 +1,4 @@
-/** Watching a whole hub over real sockets: agents' events, and a reader that was away. */
+/** Watching a whole hub over real sockets: agents' events, and a reader that was disconnected. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { ClientRequest } from 'node:http';
 import t from 'tap';
@@ -49,7 +49,7 @@ t.test('R21: agents connecting, pausing, draining, resuming and leaving are even
   t.match(await next(), ['agent_draining', { by: 'operator', until: null }]);
   await hub.api.agents.resume('a1');
   t.match(await next(), ['agent_resumed', undefined]);
-  await hub.api.tasks.submit({ description: 'a task is nothing that this watcher hears of' });
+  await hub.api.tasks.submit({ description: 'this watcher receives no task events' });
   agent.leave();
   t.match(await next(), ['agent_disconnected', { disconnected_at: Number }]);
   t.strictSame(asked, ['/api/events?about=agents']);

@@ -1,10 +1,10 @@
-/** Bad input at a running hub, row by row: what is sent, what is answered, whole, and the one line that the log gets. */
+/** Bad input for a running hub, row by row: what is sent, the complete answer, and the one line that is logged. */
 import { gzipSync } from 'node:zlib';
 import { any, known } from '../version1/frame-template.ts';
 
 type Template = Readonly<Record<string, unknown>>;
 
-/** A task that another agent is at work on, and the one who says so. */
+/** A task that another agent is running, and the agent that sends the frame. */
 const HELD = known('held');
 const UNKNOWN_TASK = 'task-00000000000000ff';
 const error = (word: string, more: Template = {}): Template => ({ type: 'error', error: word, ...more });
@@ -20,7 +20,7 @@ const nack = (refuses: string, task: unknown, generation: number, reason: string
 const refused = (report: string, reason: string): Template => ({ msg: 'a report was refused', level: 'warn', report, reason });
 
 export interface BadFrame {
-  /** An agent that has nothing to do with the task, or the one that is at work on it. */
+  /** An agent that has nothing to do with the task, or the one that runs it. */
   readonly from: 'wrong' | 'holder';
   readonly given: Template | string;
   readonly wanted: Template;
@@ -111,7 +111,7 @@ export const BAD_FRAMES: readonly BadFrame[] = [
   },
 ];
 
-/** Before identify, each from an address and a socket of its own. `closed`: the code that follows. */
+/** Before identify, each from its own address and socket. `closed`: the code that follows. */
 export const BAD_STARTS: readonly {
   readonly name: string;
   readonly given: readonly (Template | string)[];
@@ -145,7 +145,7 @@ export const BAD_STARTS: readonly {
     logged: { msg: 'a connection was closed', code: 1009, because: 'at most 65536 bytes before identify' },
   },
   {
-    name: 'ten frames that are none, within a minute',
+    name: 'ten invalid frames within a minute',
     given: Array.from({ length: 10 }, () => 'no frame'),
     wanted: Array.from({ length: 10 }, () => error('invalid_json')),
     closed: 1008,
@@ -206,7 +206,11 @@ export const BAD_REQUESTS: readonly BadRequest[] = [
       error: 'validation_failed',
       message: aMessage,
       details: [
-        { field: 'status', error: 'enum', detail: any('what it may be', (value) => String(value).includes('one of scheduled, blocked')) },
+        {
+          field: 'status',
+          error: 'enum',
+          detail: any('the allowed values', (value) => String(value).includes('one of scheduled, blocked')),
+        },
       ],
     },
     logged: requestRefused('GET', '/api/tasks', 400, 'validation_failed'),
@@ -222,7 +226,7 @@ export const BAD_REQUESTS: readonly BadRequest[] = [
     logged: requestRefused('POST', '/api/tasks', 415, 'unsupported_media_type'),
   },
   {
-    name: 'a body that is no JSON',
+    name: 'a body that is not JSON',
     method: 'POST',
     path: '/api/tasks',
     headers: json,
@@ -265,7 +269,7 @@ export const BAD_REQUESTS: readonly BadRequest[] = [
     logged: requestRefused('POST', '/api/tasks/:id/cancel', 404, 'unknown_task'),
   },
   {
-    name: 'an address that there is not',
+    name: 'a route that does not exist',
     method: 'GET',
     path: '/api/nothing?token=secret',
     status: 404,
@@ -273,7 +277,7 @@ export const BAD_REQUESTS: readonly BadRequest[] = [
     logged: requestRefused('GET', null, 404, 'unknown_route'),
   },
   {
-    name: 'a method that the address has not',
+    name: 'a method that the route does not have',
     method: 'PUT',
     path: '/api/tasks',
     headers: json,

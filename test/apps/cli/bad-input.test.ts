@@ -1,6 +1,6 @@
 /**
- * Bad input of every kind at a running hub and sidecar: each has its documented answer, is one line in the log, and loses
- * nothing. Beside them a task is held all the time and completes at the end, and a new one runs through.
+ * Every kind of bad input for a running hub and sidecar: each gets its documented answer, is one line in the log, and
+ * loses nothing. A task that runs throughout completes at the end, and a new one runs through.
  */
 import { ok } from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -22,11 +22,11 @@ import { makeWorld } from '../app-world.ts';
 
 const CHOICES: Readonly<Record<string, () => TransportChoice>> = { ws, uws };
 
-/** How long the log may take to be read to its end once its program was told to stop, milliseconds. */
+/** How long the log may take to be read to its end once its program was told to stop, in milliseconds. */
 const LOG_WITHIN_MS = 10_000;
 
 const world = await makeWorld(t, {
-  // Whoever says nothing for the length of the test is not asked for a word.
+  // Peers that are silent for the length of the test are not probed.
   hubTiming: { heartbeatMs: 300_000, reconnectGraceMs: 400_000, leaseMs: 300_000 },
   hubExtra: 'limits: { identifyMs: 1_500 }',
   hubListen: "trustedProxies: ['127.0.0.1']",
@@ -36,12 +36,12 @@ const hub = await world.startHub();
 const good = await world.startSidecar('good', { capabilities: ['good'] });
 
 type Fields = Readonly<Record<string, unknown>>;
-/** What the hub's log must have in the end: lines with these fields, so many, and no other warning. */
+/** What the hub's log must contain in the end: lines with these fields, this many, and no other warning. */
 const expected: { readonly of: string; readonly fields: Fields; readonly lines: number }[] = [];
 const logged = (of: string, fields: Fields, lines = 1): void => void expected.push({ of, fields, lines });
 
 let sockets = 0;
-/** A socket from an address of its own. It speaks the version that its identify names. */
+/** A socket from its own address. It speaks the version that its identify names. */
 async function connect(agentId: string): Promise<V1Client & { readonly address: string }> {
   sockets += 1;
   const address = `203.0.113.${sockets}`;
@@ -83,7 +83,7 @@ t.test('frames of agents', async (t) => {
     logged(name, line);
   }
   t.match(await api.tasks.get(held), { status: 'assigned', assigned_to: 'holder', generation: 1, retry_count: 0, result: null });
-  t.strictSame(await world.history(held), ['submitted', 'eligible', 'assigned', 'accepted'], 'nothing happened to it');
+  t.strictSame(await world.history(held), ['submitted', 'eligible', 'assigned', 'accepted'], 'it was not affected');
 });
 
 t.test('connections before identify', async (t) => {
@@ -102,7 +102,7 @@ t.test('connections before identify', async (t) => {
     }),
   );
   logged(
-    'ten frames of a stranger are one line, here and below',
+    'ten frames of an unknown peer are one line, here and below',
     { msg: 'a frame is not valid', kind: 'invalid_json', agent_id: undefined },
     2,
   );
@@ -154,7 +154,7 @@ t.test('requests', async (t) => {
   t.strictSame(
     (await api.tasks.list()).tasks.map((task) => task.id),
     [held],
-    'none of them made a task',
+    'none of them created a task',
   );
 });
 

@@ -1,11 +1,11 @@
-/** Programs that cannot run as they are told, row by row: what they are told, how they end and what they say. */
+/** Programs that cannot run as configured, row by row: their configuration, how they end and what they print. */
 
 export interface BadProgram {
   readonly name: string;
   readonly program: 'hub' | 'sidecar';
   /** Only with this storage. */
   readonly storage?: string;
-  /** The source of the config file after its imports, or the name of a file that is there. */
+  /** The source of the config file after its imports, or the name of an existing file. */
   readonly config: (world: {
     readonly dir: string;
     readonly port: number;
@@ -13,7 +13,7 @@ export interface BadProgram {
   }) => { readonly source: string } | { readonly file: string };
   readonly exitCode: number;
   readonly code: string;
-  /** All of this stands in what it says, each once. */
+  /** All of this occurs in the output, each once. */
   readonly says: readonly string[];
 }
 

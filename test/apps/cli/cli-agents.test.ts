@@ -1,4 +1,4 @@
-/** The commands about agents and tokens, against a real HTTP server that records what it is asked. */
+/** The commands about agents and tokens, against a real HTTP server that records its requests. */
 import t from 'tap';
 import type { AgentJson } from '../../../apps/client/index.ts';
 import { seenText } from '../../../apps/cli/output/agent-text.ts';
@@ -195,7 +195,7 @@ t.test('drain --wait returns when no assignment and no pending stop is left', as
       .get('/api/agents/:id', (c) => c.json({ agent_id: c.params['id'], ...left.shift() })),
   );
   t.match(await hub.run(['drain', 'w1', '--wait']), { code: 0, out: /w1 finishes what it has .*\nw1 has nothing left\n/ });
-  t.strictSame(left, [], 'it was looked at until then');
+  t.strictSame(left, [], 'it was polled until then');
 });
 
 t.test('a connected agent counts as seen now only if it was heard within a heartbeat', async (t) => {

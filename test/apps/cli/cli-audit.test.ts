@@ -1,4 +1,4 @@
-/** `agentcom audit` against a whole hub: what it prints, what it exports, and how it finds what was changed. */
+/** `agentcom audit` against a whole hub: what it prints, what it exports, and how it detects changes. */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -85,7 +85,7 @@ t.test('verifying an export reports where it was changed, cut or spliced', async
   };
   t.match(await verified(out), { code: 0, out: /4 entries, 1 to 4/ });
   const lines = linesOf(out);
-  t.match(await verified(lines.slice(2).join('\n')), { code: 0, out: /2 entries, 3 to 4/ }, 'from anywhere on');
+  t.match(await verified(lines.slice(2).join('\n')), { code: 0, out: /2 entries, 3 to 4/ }, 'from any entry on');
   t.match(await verified(out.replace('"old"', '"new"')), { code: 8, out: /^Entry 3 was changed after it was recorded/ });
   t.match(await verified([lines[0], lines[2]].join('\n')), { code: 8, out: /^Entry 3 does not follow the entry before it/ });
   t.match(await verified(''), { code: 0, out: /no entries/ });

@@ -1,4 +1,4 @@
-/** Files of tasks that are too large for one request. */
+/** Task files that are too large for one request. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -34,7 +34,7 @@ t.test('lines are split into batches that fit, with their line numbers', async (
   );
 });
 
-t.test('a large file is submitted completely, and only once however often it is sent', async (t) => {
+t.test('in the order of the lines', async (t) => {
   const hub = await runningHub();
   const cwd = await mkdtemp(join(tmpdir(), 'agentcom-bulk-'));
   t.teardown(async () => {

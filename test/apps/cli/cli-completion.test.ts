@@ -1,9 +1,9 @@
-/** What a shell completes, asked of the shell itself. */
+/** Shell completion, tested with the shell itself. */
 import { spawnSync } from 'node:child_process';
 import t from 'tap';
 import { run } from './cli-world.ts';
 
-/** What bash offers after these words, the last of them unfinished. */
+/** What bash offers after these words, the last of which is unfinished. */
 function offered(script: string, ...words: readonly string[]): readonly string[] {
   const asked = `${script}\nCOMP_WORDS=(agentcom "$@"); COMP_CWORD=$#; _agentcom; printf '%s\\n' "\${COMPREPLY[@]}"`;
   const { stdout, stderr, status } = spawnSync('bash', ['--norc', '-c', asked, 'bash', ...words], { encoding: 'utf8' });
@@ -22,7 +22,7 @@ t.test('bash completes commands, options and values', async (t) => {
   t.strictSame(offered(out, 'list', '--json', '--status', 'dead'), ['dead_letter']);
   t.strictSame(offered(out, 'tokens', 'cr'), ['create']);
   t.strictSame(offered(out, 'tokens', 'create', '--ro'), ['--role']);
-  t.strictSame(offered(out, 'show', 'task-1', '--al'), ['--all'], 'an argument is no command');
+  t.strictSame(offered(out, 'show', 'task-1', '--al'), ['--all'], 'an argument is not a command');
   t.ok(offered(out, '--u').includes('--url'));
 });
 

@@ -1,4 +1,7 @@
-/** Open tasks of the original hub, as its HTTP API lists them, become tasks here: once each, in order, and what is not taken says why. */
+/**
+ * Open tasks of the original hub, as its HTTP API lists them, become tasks here: once each, in order, and every task
+ * not imported has a reason.
+ */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +10,7 @@ import { planImport, tasksIn } from '../../../apps/cli/moving-in/field-tasks.ts'
 import { testHub, type TestHub } from './cli-world.ts';
 
 const NOW_MS = 1_900_000_000_000;
-/** As `format_task` of the original has it. */
+/** In the form of the original's `format_task`. */
 const aTask = (over: Readonly<Record<string, unknown>> = {}): Readonly<Record<string, unknown>> => ({
   id: 'task-0000000000000001',
   description: 'count the files',
@@ -41,7 +44,7 @@ async function folder(t: Test): Promise<string> {
   return dir;
 }
 
-/** A hub that takes each key once, and refuses descriptions that say so. */
+/** A hub that accepts each key once, and refuses descriptions that ask for it. */
 const takingHub = (t: Test): Promise<TestHub> => {
   const made = new Map<string, string>();
   return testHub(t, (app) =>
@@ -143,7 +146,7 @@ t.test('open tasks are imported in order, each after its dependencies; others ar
     tasks.map(({ from }) => from),
     [id(3), id(2), id(1)],
   );
-  t.strictSame(tasks.at(-1)?.dependsOn, [id(2)], 'what is completed is needed no more');
+  t.strictSame(tasks.at(-1)?.dependsOn, [id(2)], 'completed dependencies are not needed any more');
   const reasons = Object.fromEntries(left.map(({ from, reason, isOpen }) => [from, `${isOpen ? 'open' : 'over'}: ${reason}`]));
   t.match(reasons, {
     [id(9)]: /^over: it has ended: completed/,
@@ -206,9 +209,9 @@ t.test('the command imports both lists, is idempotent, and reports what the hub 
   );
   const dry = await hub.run(['import', 'tasks.json', 'dead.json', '--dry-run'], { cwd: dir });
   t.match(dry.out, /task-0000000000000001 would be imported\n/);
-  t.equal(hub.requests.length, 0, 'a dry run asks nothing of the hub');
+  t.equal(hub.requests.length, 0, 'a dry run sends nothing to the hub');
   const first = await hub.run(['import', 'tasks.json', 'dead.json', '--json'], { cwd: dir });
-  t.equal(first.code, 1, 'some that are open are not taken');
+  t.equal(first.code, 1, 'some open tasks are not imported');
   const said = JSON.parse(first.out) as { taken: { from: string; task_id: string }[]; left: { from: string; reason: string }[] };
   t.strictSame(
     said.taken.map(({ from }) => from),
@@ -247,5 +250,5 @@ t.test('an invalid file, and a hub that refuses everything', async (t) => {
     t.match(ran.err, wanted);
   }
   const refused = await hub.run(['import', 'tasks.json'], { cwd: dir });
-  t.equal(refused.code, 7, 'a token that may not is no word about a task');
+  t.equal(refused.code, 7, 'a refused token does not count as a refused task');
 });

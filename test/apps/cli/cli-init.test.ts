@@ -1,4 +1,4 @@
-/** The first config of a folder: what it asks, and that what it writes can be run. */
+/** The first config of a folder: what init asks, and that what it writes runs. */
 import { mkdtemp, readFile, rm, symlink, writeFile, mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** A machine comes to a hub by commands alone: a secret from the hub, one command there, and its sidecar has a config and a token. */
+/** A machine joins a hub by commands alone: a secret from the hub, one command there, and its sidecar has a config and a token. */
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,7 +17,7 @@ async function folder(t: Test): Promise<string> {
 }
 const { sha256, hmac } = systemDigest();
 const SECRET = { AGENTCOM_ENROL_SECRET: 'a-secret' };
-/** A hub that knows the secret, or one that is older and does not know how to prove it. */
+/** A hub that knows the secret, or an older one that cannot prove it. */
 const enrolling = (t: Test, isOlder = false, prefix = ''): Promise<TestHub> =>
   testHub(t, (app) =>
     app
@@ -40,7 +40,7 @@ t.test('a secret is printed alone, with instructions apart from it', async (t) =
   const hub = await enrolling(t);
   const ran = await hub.run(['invite']);
   t.equal(ran.out, 'fresh\n');
-  // The address on the hub's own machine is of no use on another.
+  // The address on the hub's own machine is useless on another.
   t.match(ran.err, /until 2030-03-1[78] \d\d:\d\d:40 .*: agentcom join http:\/\/HOST:\d+ CODE --agent NAME, with the name .* as HOST\n$/);
   t.notMatch(ran.err, /127\.0\.0\.1/);
 });

@@ -1,4 +1,4 @@
-/** Lists that fit the terminal, short names of tasks, and acts on all that a filter finds. */
+/** Lists that fit the terminal, abbreviated task ids, and actions on all tasks that a filter finds. */
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,7 +27,7 @@ t.test('a table shrinks in order: cut, leave out, and share the room that is lef
   const columns = [column(0), column(1, { leftOut: 1 }), column(2, { charactersMin: 4 }), column(3, { charactersMax: 30 })];
   const row = ['a'.repeat(6), 'b'.repeat(10), 'c'.repeat(20), 'd'.repeat(40)];
   const at = (width: number | undefined): readonly string[] => tableLines(columns, [row], width);
-  t.equal(at(undefined)[1], row.join('  '), 'whole where no terminal is');
+  t.equal(at(undefined)[1], row.join('  '), 'complete without a terminal');
   t.equal(at(100)[1], [...row.slice(0, 3), `${'d'.repeat(29)}…`].join('  '));
   for (let width = 12; width <= 72; width += 1)
     for (const line of at(width)) t.ok([...line].length <= Math.max(width, 24), `${width}: ${line}`);
@@ -43,7 +43,7 @@ t.test('ids are shortened as far as they stay unique', async (t) => {
   t.equal(shortNames([FULL, FULL])(FULL), '01a2041a', 'a task twice');
 });
 
-t.test('a list in a terminal fits and says why tasks failed; into a pipe it is whole', async (t) => {
+t.test('a list in a terminal fits and says why tasks failed; in a pipe it is complete', async (t) => {
   const error = `exit code 7 ${'of a long story '.repeat(9)}`.trim();
   const failed = taskJson({
     id: FULL,
@@ -141,7 +141,7 @@ t.test('an action on a filter shows the tasks found and asks for confirmation', 
   const refused = await hub.run(['retry', '--all'], { tty: true, stdin: 'n\n' });
   t.match(refused, { code: 130, err: /Retry 12 tasks\? \[y\/N\] .*Nothing was done/s });
   t.equal(posts(), 0);
-  t.match(await hub.run(['retry', '--all'], { tty: true, stdin: '' }), { code: 130 }, 'an end of the input is no yes');
+  t.match(await hub.run(['retry', '--all'], { tty: true, stdin: '' }), { code: 130 }, 'an end of input does not confirm');
 
   const agreed = await hub.run(['retry', '--all'], { tty: true, stdin: 'y\n', env: { NO_COLOR: '1' } });
   t.match(agreed, { code: 0, out: /11 of 12 tasks: queued again\.\n$/, err: /1 had changed in the meantime/ });
@@ -163,5 +163,5 @@ t.test('an action on a filter stops at the first refusal that is not about a tas
   );
   const ran = await hub.run(['retry', '--all', '--yes']);
   t.match(ran, { code: 7, out: /^0 of 12 tasks: queued again\.\n$/, err: /operators only/ });
-  t.ok(hub.requests.length < 8, 'the rest is not tried');
+  t.ok(hub.requests.length < 8, 'the rest is not attempted');
 });

@@ -1,4 +1,4 @@
-/** What a command loads before it does its work, and what it keeps so that the config need not be evaluated again. */
+/** What a command loads before it does its work, and what it caches so that the config need not be evaluated again. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
@@ -11,12 +11,12 @@ import { COMMAND_GROUPS } from '../../../apps/cli/command-groups.ts';
 import { builtTree } from '../../rig/built-tree.ts';
 import { testHub, run } from './cli-world.ts';
 
-/** Prints the address of every module on standard error. */
+/** Prints the URL of every loaded module on standard error. */
 const HOOK = `import { writeSync } from 'node:fs'; export const load = (url, context, next) => (writeSync(2, url + '\\n'), next(url, context));`;
 const REGISTER = `import { register } from 'node:module'; register('data:text/javascript,' + ${JSON.stringify(encodeURIComponent(HOOK))});`;
-/** What takes most of the start of the hub. */
+/** The largest part of the hub's start. */
 const HEAVY = /\/(typebox|jiti|knex|pino|ws|inversify|pg|sqlite3)\//;
-/** Modules of ours and of Node that a short command may load: each takes about a millisecond. */
+/** Modules of AgentCom and of Node that a short command may load: each takes about a millisecond. */
 const MODULES_MAX = 62;
 
 async function loadedBy(argv: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<readonly string[]> {
@@ -100,7 +100,7 @@ t.test('the hub of a config is cached until the config or a variable that it rea
   t.equal((await stat(hubsFile)).mode & 0o777, 0o600);
   t.notMatch(kept, /tok\b/, 'no secret');
 
-  // What is kept is used: the config says otherwise.
+  // The cached value is used: the config says otherwise.
   await writeFile(hubsFile, kept.replace(`"port":${portOf(first.url)}`, `"port":${portOf(second.url)}`));
   await stats();
   t.strictSame([first.requests.length, second.requests.length], [1, 1]);
@@ -109,14 +109,14 @@ t.test('the hub of a config is cached until the config or a variable that it rea
   await stats();
   t.strictSame([first.requests.length, second.requests.length], [2, 1]);
   await writeFile(hubsFile, '{"hubs":[{"file":');
-  t.match(await stats(), { code: 0 }, 'a file that is cut off counts as none');
+  t.match(await stats(), { code: 0 }, 'a truncated file counts as none');
 
   process.env['HUB_PORT_OF_TEST'] = portOf(second.url);
   await stats();
-  t.equal(second.requests.length, 2, 'the variable is another');
+  t.equal(second.requests.length, 2, 'the variable has changed');
   await writeFile(join(folder, 'agentcom.config.ts'), CONFIG.replace("env.integer('HUB_PORT_OF_TEST', 4000)", portOf(third.url)));
   await stats();
-  t.equal(third.requests.length, 1, 'the config is another');
+  t.equal(third.requests.length, 1, 'the config has changed');
 });
 
 t.test('a config that depends on something else is evaluated each time', async (t) => {

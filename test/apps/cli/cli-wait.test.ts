@@ -1,4 +1,4 @@
-/** Waiting for a task and watching what happens: `submit --wait` and `watch`, against a real HTTP server. */
+/** Waiting for a task and watching events: `submit --wait` and `watch`, against a real HTTP server. */
 import t, { type Test } from 'tap';
 import { sse, taskJson, testHub } from './cli-world.ts';
 
@@ -167,7 +167,7 @@ t.test('a wait explains why nothing happens: at first, when the reason changes, 
       .get('/api/tasks/:id', (c) => {
         const waiting_for = answers[Math.min(asked, answers.length - 1)];
         asked += 1;
-        // The same reason in other words is not printed again; an event brings the next one, then only time.
+        // The same reason in other words is not printed again; an event triggers the next read, after that only time.
         if (asked === 1) setTimeout(() => push(2, 'reclaimed'), 50);
         if (asked === 2) setTimeout(() => push(3, 'failed'), 50);
         return c.json(taskJson({ history: [], waiting_for }));
@@ -194,7 +194,7 @@ t.test('a wait explains why nothing happens: at first, when the reason changes, 
   const told = ran.out.split('\n').filter((line) => line.startsWith('waiting: '));
   t.strictSame(told, ['waiting: No agent has "gpu".', 'waiting: It is retried in 300 ms.', 'waiting: No agent is known.']);
   t.equal(asked, 4, 'it does not poll');
-  t.notMatch(ran.err, /agents/, 'that it may not follow the agents is nothing to report');
+  t.notMatch(ran.err, /agents/, 'that it may not follow the agents is not reported');
 });
 
 t.test('why TASK and why AGENT', async (t) => {

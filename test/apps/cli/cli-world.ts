@@ -1,4 +1,4 @@
-/** A world for commands: what they write is kept, and a real HTTP server is their hub. */
+/** A world for commands: their output is recorded, and a real HTTP server is their hub. */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -8,7 +8,7 @@ import { runCli } from '../../../apps/cli/main.ts';
 import { startTransformThread, type TransformThread } from '../../../apps/config/transform-thread.ts';
 import { ScriptedApp } from './scripted-app.ts';
 
-/** Compiles the configs of all commands, once one may read a config: to load the compiler for each takes longer than most tests. */
+/** Compiles the configs of all commands, once one may read a config: loading the compiler for each takes longer than most tests. */
 let compiling: TransformThread | undefined;
 
 export interface Ran {
@@ -18,12 +18,12 @@ export interface Ran {
 }
 
 export interface RunOptions {
-  /** Whole, or in chunks. */
+  /** Complete, or in chunks. */
   readonly stdin?: string | readonly Uint8Array[] | undefined;
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly cwd?: string | undefined;
   readonly tty?: boolean | undefined;
-  /** Of the terminal. */
+  /** Whether it is a terminal. */
   readonly columns?: number | undefined;
   readonly interrupt?: AbortSignal | undefined;
   /** Called with each piece of standard output. */
@@ -67,7 +67,7 @@ export interface TestHub {
   run(argv: readonly string[], options?: RunOptions): Promise<Ran>;
 }
 
-/** A server with these routes that keeps what it was asked. */
+/** A server with these routes that records its requests. */
 export async function testHub(t: Test, routes: (app: ScriptedApp) => unknown): Promise<TestHub> {
   const requests: Recorded[] = [];
   const app = new ScriptedApp(({ method, target, headers, text }) => {
@@ -87,7 +87,7 @@ export async function testHub(t: Test, routes: (app: ScriptedApp) => unknown): P
   };
 }
 
-/** A port on which nothing listens: taken and given back. */
+/** A port on which nothing listens: acquired and released. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -97,7 +97,7 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** A task as the hub answers it. */
+/** A task as the hub returns it. */
 export const taskJson = (more: Readonly<Record<string, unknown>> = {}): Record<string, unknown> => ({
   id: 'task-00000000000000aa',
   description: 'count the files',

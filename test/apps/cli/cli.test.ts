@@ -1,4 +1,4 @@
-/** The client commands against a real HTTP server that records what it is asked. */
+/** The client commands against a real HTTP server that records its requests. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, mkdir, rm, writeFile } from 'node:fs/promises';
@@ -276,7 +276,7 @@ t.test('a refusal names its fields; with --json it is one object on standard err
   );
   const only = { ...answer, message: 'Invalid request: max_retries must be <= 100.', details: answer.details.slice(0, 1) };
   const once = await testHub(t, (app) => app.post('/api/tasks', (c) => c.json(only, 400)));
-  t.match((await once.run(['submit', 'x'])).err, /max_retries must be <= 100\. \(AC_API\)\n$/, 'not said twice');
+  t.match((await once.run(['submit', 'x'])).err, /max_retries must be <= 100\. \(AC_API\)\n$/, 'not repeated');
   const json = await hub.run(['submit', 'x', '--json']);
   t.match(JSON.parse(json.err), { error: 'AC_API', details: { status: 400, answer } });
   t.equal(json.out, '');
@@ -309,14 +309,14 @@ t.test('address and token: options, then environment, then the config', async (t
   t.match(
     await auth(['--url', 'http://hub.example.org']),
     /No token for http:\/\/hub\.example\.org: the config belongs to another hub/,
-    'the own token goes to nobody else',
+    'the own token is sent to no other hub',
   );
   const elsewhere = await run(['stats'], { cwd: await folderWith(t, {}) });
   t.equal(elsewhere.code, 2);
   t.match(elsewhere.err, /^agentcom: There is no agentcom\.config\.ts.* Or use --url or AGENTCOM_API_URL\. \(AC_CONFIG_NOT_FOUND\)\n$/);
 });
 
-t.test('the command itself: a version, a hub that is not there, a pipe that closes', async (t) => {
+t.test('the command itself: a version, an unreachable hub, a pipe that closes', async (t) => {
   const start = (argv: readonly string[]) => {
     const child = spawn(process.execPath, [BIN, ...argv], {
       stdio: ['ignore', 'pipe', 'pipe'],

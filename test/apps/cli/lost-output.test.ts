@@ -9,7 +9,7 @@ import { runningHub } from '../running-hub.ts';
 
 const skip = process.platform !== 'linux';
 
-/** Runs a line of a shell, in which `agentcom` is the command and asks a hub of the test. */
+/** Runs a shell line in which `agentcom` is the command and calls a hub of the test. */
 async function shellAt(t: Test): Promise<(line: string) => Promise<string>> {
   const hub = await runningHub();
   t.teardown(() => hub.stop());

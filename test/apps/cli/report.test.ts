@@ -41,9 +41,9 @@ t.test('started, progress and complete, as the sidecar reads them', async (t) =>
   t.equal(await agent.read('started'), '');
   t.strictSame(await agent.report(['progress', '--percent', '40', '--message', 'half\nway', '--tokens', '7']), DONE);
   t.strictSame(await agent.report(['progress', '--percent', '41.5']), DONE);
-  t.strictSame(await agent.report(['progress']), DONE, 'without words it only asks');
+  t.strictSame(await agent.report(['progress']), DONE, 'without arguments it only checks');
   const lines = (await agent.read('progress')).split('\n');
-  t.equal(lines.pop(), '', 'each line is ended');
+  t.equal(lines.pop(), '', 'each line ends with a line break');
   t.strictSame(lines.map(readProgress), [
     { percent: 40, message: 'half\nway', tokensUsed: 7 },
     { percent: 41.5, message: null, tokensUsed: null },
@@ -55,7 +55,7 @@ t.test('started, progress and complete, as the sidecar reads them', async (t) =>
     replaced: false,
   });
   t.equal((await stat(join(agent.folder, `${ID}.json`))).mode & 0o777, 0o600);
-  t.strictSame((await readdir(agent.folder)).sort(), [`${ID}.json`, `${ID}.progress`, `${ID}.started`], 'nothing is left beside them');
+  t.strictSame((await readdir(agent.folder)).sort(), [`${ID}.json`, `${ID}.progress`, `${ID}.started`], 'nothing is left next to them');
 });
 
 t.test('the output from standard input, a file and as JSON; and a failure', async (t) => {

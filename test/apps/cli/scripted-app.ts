@@ -7,10 +7,10 @@ import { routeTable, type RoutePath } from '../../../adapters/http/route-table.t
 
 type Fields = Readonly<Record<string, string>>;
 
-/** One request, with words for answers to it. */
+/** One request, with helpers to answer it. */
 export class Call {
   readonly method: string;
-  /** The path with its query, as it was sent. */
+  /** The path with its query, as sent. */
   readonly target: string;
   readonly headers: Fields;
   /** The body as text. */
@@ -50,7 +50,7 @@ export class ScriptedApp {
   #otherwise: Answer = (call) => call.body('404 Not Found', 404);
   readonly #seen: (call: Call) => void;
 
-  /** `seen` is told of each request before it is answered. */
+  /** `seen` is called with each request before it is answered. */
   constructor(seen: (call: Call) => void = () => undefined) {
     this.#seen = seen;
   }
@@ -67,13 +67,13 @@ export class ScriptedApp {
     return this.#add('DELETE', path, answer);
   }
 
-  /** For whatever has no route. */
+  /** For everything without a route. */
   otherwise(answer: Answer): this {
     this.#otherwise = answer;
     return this;
   }
 
-  /** Listens; whoever asked for it closes it. */
+  /** Listens; the caller closes it. */
   async listen(port = 0): Promise<Server> {
     const server = createServer((incoming, outgoing) => void this.#serve(incoming, outgoing)).listen(port, '127.0.0.1');
     await once(server, 'listening');

@@ -1,4 +1,4 @@
-/** Times as people read them: in their zone, with a date unless it is today's. */
+/** Times for people: in their zone, with a date unless it is today's. */
 import t from 'tap';
 import { timesIn } from '../../../apps/cli/output/time-text.ts';
 
@@ -16,7 +16,7 @@ t.test('local time follows TZ, and the date is that of the zone', async (t) => {
   t.equal(moment(Date.UTC(2026, 0, 1, 12), A_TIME_MS), '2026-01-01 13:00:00', 'in winter');
 });
 
-t.test('UTC, and what is no time', async (t) => {
+t.test('UTC, and what is not a time', async (t) => {
   const { moment, zone } = timesIn(true);
   t.equal(zone, 'UTC');
   t.equal(moment(A_TIME_MS, A_TIME_MS), '22:30:05');

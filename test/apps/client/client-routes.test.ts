@@ -1,4 +1,4 @@
-/** Each route of the HTTP API has its method in the client and its command. Without one this page does not compile. */
+/** Each route of the HTTP API has a method in the client and a command. If one is missing, this file does not compile. */
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
@@ -7,7 +7,7 @@ import { ROUTES, type RouteName } from '../../../adapters/http/routes.ts';
 import { agentcomProgram } from '../../../apps/cli/commander-program.ts';
 import { hubClient, type HubClient } from '../../../apps/client/index.ts';
 
-/** To every request; of a batch of two it is read. */
+/** Added to every request; for a batch of two it is read. */
 const ANSWER = JSON.stringify({ answers: [1, 2].map(() => ({ status: 201, body: {} })) });
 const ID = 'task-00000000000000aa';
 

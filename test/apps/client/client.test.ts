@@ -54,7 +54,7 @@ t.test('a Retry-After beyond the bound ends the waiting at once', async (t) => {
   let calls = 0;
   const app = new ScriptedApp().get('/api/tasks', (c) => {
     calls += 1;
-    return c.json({ error: 'hub_busy', message: 'much to do' }, 503, { 'retry-after': '3600' });
+    return c.json({ error: 'hub_busy', message: 'overloaded' }, 503, { 'retry-after': '3600' });
   });
   const { url } = await listening(t, app);
   await t.rejects(hubClient({ url }).tasks.list(), {
@@ -124,7 +124,7 @@ t.test('refusals and unusable answers are reported', async (t) => {
   await t.rejects(
     client.health(),
     { message: /302 http_302\): it redirects to http:\/\/127\.0\.0\.1:1\/elsewhere\./ },
-    'the token does not follow',
+    'the token is not sent there',
   );
 });
 
@@ -235,7 +235,7 @@ t.test('a hub that stays unreachable is given up, and an abort ends the stream w
 });
 
 t.test('an abort ends a stream and silence reopens it, even after garbage collection', async (t) => {
-  // A signal that is made of others is kept only by who uses it.
+  // A signal derived from others is kept alive only by its users.
   setFlagsFromString('--expose-gc');
   const collectGarbage = runInNewContext('gc') as () => void;
   let calls = 0;
@@ -274,7 +274,7 @@ t.test('a wait ends with the task, its timeout or its signal, whatever the hub d
   const { tasks } = hubClient({ url });
   t.equal(await tasks.wait('task-00000000000000aa', { timeoutMs: 50 }), null, 'at its timeout');
   t.equal(await tasks.wait('task-00000000000000bb', { timeoutMs: 300 }), null, 'also while the hub cannot answer');
-  t.ok(gets > 0, 'which was asked');
+  t.ok(gets > 0, 'which was requested');
   const controller = new AbortController();
   const waiting = tasks.wait('task-00000000000000aa', { signal: controller.signal, timeoutMs: 60_000 });
   controller.abort();

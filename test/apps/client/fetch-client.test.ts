@@ -1,4 +1,4 @@
-/** The client as a web page has it, over `fetch`: what differs from that of Node. Pages in a real browser: test/browser. */
+/** The client as a web page gets it, over `fetch`: how it differs from Node's. Pages in a real browser: test/browser. */
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -20,7 +20,7 @@ async function listening(t: Test, app: ScriptedApp): Promise<{ readonly url: str
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, server };
 }
 
-t.test('a bundler picks the browser client, which uses nothing of Node', (t) => {
+t.test('a bundler picks the browser client, which uses nothing from Node', (t) => {
   const text = bundledForBrowser("import { hubClient } from 'agentcom/client'; globalThis.hub = hubClient({ url: location.origin });");
   t.match(text, /getRandomValues/);
   t.notMatch(text, /node:|require\(|Buffer\b|process\./);
@@ -111,7 +111,7 @@ t.test('a missing answer can be aborted, and a redirect is refused', async (t) =
     .get('/health', () => Response.redirect('http://127.0.0.1:1/elsewhere', 302));
   const { url, server } = await listening(t, app);
   const hub = hubClient({ url, token: 'x', retryWithinMs: 0 });
-  await t.rejects(hub.health(), { code: 'AC_API', message: /it redirects/ }, 'the token does not follow');
+  await t.rejects(hub.health(), { code: 'AC_API', message: /it redirects/ }, 'the token is not sent there');
   const stop = new AbortController();
   const asked = once(server, 'request');
   const got = hub.tasks.get('task-00000000000000aa', { signal: stop.signal });

@@ -1,4 +1,4 @@
-/** A program for a web page, made as its author would: a bundler takes `agentcom/client` from the installed package. */
+/** A program for a web page, built as its author would: a bundler takes `agentcom/client` from the installed package. */
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -10,7 +10,7 @@ export function bundledForBrowser(program: string): string {
   const project = mkdtempSync(join(tmpdir(), 'agentcom-page-'));
   try {
     mkdirSync(join(project, 'node_modules'));
-    // As it is shipped, not as the few files of most tests: these are bundled for Node.
+    // As shipped, not the bundled files of most tests: those are for Node.
     symlinkSync(resolve(dirname(builtTree().shippedBin), '../..'), join(project, 'node_modules/agentcom'), 'junction');
     const { outputFiles } = buildSync({
       stdin: { contents: program, resolveDir: project },

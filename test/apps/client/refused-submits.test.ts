@@ -1,4 +1,4 @@
-/** Submits of a batch that a hub refuses for now, and answers to submits that are not as they should be. */
+/** Submits of a batch that a hub refuses for now, and malformed answers to submits. */
 import t, { type Test } from 'tap';
 import type { AddressInfo } from 'node:net';
 import { hubClient, type SubmitRequest } from '../../../apps/client/index.ts';
@@ -26,7 +26,7 @@ const created = { status: 201, body: task(1) };
 const busy = (message = 'busy', more: LineAnswer = {}) => ({ status: 503, body: { error: 'hub_busy', message }, ...more });
 const names = (count: number) => Array.from({ length: count }, (_, n) => `n${n}`);
 
-/** A hub that answers each line of each batch as the test says, and notes when each request came. */
+/** A hub that answers each line of each batch as the test says, and records when each request arrived. */
 async function hub(t: Test, answer: (line: Line, round: number, place: number) => unknown) {
   const batches: { readonly lines: readonly Line[]; readonly atMs: number }[] = [];
   const alone: { readonly key: string; readonly atMs: number }[] = [];

@@ -1,4 +1,4 @@
-/** What the client sends again after which failure, after which wait, and what it tells of failures that remain. */
+/** What the client repeats after which failure and which delay, and what it reports about failures that remain. */
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
@@ -21,7 +21,7 @@ async function listening(t: Test, app: ScriptedApp): Promise<{ url: string; serv
 const sse = (id: number, event: string): string => `id: ${id}\nevent: ${event}\ndata: ${JSON.stringify({ id, event })}\n\n`;
 const streamOf = (c: Call, ...parts: string[]): Response => c.body(parts.join(''), 200, { 'content-type': 'text/event-stream' });
 
-/** The first event of a stream, which is closed then. */
+/** The first event of a stream, which is then closed. */
 async function firstOf(events: AsyncGenerator<StreamEvent, void>): Promise<StreamEvent | null> {
   const first = await events.next();
   await events.return();
@@ -202,7 +202,7 @@ t.test('wrong times and bodies are errors of the caller, not an unreachable hub'
   await t.rejects(tokens.create({ name: 'x', role: 'viewer', expires_in_ms: 1n as never }), { name: 'TypeError', message: /BigInt/ });
 });
 
-t.test('a bulk body that is no JSON reaches the hub as a line of its own, so that IDs match bodies', async (t) => {
+t.test(`a bulk body that is not JSON reaches the hub as its own line, so that IDs match bodies`, async (t) => {
   let sent = '';
   const app = new ScriptedApp().post('/api/tasks/bulk', (c) => {
     sent = c.text;

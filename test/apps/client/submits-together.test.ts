@@ -1,4 +1,4 @@
-/** Submits that travel together, against a real hub, an older one, and one that answers as it is told. */
+/** Batched submits, against a real hub, an older one, and one that answers as it is told. */
 import t, { type Test } from 'tap';
 import type { AddressInfo } from 'node:net';
 import { hubClient, type SubmitRequest } from '../../../apps/client/index.ts';

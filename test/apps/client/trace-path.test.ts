@@ -52,7 +52,7 @@ t.test('an agent gets the trace of its submit in its environment', async (t) => 
   const { task_id: byCommand } = JSON.parse(submitted.out) as { task_id: string };
   t.strictSame(await found(byCommand), { TRACEPARENT: parentOf('c'), TRACESTATE: 'x=1' });
 
-  const none = await run(['submit', 'within no trace', '--json'], { env: { ...env, TRACEPARENT: 'no\ntrace' } });
+  const none = await run(['submit', 'without a trace', '--json'], { env: { ...env, TRACEPARENT: 'no\ntrace' } });
   const { task_id: without } = JSON.parse(none.out) as { task_id: string };
   t.strictSame(await found(without), {}, 'an invalid trace is ignored, and the sidecar’s own trace is not passed to its tasks');
 });

@@ -1,4 +1,7 @@
-/** An agent whose program is missing, seen from its hub: nothing is given to it until it is there, and an operator need not wait. */
+/**
+ * An agent whose program is missing, as seen from its hub: it is assigned nothing until the program is there, and an
+ * operator need not wait.
+ */
 import { symlinkSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import t from 'tap';
@@ -43,6 +46,6 @@ t.test('an agent that is offline or does not answer is described by its last rep
   t.match(away.out, /not connected.*\n {2}It did not answer; its results of 2023-11-14 \d\d:\d\d:20 \S+:\n {2}program: \/bin\/agent\n$/);
   t.notOk(
     hub.requests.some(({ request }) => request.startsWith('POST')),
-    'who is away is not asked',
+    'a disconnected agent is not asked',
   );
 });

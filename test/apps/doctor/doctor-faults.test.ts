@@ -1,4 +1,4 @@
-/** The doctor on a machine with one fault: it finds that fault and nothing else, and says what to do. Each fault is a real one. */
+/** The doctor on a machine with one fault: it finds that fault and nothing else, and says what to do. Each fault is real. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { chmod, rm } from 'node:fs/promises';
@@ -36,7 +36,7 @@ t.test('a healthy hub and sidecar: no finding', async (t) => {
   t.match(await machine.doctor(env), { code: 0, out: /No errors found\.\n$/ });
 });
 
-/** Checks whose printed form was seen. */
+/** Checks whose printed form was verified. */
 const printed = new Set<string>();
 
 for (const { name, plant, check, severity = 'error', found, cure } of [...hubFaults(world), ...sidecarFaults(world)])
@@ -48,7 +48,7 @@ for (const { name, plant, check, severity = 'error', found, cure } of [...hubFau
     const { ok, findings } = JSON.parse(out) as Answer;
     t.equal(code, severity === 'error' ? 8 : 0);
     t.equal(ok, severity !== 'error');
-    // SQLite says more than one thing of a destroyed page; they have one cure.
+    // SQLite reports several errors for a destroyed page; they have one remedy.
     t.equal(new Set(findings.map((one) => `${one.check} ${one.cure}`)).size, 1, JSON.stringify(findings, null, 1));
     if (check !== 'file') t.equal(findings.length, 1);
     for (const one of findings) t.match(one, { check, severity, cure });
@@ -65,7 +65,7 @@ for (const { name, plant, check, severity = 'error', found, cure } of [...hubFau
 
 const WITHOUT_SQLITE3 = pathToFileURL(resolve(import.meta.dirname, '../../rig/without-sqlite3.mjs')).href;
 
-/** The doctor as a program of its own, started by this line of sh. */
+/** The doctor as its own process, started by this line of sh. */
 async function doctorProgram(machine: Machine, line: string): Promise<Answer & { readonly code: number }> {
   const argv = ['-c', line, 'sh', process.execPath, builtTree().bin, 'doctor', '--json'];
   const options = { cwd: machine.folder, env: { PATH: process.env['PATH'], HOME: machine.folder } };
@@ -80,7 +80,7 @@ t.test('open_files: a limit that is too low for a hub', async (t) => {
   const machine = await world.machine(t);
   await machine.writeConfig({ hub: HUB });
 
-  // The first command on a Node without SQLite was told "No errors found", and the hub then did not start.
+  // Before, the first command on a Node without SQLite reported "No errors found", and the hub then did not start.
   t.test('before the first start of a hub, a storage whose package is missing is found', async (t) => {
     const machine = await world.machine(t);
     await rm(machine.hubDir, { recursive: true });
@@ -98,7 +98,7 @@ t.test('open_files: a limit that is too low for a hub', async (t) => {
   t.equal(findings.length, 1);
 });
 
-/** Root may write anywhere, unless it gives up that right; null where it cannot. */
+/** Root may write anywhere, unless it gives up that right; null if it cannot. */
 const asOwner =
   process.getuid?.() !== 0
     ? 'exec "$@"'
@@ -106,9 +106,9 @@ const asOwner =
       ? 'exec setpriv --bounding-set=-dac_override,-dac_read_search "$@"'
       : null;
 
-t.test('data_dir: folders that this user may not write', { skip: asOwner === null && 'root cannot become less here' }, async (t) => {
+t.test('data_dir: folders that this user may not write', { skip: asOwner === null && 'root cannot drop its rights here' }, async (t) => {
   const machine = await world.machine(t);
-  // Whose hub it is that answers there cannot be told.
+  // It cannot be determined whose hub answers there.
   await machine.writeConfig({ hub: `listen: { port: ${hubPort} }`, sidecar: `${hubsAt(hubPort)}, token: '${token}'` });
   for (const folder of [machine.hubDir, machine.sidecarDir]) await chmod(folder, 0o500);
   const { code, findings } = await doctorProgram(machine, asOwner ?? '');
@@ -129,7 +129,7 @@ t.test('a hub refuses a file with destroyed pages, and names the doctor and rest
   }
 });
 
-t.test('of a file too large to be read whole, the part that a hub reads at start is checked', async (t) => {
+t.test('of a file too large to be read completely, the part that a hub reads at start is checked', async (t) => {
   const look = async (...pages: readonly number[]) => {
     const machine = await world.machine(t);
     await destroyPages(machine.database, ...pages);

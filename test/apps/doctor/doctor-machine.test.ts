@@ -1,4 +1,4 @@
-/** The doctor on a sidecar's machine: each thing that keeps a sidecar from working is found, with its cure. */
+/** The doctor on a sidecar's machine: everything that keeps a sidecar from working is found, with its remedy. */
 import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
@@ -20,7 +20,7 @@ import type { Answer } from './doctor-world.ts';
 interface Machine {
   readonly folder: string;
   readonly dataDir: string;
-  /** What the doctor finds with this runner and hub: `check: what`, damages and notices apart. */
+  /** What the doctor finds with this runner and hub: `check: what`, damage and notices apart. */
   look(over?: {
     readonly wake?: string;
     readonly hubs?: readonly string[];
@@ -66,7 +66,7 @@ export default defineConfig({ sidecar: { hubs: ${JSON.stringify(hubs)}, agentId:
   };
 }
 
-/** A hub that says who asks, and what time it is. */
+/** A hub that reports the caller's identity and the time. */
 const hubOf = async (
   t: Test,
   said: {
@@ -90,7 +90,7 @@ const matchAll = (t: Test, found: readonly string[], ...wanted: readonly RegExp[
   for (const [place, pattern] of wanted.entries()) t.match(found[place], pattern);
 };
 
-t.test('a machine that has all it needs', async (t) => {
+t.test('a machine that has everything it needs', async (t) => {
   const hub = await hubOf(t);
   const found = await (await machine(t, hub.url)).look();
   t.same(found, { code: 0, damages: [], notices: [] });
@@ -184,7 +184,7 @@ t.test('the hub is unreachable, refuses the token, has it for another agent, or 
 
 const FREE = { type: 'identify_checked', agent_id: 'a1', in_use: false };
 
-/** A hub's socket and clock; `answer` is what it says to a hello. */
+/** A hub's socket and clock; `answer` is its answer to a hello. */
 async function provingHub(t: Test, answer: (hello: Record<string, string>) => unknown, offMs = 0, checked: unknown = FREE) {
   const heard: string[] = [];
   const server = createServer((request, response) => {
@@ -287,7 +287,7 @@ t.test('hubs that accept a connection and never answer cost 5 s in all, not 5 s 
   t.ok(performance.now() - beganMs < 9_500, `${(performance.now() - beganMs).toFixed(0)} ms`);
 });
 
-/** Why there can be no disk of our own here; false when there can. */
+/** Why no disk can be mounted here; false if one can. */
 const noMount = (() => {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'mounting a disk needs root on Linux';
   try {

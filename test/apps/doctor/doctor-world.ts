@@ -1,4 +1,4 @@
-/** A hub's and a sidecar's data as they lie there whole, to be damaged by a test, and the doctor that looks at them. */
+/** Undamaged data of a hub and a sidecar, for a test to damage, and the doctor that inspects them. */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -71,7 +71,7 @@ const STORED: readonly (readonly [task: Task, story: readonly Partial<TaskEvent>
   [aTask({ id: TASKS.cancelled, status: 'cancelled', generation: aGeneration(1), eligibleAtMs: null }), [...BEGAN, { event: 'cancelled' }]],
 ];
 
-/** What the hub of this store was configured with. */
+/** The configuration of this store's hub. */
 const CONFIG = `import { defineConfig } from 'agentcom';
 import { sqlite } from 'agentcom/storage';
 import { ws } from 'agentcom/transport';
@@ -89,7 +89,7 @@ export interface DoctorWorld {
   readonly database: string;
   /** The sidecar's data directory. */
   readonly dataDir: string;
-  /** The hub's storage, open as by a running hub; close it for one that is stopped. */
+  /** The hub's storage, open as in a running hub; close it for a stopped hub. */
   readonly storage: Storage;
   doctor(...options: readonly string[]): Promise<Ran>;
   findings(...options: readonly string[]): Promise<Answer>;
@@ -107,7 +107,7 @@ export interface Answer {
   }[];
 }
 
-/** `state`: what the sidecar's journal holds. */
+/** `state`: the contents of the sidecar's journal. */
 export async function doctorWorld(t: Test, state: JournalState = EMPTY_JOURNAL): Promise<DoctorWorld> {
   const folder = await mkdtemp(join(tmpdir(), 'agentcom-doctor-'));
   await writeFile(join(folder, 'agentcom.config.ts'), CONFIG);
@@ -142,7 +142,7 @@ const SHARING_ROW = 2;
 const eventsOf = (taskId: TaskId, story: (typeof STORED)[number][1]): readonly TaskEvent[] =>
   story.map((event, place) => anEvent({ taskId, seq: place + 1, ...event }));
 
-/** Commits one task of each kind with its past, and three entries of the audit log. */
+/** Commits one task of each kind with its history, and three entries of the audit log. */
 export async function fill(storage: Storage): Promise<void> {
   const tasks = STORED.map(([task, story]) => ({ ...task, eventSeq: story.length }));
   await storage.tasks.transact('filling', async (unit) => {

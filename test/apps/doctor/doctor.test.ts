@@ -12,7 +12,7 @@ type Damage = readonly [what: string, check: string, taskId: string | null, dama
 const set = (task: string, field: string, value: string): string =>
   `UPDATE tasks SET state = json_set(state, '$.${field}', json('${value}')) WHERE id = '${task}'`;
 
-/** Overwrites the middle of the page on which the database keeps that table. */
+/** Overwrites the middle of the database page that holds that table. */
 async function overwritePage({ database }: DoctorWorld, table: string): Promise<void> {
   const [row] = await outside(database, 'PRAGMA wal_checkpoint(TRUNCATE)', `SELECT rootpage FROM sqlite_master WHERE name = '${table}'`);
   const [size] = await outside(database, 'PRAGMA page_size');
@@ -22,16 +22,16 @@ async function overwritePage({ database }: DoctorWorld, table: string): Promise<
 }
 
 const OF_THE_STORE: readonly Damage[] = [
-  ['an event is gone', 'I14', TASKS.completed, `DELETE FROM task_events WHERE task_id = '${TASKS.completed}' AND seq = 4`],
+  ['an event is missing', 'I14', TASKS.completed, `DELETE FROM task_events WHERE task_id = '${TASKS.completed}' AND seq = 4`],
   [
-    'the event that made it live is gone',
+    'the event that made it live is missing',
     'I1',
     TASKS.live,
     `DELETE FROM task_events WHERE task_id = '${TASKS.live}' AND event = 'assigned'`,
   ],
   ['its generation is set back', 'I1', TASKS.takenBack, set(TASKS.takenBack, 'generation', '0')],
   [
-    'a generation is given out twice',
+    'a generation is assigned twice',
     'I2',
     TASKS.takenBack,
     `UPDATE task_events SET event = 'assigned' WHERE task_id = '${TASKS.takenBack}' AND seq = 6`,
@@ -49,26 +49,26 @@ const OF_THE_STORE: readonly Damage[] = [
     `UPDATE tasks SET status = 'cancelled' WHERE id = '${TASKS.queued}'`,
   ],
   ['two assignments in one slot', 'I4', null, `UPDATE agents SET state = json_set(state, '$.slots', 0) WHERE id = 'a1'`],
-  ['what its submitter said is gone', 'body', TASKS.queued, `DELETE FROM task_bodies WHERE task_id = '${TASKS.queued}'`],
-  ['what its submitter said is not JSON', 'body', TASKS.queued, `UPDATE task_bodies SET body = 'nope' WHERE task_id = '${TASKS.queued}'`],
-  ['the ID of the store is gone', 'store_id', null, 'DELETE FROM store'],
-  ['its result is gone', 'result', TASKS.completed, `DELETE FROM task_results WHERE task_id = '${TASKS.completed}'`],
+  ['its description is missing', 'body', TASKS.queued, `DELETE FROM task_bodies WHERE task_id = '${TASKS.queued}'`],
+  ['its description is not JSON', 'body', TASKS.queued, `UPDATE task_bodies SET body = 'nope' WHERE task_id = '${TASKS.queued}'`],
+  ['the ID of the store is missing', 'store_id', null, 'DELETE FROM store'],
+  ['its result is missing', 'result', TASKS.completed, `DELETE FROM task_results WHERE task_id = '${TASKS.completed}'`],
   ['a key points nowhere', 'I10', 'task-00000000000000ff', `UPDATE idempotency_keys SET task_ids = '["task-00000000000000ff"]'`],
-  ['the note of a dependency is gone', 'dependency', TASKS.blocked, 'DELETE FROM task_dependencies'],
-  ['what it depends on is gone', 'I9', TASKS.blocked, set(TASKS.blocked, 'dependsOn', '["task-00000000000000fe"]')],
+  ['the record of a dependency is missing', 'dependency', TASKS.blocked, 'DELETE FROM task_dependencies'],
+  ['the task it depends on is missing', 'I9', TASKS.blocked, set(TASKS.blocked, 'dependsOn', '["task-00000000000000fe"]')],
   ['a live task has no deadline', 'I3', TASKS.live, set(TASKS.live, 'deadlineAtMs', 'null')],
   ['the sweeper does not know of a deadline', 'due', TASKS.live, `UPDATE tasks SET due_at = NULL WHERE id = '${TASKS.live}'`],
   [
-    'a stop of a generation to come',
+    'a stop of a future generation',
     'I15',
     TASKS.takenBack,
     `UPDATE pending_stops SET generation = 9, state = json_set(state, '$.generation', 9)`,
   ],
   ['a page is overwritten', 'file', null, (world) => overwritePage(world, 'task_bodies')],
   ['the page of the agents is overwritten', 'file', null, (world) => overwritePage(world, 'agents')],
-  ['its agent is gone', 'I3', TASKS.live, `DELETE FROM agents WHERE id = 'a1'`],
+  ['its agent is missing', 'I3', TASKS.live, `DELETE FROM agents WHERE id = 'a1'`],
   ['a newer version has written it', 'schema_newer', null, `INSERT INTO migrations (name, batch) VALUES ('9999-from-the-future', 9)`],
-  ['a step was never taken', 'schema_older', null, 'DELETE FROM migrations'],
+  ['a migration is missing', 'schema_older', null, 'DELETE FROM migrations'],
   ['it is of another program', 'schema', null, 'PRAGMA application_id = 7'],
   [
     'an event after its end',
@@ -84,16 +84,16 @@ const OF_THE_STORE: readonly Damage[] = [
   ],
   ['more attempts than retries', 'I7', TASKS.takenBack, set(TASKS.takenBack, 'maxRetries', '-1')],
   ['dead without a reason', 'I8', TASKS.queued, set(TASKS.queued, 'status', '"dead_letter"')],
-  ['a state that is no JSON', 'unreadable', TASKS.queued, `UPDATE tasks SET state = '{' WHERE id = '${TASKS.queued}'`],
-  ['a task is gone and its history is not', 'I14', TASKS.queued, `DELETE FROM tasks WHERE id = '${TASKS.queued}'`],
-  ['the body of no task', 'orphan', 'task-00000000000000fd', `INSERT INTO task_bodies VALUES ('task-00000000000000fd', '{}')`],
+  ['a state that is not JSON', 'unreadable', TASKS.queued, `UPDATE tasks SET state = '{' WHERE id = '${TASKS.queued}'`],
+  ['a task is missing but its history is not', 'I14', TASKS.queued, `DELETE FROM tasks WHERE id = '${TASKS.queued}'`],
+  ['a body without a task', 'orphan', 'task-00000000000000fd', `INSERT INTO task_bodies VALUES ('task-00000000000000fd', '{}')`],
   ['an entry of the audit log is edited', 'audit', null, `UPDATE audit_log SET actor_name = 'nobody' WHERE seq = 2`],
-  ['the numbers of tasks are wrong', 'counts', null, `UPDATE task_counts SET tasks = 7 WHERE status = 'queued' AND lane = 0`],
+  ['the task counts are wrong', 'counts', null, `UPDATE task_counts SET tasks = 7 WHERE status = 'queued' AND lane = 0`],
 ];
 
 t.test('I1 to I16: an undamaged store is clean, with and without its hub running, and is not changed', async (t) => {
   const world = await doctorWorld(t);
-  t.match(await world.findings('--fsck'), { ok: true, code: 0, findings: [] }, 'beside the hub');
+  t.match(await world.findings('--fsck'), { ok: true, code: 0, findings: [] }, 'next to its hub');
   await world.storage.close();
   const before = await readFile(world.database);
   const { code, out } = await world.doctor('--fsck');
@@ -140,7 +140,7 @@ t.test('audit: the place where the chain of the audit log breaks is reported, wh
   }
 });
 
-t.test('I9, I10: a task that was removed after its time and left a tombstone is not reported as missing', async (t) => {
+t.test('I9, I10: a task that was removed after its retention and left a tombstone is not reported as missing', async (t) => {
   const world = await doctorWorld(t);
   await world.storage.close();
   const gone = 'task-00000000000000fc';
@@ -200,7 +200,7 @@ t.test('a missing store is reported, and none is created in its place', async (t
   await t.rejects(stat(world.database), { code: 'ENOENT' });
 });
 
-/** A run, and a finished report of another assignment, whose files are there only if the test makes them. */
+/** A run, and a finished report of another assignment, whose files exist only if the test makes them. */
 const WITH_FILES: JournalState = {
   ...EMPTY_JOURNAL,
   ended: [`${'e'.repeat(32)} 1 c 490896`],
@@ -243,7 +243,7 @@ const [newest, previous, endedList] = [inJournal('queue.json'), inJournal('queue
 
 const OF_THE_JOURNAL: readonly Damage[] = [
   [
-    'a byte of its state is another',
+    'one byte of its state has changed',
     'journal_copy',
     null,
     async (world) => {
@@ -263,10 +263,10 @@ const OF_THE_JOURNAL: readonly Damage[] = [
       await truncate(previous(world), 0);
     },
   ],
-  ['the list of what ended is cut short', 'journal_copy', null, (world) => truncate(endedList(world), 10)],
-  ['the list of what ended is gone', 'journal_copy', null, (world) => rm(endedList(world))],
+  ['the list of ended assignments is truncated', 'journal_copy', null, (world) => truncate(endedList(world), 10)],
+  ['the list of ended assignments is missing', 'journal_copy', null, (world) => rm(endedList(world))],
   [
-    'the list of what ended is damaged, and both copies name it',
+    'the list of ended assignments is damaged, and both copies refer to it',
     'journal_lost',
     null,
     async (world) => {
@@ -274,16 +274,21 @@ const OF_THE_JOURNAL: readonly Damage[] = [
       await truncate(endedList(world), 10);
     },
   ],
-  ['a newer program has written it', 'journal_unknown', null, (world) => writeFile(newest(world), '{"version":9,"state":{}}')],
+  ['a newer version has written it', 'journal_unknown', null, (world) => writeFile(newest(world), '{"version":9,"state":{}}')],
   [
-    'a report that it names is gone',
+    'a report that it names is missing',
     'report_lost',
     TASKS.completed,
     (world) => rm(join(world.dataDir, 'outbox', `${TASKS.completed}.g1.json`)),
   ],
-  ['the results folder of a run is gone', 'results_lost', TASKS.live, (world) => rm(join(world.dataDir, 'results'), { recursive: true })],
-  ['its id is none', 'instance_id', null, (world) => writeFile(join(world.dataDir, 'instance-id'), 'me\n')],
-  ['others may enter', 'open_to_others', null, (world) => chmod(world.dataDir, 0o755)],
+  [
+    'the results folder of a run is missing',
+    'results_lost',
+    TASKS.live,
+    (world) => rm(join(world.dataDir, 'results'), { recursive: true }),
+  ],
+  ['its id is invalid', 'instance_id', null, (world) => writeFile(join(world.dataDir, 'instance-id'), 'me\n')],
+  ['others have access', 'open_to_others', null, (world) => chmod(world.dataDir, 0o755)],
 ];
 
 t.test('an undamaged journal is clean', async (t) => {

@@ -1,4 +1,4 @@
-/** A machine with a hub and a sidecar that lack nothing, to be given one fault each; and programs that stand where a hub should. */
+/** A healthy machine with a hub and a sidecar, to be given one fault each; and programs that stand where a hub should. */
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, cp, mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
@@ -32,7 +32,7 @@ export interface Reported {
 export interface Machine {
   readonly folder: string;
   readonly config: string;
-  /** Of its hub, which is stopped. */
+  /** Of its stopped hub. */
   readonly database: string;
   readonly hubDir: string;
   readonly sidecarDir: string;
@@ -54,7 +54,7 @@ export interface FaultWorld {
   /** A valid token of agent a1. */
   readonly token: string;
   machine(t: TestEnd): Promise<Machine>;
-  /** An enrolment secret that somebody has enrolled with. */
+  /** An enrolment secret that was already used. */
   usedSecret(): Promise<string>;
 }
 
@@ -129,7 +129,7 @@ export async function listening<S extends Server>(t: TestEnd, server: S): Promis
   return server;
 }
 
-/** A web server that is no hub. */
+/** A web server that is not a hub. */
 export const webServer = async (t: TestEnd): Promise<number> => {
   const server = createHttpServer((_request, response) => response.writeHead(404, { 'content-type': 'text/html' }).end('<h1>nginx</h1>'));
   t.teardown(() => server.closeAllConnections());
@@ -149,7 +149,7 @@ export async function proxyServer(t: TestEnd, hubPort: number, host?: string): P
   return portOf(await listening(t, server));
 }
 
-/** TLS with a certificate that nobody knows. */
+/** TLS with a certificate that is not trusted anywhere. */
 export async function tlsServer(t: TestEnd, folder: string): Promise<number> {
   const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
   const subject = ['-subj', '/CN=127.0.0.1', '-days', '20'];
@@ -162,7 +162,7 @@ export async function tlsServer(t: TestEnd, folder: string): Promise<number> {
   return portOf(await listening(t, server));
 }
 
-/** A hub as one of another version would answer: every `from` that it sends is replaced by `to`, which is as long. */
+/** A hub that answers like one of another version: every `from` that it sends is replaced by `to`, which has the same length. */
 export async function otherVersion(t: TestEnd, hubPort: number, from: string, to: string): Promise<number> {
   const sockets = new Set<{ destroy(): unknown }>();
   const server = createServer((client) => {
@@ -184,7 +184,7 @@ export type Env = Readonly<Record<string, string>>;
 
 export interface Fault {
   readonly name: string;
-  /** Makes the fault; answers the environment of the doctor. */
+  /** Creates the fault; returns the environment of the doctor. */
   readonly plant: (machine: Machine, t: TestEnd) => Promise<Env | undefined | void>;
   readonly check: string;
   readonly severity?: 'notice';
@@ -192,14 +192,14 @@ export interface Fault {
   readonly cure: RegExp;
 }
 
-/** The options of a hub that is stopped, and of a sidecar whose hub listens on this port. */
+/** The options of a stopped hub, and of a sidecar whose hub listens on this port. */
 export const HUB = `listen: { port: 0 }`;
 export const hubsAt = (port: number, scheme = 'ws'): string => `hubs: ['${scheme}://127.0.0.1:${port}/ws']`;
 
 export const onlyHub = (m: Machine, hubPart = HUB): Promise<void> => m.writeConfig({ hub: hubPart });
 export const onlySidecar = (m: Machine, sidecar: string): Promise<void> => m.writeConfig({ sidecar });
 
-/** Overwrites pages of a database that nobody has open. */
+/** Overwrites pages of a closed database. */
 export async function destroyPages(file: string, ...pages: readonly number[]): Promise<void> {
   const handle = await open(file, 'r+');
   for (const page of pages) await handle.write(Buffer.alloc(4_096, 0xab), 0, 4_096, page * 4_096);

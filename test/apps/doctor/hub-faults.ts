@@ -35,7 +35,7 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
     cure: /^Correct .*agentcom\.config\.ts/,
   },
   {
-    name: 'an option that there is not',
+    name: 'an option that does not exist',
     plant: (m) => onlyHub(m, `listen: { prot: 4000 }`),
     check: 'config',
     found: /^hub\.listen\.prot: there is no such option; did you mean "port"\?$/,
@@ -49,14 +49,14 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
     cure: /^Correct hub\.listen\.port in /,
   },
   {
-    name: 'a variable that the config reads and nobody set',
+    name: 'a variable that the config reads is not set',
     plant: (m) => onlySidecar(m, `${hubsAt(hubPort)}, token: env('AGENTCOM_NOT_SET')`),
     check: 'config',
     found: /AGENTCOM_NOT_SET/,
     cure: /agentcom\.config\.ts/,
   },
   {
-    name: 'the port of the hub is taken by another program, to which its sidecar then speaks',
+    name: 'the port of the hub is used by another program, to which its sidecar then connects',
     plant: async (m, t) => {
       const port = await webServer(t);
       await m.writeConfig({ hub: `listen: { port: ${port} }`, sidecar: `${hubsAt(port)}, token: '${token}'` });
@@ -66,7 +66,7 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
     cure: /Stop that program \(`.*\d+.*` names it\).*listen: \{ port: \d+ \} \} in .*agentcom\.config\.ts/,
   },
   {
-    name: 'the port of the hub is taken by a program that says nothing',
+    name: 'the port of the hub is used by a silent program',
     plant: async (m, t) =>
       onlyHub(
         m,
@@ -82,7 +82,7 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
     cure: /Stop that program/,
   },
   {
-    // It was taken for another program, and the cure was to stop that or to choose another port.
+    // Before, it was taken for another program, and the remedy was to stop that or to choose another port.
     name: 'the hub of the config hangs',
     plant: async (m, t) => {
       await writeFile(join(m.hubDir, 'enrol-secret'), 'of a running hub', { mode: 0o600 });
@@ -117,14 +117,14 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
     cure: /^Look at the log of the hub\. `.*\d+.*` names the process: if it is the hub, restart it\. If it is not: stop that program/,
   },
   {
-    name: 'the port of the hub is taken by another hub',
+    name: 'the port of the hub is used by another hub',
     plant: (m) => onlyHub(m, `listen: { port: ${hubPort} }`),
     check: 'port_taken',
     found: /is taken by another hub \(version .*\), whose data is not in .*hub$/,
     cure: /Stop that program/,
   },
   {
-    name: 'an address that is none of this machine',
+    name: 'an address that does not belong to this machine',
     plant: async (m) =>
       onlyHub(m, `listen: { host: '192.0.2.1', port: ${await freePort()}, insecure: true }, adminToken: '${'x'.repeat(40)}'`),
     check: 'listen',
@@ -132,7 +132,7 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
     cure: /^Set hub\.listen\.host to an address of this machine/,
   },
   {
-    name: 'the folder of the hub cannot be made',
+    name: 'the folder of the hub cannot be created',
     plant: async (m) => {
       await rm(m.hubDir, { recursive: true });
       await writeFile(m.hubDir, 'a file');
@@ -143,7 +143,7 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
     cure: /`chown`.*hub\.dataDir/,
   },
   {
-    // A hub that could not start had left a file behind, and was then told that its database is lost.
+    // Before, a hub that could not start had left a file behind, and its database was then reported as lost.
     name: 'a hub has only tried to start',
     plant: async (m) => {
       await onlyHub(m);
@@ -156,7 +156,7 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
     cure: /^Nothing, if no hub ran here/,
   },
   {
-    // A store that was restored here to be verified was not looked at, and the doctor found nothing wrong.
+    // Before, a store that was restored here for verification was not inspected, and the doctor found nothing wrong.
     name: 'no hub was started here, and the database elsewhere is damaged',
     plant: async (m) => {
       const file = join(m.folder, 'elsewhere.db');
@@ -170,7 +170,7 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
     cure: /`agentcom restore FILE --force`/,
   },
   {
-    // The hub does not start with it, and the doctor found nothing.
+    // Before, the hub did not start with it, and the doctor found nothing.
     name: 'others may read the admin token of the hub',
     plant: async (m) => {
       await onlyHub(m);
@@ -193,7 +193,7 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
     cure: /^Run: chmod 600 ".*agentcom\.db"$/,
   },
   {
-    name: 'the database is gone',
+    name: 'the database is missing',
     plant: async (m) => {
       await onlyHub(m);
       await rm(m.database);

@@ -89,7 +89,7 @@ export const sidecarFaults = ({ hub, hubPort, token, usedSecret }: FaultWorld): 
       cure: /^Fix that file\.$/,
     },
     {
-      // Nothing was found: that hub may be stopped, whatever the address of the sidecar.
+      // Before, nothing was found: that hub may be stopped, whatever the address of the sidecar.
       name: 'the hub of the same config listens at another address',
       plant: async (m) => m.writeConfig({ hub: `listen: { port: ${await freePort()} }`, sidecar: sidecarAt(await freePort()) }),
       check: 'hub_away',
@@ -125,14 +125,14 @@ export const sidecarFaults = ({ hub, hubPort, token, usedSecret }: FaultWorld): 
       cure: /^Write "http:\/\/127\.0\.0\.1:\d+" in AGENTCOM_API_URL/,
     },
     {
-      name: 'a certificate that nobody knows',
+      name: 'a certificate that is not trusted',
       plant: async (m, t) => onlySidecar(m, sidecarAt(await tlsServer(t, m.folder), undefined, 'wss')),
       check: 'hub_certificate',
       found: /^the certificate of wss:\/\/127\.0\.0\.1:\d+\/ws is not accepted: .*self-signed/,
       cure: /sidecar\.tls\.caFile/,
     },
     {
-      name: 'something else than a hub answers',
+      name: 'something other than a hub answers',
       plant: async (m, t) => onlySidecar(m, sidecarAt(await webServer(t))),
       check: 'hub_other',
       found: /^what answers at ws:\S+ is not an AgentCom hub: it answers GET \/health with 404 and text\/html$/,
@@ -183,7 +183,7 @@ export const sidecarFaults = ({ hub, hubPort, token, usedSecret }: FaultWorld): 
       cure: /write it to .*a1\/token, and restart the sidecar/,
     },
     {
-      name: 'a token of a person, which the config allows to send',
+      name: 'an operator token, which the config allows to send',
       plant: async (m) => onlySidecar(m, sidecarAt(hubPort, `token: '${await tokenOf('viewer')}', plainToken: true`)),
       check: 'token',
       found: /^the token of agent a1 belongs to a viewer; it was taken from sidecar\.token of /,
@@ -269,7 +269,7 @@ export const sidecarFaults = ({ hub, hubPort, token, usedSecret }: FaultWorld): 
       cure: /^chmod 700 \S+a1$/,
     },
     {
-      name: 'a journal of which no copy is good',
+      name: 'a journal without a good copy',
       plant: async (m) => {
         await onlySidecar(m, sidecarAt(hubPort));
         for (const name of ['queue.json', 'queue.json.1']) await truncate(join(m.sidecarDir, name), 10);

@@ -1,4 +1,7 @@
-/** The metrics of a running hub: the figures after real tasks, and that the page, the board and the alert rules name what there is. */
+/**
+ * The metrics of a running hub: the values after real tasks, and that the page, the dashboard and the alert rules name
+ * existing metrics.
+ */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
@@ -53,7 +56,7 @@ t.test('a scrape reports what happened to the tasks of this hub', async (t) => {
   for (const file of ['monitoring/board.json', 'monitoring/alerts.yml', 'monitoring.md']) {
     const named = namedIn(await page(file));
     t.ok(named.length > 9, `${file} names ${named.length}`);
-    t.strictSame(named.filter((name) => !there.includes(name)), [], `${file} names what there is`); // prettier-ignore
+    t.strictSame(named.filter((name) => !there.includes(name)), [], `${file} names existing metrics`); // prettier-ignore
   }
 });
 

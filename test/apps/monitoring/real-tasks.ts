@@ -1,7 +1,7 @@
-/** A hub on which real tasks have ended in different ways, so that its metrics have something to show. */
+/** A hub on which real tasks have ended in different ways, so that its metrics have values. */
 import type { RunningAgent, RunningHub } from '../running-hub.ts';
 
-/** Submits a task for `agentId` and has it accepted; answers what names the assignment. */
+/** Submits a task for `agentId` and has it accepted; returns the fields that name the assignment. */
 async function accepted(hub: RunningHub, agent: RunningAgent, agentId: string, more: Readonly<Record<string, unknown>> = {}) {
   const { task_id } = await hub.api.tasks.submit({ description: 'a task of the test', assign_to: agentId, ...more });
   const { generation } = await agent.frame('task_assign');
@@ -11,7 +11,7 @@ async function accepted(hub: RunningHub, agent: RunningAgent, agentId: string, m
   return named;
 }
 
-/** One completed, one dead-lettered, one cancelled, one requeued, one report refused by its generation; one urgent task that waits. */
+/** One completed, one dead-lettered, one cancelled, one requeued, one report refused because of its generation; one waiting urgent task. */
 export async function runTasks(hub: RunningHub): Promise<void> {
   const agent = await hub.agent('worker-1');
   const done = await accepted(hub, agent, 'worker-1');

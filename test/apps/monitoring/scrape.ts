@@ -1,6 +1,6 @@
-/** A scrape as figures: each series of the text format with its value. */
+/** A scrape as values: each series of the text format with its value. */
 
-/** By `name` or `name{label="value",…}`, as they stand in the text. */
+/** By `name` or `name{label="value",…}`, as in the text. */
 export type Scrape = ReadonlyMap<string, number>;
 
 const SERIES = /^([a-zA-Z_:][a-zA-Z0-9_:]*(?:\{.*\})?) (\S+)$/;
@@ -16,10 +16,10 @@ export function scrapeOf(text: string): Scrape {
   return figures;
 }
 
-/** The names of the metrics, as in their lines of HELP. */
+/** The names of the metrics, from their HELP lines. */
 export const metricsIn = (text: string): readonly string[] => [...text.matchAll(/^# HELP (\S+) /gm)].map(([, name = '']) => name);
 
-/** The names that `text` mentions, such as an expression of a rule: without the endings of a histogram's series. */
+/** The metric names in `text`, such as a rule's expression, without the suffixes of a histogram's series. */
 export const namedIn = (text: string): readonly string[] => [
   ...new Set([...text.matchAll(/\b(?:agentcom|process|nodejs)_[a-z0-9_]+\b/g)].map(([name]) => name.replace(/_(?:bucket|sum|count)$/, ''))),
 ];

@@ -14,7 +14,7 @@ import { metricsIn, namedIn } from './scrape.ts';
 const RULES = join(ROOT, 'docs/monitoring/alerts.yml');
 const BOARD = join(ROOT, 'docs/monitoring/board.json');
 
-/** Runs promtool; what it prints is printed. Answers whether it found nothing wrong. */
+/** Runs promtool and prints its output. Returns whether it found nothing wrong. */
 function promtool(args: readonly string[], input = ''): boolean {
   const { status, stdout, stderr, error } = spawnSync('promtool', args, { input, encoding: 'utf8' });
   if (error !== undefined) throw error;

@@ -1,4 +1,4 @@
-/** Random values that a JSON Schema of the document describes, and values that are next to them. */
+/** Random values that match a JSON Schema of the document, and values that almost match. */
 import fc from 'fast-check';
 
 type Schema = Readonly<Record<string, unknown>>;
@@ -7,14 +7,14 @@ type Schema = Readonly<Record<string, unknown>>;
 const ITEMS_MAX = 4;
 const CHARACTERS_MAX = 40;
 
-/** Letters, and characters that mean something to JSON, HTML, SQL, a shell or a terminal. */
+/** Letters, and characters with a meaning in JSON, HTML, SQL, a shell or a terminal. */
 const CHARACTERS = [...'abcXYZ019 _-.:/\\"\'`<>&%;$\n\t\u001b\u00e9\u6f22\u202e\u{1f600}'];
 
-/** Texts of so many code points. `fc.string` would take longer to make than all requests with it. */
+/** Texts of this many code points. `fc.string` would take longer to generate than all requests with it. */
 export const plainTexts = (minLength: number, maxLength: number): fc.Arbitrary<string> =>
   fc.array(fc.constantFrom(...CHARACTERS), { minLength, maxLength }).map((all) => all.join(''));
 
-/** Values that are valid. `schema` has no references. */
+/** Valid values. `schema` has no references. */
 export function valuesOf(schema: Schema): fc.Arbitrary<unknown> {
   const anyOf = schema['anyOf'] as readonly Schema[] | undefined;
   if (anyOf !== undefined) return fc.oneof(...anyOf.map(valuesOf));
@@ -57,7 +57,7 @@ function objectsOf(schema: Schema): fc.Arbitrary<unknown> {
 
 const JUNK = [null, '', 0, -1, 1.5, 1e308, [], {}, [[]], 'x', '\u0000', '\ud800', true, '__proto__'];
 
-/** A valid value with one mistake, or something else altogether. Some are still valid. */
+/** A valid value with one error, or something entirely different. Some are still valid. */
 export const nearValuesOf = (schema: Schema): fc.Arbitrary<unknown> =>
   fc.oneof(
     fc.tuple(valuesOf(schema), fc.nat(), fc.constantFrom('drop', 'junk', 'add'), fc.constantFrom(...JUNK)).map(([value, at, how, junk]) => {

@@ -1,6 +1,7 @@
 /**
- * Calls every operation of the document that a running hub serves: with requests made of the document, valid and not, and with some that are
- * aimed at one answer. Every answer must be documented, and every documented one that can be reached must come.
+ * Calls every operation of the document that a running hub serves: with requests generated from the document, valid
+ * and invalid, and with some that are aimed at one answer. Every answer must be documented, and every documented
+ * answer that is reachable must occur.
  */
 import fc from 'fast-check';
 import type { OpenApiDocument } from '../../../adapters/http/openapi/openapi-document.ts';
@@ -11,7 +12,7 @@ import { nearValuesOf, plainTexts, valuesOf } from './arbitrary-values.ts';
 import { AnswerCheck, operationsOf, resolved, type Answer, type DocumentedOperation } from './documented.ts';
 import { aimedRequests, fillStore, KNOWN } from './store-states.ts';
 
-/** Of an overloaded, broken or stopping hub, or of a slow client: no request of this test leads to them. Each has a test of its own. */
+/** Answers of an overloaded, broken or stopping hub, or to a slow client: no request of this test leads to them. Each has its own test. */
 const NOT_REACHED = ['408', '429', '500', '503'];
 const ROLES = ['agent', 'submitter', 'viewer', 'operator', 'admin'] as const satisfies readonly Role[];
 /** The hub's limits are low, so that a body over one is small. */
@@ -22,7 +23,7 @@ const LIMITS = {
   readMsPerSecond: 0,
   capabilityListsPerToken: HUB_LIMITS.batchWork,
 };
-/** What a request that the document describes may still be refused for, because a schema cannot express it. */
+/** Reasons to refuse a request that matches the document, because a schema cannot express them. */
 const BEYOND_SCHEMAS = ['number', 'contradiction', 'exclusive', 'required', 'cursor', 'maximum', 'depth', 'size', 'unknown_agent', 'unknown_task', 'members', 'text', 'repeated', 'empty']; // prettier-ignore
 
 interface Request {
@@ -31,7 +32,7 @@ interface Request {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | null;
   readonly role: Role | null;
-  /** Whether the document describes it. */
+  /** Whether it matches the document. */
   readonly isValid: boolean;
 }
 
@@ -39,7 +40,7 @@ export interface Called {
   readonly calls: number;
   /** `operationId status` of each answer. */
   readonly seen: ReadonlySet<string>;
-  /** Documented, reachable, and not seen. */
+  /** Documented and reachable, but not seen. */
   readonly missing: readonly string[];
 }
 
@@ -114,7 +115,7 @@ async function makeCaller(hub: RunningHub, document: OpenApiDocument) {
 const isForOwnPages = ({ operation }: DocumentedOperation): boolean =>
   operation.parameters.some(({ name }) => name === 'X-AgentCom-Dashboard');
 
-/** A wait that is valid is short: the tasks of the test have no output. */
+/** A valid wait is short: the tasks of the test have no output. */
 function queryOf({ operation }: DocumentedOperation, { query }: Request): string {
   if (!operation.parameters.some(({ name }) => name === 'wait_ms')) return query;
   const given = new URLSearchParams(query);
@@ -123,14 +124,14 @@ function queryOf({ operation }: DocumentedOperation, { query }: Request): string
   return `?${given.toString()}`;
 }
 
-/** Throws if a request that the document describes was refused for what a schema could have said. */
+/** Throws if a request that matches the document was refused for something that a schema could have expressed. */
 function refusedThoughValid({ text }: Answer): void {
   const { details = [] } = JSON.parse(text) as { readonly details?: readonly { readonly error: string }[] };
   const other = details.filter(({ error }) => !BEYOND_SCHEMAS.includes(error));
   if (other.length > 0 || details.length === 0) throw new Error(`the document allows what the hub refuses: ${text}`);
 }
 
-/** The mistakes that any client can make with this operation, and one request without any. */
+/** The errors that any client can make with this operation, and one request without any. */
 function plainRequests({ method, path, operation }: DocumentedOperation): readonly Request[] {
   const roles = operation['x-roles'];
   const needsBody = operation.requestBody !== undefined;
@@ -152,7 +153,7 @@ function plainRequests({ method, path, operation }: DocumentedOperation): readon
   ];
 }
 
-/** Random requests of this operation: half of them as the document describes. */
+/** Random requests of this operation: half of them match the document. */
 function requestsOf({ path, operation }: DocumentedOperation, document: OpenApiDocument): fc.Arbitrary<Request> {
   const schemaOf = (schema: unknown) => resolved(schema, document) as Readonly<Record<string, unknown>>;
   const parameters = (place: string) => operation.parameters.filter((one) => one.in === place);

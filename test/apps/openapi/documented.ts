@@ -1,8 +1,8 @@
-/** Compares what a hub answers with what its OpenAPI document says. */
+/** Compares a hub's answers with its OpenAPI document. */
 import { Compile, type Validator } from 'typebox/schema';
 import type { JsonObject, OpenApiDocument, Operation } from '../../../adapters/http/openapi/openapi-document.ts';
 
-/** An operation with everything that the tests need of it. */
+/** An operation with everything that the tests need. */
 export interface DocumentedOperation {
   readonly method: string;
   readonly path: string;
@@ -14,7 +14,7 @@ export const operationsOf = (document: OpenApiDocument): readonly DocumentedOper
     Object.entries(methods).map(([method, operation]) => ({ method: method.toUpperCase(), path, operation })),
   );
 
-/** The schema with each reference replaced by what it names. Fields beside a reference are added to it. */
+/** The schema with each reference replaced by its target. Fields next to a reference are added to it. */
 export function resolved(schema: unknown, document: OpenApiDocument): unknown {
   if (typeof schema !== 'object' || schema === null) return schema;
   if (Array.isArray(schema)) return schema.map((one) => resolved(one, document));
@@ -27,7 +27,7 @@ export function resolved(schema: unknown, document: OpenApiDocument): unknown {
   return { ...base, ...own, properties: { ...(base['properties'] as object), ...(own['properties'] as object) } };
 }
 
-/** The same schema, with no fields but those that it names: what the hub sends beside them is not documented. */
+/** The same schema, allowing only the fields that it names: additional fields are not documented. */
 export function closed(schema: unknown): unknown {
   if (typeof schema !== 'object' || schema === null) return schema;
   if (Array.isArray(schema)) return schema.map(closed);

@@ -1,4 +1,4 @@
-/** The OpenAPI document: valid, complete, and true of a running hub. */
+/** The OpenAPI document: valid, complete, and in agreement with a running hub. */
 import { gzipSync } from 'node:zlib';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import t from 'tap';
@@ -12,7 +12,7 @@ import { operationsOf } from './documented.ts';
 
 const RUNS = 300;
 const SEED = 20_260_802;
-/** The page as a proxy would compress it, bytes. */
+/** The size of the page when compressed as by a proxy, in bytes. */
 const PAGE_BYTES_MAX = 100_000;
 
 const document = openApiDocument('1.2.3');
@@ -35,7 +35,7 @@ t.test('it lists every route once with its roles, and every error code', (t) => 
   );
   t.strictSame(told.sort(), routes.sort());
   const text = JSON.stringify(document.paths);
-  // Those two are answers to requests without a route.
+  // Those two answer requests without a route.
   const inWords = ['unknown_route', 'method_not_allowed'];
   t.strictSame(Object.keys(HTTP_ERRORS).filter((code) => !text.includes(`"${code}"`)), inWords); // prettier-ignore
   for (const code of inWords) t.match(document.info.description, code);

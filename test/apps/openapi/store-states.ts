@@ -55,14 +55,14 @@ export async function fillStore(hub: RunningHub): Promise<RunningAgent> {
 
 const TOKEN_OF_AWAY = `tok-${'f'.repeat(32)}`;
 
-/** What a path parameter of the document may stand for in this store. */
+/** Possible values in this store for a path parameter of the document. */
 export const KNOWN: Readonly<Record<string, readonly string[]>> = {
   '/api/tasks/{id}': Object.values(ids),
   '/api/agents/{id}': [CONNECTED, AWAY],
   '/admin/tokens/{id}': ['worker-nobody'],
 };
 
-/** Requests of which each reaches an answer that chance would not, in order: the status, and the request. */
+/** Requests that each reach an answer that random requests would not, in order: the status, and the request. */
 export interface Aimed {
   readonly operationId: string;
   readonly status: number;

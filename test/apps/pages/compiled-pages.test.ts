@@ -1,4 +1,4 @@
-/** The TypeScript of the pages compiles, as strict as this tree; that it runs is seen by the test of each page. */
+/** The TypeScript of the pages compiles as strictly as this tree; the test of each page checks that it runs. */
 import t from 'tap';
 import { compiledPages } from './page-compiler.ts';
 

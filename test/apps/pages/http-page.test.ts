@@ -1,4 +1,4 @@
-/** The commands of docs/http-api.md, typed into a shell beside a running hub and sidecar. */
+/** The commands of docs/http-api.md, run in a shell next to a running hub and sidecar. */
 import { spawnSync } from 'node:child_process';
 import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -26,7 +26,7 @@ t.test('the hub accepts every request on the page', { skip: hasCurl ? false : 'c
   t.ok(requests.length > 20, `${requests.length} requests`);
   const script = [
     setup?.text.replace('http://127.0.0.1:4000', `http://127.0.0.1:${port}`),
-    // Each says how it was answered; a stream is left after a moment.
+    // Each prints how it was answered; a stream is left after a moment.
     String.raw`curl() { command curl --max-time 2 -w '\n%{http_code}\n' "$@"; }`,
     ...requests.map(
       ({ command }, index) => `{ ${command}\n} > answer-${index}; [ -n "$ID" ] || ID=$(grep -o 'task-[0-9a-f]*' answer-${index} | head -1)`,
@@ -39,7 +39,7 @@ t.test('the hub accepts every request on the page', { skip: hasCurl ? false : 'c
   for (const [index, { command, line }] of requests.entries()) {
     const { out } = await shell(`cat answer-${index}`, { cwd });
     const status = Number(out.trim().split('\n').at(-1));
-    // What was done meanwhile may be in no state for a retry or an adoption; that is an answer too.
+    // A task may have moved on, so that a retry or an adoption is not possible any more; that is an answer too.
     const isAct = /\/(retry|cancel|adopt)"?\s/.test(`${command} `);
     // A task of the page has no kept result.
     const wanted = isAct ? [200, 409] : command.includes('/results/') ? [200, 404] : [200, 201];

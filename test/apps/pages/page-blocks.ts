@@ -5,14 +5,14 @@ import { ROOT } from '../../architecture/cruise.ts';
 import { transformSync } from 'esbuild';
 
 export interface Block {
-  /** `ts`, `sh`, `json`; empty where the page says nothing. */
+  /** `ts`, `sh`, `json`; empty if the page does not say. */
   readonly language: string;
-  /** The file that it is, as the page says after the language; null for commands, pictures and pieces. */
+  /** The name of the file, as the page gives it after the language; null for commands, pictures and fragments. */
   readonly file: string | null;
   readonly text: string;
-  /** Of the line that opens it, from 1 on. */
+  /** Of the line that opens it, counting from 1. */
   readonly line: number;
-  /** Why no test runs it, as the comment `<!-- not run: … -->` above it says; null without one. */
+  /** Why no test runs it, from the comment `<!-- not run: … -->` above it; null without one. */
   readonly notRun: string | null;
 }
 
@@ -38,16 +38,16 @@ export function blocksOf(page: string): readonly Block[] {
   return blocks;
 }
 
-/** The block of the page that is this file; the first one, when several are. */
+/** The block of the page that is this file; the first one, if there are several. */
 export function fileOf(page: string, name: string): string {
   const block = blocksOf(page).find(({ file }) => file === name);
   if (block === undefined) throw new Error(`${page} has no block for ${name}.`);
   return block.text;
 }
 
-/** The blocks of TypeScript that are files. */
+/** The TypeScript blocks that are files. */
 export const filesOf = (page: string): readonly { readonly name: string; readonly text: string }[] =>
   blocksOf(page).flatMap(({ language, file, text }) => (language === 'ts' && file !== null ? [{ name: file, text }] : []));
 
-/** The JavaScript of an example, and its imports of other examples as `.mjs`. */
+/** The JavaScript of an example, with its imports of other examples as `.mjs`. */
 export const asModule = (text: string): string => transformSync(text, { loader: 'ts' }).code.replace(/"(\.\/[\w-]+)\.ts"/g, '"$1.mjs"');

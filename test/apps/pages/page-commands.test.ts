@@ -1,6 +1,7 @@
 /**
- * Each block of README.md and docs is run or compiled by a test, or says above it why not: `<!-- not run: REASON -->`. The commands of the
- * docs are run here, against a hub with the config of the README; their JSON is read, and the pieces of configs are compiled.
+ * Each block of README.md and docs is run or compiled by a test, or has a comment with the reason why not: `<!-- not
+ * run: REASON -->`. The commands of the docs are run here, against a hub with the config of the README; their JSON is
+ * parsed, and config fragments are compiled.
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -33,7 +34,7 @@ const RUN_BY: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 /** Pages whose TypeScript is compiled here: whole examples, or a line of a config. */
 const COMPILED = ['docs/agents.md', 'docs/http-api.md'];
 const HERE = ['sh', 'json'];
-/** Drawings and output; with a command in it, it is no drawing. */
+/** Drawings and output; a block with a command is not a drawing. */
 const isPicture = ({ language, text }: Block): boolean =>
   ['', 'text'].includes(language) && !/^\s*(npm|npx|node|agentcom|curl|docker|pip) /m.test(text);
 
@@ -52,10 +53,10 @@ t.test('every block is run, compiled, a picture, or marked with why it is not ru
     for (const test of Object.values(tests)) t.ok(readFileSync(join(ROOT, test), 'utf8').includes(page), `${test} is about ${page}`);
 });
 
-t.test('a new command block that nothing runs is found', async (t) => {
+t.test('a new command block that nothing runs is detected', async (t) => {
   const text = 'npx agentcom hub\n';
   const block: Block = { language: 'text', file: null, text, line: 1, notRun: null };
-  t.notOk(isPicture(block), 'commands are no picture');
+  t.notOk(isPicture(block), 'commands are not a picture');
   t.ok(isPicture({ ...block, text: 'hub ──► sidecar\n' }));
   t.notOk(isPicture({ ...block, language: 'yaml', text: 'a: 1\n' }));
 });
@@ -90,7 +91,7 @@ t.test('the TypeScript on the pages compiles', async (t) => {
   for (const { name, complaints } of complaintsOf(pieces)) t.strictSame(complaints, [], name);
 });
 
-/** The commands of these pages, in an order in which each finds what it needs. The last ones want a hub that is stopped. */
+/** The commands of these pages, in an order in which each finds what it needs. The last ones need a stopped hub. */
 const WITH_HUB = [
   'docs/operating.md',
   'docs/dashboard.md',
@@ -155,7 +156,7 @@ async function machine(t: Test): Promise<Place> {
     writeFileSync(join(bin, name), `#!/bin/sh\n${text}\n`);
     chmodSync(join(bin, name), 0o755);
   }
-  // What an agent has, for `agentcom report`.
+  // The environment of an agent, for `agentcom report`.
   const id = 'task-00000000000000aa';
   const results = join(cwd, `${id}.g1`);
   mkdirSync(results);

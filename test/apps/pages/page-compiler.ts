@@ -1,4 +1,4 @@
-/** Compiles the TypeScript of pages, as strict as this tree, as if each block were a file beside its page. */
+/** Compiles the TypeScript of pages as strictly as this tree, as if each block were a file next to its page. */
 import { dirname, join } from 'node:path';
 import ts from 'typescript';
 import { ROOT } from '../../architecture/cruise.ts';
@@ -18,11 +18,11 @@ export function compiledPages(pages: readonly string[]): readonly PageFile[] {
   return compiled(named);
 }
 
-/** Of files that would be at the top of this tree. */
+/** For files that would be at the top of this tree. */
 export const complaintsOf = (files: readonly { readonly name: string; readonly text: string }[]): readonly Omit<PageFile, 'page'>[] =>
   compiled(files.map((file) => ({ path: join(ROOT, file.name), ...file })));
 
-/** All in one program: most of the time goes into the types of the package and of node. */
+/** All in one program: most of the time is spent on the types of the package and of node. */
 function compiled<T extends { readonly path: string; readonly text: string }>(
   named: readonly T[],
 ): readonly (T & Pick<PageFile, 'complaints'>)[] {

@@ -1,4 +1,4 @@
-/** The pages about options and commands say what the program does. */
+/** The pages about options and commands agree with the program. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
@@ -14,7 +14,7 @@ import { filesUnder, sourceFiles } from '../../architecture/tree.ts';
 
 const page = (name: string): Promise<string> => readFile(join(ROOT, 'docs', name), 'utf8');
 
-/** Pages and sources: whatever may tell people to type a command. */
+/** Pages and sources: everything that may tell users to type a command. */
 async function everyText(): Promise<readonly (readonly [file: string, text: string])[]> {
   const sources = (await sourceFiles()).filter((file) => !file.startsWith('test/'));
   const pages = (await filesUnder('docs')).concat('README.md', 'ARCHITECTURE.md', 'CHANGELOG.md');
@@ -31,7 +31,7 @@ function rowsOf(text: string, section: string): Map<string, string> {
   return new Map(rows.filter(([option]) => option !== 'option' && option !== '---'));
 }
 
-/** `backoff.firstMs, backoff.maxMs` → `1000, 60000` and every other value as JSON has it. */
+/** `backoff.firstMs, backoff.maxMs` → `1000, 60000`, and every other value as JSON. */
 function flattened(values: object): Map<string, string> {
   return new Map(
     Object.entries(values).map(([name, value]: [string, unknown]) => {
@@ -94,7 +94,7 @@ t.test('every command is on its page, and the exit codes match --help', async (t
     interrupt: () => new AbortController().signal,
   };
   const program = await agentcomProgram([], environment, () => undefined);
-  // Without those that only programs of ours start.
+  // Without those that only our own programs start.
   const commands = program
     .createHelp()
     .visibleCommands(program)
@@ -103,7 +103,7 @@ t.test('every command is on its page, and the exit codes match --help', async (t
   const known = new Set(commands);
   for (const [file, told] of await everyText()) {
     for (const [, name = ''] of told.matchAll(/(?:`|"|npx |: )agentcom ([a-z]+)/g))
-      t.ok(known.has(name), `${file} speaks of agentcom ${name}`);
+      t.ok(known.has(name), `${file} mentions agentcom ${name}`);
   }
   const named = [...text.matchAll(/^\| `agentcom (\w+)/gm)].map(([, name]) => name);
   t.strictSame(named.sort(), commands.sort());

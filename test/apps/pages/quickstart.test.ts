@@ -1,4 +1,4 @@
-/** The first minute, as a newcomer has it, in a folder of its own. */
+/** A new user's first minute, in an empty folder. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod } from 'node:fs/promises';
@@ -12,10 +12,10 @@ import { builtTree } from '../../rig/built-tree.ts';
 import { adaptersAsked, requireSaid, type Combination } from '../adapters-under-test.ts';
 import { temporaryFolder } from './newcomer.ts';
 
-/** A time, an agent, a task, and what happened; `-` where there is none. */
+/** A time, an agent, a task, and what happened; `-` if there is none. */
 const ACCOUNT_LINE = /^ *\d+\.\d s {2}(-|builder|counter) +(-|[a-z]+) +\S.*$/;
 
-/** Runs the quickstart in `cwd`; `onLine` may do something about what it says. */
+/** Runs the quickstart in `cwd`; `onLine` may react to its output. */
 async function quickstart(
   cwd: string,
   { storage, transport }: Combination,
@@ -28,7 +28,7 @@ async function quickstart(
     detached: true,
   });
   const interrupt = (): void => {
-    // As a terminal does it: to all of the group.
+    // As a terminal does: to the whole process group.
     if (child.pid !== undefined) process.kill(-child.pid, 'SIGINT');
   };
   const ended = once(child, 'exit') as Promise<[number | null]>;
@@ -41,7 +41,7 @@ async function quickstart(
   return { code, lines };
 }
 
-/** Processes that were started in this folder, or told of it: hub, sidecars and agents alike. */
+/** Processes that were started in this folder, or know its path: hub, sidecars and agents. */
 function processesOf(folder: string): readonly string[] {
   const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
   return pids.map((pid) => `${read(`/proc/${pid}/cmdline`)} ${read(`/proc/${pid}/environ`)}`).filter((told) => told.includes(folder));
@@ -51,18 +51,18 @@ function read(path: string): string {
   try {
     return readFileSync(path, 'utf8').replaceAll('\0', ' ');
   } catch {
-    return ''; // It has ended meanwhile, or is not ours to read.
+    return ''; // It has ended meanwhile, or may not be read.
   }
 }
 
-/** A folder of its own, in which the server of a root, who is somebody else, finds its data too. */
+/** A separate folder in which a server started by root, which runs as another user, finds its data too. */
 async function openFolder(t: Test): Promise<string> {
   const folder = await temporaryFolder(t);
   await chmod(folder, 0o755);
   return folder;
 }
 
-/** What the hub said of itself, which must be what was asked. */
+/** What the hub reported about itself, which must be what was requested. */
 function requireAsked(lines: readonly string[], asked: Combination): void {
   const [, storage, transport] = /runs on (\S+) and (\S+)$/m.exec(lines.join('\n')) ?? [];
   requireSaid({ storage, transport }, asked);
@@ -90,7 +90,7 @@ t.test('the quickstart reports every task, ends with the table, and leaves nothi
   t.strictSame(processesOf(folder), []);
 });
 
-// The reason was in a log file alone, such as that Node 20 needs the package sqlite3.
+// Before, the reason was only in a log file, such as that Node 20 needs the package sqlite3.
 t.test('a program that fails to start is reported with the reason', async (t) => {
   const folder = await openFolder(t);
   const place = { bin: builtTree().bin, folder, configFile: join(folder, 'none.ts') };
@@ -99,7 +99,7 @@ t.test('a program that fails to start is reported with the reason', async (t) =>
   await t.rejects(startProgram(place, 'hub', 'hub'), { message });
 });
 
-// On Postgres whatever the run is on: there is a server more to be stopped, and last, or the hub could not stop its agents.
+// On Postgres, whatever the run is on: one more server must be stopped, and last, or the hub could not stop its agents.
 t.test('when interrupted, it stops everything it started, including agents and Postgres', async (t) => {
   const folder = await openFolder(t);
   const { code, lines } = await quickstart(folder, { storage: 'postgres', transport }, (line, interrupt) => {
@@ -113,7 +113,7 @@ t.test('when interrupted, it stops everything it started, including agents and P
   t.notMatch(readdirSync(folder).join(' '), 'agentcom-quickstart', 'and no data is left behind');
 });
 
-// It was called an internal error, to be reported.
+// Before, it was called an internal error, to be reported.
 t.test('a folder in which nothing can be written is named', async (t) => {
   const cwd = await temporaryFolder(t);
   writeFileSync(join(cwd, 'data'), 'a file');

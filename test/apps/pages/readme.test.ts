@@ -1,6 +1,6 @@
 /**
- * README.md is true: each of its code blocks is run, and a block that no case here runs fails the test. So is the guide's
- * runner. That they compile for whoever has the package is seen by test/packed, where the package is.
+ * README.md is true: each of its code blocks is run, and a block that no case here runs fails the test. The same holds
+ * for the guide's runner. test/packed checks that they compile with the installed package.
  */
 import { chmod, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -18,7 +18,7 @@ import { copyOfTree, program, shell, temporaryFolder } from './newcomer.ts';
 import { blocksOf, fileOf, readPage } from './page-blocks.ts';
 import { freePort } from '../app-world.ts';
 
-/** The commands that a run of this test cannot repeat, since it is part of them: `.ci/run` runs each. */
+/** Commands that a run of this test cannot repeat, since it is part of them: `.ci/run` runs each. */
 const RUN_BY_CI = ['npm ci', 'npm run quickstart', 'npm test', 'npm run test:integration', 'npm run test:faults', 'npm run test:packed'];
 /** What the config of the other machine reads. */
 const ELSEWHERE = { AGENTCOM_TOKEN: 'the-token-of-worker-2' };
@@ -117,7 +117,7 @@ t.test('the runner of the guide handles the events it claims to', async (t) => {
     const agent = `#!/bin/sh\necho "$@" >&2\ncat <<'END'\n${lines.join('\n')}\nEND\n`;
     const config = fileOf(RUNNERS, CONFIG).replace("'my-agent'", "'./my-agent'");
     const { sidecar, world } = await sidecarWith(t, { [CONFIG]: config, 'coder.ts': fileOf(RUNNERS, 'coder.ts'), 'my-agent': agent });
-    // Standard error is followed beside the events.
+    // Standard error is followed next to the events.
     const events = (await wakeOnce(sidecar, world)).events.filter((event) => event.type !== 'output' || event.stream !== 'stderr');
     t.match(events, [
       { type: 'spawned' },
@@ -141,7 +141,7 @@ t.test('its commands do what it claims, in order', async (t) => {
     } else if (command === 'npm run check') {
       t.match(scripts['check'], /typecheck.*lint.*npm test.*test:integration.*test:faults.*test:packed/, command);
     } else if (command.startsWith('npm run test:e2e ')) {
-      t.match(scripts['test:e2e'], 'test/apps/e2e.ts', `${command}: minutes of other tests, see e2e.test.ts`);
+      t.match(scripts['test:e2e'], 'test/apps/e2e.ts', `${command}: takes minutes of other tests, see e2e.test.ts`);
     } else if (/^npm run (hub|sidecar)$/.test(command)) {
       t.match(await program(t, command, { cwd, env }), /^agentcom (hub|sidecar) ready /, command);
     } else {
@@ -160,8 +160,8 @@ t.test('its commands do what it claims, in order', async (t) => {
 });
 
 /**
- * Makes it run what is built, as the installed package does. Hub, sidecar and the first command have shown that the sources run; from
- * them each command more would take two seconds of the processor.
+ * Runs what is built, like the installed package. Hub, sidecar and the first command have shown that the sources run;
+ * from sources each further command would take two seconds of CPU time.
  */
 async function leaveSources(copy: string): Promise<void> {
   await symlink(join(dirname(builtTree().bin), '../../dist'), join(copy, 'dist'));
@@ -192,7 +192,7 @@ async function sidecarWith(
   return { sidecar: config.sidecar, world };
 }
 
-/** Wakes its agent for one task, as the sidecar does, and answers what happened and how to read the agent's files. */
+/** Wakes its agent for one task, like the sidecar, and returns what happened and how to read the agent's files. */
 async function wakeOnce(sidecar: ResolvedSidecarConfig, world: RunWorld) {
   const { baseDir } = world;
   const runner = await sidecar.wake?.create({ agentId: sidecar.agentId, baseDir, dataDir: baseDir, clock: systemClock(), log: silentLog });

@@ -1,4 +1,4 @@
-/** docs/storage-adapters.md: its storage does what the page says. That it implements every port is seen where it is compiled. */
+/** docs/storage-adapters.md: its storage does what the page says. Compiling it checks that it implements every port. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';

@@ -64,12 +64,12 @@ t.test('every example completes a task', async (t) => {
   }
 });
 
-// It ended with code 13: Node gave up on a `ready` that nothing could settle any more.
+// Before, it ended with code 13: Node gave up on a `ready` that nothing could settle any more.
 t.test('the first example ends with code 0 if it is stopped before it is ready', async (t) => {
   const cwd = await temporaryFolder(t);
   builtTree().installIn(cwd);
   const text = examples.find(({ name }) => name === 'resizer.ts')?.text ?? '';
-  // So that the signal comes after the listener for it.
+  // So that the signal comes after its listener was added.
   await writeFile(join(cwd, 'resizer.mjs'), asModule(text.replace('await running.ready', "console.log('started');\nawait running.ready")));
   const env = { ...process.env, AGENTCOM_API_URL: 'http://127.0.0.1:1', AGENTCOM_TOKEN: 'x'.repeat(32) };
   const child = spawn(process.execPath, ['resizer.mjs'], { cwd, env, stdio: ['ignore', 'pipe', 'ignore'] });

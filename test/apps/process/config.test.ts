@@ -1,4 +1,4 @@
-/** The config file, really found, evaluated and checked. */
+/** The config file: searched for, evaluated and checked for real. */
 import { execFile } from 'node:child_process';
 import { mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,7 +11,7 @@ import { builtTree } from '../../rig/built-tree.ts';
 
 const ROOT = new URL('../../..', import.meta.url).pathname.replace(/\/$/, '');
 
-/** A folder outside of this package, where no `node_modules` helps. */
+/** A folder outside this package, where no `node_modules` is found. */
 async function foreignFolder(t: Test, files: Readonly<Record<string, string>>): Promise<string> {
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'agentcom-config-')));
   t.teardown(() => rm(folder, { recursive: true }));
@@ -86,7 +86,7 @@ t.test('the environment reaches the config', async (t) => {
   const folder = await foreignFolder(t, { 'agentcom.config.ts': GOOD });
   const { config } = await loadConfigFile({ cwd: folder });
   t.equal(config.sidecar?.agentId, 'from-env');
-  t.equal(config.hub?.adminToken, 'a'.repeat(32), 'also where the config does not name it');
+  t.equal(config.hub?.adminToken, 'a'.repeat(32), 'also if the config does not name it');
 });
 
 t.test('a bad variable is an error of its own', async (t) => {

@@ -1,4 +1,4 @@
-/** The containers of the hub and the sidecar, with every config that is shipped: each token is bound and can be made. */
+/** The containers of the hub and the sidecar, with every shipped config: each token is bound and can be created. */
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Container } from 'inversify';
@@ -44,7 +44,7 @@ for (const transport of Object.keys(TRANSPORTS) as TransportName[]) {
   else add();
 }
 
-/** Both programs with this config, in a folder of its own. */
+/** Both programs with this config, in their own folder. */
 async function containersOf(
   t: Test,
   text: string,
@@ -59,7 +59,7 @@ async function containersOf(
   return { hub: hubContainer(hub, silentLog), sidecar: ofSidecar, folder };
 }
 
-/** None of them serves TLS itself, archives tasks, asks for signatures or has a device key. */
+/** None of them serves TLS itself, archives tasks, requires signatures or has a device key. */
 const OPTIONAL: ReadonlySet<unknown> = new Set([TOKENS.Certificate, TOKENS.Archive, TOKENS.TaskSignatures, TOKENS.DeviceKey]);
 
 for (const [name, text] of Object.entries(SHIPPED)) {
@@ -77,7 +77,7 @@ for (const [name, text] of Object.entries(SHIPPED)) {
   });
 }
 
-t.test('the four combinations differ in the one line that chooses, beside its import', (t) => {
+t.test('the four combinations differ only in the line that chooses, and in its import', (t) => {
   const lines = (storage: StorageName, transport: TransportName): readonly string[] => quickstartOn(storage, transport).split('\n');
   const changed = (from: readonly string[], to: readonly string[]): readonly string[] => {
     t.equal(to.length, from.length);
@@ -106,7 +106,7 @@ t.test('/health names the running parts, not those that the config asked for', a
   t.match(await answer.json(), { storage: 'memory', durable: false, transport: 'ws' });
 });
 
-t.test('the services of a hub have names, and making them opens nothing', async (t) => {
+t.test('the services of a hub have names, and creating them opens nothing', async (t) => {
   const { hub, folder } = await containersOf(t, (await SHIPPED['agentcom.config.ts']?.()) ?? '');
   const services = await hubServices(hub);
   t.strictSame(
@@ -119,7 +119,7 @@ t.test('the services of a hub have names, and making them opens nothing', async 
   );
 });
 
-t.test('with DATABASE_URL the hub is on Postgres, and making it connects nowhere', async (t) => {
+t.test('with DATABASE_URL the hub is on Postgres, and creating it connects nowhere', async (t) => {
   const { hub } = await containersOf(t, (await SHIPPED['agentcom.config.ts with DATABASE_URL']?.()) ?? '');
   t.equal((await hubServices(hub))[0]?.name, 'storage postgres');
 });
@@ -137,7 +137,7 @@ t.test('a hub does not start with an admin token that is a token of its store', 
   const text = quickstartOn('sqlite', 'ws')
     .replace(/port: \d+/, 'port: 0')
     .replace('hub: {', `hub: { adminToken: '${given}',`);
-  /** Starts a hub whose store has got these tokens. */
+  /** Starts a hub whose store has these tokens. */
   const startedWith = async (...tokens: readonly Parameters<typeof aToken>[0][]): Promise<void> => {
     const { hub } = await containersOf(t, text);
     const { agents } = await hub.getAsync(TOKENS.Storage);
@@ -156,6 +156,6 @@ t.test('a hub does not start with an admin token that is a token of its store', 
   const refusal = { code: 'AC_CONFIG_INVALID', message: /AGENTCOM_ADMIN_TOKEN .* is the token tok-a{32} of role submitter; / };
   await t.rejects(startedWith(theirs), refusal);
   await t.rejects(startedWith({ ...theirs, expiresAtMs: 1 }), refusal, 'nor an expired one');
-  await t.resolves(startedWith({ ...theirs, revokedAtMs: 1 }), 'a revoked one is nobody');
+  await t.resolves(startedWith({ ...theirs, revokedAtMs: 1 }), 'a revoked one belongs to no one');
   await t.resolves(startedWith({ ...theirs, hash: systemDigest().sha256('another') }));
 });

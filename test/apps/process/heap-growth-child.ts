@@ -1,4 +1,4 @@
-/** Prints how many times larger its heap becomes than after a full collection, busy or at rest, before V8 starts the next. */
+/** Prints by which factor its heap grows after a full collection, busy or idle, before V8 starts the next. */
 import { constants, PerformanceObserver } from 'node:perf_hooks';
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { fitHeapToLoad } from '../../../apps/hub/hub-heap.ts';

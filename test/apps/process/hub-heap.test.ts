@@ -1,16 +1,16 @@
-/** How far a hub's heap grows before V8 collects all of it. */
+/** How far a hub's heap grows before V8 does a full collection. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import t from 'tap';
 import { builtTree } from '../../rig/built-tree.ts';
 
-/** How many times larger than after the collection before. */
+/** The growth factor since the collection before. */
 async function growth(how: 'busy' | 'at-rest'): Promise<number> {
   const child = builtTree().compiled('test/apps/process/heap-growth-child.ts');
   return Number((await promisify(execFile)(process.execPath, ['--expose-gc', child, how])).stdout);
 }
 
-t.test('a hub at rest collects its heap much earlier than a busy one', async (t) => {
+t.test('an idle hub collects its heap much earlier than a busy one', async (t) => {
   const [busy, atRest] = [await growth('busy'), await growth('at-rest')];
   t.ok(busy > 2, `busy: ${busy}`);
   t.ok(atRest < 2, `at rest: ${atRest}`);

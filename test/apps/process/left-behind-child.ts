@@ -1,4 +1,4 @@
-/** Started by run-program.test.ts: a program that stops in order and leaves something behind that would keep it for ever. */
+/** Started by run-program.test.ts: a program that stops in order and leaves something behind that would keep it alive forever. */
 import { runProgram } from '../../../apps/run-program.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 

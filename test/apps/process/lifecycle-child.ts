@@ -1,4 +1,4 @@
-/** Started by lifecycle.test.ts: real services on the real clock, stopped in the way its argument says, never exiting by hand. */
+/** Started by lifecycle.test.ts: real services on the real clock, stopped in the way its argument says, never exiting explicitly. */
 import { createServer } from 'node:http';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { Lifecycle, type Service } from '../../../apps/lifecycle.ts';

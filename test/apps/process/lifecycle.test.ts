@@ -1,4 +1,4 @@
-/** The order, the bounds and the ends of `Lifecycle`; every time is virtual but that of the child processes. */
+/** The order, the time limits and the ends of `Lifecycle`; every time is virtual except in the child processes. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import t from 'tap';
@@ -8,7 +8,7 @@ import { Lifecycle, type Service } from '../../../apps/lifecycle.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { builtTree } from '../../rig/built-tree.ts';
 
-/** Three services that write down what is done to them, and a lifecycle on a clock that stands still. */
+/** Three services that record what is done to them, and a lifecycle on a clock that stands still. */
 function bench(overrides: Readonly<Record<string, Partial<Service>>> = {}) {
   const story: string[] = [];
   const service = (name: string): Service => ({
@@ -23,7 +23,7 @@ function bench(overrides: Readonly<Record<string, Partial<Service>>> = {}) {
   return { story, clock, log, lifecycle, services: ['store', 'scheduler', 'transport'].map(service) };
 }
 
-/** Lets everything that waits for no timer take its steps. */
+/** Lets everything that does not wait for a timer take its steps. */
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 const failureOf = async (work: Promise<unknown>): Promise<unknown> =>
@@ -191,7 +191,7 @@ t.test('no timer or handle keeps the process alive', async (t) => {
     never: undefined,
   };
   const runs = Object.entries(ends).map(async ([way, end]) => {
-    // The time is for a machine under load; a child that is kept alive would wait for ever.
+    // The time is for a machine under load; a child that is kept alive would wait forever.
     const { stdout } = await promisify(execFile)(process.execPath, [child, way], { timeout: 30_000 });
     t.equal(stdout.trim(), JSON.stringify(end) ?? 'undefined', way);
   });

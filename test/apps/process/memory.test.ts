@@ -1,4 +1,4 @@
-/** A hub that keeps nothing says so: at its start, and to whoever asks. */
+/** A hub that stores nothing says so: at its start, and on request. */
 import t from 'tap';
 import { makeWorld } from '../app-world.ts';
 

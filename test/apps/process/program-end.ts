@@ -1,14 +1,14 @@
-/** Programs that are expected to end by themselves: run by the command people use, with what they left to read. */
+/** Programs that are expected to end by themselves: run by the command that people use, with their output. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { builtTree } from '../../rig/built-tree.ts';
 
-/** How long a program may take to find out that it cannot run, milliseconds, on two busy cores. */
+/** How long a program may take to find out that it cannot run, in milliseconds, on two busy cores. */
 const END_WITHIN_MS = 60_000;
 
 export interface ProgramEnd {
-  /** Null when it had to be killed: it did not end. */
+  /** Null if it had to be killed: it did not end. */
   readonly exitCode: number | null;
   readonly stdout: string;
   readonly stderr: string;

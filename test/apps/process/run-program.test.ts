@@ -7,20 +7,20 @@ import { runProgram } from '../../../apps/run-program.ts';
 import { builtTree } from '../../rig/built-tree.ts';
 import { freePort } from '../app-world.ts';
 
-/** A program that was told to stop is to be gone within it. */
+/** How long a program that was told to stop may take to end. */
 const GONE_WITHIN_MS = 10_000;
 
 t.test('R22: a program that cannot continue ends, even before it is ready', async (t) => {
-  // It stayed alive and did nothing, and whoever would have started it anew never heard of it.
+  // Before, it stayed alive and did nothing, and its supervisor never noticed.
   const never = new Promise<string>(() => undefined);
   const ended = runProgram({
     log: silentLog,
-    start: () => Promise.resolve({ ready: never, finished: Promise.reject(new Error('cannot go on')) }),
+    start: () => Promise.resolve({ ready: never, finished: Promise.reject(new Error('cannot continue')) }),
   });
-  await t.rejects(ended, { message: 'cannot go on' });
+  await t.rejects(ended, { message: 'cannot continue' });
 });
 
-t.test('open handles keep a stopped program alive for 1 s, not for ever', async (t) => {
+t.test('open handles keep a stopped program alive for 1 s, not forever', async (t) => {
   const child = spawn(process.execPath, [builtTree().compiled('test/apps/process/left-behind-child.ts')], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });

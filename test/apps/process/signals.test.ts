@@ -1,4 +1,4 @@
-/** A terminal that is closed (SIGHUP) stops a hub or a sidecar as SIGTERM does: it ends by itself, with 0, and what runs goes on. */
+/** A closed terminal (SIGHUP) stops a hub or a sidecar as SIGTERM does: it ends by itself, with 0, and running agents continue. */
 import t from 'tap';
 import { makeWorld } from '../app-world.ts';
 
@@ -6,7 +6,7 @@ t.test('SIGHUP stops hub and sidecar in order, and a running agent is found agai
   const world = await makeWorld(t, { hubTiming: { reconnectGraceMs: 60_000, quietAfterStartMs: 60_000, leaseMs: 60_000 } });
   let hub = await world.startHub();
   let sidecar = await world.startSidecar('a1');
-  const { task_id: id } = await world.api.tasks.submit({ description: 'goes on over a stop', needed_capabilities: ['code'] });
+  const { task_id: id } = await world.api.tasks.submit({ description: 'continues across a stop', needed_capabilities: ['code'] });
   await world.event(id, ['woken']);
   await world.ledgerLine(id, 'start');
   t.equal(await sidecar.kill('SIGHUP'), 0, 'the sidecar');

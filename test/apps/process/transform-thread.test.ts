@@ -1,4 +1,4 @@
-/** TypeScript compiled on a thread of its own, and in this process where the thread does not. */
+/** TypeScript compiled on a separate thread, and in this process if the thread fails. */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -13,7 +13,7 @@ import { builtTree } from '../../rig/built-tree.ts';
 const SOURCE = `import type { A } from './a';\nexport default { n: 1 as number } satisfies A;\n`;
 const OPTIONS = { source: SOURCE, filename: '/somewhere/agentcom.config.ts', ts: true, async: true };
 
-/** A compiler of its own, which marks what it compiled. */
+/** A compiler of the test's own, which marks what it compiled. */
 async function compilerOf(t: Test, transform: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'agentcom-transform-'));
   t.teardown(() => rm(folder, { recursive: true }));
@@ -53,11 +53,11 @@ t.test('concurrent users share a thread, which ends with the last of them', asyn
   t.equal(other.transform({ source: '' }).code, 'the thread compiled 3');
   one.end();
   one.end();
-  t.equal(other.transform({ source: '' }).code, 'the thread compiled 4', 'it goes on for the other');
+  t.equal(other.transform({ source: '' }).code, 'the thread compiled 4', 'it continues for the other');
   other.end();
   const later = startTransformThread(compiler);
   t.teardown(() => later.end());
-  t.equal(later.transform({ source: '' }).code, 'the thread compiled 2', 'a thread of its own');
+  t.equal(later.transform({ source: '' }).code, 'the thread compiled 2', 'a separate thread');
 });
 
 t.test('a config is compiled even if the compiler cannot be loaded in the thread', (t) => {

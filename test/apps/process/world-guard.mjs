@@ -1,7 +1,7 @@
 /**
- * Ends whatever still runs in the folder of a world, and removes it, as soon as standard input closes: when the test asks
- * for it, and when the test was killed or has crashed. Everything of a world, its agents and their children too, has the
- * folder, or one in it, as its working directory.
+ * Ends everything that still runs in the folder of a world, and removes the folder, as soon as standard input closes:
+ * when the test asks for it, and when the test was killed or has crashed. Every process of a world, including its
+ * agents and their children, has the folder, or one in it, as its working directory.
  */
 import { readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -21,7 +21,7 @@ function ownProcesses() {
     .filter((pid) => `${cwdOf(pid)}/`.startsWith(`${dir}/`));
 }
 
-/** Null for a process that has ended, a zombie too, and for one of somebody else. */
+/** Null for a process that has ended, including a zombie, and for one of another user. */
 function cwdOf(pid) {
   try {
     return readlinkSync(`/proc/${pid}/cwd`);

@@ -1,4 +1,4 @@
-/** The container files: linted, since no container runs here, and true to what the package and the hub offer. */
+/** The container files: linted, since no container runs here, and consistent with the package and the hub. */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ interface LintedFile {
   readonly messages: readonly { readonly line: number; readonly message: string }[];
 }
 
-/** What the linter finds in a compose file: against the schema of the specification, and its rules. */
+/** What the linter finds in a compose file, by the schema of the specification and its own rules. */
 function lintedCompose(file: string): readonly string[] {
   const linted: readonly LintedFile[] = new DCLinter({ rules: {}, quiet: false, debug: false, exclude: [] }).lintFiles([file], false);
   return linted.flatMap(({ messages }) => messages.map(({ line, message }) => `line ${line}: ${message}`));

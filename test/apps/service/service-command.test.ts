@@ -1,4 +1,4 @@
-/** `agentcom service` with a systemctl that writes down what it is told. */
+/** `agentcom service` with a systemctl that records its arguments. */
 import { execFile } from 'node:child_process';
 import { access, chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
@@ -12,7 +12,7 @@ import { run, type Ran } from '../cli/cli-world.ts';
 interface Machine {
   readonly unit: string;
   run(...argv: readonly string[]): Promise<Ran>;
-  /** Of systemctl, since the last call. */
+  /** The calls of systemctl since the last call. */
   told(): Promise<readonly string[]>;
   /** What systemctl does from now on, as a shell script. */
   answers(script: string): Promise<void>;
@@ -23,7 +23,7 @@ async function machine(t: Test): Promise<Machine> {
   t.teardown(() => rm(dir, { recursive: true }));
   const [bin, cwd, log] = [join(dir, 'bin'), join(dir, 'my app'), join(dir, 'log')];
   await Promise.all([mkdir(bin), mkdir(cwd), writeFile(log, '')]);
-  // As npx does: folders that are not there, and some twice.
+  // Like npx: missing folders, and some twice.
   const env = { HOME: join(dir, 'home'), PATH: `${bin}:${dir}/node_modules/.bin:/usr/bin:node_modules/.bin:${bin}:/bin` };
   t.match(await run(['init', '--yes'], { cwd }), { code: 0 });
   const made: Machine = {
@@ -121,7 +121,7 @@ const listen = { host: '0.0.0.0', port: env.integer('SERVICE_TEST_PORT'), insecu
 export default defineConfig({ hub: { storage: sqlite({ file: 'h.db' }), transport: ws(), listen } });
 `;
 
-// A hub for other machines could not be installed: its config was checked without the variables of its env file.
+// Before, a hub for other machines could not be installed: its config was checked without the variables of its env file.
 t.test('the config is checked with the variables of the service', { skip: process.platform !== 'linux' }, async (t) => {
   const cwd = await mkdtemp(join(tmpdir(), 'agentcom-service-'));
   t.teardown(async () => {
@@ -131,7 +131,7 @@ t.test('the config is checked with the variables of the service', { skip: proces
   await writeFile(join(cwd, 'agentcom.config.mjs'), OPEN_HUB);
   const print = (...argv: readonly string[]) => run(['service', 'print', 'hub', ...argv], { cwd });
   t.match(await print(), { code: 2, err: /SERVICE_TEST_PORT is not set/ });
-  // Also of a hub that is there.
+  // Also for an existing hub.
   t.match(await run(['service', 'uninstall', 'hub', '--name', 'not-there'], { cwd, env: { HOME: cwd } }), {
     code: 0,
     out: /^Not installed/,

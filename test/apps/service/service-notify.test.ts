@@ -1,4 +1,4 @@
-/** What a program tells systemd, through a systemd-notify that writes down what it is given. */
+/** What a program reports to systemd, through a systemd-notify that records its arguments. */
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ async function manager(t: Test) {
   await chmod(join(dir, 'systemd-notify'), 0o755);
   return {
     env: { NOTIFY_SOCKET: '/run/sock', PATH: `${dir}:/usr/bin:/bin`, SECRET: 'x' },
-    /** Resolves once this was told. */
+    /** Resolves once this was reported. */
     async told(wanted: string): Promise<readonly string[]> {
       for (;;) {
         const lines = (await readFile(log, 'utf8')).split('\n').slice(0, -1);

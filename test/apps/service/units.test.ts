@@ -1,4 +1,4 @@
-/** What is written for each service manager: made on any platform. */
+/** What is written for each service manager: generated on any platform. */
 import t from 'tap';
 import { launchdUnit } from '../../../apps/service/launchd.ts';
 import { unitFor } from '../../../apps/service/manager.ts';

@@ -24,7 +24,7 @@ const { thumbprint, public_key: publicKey } = JSON.parse(made.out) as { thumbpri
 const signatures = trustedSignatures({ signedBy: [{ publicKey }], nonceFile: null });
 await signatures.open();
 
-/** The claims of a stored task, whose text they have to fit. */
+/** The claims of a stored task, whose text they must match. */
 async function claimsOf(id: string) {
   const task = await hub.api.tasks.get(id);
   const verified = await signatures.verify(String(task.signature), Date.now());

@@ -1,4 +1,4 @@
-/** Signatures by real keys: whose count, and which of their tricks do not. */
+/** Signatures by real keys: which count, and which attacks fail. */
 import { createHash, generateKeyPairSync } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -61,7 +61,7 @@ t.test('any other signature is invalid, with the reason', async (t) => {
   const asSecret = Buffer.from(OURS.publicJwk.x, 'base64url');
   const cases: readonly (readonly [name: string, signature: string, reason: RegExp])[] = [
     ['alg none', `${base64url({ ...HEADER, alg: 'none' })}.${payload}.`, /another algorithm than EdDSA/],
-    ['alg none with the mark of another', `${base64url({ ...HEADER, alg: 'none' })}.${payload}.${mark}`, /another algorithm/],
+    ['alg none with the signature of another', `${base64url({ ...HEADER, alg: 'none' })}.${payload}.${mark}`, /another algorithm/],
     ['HS256 with the public key as its secret', await jws({ ...HEADER, alg: 'HS256' }, CLAIMS, asSecret as never), /another algorithm/],
     ['another key', await jws({ ...HEADER, kid: 'x' }, CLAIMS, THEIRS.privateKey), /a key that this sidecar does not trust/],
     ['no key id', await jws({ alg: 'EdDSA', typ: HEADER.typ }), /does not trust/],

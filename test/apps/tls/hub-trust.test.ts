@@ -1,4 +1,4 @@
-/** How a sidecar recognizes its hub: what counts first, and which authorities it trusts. */
+/** How a sidecar recognizes its hub: which setting takes precedence, and which authorities it trusts. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

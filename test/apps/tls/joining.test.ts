@@ -1,4 +1,4 @@
-/** A hub with a certificate of its own making, and a machine that joins it with a code. */
+/** A hub with a self-made certificate, and a machine that joins it with a code. */
 import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
@@ -40,7 +40,7 @@ interface TlsHub extends Machine {
   invite(): Promise<string>;
 }
 
-/** Made by commands, as a person does it. */
+/** Created by commands, as a user would. */
 async function tlsHub(t: Test): Promise<TlsHub> {
   const here = await machine(t);
   await writeFile(join(here.dir, 'agentcom.config.ts'), configOf({ tls: TLS }));
@@ -161,7 +161,7 @@ t.test('a sidecar with its hub in the same config takes the key from the current
   }
 });
 
-/** Asks under the name of the hub, as a browser does. */
+/** Connects by the name of the hub, like a browser. */
 const askAs = (hub: RunningHub, host: string, path: string): Promise<IncomingMessage> =>
   new Promise((resolve, reject) => {
     const options = { rejectUnauthorized: false, headers: { host } };

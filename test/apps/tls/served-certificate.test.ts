@@ -12,7 +12,7 @@ import { tlsPair } from '../../rig/tls-pair.ts';
 
 const DAY_MS = 86_400_000;
 
-/** Files that are replaced together, by a swapped link, as certbot and Kubernetes do it. */
+/** Files that are replaced together, by a swapped link, as certbot and Kubernetes do. */
 async function files(t: Test) {
   const dir = await mkdtemp(join(tmpdir(), 'agentcom-served-'));
   t.teardown(() => rm(dir, { recursive: true, force: true }));
@@ -40,7 +40,7 @@ async function serving(t: Test, first: CertificatePair) {
   served.start();
   const renewed: CertificatePair[] = [];
   served.onRenewed((pair) => renewed.push(pair) > 0);
-  /** Until the files were read once more, and the next time is set. */
+  /** Waits until the files were read again, and the next read is scheduled. */
   const reread = async (): Promise<void> => {
     clock.advance(REREAD_MS);
     while (clock.pending === 0) await new Promise(setImmediate);

@@ -1,4 +1,4 @@
-/** Hub, sidecar and commands as people start them, over TLS and with no proxy. */
+/** Hub, sidecar and commands as users start them, over TLS and without a proxy. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-/** How often `agentcom top` asks the hub, and what it counts. */
+/** How often `agentcom top` reads from the hub, and what it counts. */
 import t from 'tap';
 import { rereads } from '../../../apps/cli/top/rereads.ts';
 import { ThroughputCounter } from '../../../apps/cli/top/throughput.ts';

@@ -1,4 +1,4 @@
-/** The page of `agentcom top` as a function of what is known, the size of the terminal and the time. */
+/** The page of `agentcom top` as a function of the known state, the size of the terminal and the time. */
 import t from 'tap';
 import { timesIn } from '../../../apps/cli/output/time-text.ts';
 import { topPage, type PageSize, type TopView } from '../../../apps/cli/top/top-page.ts';

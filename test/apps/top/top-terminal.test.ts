@@ -1,4 +1,4 @@
-/** `agentcom top` on a real pseudo terminal, at a real hub. */
+/** `agentcom top` on a real pseudo terminal, with a real hub. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import t from 'tap';
@@ -8,7 +8,7 @@ import { runningHub } from '../running-hub.ts';
 
 const hub = await runningHub();
 t.teardown(() => hub.stop());
-/** The one of util-linux. */
+/** The one from util-linux. */
 const hasTerminal = spawnSync('script', ['--version'], { encoding: 'utf8' }).stdout.includes('util-linux');
 const skip = hasTerminal ? false : 'there is no script(1) of util-linux, which gives a program a terminal';
 
@@ -31,7 +31,7 @@ function onTerminal() {
     exit: once(child, 'exit') as Promise<[number | null]>,
     said: () => said,
     press: (key: string) => child.stdin.write(key),
-    /** What was said since `from`, as soon as it matches. */
+    /** The output since `from`, as soon as it matches. */
     until: (wanted: RegExp, from = 0): Promise<string> =>
       new Promise((resolve) => {
         look = () => {
@@ -90,7 +90,7 @@ t.test('top prints a snapshot for programs and pipes', async (t) => {
     attention: { dead_letters: [] },
   });
   t.match((await run(['top', '--once'], { env, tty: true })).out, /agentcom top {2}http/);
-  t.notMatch((await run(['top'], { env })).out, /\u001b/, 'no screen where there is no terminal');
+  t.notMatch((await run(['top'], { env })).out, /\u001b/, 'no screen without a terminal');
   const viewer = await hub.token('submitter');
   t.match(await run(['top'], { env: { ...env, AGENTCOM_ADMIN_TOKEN: viewer } }), { code: 7, err: /403 forbidden/ });
 });

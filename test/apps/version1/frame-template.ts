@@ -1,32 +1,32 @@
 /**
- * Frames as tables write them, with places that only a run can fill. A place is either known before (the task's id), or
- * taken from the frame that came, if that has there what the place wants (a time, an id).
+ * Frames as written in tables, with placeholders that only a run can fill. A placeholder is either known before (the
+ * task's id), or taken from the received frame, if its value there is acceptable (a time, an id).
  */
 const PLACE = Symbol('place');
 
 export interface Place {
   readonly [PLACE]: string;
-  /** For one that is not known before: whether what came may stand there. */
+  /** For one that is not known before: whether the received value is acceptable. */
   readonly fits?: (value: unknown) => boolean;
 }
 
-/** A place filled by what is known under this name. */
+/** A placeholder filled with the value known under this name. */
 export const known = (name: string): Place => ({ [PLACE]: name });
 
-/** A place filled by what came. */
+/** A placeholder filled with the received value. */
 export const any = (name: string, fits: (value: unknown) => boolean): Place => ({ [PLACE]: name, fits });
 
 const STARTED_AT_MS = Date.now();
-/** The furthest that anything here is planned ahead, milliseconds. */
+/** The furthest that anything here is planned ahead, in milliseconds. */
 const AHEAD_MS = 120_000;
 
-/** A time of this test run: not before it, not after now. */
+/** A time during this test run: not before it, not after now. */
 export const A_TIME = any(
   'a time',
   (value) => Number.isSafeInteger(value) && (value as number) >= STARTED_AT_MS && (value as number) <= Date.now() + AHEAD_MS,
 );
 
-/** The template with its places filled, to be compared whole with `came`; what does not fit stays as `<name>`. */
+/** The template with its placeholders filled, to be compared with the whole of `came`; what does not match stays as `<name>`. */
 export function fill(template: unknown, values: Readonly<Record<string, unknown>>, came?: unknown): unknown {
   if (isPlace(template)) {
     if (template.fits === undefined) return Object.hasOwn(values, template[PLACE]) ? values[template[PLACE]] : `<${template[PLACE]}>`;

@@ -1,6 +1,6 @@
 /**
- * A sidecar of version 1 and nothing more: a plain `ws` client, written from the description of the wire alone. What the
- * hub answers it and what it is told of others are kept apart, so that clients beside it do not disturb a dialogue.
+ * A pure version 1 sidecar: a plain `ws` client, written from the description of the wire alone. Answers of the hub
+ * and what it reports about other agents are kept apart, so that other clients do not disturb a dialogue.
  */
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
@@ -12,7 +12,7 @@ export interface V1Client {
   readonly token: string;
   /** A text as it is; bytes as a binary frame. */
   send(frame: Readonly<Record<string, unknown>> | string | Buffer): void;
-  /** The next `count` frames of the dialogue, and with them all that the hub says to what was sent so far. */
+  /** The next `count` frames of the dialogue, which are all that the hub sends in response to what was sent so far. */
   answers(count: number): Promise<readonly Frame[]>;
   /** The next frame of the dialogue. */
   next(): Promise<Frame>;
@@ -28,23 +28,23 @@ export interface V1ClientOptions {
   readonly port: number;
   readonly agentId: string;
   readonly token: string;
-  /** Whom the hub takes it for: wrong frames of strangers count against their address. */
+  /** Its identity for the hub: invalid frames of unknown peers count against their address. */
   readonly address: string;
   /** Whether it answers pings of the socket layer. Default true. */
   readonly autoPong?: boolean;
 }
 
-/** How long the hub may take to say what is waited for, milliseconds. */
+/** How long the hub may take to send what is expected, in milliseconds. */
 const ANSWER_WITHIN_MS = 20_000;
 /**
- * A frame whose answer shows that everything before it was answered: it waits in the same queue and changes nothing. Two
- * of them, one after the other, since what a commit sends out goes after the answers of its whole batch.
+ * A frame whose answer shows that everything before it was answered: it waits in the same queue and changes nothing.
+ * Two of them, one after the other, since frames sent by a commit follow the answers of its whole batch.
  */
 const FENCE = { type: 'task_rejected', task_id: 'task-fe2ce00000000000' };
 const FENCE_ANSWER = JSON.stringify({ type: 'error', error: 'task_reject_failed: unknown_task' });
 const ABOUT_OTHERS = new Set(['agent_joined', 'agent_left', 'status_changed', 'message']);
 
-/** Connects; identifies nothing. */
+/** Connects without identifying. */
 export async function v1Client({ port, agentId, token, address, autoPong = true }: V1ClientOptions): Promise<V1Client> {
   const socket = new WebSocket(`ws://127.0.0.1:${port}/ws`, {
     perMessageDeflate: false,
@@ -68,7 +68,7 @@ export async function v1Client({ port, agentId, token, address, autoPong = true 
     return code as number;
   });
   await once(socket, 'open');
-  // What is closed tells so by `closed`, whether the network or the hub did it.
+  // A closed connection is reported by `closed`, whether the network or the hub closed it.
   socket.on('error', () => undefined);
 
   const send = (frame: Readonly<Record<string, unknown>> | string | Buffer): void =>
@@ -104,7 +104,7 @@ function agentOf(frame: Frame): string {
 
 interface FrameQueue {
   put(frame: Frame): void;
-  /** The next one; fails when it does not come in time, or cannot come any more. */
+  /** The next one; fails if it does not come in time, or cannot come any more. */
   take(): Promise<Frame>;
   end(why: string): void;
 }

@@ -1,4 +1,4 @@
-/** A hub process and the version 1 sidecars of a test around it: how they connect, and how a task comes to stand as a row wants. */
+/** A hub process and the version 1 sidecars of a test: how they connect, and how a task gets into the state that a row wants. */
 import { deepStrictEqual } from 'node:assert/strict';
 import { fill, A_TIME, known } from './frame-template.ts';
 import type { Row } from './version1-table.ts';
@@ -7,7 +7,7 @@ import type { World } from '../app-world.ts';
 
 const UNKNOWN_TASK = 'task-00000000000000ff';
 
-/** What every version 1 sidecar is sent with an assignment; what the submitter left out is null or empty. */
+/** What every version 1 sidecar receives with an assignment; what the submitter left out is null or empty. */
 export const ASSIGN = {
   type: 'task_assign',
   task_id: known('task'),
@@ -29,7 +29,7 @@ export const ASSIGN = {
 
 export interface Field {
   readonly world: World;
-  /** A socket for an agent with a token of its own; nothing is said. */
+  /** A socket for an agent with its own token; nothing is sent. */
   connect(agentId: string, options?: Partial<V1ClientOptions>): Promise<V1Client>;
   /** The same agent from a new socket. */
   again(client: V1Client): Promise<V1Client>;
@@ -64,13 +64,13 @@ export const identifyFrame = ({ agentId, token }: V1Client): Readonly<Record<str
   protocol_version: 1,
 });
 
-/** Says it, and answers the one frame that must come of it; any other is an error. */
+/** Sends it, and returns the one frame that must follow; any other is an error. */
 export async function says(client: V1Client, frame: Readonly<Record<string, unknown>>, wanted: object): Promise<void> {
   client.send(frame);
   await comes(client, wanted);
 }
 
-/** The next frame, which must be this one, whole. */
+/** The next frame, which must be exactly this one. */
 export async function comes(client: V1Client, wanted: object, values: Readonly<Record<string, unknown>> = {}): Promise<Frame> {
   const came = await client.next();
   deepStrictEqual(came, fill(wanted, values, came), `what ${client.agentId} was sent`);

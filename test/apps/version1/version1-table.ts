@@ -1,16 +1,13 @@
-/**
- * Version 1 as the field has it, row by row: how a task stands, what its sidecar says, what the hub answers, whole, and
- * what it keeps.
- */
+/** Version 1 as deployed, row by row: the state of the task, what its sidecar sends, the hub's complete answer, and what it stores. */
 import { createHash } from 'node:crypto';
 import { A_TIME, known } from './frame-template.ts';
 
-/** The row's own task and its generation, the agent that speaks, another one. */
+/** The row's own task and its generation, the agent that sends, another one. */
 const TASK = known('task');
 const AGENT = known('agent');
 const OTHER = known('other');
 
-/** How the row's task stands before its frame. */
+/** The state of the row's task before its frame. */
 export type Standing =
   | 'unknown to the hub'
   | 'queued'
@@ -30,7 +27,7 @@ export interface Row {
   /** Attempts after the first. Default 3. */
   readonly maxRetries?: number;
   readonly wanted: readonly Readonly<Record<string, unknown>>[];
-  /** What the hub has of the task after it, and the events that came to its history, each with its details. */
+  /** The hub's record of the task afterwards, and the events added to its history, each with its details. */
   readonly kept?: {
     readonly task?: Readonly<Record<string, unknown>>;
     readonly events: readonly (readonly [string, Readonly<Record<string, unknown>> | null])[];
@@ -39,10 +36,10 @@ export interface Row {
 
 const NOTHING = { events: [] };
 const RESULT = { status: 'success', output: { files: 3 }, tokens_used: 77 };
-/** The history says it with the end of each attempt. */
+/** The history contains it with the end of each attempt. */
 const USED = { usage: { tokens_used: 77 } };
 const RESULT_TEXT = JSON.stringify(RESULT);
-/** What an event says of a result that is kept apart. */
+/** What an event says about a result that is stored separately. */
 const KEPT = {
   result: RESULT_TEXT,
   result_bytes: Buffer.byteLength(RESULT_TEXT),
@@ -100,7 +97,7 @@ const REJECT: readonly Row[] = [
 
 const progress = { type: 'task_progress', task_id: TASK, progress: 40, execution_event: { tool: 'read', file: 'a.txt' } };
 const woken = { type: 'wake_result', task_id: TASK, attempt: 1 };
-/** What has no answer, whatever becomes of it. */
+/** Frames without an answer, whatever becomes of them. */
 const UNANSWERED: readonly Row[] = [
   {
     given: progress,
@@ -147,7 +144,7 @@ const UNANSWERED: readonly Row[] = [
 
 const complete = { type: 'task_complete', task_id: TASK, generation: 1, result: RESULT };
 const notCompleted = (code: string) => refused(`task_complete_failed: ${code}`);
-/** Version 1 deletes its copy whatever the answer: the hub keeps it. */
+/** Version 1 deletes its copy whatever the answer: the hub stores it. */
 const keptAs = (event: string, details: Readonly<Record<string, unknown>>) => ({
   events: [[event, { ...details, ...KEPT }]] as const,
 });
@@ -369,5 +366,5 @@ const STATE: readonly Row[] = [
   },
 ];
 
-/** Each frame about a task, in each standing that makes a difference. */
+/** Each frame about a task, in each state that makes a difference. */
 export const TASK_ROWS: readonly Row[] = [...ACCEPT, ...REJECT, ...UNANSWERED, ...COMPLETE, ...FAIL, ...RECOVER, ...STATE];

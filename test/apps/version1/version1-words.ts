@@ -1,4 +1,4 @@
-/** Version 1 beside its tasks: who may speak, what is no frame, and what agents say to each other. Data, row by row. */
+/** Version 1 apart from tasks: identifying, invalid frames, and messages between agents. Data, row by row. */
 import { A_TIME, any, known } from './frame-template.ts';
 
 const AGENT = known('agent');
@@ -15,7 +15,7 @@ const required = (field: string) => ({ field, error: 'required', detail: `is req
 const identify = { type: 'identify', agent_id: AGENT, token: TOKEN };
 const identified = [{ type: 'identified', agent_id: AGENT }];
 
-/** On a socket of its own each. A text is sent as it is. */
+/** Each on its own socket. A text is sent as it is. */
 export const FIRST_FRAMES: readonly { readonly given: Template | string; readonly wanted: readonly Template[] }[] = [
   { given: { ...identify, protocol_version: 1 }, wanted: identified },
   { given: identify, wanted: identified },
@@ -45,7 +45,7 @@ export const FIRST_FRAMES: readonly { readonly given: Template | string; readonl
   { given: '"ping"', wanted: error('invalid_json') },
 ];
 
-/** From an agent that is identified. */
+/** From an identified agent. */
 export const LATER_FRAMES: readonly { readonly given: Template | string; readonly wanted: readonly Template[] }[] = [
   { given: '{"type":"ping"', wanted: error('invalid_json') },
   { given: '[{"type":"ping"}]', wanted: error('invalid_json') },
@@ -84,7 +84,7 @@ const message = (said: Template): Template => ({
 });
 const sent = [{ type: 'message_sent', id: MESSAGE_ID }];
 
-/** Between two agents and nobody else, in this order: what one says, what it is answered, what the other is told of it. */
+/** Between two agents, in this order: what one sends, the answer to it, and what the other receives. */
 export const TALK: readonly { readonly given: Template; readonly wanted: readonly Template[]; readonly told?: Template }[] = [
   { given: { type: 'ping' }, wanted: [{ type: 'pong', timestamp: A_TIME }] },
   {

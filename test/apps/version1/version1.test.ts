@@ -1,6 +1,6 @@
 /**
- * Sidecars of the field speak version 1 and cannot be changed: a plain client that speaks nothing else meets a running
- * hub, and every answer is compared whole with what version 1 is.
+ * Deployed sidecars speak version 1 and cannot be changed: a plain client that speaks nothing else meets a running
+ * hub, and every complete answer is compared with version 1.
  */
 import { deepStrictEqual as same, ok } from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -12,7 +12,7 @@ import { TASK_ROWS, type Row } from './version1-table.ts';
 import { FIRST_FRAMES, LATER_FRAMES, MESSAGE_ID, TALK, WITHIN_A_MINUTE } from './version1-words.ts';
 import { makeWorld } from '../app-world.ts';
 
-// What is given back stays where it is, so that no row meets an assignment that it did not ask for.
+// What is handed back stays where it is, so that no row gets an assignment that it did not ask for.
 const world = await makeWorld(t, {
   hubTiming: {
     heartbeatMs: 1_000,
@@ -21,7 +21,7 @@ const world = await makeWorld(t, {
     quietAfterStartMs: 0,
     // Longer than a busy machine takes for a row.
     leaseMs: 15_000,
-    // A stop is not sent again before its row is over.
+    // A stop is not resent before its row is over.
     stopResendMs: 30_000,
     backoff: { firstMs: 60_000, maxMs: 60_000 },
   },
@@ -30,7 +30,7 @@ const world = await makeWorld(t, {
 const { api } = world;
 await world.startHub();
 const { stand, connect, again, free, accepted } = field(world);
-/** Just connected: it has yet to say what it holds. */
+/** Just connected: it has not reported yet what it holds. */
 const JOINED = {
   type: 'agent_joined',
   agent: { agent_id: known('agent'), name: known('agent'), status: 'idle', capabilities: [known('agent')], connected_at: A_TIME },
@@ -80,8 +80,8 @@ await t.test('two agents exchange messages and learn of each other', async (t) =
 });
 
 /**
- * A dialogue that begins at once, beside all others, and is reported as a test of its own. (The test runner's own way to
- * run tests beside each other reports some under the names of others.)
+ * A dialogue that begins at once, in parallel with all others, and is reported as a separate test. (The test runner's
+ * own way to run tests in parallel reports some under the names of others.)
  */
 function atOnce(name: string, dialogue: () => Promise<void>): void {
   const ended = dialogue().then(
@@ -95,13 +95,13 @@ function atOnce(name: string, dialogue: () => Promise<void>): void {
   });
 }
 
-/** That these fields of it are so. */
+/** That these fields of it have these values. */
 function has(actual: object, wanted: Readonly<Record<string, unknown>>): void {
   const of = actual as Readonly<Record<string, unknown>>;
   same(Object.fromEntries(Object.keys(wanted).map((key) => [key, of[key]])), wanted);
 }
 
-/** So many rows at the same time: all at once, a busy machine takes longer for each than the hub gives a silent sidecar. */
+/** Number of rows in parallel: with all at once, a busy machine takes longer for each than the hub allows a silent sidecar. */
 const ROWS_AT_ONCE = 12;
 
 async function runRows(): Promise<readonly ((t: Test) => void)[]> {

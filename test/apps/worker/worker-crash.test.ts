@@ -9,10 +9,10 @@ import { worker } from '../../../apps/worker/index.ts';
 import { makeWorld, type World } from '../app-world.ts';
 import { gate } from './worker-room.ts';
 
-/** How long a worker's process may take to say what a test waits for, milliseconds. */
+/** How long a worker's process may take to print what a test waits for, in milliseconds. */
 const SAID_WITHIN_MS = 60_000;
 
-/** Prints its log and each task that it begins, and goes on until told to end it. With an argument, its journal is on disk. */
+/** Prints its log and each task that it begins, and runs until told to end. With an argument, its journal is on disk. */
 const PROGRAM = `
 import { worker } from 'agentcom/worker';
 const [hub, token, agentId, journalDir] = process.argv.slice(2);

@@ -95,11 +95,11 @@ t.test('the worker loads neither a database nor the container', (t) => {
   const trace = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
     encoding: 'utf8',
     env: { PATH: process.env['PATH'], NODE_DEBUG: 'esm' },
-    // Newer Nodes say much more of each module.
+    // Newer Nodes report much more about each module.
     maxBuffer: 67_108_864,
   });
   t.equal(trace.status, 0, trace.stderr.slice(-2_000));
-  t.match(trace.stderr, /apps\/worker\/running-worker\.js/, 'loaded modules are seen');
+  t.match(trace.stderr, /apps\/worker\/running-worker\.js/, 'loaded modules are detected');
   for (const heavy of [
     'node_modules/knex',
     'node_modules/sqlite3',

@@ -9,7 +9,7 @@ export interface WorkerRoom {
   readonly hub: RunningHub;
   /** A worker that is connected. */
   worker(options: Partial<WorkerOptions> & Pick<WorkerOptions, 'handle'>): Promise<WorkerOnHub>;
-  /** Submits a task, and answers it once it has ended. */
+  /** Submits a task, and returns it once it has ended. */
   done(body: SubmitBody): Promise<Task>;
   submit(body: SubmitBody): Promise<string>;
   /** Resolves once the task has had this event. */

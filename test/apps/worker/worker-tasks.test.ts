@@ -1,4 +1,4 @@
-/** What a handler is given, and what becomes of whatever it answers. */
+/** What a handler receives, and what becomes of what it returns. */
 import t from 'tap';
 import { TaskFailure, type Handler, type HandlerContext, type WorkerTask } from '../../../apps/worker/index.ts';
 import { OUTPUT_BYTES_MAX } from '../../../core/application/sidecar/state/constants.ts';
