@@ -1,7 +1,7 @@
 /**
  * Cancels agents that ignore SIGTERM, each with four processes that do too: `npm run chaos:cancel -- [--cancels N]
- * [--at-once N] [--grace MS]`. Exits with 1 unless the signal is there within 200 ms (p99), the whole tree is gone and
- * that is confirmed within the grace and a second, and what cannot be killed is named.
+ * [--at-once N] [--grace MS]`. Exits with 1 unless the signal arrives within 200 ms (p99), the whole tree is gone and
+ * this is confirmed within the grace period plus a second, and processes that cannot be killed are named.
  */
 import { cancelRun } from './runs/cancel-run.ts';
 import { builtTree } from '../rig/built-tree.ts';
@@ -14,9 +14,7 @@ const FIGURE = { cancels: 200, 'at-once': 4, grace: 2_000 };
 
 const { cancels, 'at-once': atOnce, grace: killGraceMs, seed: _seed } = readOptions(FIGURE);
 sayMachine(thisMachine());
-say(
-  `${cancels} cancels of trees of 5 that ignore SIGTERM, ${atOnce} at the same time, killGraceMs ${killGraceMs}; nothing here is drawn by chance`,
-);
+say(`${cancels} cancels of trees of 5 that ignore SIGTERM, ${atOnce} at the same time, killGraceMs ${killGraceMs}; nothing here is random`);
 await withEnds(async (end) => {
   const bar = progressBar(cancels);
   const outcome = await cancelRun(end, {

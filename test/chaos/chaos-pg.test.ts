@@ -12,7 +12,7 @@ const PROMISES = 'R1, R4, R6, R10, R15, R21, J1, J2, J4, J6, J7';
 
 for (const [which, hubs] of [
   ['three hubs on one Postgres', 3],
-  ['a hub that has a Postgres to itself', 1],
+  ['a hub that does not share its Postgres', 1],
 ] as const)
   t.test(
     `${PROMISES}: ${which}, one killed, one drained, Postgres restarted, and no task is lost, doubled or run twice at once`,

@@ -1,7 +1,7 @@
 /**
- * Kills hub and sidecars with -9 at every named step, five times each, while tasks of every kind run:
- * `npm run chaos:points -- [--times N] [--seed TEXT]`. Exits with 1 unless at least 60 steps were killed at as often
- * as wanted and nothing is lost, recorded twice or run beside itself.
+ * Kills hub and sidecars with -9 at every named step, five times each, while tasks of every kind run: `npm run
+ * chaos:points -- [--times N] [--seed TEXT]`. Exits with 1 unless at least 60 steps were killed at as often as wanted
+ * and nothing is lost, recorded twice or run twice at once.
  */
 import { pointsRun, type StepCount } from './runs/points-run.ts';
 import { builtTree } from '../rig/built-tree.ts';
@@ -29,7 +29,7 @@ await withEnds(async (end) => {
     `steps killed at ${times} times or more: ${full.length} (expected ${STEPS_MIN}); ${kills} kills at ${steps.length} steps; ${seconds} s`,
   );
   say(`tasks answered ${found.answered}, lost ${found.lost}, recorded twice ${found.recordedTwice}, overlapping runs ${found.overlapping}`);
-  for (const { step, kills } of seldom) say(`met too seldom: ${step}, killed at ${kills} of ${times} times`);
+  for (const { step, kills } of seldom) say(`met too rarely: ${step}, killed at ${kills} of ${times} times`);
   for (const { rule, what, task } of violations.slice(0, SHOWN)) say(`VIOLATION ${rule}: ${task ?? ''} ${what}`);
   for (const surprise of surprises.slice(0, SHOWN)) say(`SURPRISE ${surprise}`);
   const isReached = full.length >= STEPS_MIN && violations.length === 0 && surprises.length === 0;

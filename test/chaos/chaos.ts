@@ -1,7 +1,8 @@
 /**
- * 10,000 tasks on 50 sidecars, while hub, sidecars and agents are killed with -9 at random instants and their network is
- * cut: `npm run chaos -- [--tasks N] [--sidecars N] [--kills-hub N] [--kills-sidecar N] [--kills-agent N] [--cuts N]
- * [--seed TEXT]`. Exits with 1 unless nothing is lost, recorded twice or run beside itself. README.md tells how to read it.
+ * 10,000 tasks on 50 sidecars, while hub, sidecars and agents are killed with -9 at random instants and their network
+ * is cut: `npm run chaos -- [--tasks N] [--sidecars N] [--kills-hub N] [--kills-sidecar N] [--kills-agent N] [--cuts
+ * N] [--seed TEXT]`. Exits with 1 unless nothing is lost, recorded twice or run twice at once. README.md explains how
+ * to read the output.
  */
 import { chaosRun } from './runs/chaos-run.ts';
 import { builtTree } from '../rig/built-tree.ts';

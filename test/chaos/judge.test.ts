@@ -1,4 +1,4 @@
-/** The judge of the chaos runs sees what it must: the same good evidence, each time with one thing in it that must not be. */
+/** The judge of the chaos runs detects what it must: the same good evidence, each time with one violation planted in it. */
 import t from 'tap';
 import { newAgent } from '../../core/domain/agent/agent.ts';
 import type { EventName, StoredEvent } from '../../core/domain/task/event.ts';
@@ -13,7 +13,7 @@ const AGENT = anAgentId('a1');
 const TEXT = 'key ok 1';
 const BEGAN_MS = Date.now() - 60_000;
 const GRACE_MS = 10_000;
-/** The same moment as the events, in the time of the ledger. */
+/** The same moment as the events, in the ledger's time. */
 const nowAt = uptimeSeconds() - 60;
 
 const event = (id: number, name: EventName, more: Partial<StoredEvent> = {}): StoredEvent => ({
@@ -81,7 +81,7 @@ const GOOD: Evidence = {
   reconnectGraceMs: GRACE_MS,
   wanted: () => 'completed',
 };
-/** The one task with another history, under the numbers that its place gives. */
+/** The one task with another history, under the numbers of its position. */
 const history = (...events: readonly StoredEvent[]): Evidence => {
   const numbered = events.map((one, index) => ({ ...one, id: index + 1, seq: index + 1 }));
   const task = { ...COMPLETED, task: { ...COMPLETED.task, eventSeq: numbered.length }, events: numbered };
@@ -91,7 +91,7 @@ const history = (...events: readonly StoredEvent[]): Evidence => {
 const [submitted, eligible, assigned, accepted, completed] = EVENTS as [StoredEvent, StoredEvent, StoredEvent, StoredEvent, StoredEvent];
 const second = { agentId: AGENT, generation: aGeneration(3), session: 1 };
 const LOST = event(0, 'lost', { ...byAgent, session: null, details: { reason: 'disconnected' } });
-/** Its first attempt was lost, the second made the result. */
+/** Its first attempt was lost, the second produced the result. */
 const lostOnce = (loss: StoredEvent, more: Partial<Evidence> = {}): Evidence => {
   const evidence = history(
     submitted,
@@ -138,7 +138,7 @@ t.test('J1, J2, J4, J6, J7, R5, R11: the judge finds each planted violation unde
     ['its end was recorded twice', 'I5', history(...EVENTS, completed)],
     ['an event is missing from its history', 'I14', stored({ tasks: new Map([[TASK, { ...COMPLETED, events: EVENTS.slice(0, 4) }]]) })],
     [
-      'a run began beside one of its own generation',
+      'a run began while one of its own generation was alive',
       'J4',
       { ...GOOD, ledger: [line('start'), line('start', { pid: 9, began: '90', beside: [7] }), line('end')] },
     ],
@@ -170,7 +170,7 @@ t.test('J1, J2, J4, J6, J7, R5, R11: the judge finds each planted violation unde
   t.end();
 });
 
-t.test('J4, J7: losses explained by faults are no violations', (t) => {
+t.test('J4, J7: losses explained by faults are not violations', (t) => {
   const away = { agent: AGENT, from: nowAt - GRACE_MS / 1_000 - 2, to: nowAt + 1, why: 'cut off' } as const;
   t.strictSame(rulesOf(lostOnce(LOST, { absences: [away] })), [], 'reclaimed from an agent away for longer than the grace period');
   const killed = { ...LOST, event: 'failed', details: { kind: 'lost' } } as const;
@@ -188,7 +188,7 @@ t.test('a slope is found in noise, with its uncertainty', (t) => {
   t.ok(Math.abs(perHour - 6) < Math.max(plusMinus, 0.5), `${perHour} ± ${plusMinus}`);
   t.ok(plusMinus < 6, 'the slope is distinguishable from zero');
   t.match(slopeOf(points.slice(0, 40), 30_000), { plusMinus: Infinity }, 'two windows are too few');
-  // Flat, but for a few windows at the beginning that are far below, which would turn a line of least squares.
+  // Flat, except for a few windows at the beginning that are far below, which would tilt a least-squares line.
   const dips = points.map(({ atMs }, n) => ({ atMs, value: n < 60 ? 80 : 100 + (n % 3) }));
   t.ok(Math.abs(slopeOf(dips, 10_000).perHour) < 1, 'a few outliers do not count');
   t.end();

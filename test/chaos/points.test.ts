@@ -1,4 +1,4 @@
-/** The short form of `npm run chaos:points`: the steps at which most is at stake, each once. */
+/** The short form of `npm run chaos:points`: the most critical steps, each once. */
 import t from 'tap';
 import { pointsRun } from './runs/points-run.ts';
 import { builtTree } from '../rig/built-tree.ts';
@@ -11,7 +11,7 @@ const STEPS = {
 // A whole world starts here, on a machine that is busy with other tests.
 t.setTimeout(300_000);
 
-t.test('R1, R2, R3, R4, R10, J1, J2, J4, J6: hub and sidecar lose and double nothing when killed at named steps', async (t) => {
+t.test('R1, R2, R3, R4, R10, J1, J2, J4, J6: hub and sidecar lose and duplicate nothing when killed at named steps', async (t) => {
   const outcome = await pointsRun(t, { tree: builtTree(), seed: 'in the tests', times: 1, sidecars: 2, steps: STEPS });
   const { hub, sidecar, verdict, surprises } = outcome;
   t.strictSame(verdict.violations, []);

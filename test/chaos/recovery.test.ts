@@ -1,11 +1,11 @@
-/** The short form of `npm run recovery`, with bounds that hold on a machine that is busy with other tests. */
+/** The short form of `npm run recovery`, with limits that hold on a machine that is busy with other tests. */
 import t from 'tap';
 import { checkInvariants } from '../../core/domain/invariants/invariants.ts';
 import { recoveryRun } from './runs/recovery-run.ts';
 import { builtTree } from '../rig/built-tree.ts';
 import { readStored } from './rig/stored.ts';
 
-/** What a busy machine may add to what `recovery` allows. */
+/** What a busy machine may add to the limits of `recovery`. */
 const BUSY_MS = 15_000;
 const TIMING = {
   heartbeatMs: 500,
@@ -30,9 +30,9 @@ t.test('R1, R16: a hub with many stored tasks accepts submits soon after kill -9
     `${outcome.answered} submits were answered, ${outcome.found} are stored`,
   );
   const { elsewhereAfterStartMs, elsewhereMs } = outcome;
-  t.ok(elsewhereAfterStartMs >= TIMING.quietAfterStartMs, `nothing was taken back in the quiet time: ${elsewhereAfterStartMs} ms`);
+  t.ok(elsewhereAfterStartMs >= TIMING.quietAfterStartMs, `nothing was reclaimed in the quiet period: ${elsewhereAfterStartMs} ms`);
   t.ok(elsewhereAfterStartMs <= TIMING.quietAfterStartMs + 5_000 + BUSY_MS, `it ran elsewhere ${elsewhereAfterStartMs} ms after the start`);
-  t.ok(elsewhereMs >= TIMING.reconnectGraceMs, `nor before the grace was over: ${elsewhereMs} ms`);
+  t.ok(elsewhereMs >= TIMING.reconnectGraceMs, `nor before the grace period had passed: ${elsewhereMs} ms`);
   t.ok(elsewhereMs <= TIMING.reconnectGraceMs + 5_000 + BUSY_MS, `it ran elsewhere after ${elsewhereMs} ms`);
   const stored = await readStored(outcome.database);
   t.equal(stored.integrity, 'ok');

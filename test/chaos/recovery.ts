@@ -1,8 +1,8 @@
 /**
- * A million stored tasks, and a hub that is killed and started again: `npm run recovery -- [--tasks N] [--kills N]
- * [--seed TEXT]`. Exits with 1 unless submits are answered within 3 s of each kill, the task of a machine that died runs
- * elsewhere within `reconnectGraceMs` + 5 s (of one that died with the hub: within that of the end of the quiet time), and
- * every submit that was answered is stored.
+ * A million stored tasks, and a hub that is killed and restarted: `npm run recovery -- [--tasks N] [--kills N] [--seed
+ * TEXT]`. Exits with 1 unless submits are answered within 3 s of each kill, the task of a machine that died runs
+ * elsewhere within `reconnectGraceMs` + 5 s (of one that died with the hub: within that of the end of the quiet
+ * period), and every submit that was answered is stored.
  */
 import { loadavg } from 'node:os';
 import { builtTree } from '../rig/built-tree.ts';
@@ -17,9 +17,9 @@ const ELSEWHERE_MARGIN_MS = 5_000;
 
 const { tasks, kills, seed } = readOptions(FIGURE);
 sayMachine(thisMachine());
-/** How much else the machine has to do: figures of a busy one say little. */
+/** How busy the machine is otherwise: figures of a busy one say little. */
 const loadBefore = Math.round((loadavg()[0] ?? 0) * 10) / 10;
-say(`${tasks} stored tasks, the hub killed ${kills} times; load of the machine before ${loadBefore}; seed ${seed}`);
+say(`${tasks} stored tasks, the hub killed ${kills} times; machine load before ${loadBefore}; seed ${seed}`);
 await withEnds(async (end) => {
   const bar = progressBar(tasks);
   const outcome = await recoveryRun(end, {
@@ -36,13 +36,13 @@ await withEnds(async (end) => {
   for (const { submitMs, loadedMs, partsMs, cpuMs, walMiB } of recoveries) {
     const parts = Object.entries(partsMs).map(([part, ms]) => `${part} ${ms}`);
     say(
-      `submit answered ${submitMs} ms after the kill: code loaded ${loadedMs}, ${parts.join(', ')}; ${cpuMs} ms of processor time, ${walMiB} MiB in the write-ahead log`,
+      `submit answered ${submitMs} ms after the kill: code loaded ${loadedMs}, ${parts.join(', ')}; ${cpuMs} ms of CPU time, ${walMiB} MiB in the write-ahead log`,
     );
   }
   say(
     `a machine that died with the hub: its task ran elsewhere ${elsewhereAfterStartMs} ms after the start (quiet for ${quietAfterStartMs})`,
   );
-  say(`a machine that died later: its task ran elsewhere after ${elsewhereMs} ms (grace ${reconnectGraceMs})`);
+  say(`a machine that died later: its task ran elsewhere after ${elsewhereMs} ms (grace period ${reconnectGraceMs})`);
   say(`submits answered ${outcome.answered}, stored ${outcome.found}; hub at most ${outcome.rssMaxMiB} MiB`);
   say(`reads, ms: ${JSON.stringify(readsMs)}`);
   for (const surprise of outcome.surprises) say(`  ${surprise}`);

@@ -1,4 +1,4 @@
-/** The short form of `npm run soak`. Memory and open files are for the long form, on a machine that has nothing else to do. */
+/** The short form of `npm run soak`. Memory and open files are for the long form, on an otherwise idle machine. */
 import t from 'tap';
 import type { Tally } from '../fuzz/hostile/tally.ts';
 import { builtTree } from '../rig/built-tree.ts';
@@ -31,14 +31,14 @@ t.test('R20: with faults and hostile neighbours of every kind, all honest work c
     idleMs: 0,
     mischief: (done) => Object.values(mischiefOf(done)).every((count) => count > 0),
   });
-  // A quarter of this run is about as long as a neighbour rests: the hour tells whether one has stopped, and does every deed. What has ended
-  // is kept for 2 s here, for which a stream may fall behind.
+  // A quarter of this run is about as long as a neighbour rests: the run of an hour shows whether one has stopped, and
+  // covers every act. What has ended is kept for 2 s here, the longest that a stream may fall behind.
   t.strictSame(
     outcome.surprises.filter((surprise) => !/no more mischief|deeds of hostile agents|gaps/.test(surprise)),
     [],
   );
   t.equal(outcome.completed, outcome.submitted);
-  // An agent that makes 300 files, in the last seconds by chance, is no growth either.
+  // An agent that happens to create 300 files in the last seconds is not growth either.
   t.strictSame(
     outcome.rows.grown.filter((row) => !row.startsWith('files of watched')),
     [],

@@ -1,10 +1,10 @@
 /**
- * A hub under 200 sidecars and 20 tasks a second, beside hostile neighbours and with a fault each minute: `npm run soak --
- * [--minutes M] [--sidecars N] [--rate N] [--seed TEXT]`; 60 minutes by default, 480 is the long form. Exits with 1 unless every
- * task completed, every neighbour did its mischief to the end, rows and files are as many at the end as in the middle, no
- * process keeps a file open that it did not before, the write-ahead log stays under 64 MiB, and neither the memory of the hub nor
- * that of two sidecars with hostile agents grows: over an hour or more its slope is under 1 MiB/h, over less it is not shown to be
- * above that.
+ * A hub under 200 sidecars and 20 tasks a second, beside hostile neighbours and with a fault each minute: `npm run
+ * soak -- [--minutes M] [--sidecars N] [--rate N] [--seed TEXT]`; 60 minutes by default, 480 is the long form. Exits
+ * with 1 unless every task completed, every neighbour misbehaved to the end, rows and files are as many at the end as
+ * in the middle, no process keeps a file open that it did not before, the write-ahead log stays under 64 MiB, and
+ * neither the memory of the hub nor that of two sidecars with hostile agents grows: over an hour or more its slope is
+ * under 1 MiB/h, over less it is not shown to be above that.
  */
 import { builtTree } from '../rig/built-tree.ts';
 import { percentile, readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/chaos-figures.ts';
@@ -16,7 +16,7 @@ import { soakRun } from './runs/soak-run.ts';
 const FIGURE = { minutes: 60, sidecars: 200, rate: 20 };
 const SLOPE_MIB_PER_HOUR = 1;
 const WAL_MIB = 64;
-/** A slope counts by itself when it was measured for this long. */
+/** A slope counts by itself if it was measured for this long. */
 const LONG_MINUTES = 60;
 const WINDOW_MS = 60_000;
 const MIB = 2 ** 20;
@@ -69,7 +69,7 @@ await withEnds(async (end) => {
     outcome.lag.map(({ p99Ms }) => p99Ms),
     0.99,
   );
-  say(`loop lag p99 of the worst seconds ${lagP99Ms} ms`);
+  say(`loop lag, p99 of the worst seconds: ${lagP99Ms} ms`);
   const { rows } = outcome;
   const honestP50Ms = percentile(outcome.honestMs, 0.5);
   const honestP99Ms = percentile(outcome.honestMs, 0.99);
@@ -101,7 +101,7 @@ await withEnds(async (end) => {
     faults: { ...faults, stalls },
     rss,
     heap,
-    // So that a reader can draw it.
+    // So that a reader can plot it.
     rssEachMinuteMiB: eachMinute(rssOf(outcome.hub)),
     watched,
     watchedEachMinuteMiB: Object.fromEntries(Object.entries(outcome.watched).map(([name, points]) => [name, eachMinute(rssOf(points))])),

@@ -1,4 +1,4 @@
-/** The short form of `npm run storm`, with bounds that hold on a machine that is busy with other tests. */
+/** The short form of `npm run storm`, with limits that hold on a machine that is busy with other tests. */
 import t from 'tap';
 import { HUB_TIMING } from '../../core/config/times.ts';
 import { builtTree } from '../rig/built-tree.ts';
@@ -6,7 +6,7 @@ import { stormRun } from './runs/storm-run.ts';
 
 const SIDECARS = 150;
 const HOLDERS = 30;
-/** As short as so many sidecars on a busy machine allow: none of them is away for so long by chance. */
+/** As short as so many sidecars on a busy machine allow: none of them is away for that long by chance. */
 const TIMING = {
   ...HUB_TIMING,
   heartbeatMs: 1_000,

@@ -1,7 +1,7 @@
 /**
- * Ten thousand idle sidecars, and a hub that is killed and started again: `npm run storm -- [--sidecars N] [--holders N]
- * [--kills N] [--seed TEXT]`. Exits with 1 unless after each kill all are identified within 15 s of the hub listening, its
- * memory stays under 1 GiB and its loop under 250 ms late (99 % of its turns), and no task is taken back.
+ * Ten thousand idle sidecars, and a hub that is killed and restarted: `npm run storm -- [--sidecars N] [--holders N]
+ * [--kills N] [--seed TEXT]`. Exits with 1 unless after each kill all are identified within 15 s of the hub listening,
+ * its memory stays under 1 GiB and its loop less than 250 ms late (99 % of its turns), and no task is reclaimed.
  */
 import { HUB_TIMING } from '../../core/config/times.ts';
 import { loadavg } from 'node:os';
@@ -14,17 +14,15 @@ const FIGURE = { sidecars: 10_000, holders: 200, kills: 3 };
 const IDENTIFIED_WITHIN_MS = 15_000;
 const RSS_MIB = 1_024;
 const LAG_P99_MS = 250;
-/** What people run by default, with the least grace that its other times allow. */
+/** The defaults, with the shortest grace period that its other times allow. */
 const TIMING = { ...HUB_TIMING, reconnectGraceMs: 120_000, quietAfterStartMs: 120_000 };
 const MIB = 2 ** 20;
 
 const { sidecars, holders, kills, seed } = readOptions(FIGURE);
 sayMachine(thisMachine());
-/** How much else the machine has to do: figures of a busy one say little. */
+/** How busy the machine is otherwise: figures of a busy one say little. */
 const loadBefore = Math.round((loadavg()[0] ?? 0) * 10) / 10;
-say(
-  `${sidecars} sidecars, ${holders} of them with a task, the hub killed ${kills} times; load of the machine before ${loadBefore}; seed ${seed}`,
-);
+say(`${sidecars} sidecars, ${holders} of them with a task, the hub killed ${kills} times; machine load before ${loadBefore}; seed ${seed}`);
 await withEnds(async (end) => {
   const bar = progressBar(sidecars);
   const outcome = await stormRun(end, {
@@ -41,10 +39,10 @@ await withEnds(async (end) => {
   for (const { downMs, allIdentifiedMs, hubCpuMs, sidecarsCpuMs, rssMaxMiB, lagP99Ms, lagMaxMs } of storms) {
     const identified = allIdentifiedMs === null ? 'NOT all were identified' : `all identified after ${allIdentifiedMs} ms`;
     say(
-      `down for ${downMs} ms; ${identified}, for ${hubCpuMs} ms of processor time of the hub and ${sidecarsCpuMs} of the sidecars; hub at most ${rssMaxMiB} MiB; loop late by ${lagP99Ms} ms (p99; max ${lagMaxMs})`,
+      `down for ${downMs} ms; ${identified}, for ${hubCpuMs} ms of CPU time of the hub and ${sidecarsCpuMs} of the sidecars; hub at most ${rssMaxMiB} MiB; loop late by ${lagP99Ms} ms (p99; max ${lagMaxMs})`,
     );
   }
-  say(`tasks in hands ${outcome.held}: ${outcome.completed} completed, ${outcome.reclaims} taken back`);
+  say(`tasks held ${outcome.held}: ${outcome.completed} completed, ${outcome.reclaims} reclaimed`);
   for (const surprise of outcome.surprises) say(`  ${surprise}`);
   const isReached =
     storms.every(

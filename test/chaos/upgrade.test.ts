@@ -1,7 +1,8 @@
 /**
- * An upgrade as docs/service.md has it: stop the hub, install the next version, start it. Submitters and agents go on.
+ * An upgrade as docs/service.md has it: stop the hub, install the next version, start it. Submitters and agents
+ * continue.
  *
- *   AGENTCOM_OLDER_BIN=/older/node_modules/agentcom/apps/cli/bin.mjs npm test -- test/chaos/upgrade.test.ts
+ * AGENTCOM_OLDER_BIN=/older/node_modules/agentcom/apps/cli/bin.mjs npm test -- test/chaos/upgrade.test.ts
  *
  * upgrades an installed older version; without it, the older version is this build under another name.
  */
@@ -10,7 +11,7 @@ import { invariantsOf } from './rig/chaos-judge.ts';
 import { builtTree } from '../rig/built-tree.ts';
 import { upgradeRun } from './upgrade/upgrade-run.ts';
 
-/** What operators are told that a stop takes at most; a busy machine included. */
+/** What operators are told that a stop takes at most, including a busy machine. */
 const STOP_WITHIN_MS = 10_000;
 
 t.setTimeout(180_000);

@@ -1,29 +1,32 @@
-/** A hub under a supervisor: started again whenever it ends, with a clock that is off otherwise each time. */
+/** A hub under a supervisor: restarted whenever it ends, each time with a different clock offset. */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Program, ProgramEnd } from '../rig/chaos-program.ts';
 
 export interface KeptHub {
   isReady(): boolean;
-  /** Ends it at once; the next one starts `downMs` later. */
+  /** Kills it; the next one starts `downMs` later. */
   kill(downMs: number): Promise<void>;
-  /** Ends it as an operator does; the next one starts `downMs` later. */
+  /** Stops it as an operator would; the next one starts `downMs` later. */
   drain(downMs: number): Promise<void>;
   /** Ends it for good. */
   stop(): Promise<ProgramEnd>;
-  /** Ends that nobody asked for, and drains that did not end with 0. */
+  /** Unrequested ends, and drains that did not end with 0. */
   readonly unasked: readonly string[];
-  /** Starts that failed because the store was away. */
+  /** Starts that failed because the store was unavailable. */
   readonly failedStarts: number;
 }
 
 /** A supervisor waits this long before it tries again. */
 const AGAIN_MS = 300;
 
-/** What of its log is told with an end that nobody wanted, characters. */
+/** How much of its log is reported with an unrequested end, in characters. */
 const LAST_WORDS = 2_000;
 
-/** `logFile`: what it writes. `mayFail`: whether the store was away since that time (`performance.now()`), so that a start may have failed. */
+/**
+ * `logFile`: its log. `mayFail`: whether the store was unavailable since that time (`performance.now()`), so that a
+ * start may have failed.
+ */
 export function keepHub(name: string, logFile: string, start: () => Program, mayFail: (sinceMs: number) => boolean): KeptHub {
   const lastWords = (): string => readFileSync(logFile, 'utf8').slice(-LAST_WORDS);
   const unasked: string[] = [];

@@ -1,11 +1,11 @@
-/** The hub, assembled as it always is, on a machine whose clock is off and with notifications of other hubs that get lost on their way. */
+/** The hub, assembled as usual, on a machine whose clock is off, and with notifications of other hubs that get lost. */
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { TOKENS } from '../../../apps/container-tokens.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { HubNotifier } from '../../../core/ports/hub-notifier.ts';
 import { runHubWith } from '../rig/hub-program.ts';
 
-/** How far this hub's clock is off, milliseconds. */
+/** How far this hub's clock is off, in milliseconds. */
 const offsetMs = Number(process.env['CHAOS_CLOCK_OFFSET_MS'] ?? 0);
 /** Which share of the notifications is lost. */
 const lostShare = Number(process.env['CHAOS_NOTIFICATIONS_LOST'] ?? 0);

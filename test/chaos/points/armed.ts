@@ -1,17 +1,17 @@
 /**
- * A process that kills itself with -9 at a named step. It stands around the ports of a program that is assembled for
- * these tests; nothing of it is in what people run.
+ * A process that kills itself with -9 at a named step. It wraps the ports of a program that is assembled for these
+ * tests; nothing of it is in what users run.
  */
 import { appendFileSync } from 'node:fs';
 
 export interface Armed {
-  /** Ends this process, if this is the step, at its `skip`-th time from now. Does not return then. */
+  /** Kills this process, if this is the step, at its `skip`-th time from now. Does not return then. */
   at(step: string): void;
 }
 
 /**
- * From the environment: `KILL_AT` the step, `KILL_SKIP` how often it is passed first, `STEPS_FILE` where each step that
- * is met for the first time is written down, and the one at which it ends as `killed STEP`.
+ * From the environment: `KILL_AT` the step, `KILL_SKIP` how often it is passed first, `STEPS_FILE` where each step is
+ * recorded when it is first met, and the one at which it ends as `killed STEP`.
  */
 export function armed(env: NodeJS.ProcessEnv): Armed {
   const { KILL_AT: wanted, STEPS_FILE: file } = env;
@@ -31,7 +31,7 @@ export function armed(env: NodeJS.ProcessEnv): Armed {
       }
       appendFileSync(file, `killed ${step}\n`);
       process.kill(process.pid, 'SIGKILL');
-      // The signal ends this thread before the call answers; should it not, nothing more is done here all the same.
+      // The signal ends this thread before the call returns; even if it does not, nothing more is done here.
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
     },
   };

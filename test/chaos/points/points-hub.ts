@@ -1,4 +1,4 @@
-/** The hub, assembled as it always is, with steps to be killed at around its storage and its transport. */
+/** The hub, assembled as usual, with steps to be killed at around its storage and its transport. */
 import { TOKENS } from '../../../apps/container-tokens.ts';
 import type { HubConnection, HubTransport, TransportEvents } from '../../../core/ports/hub-transport.ts';
 import type { Storage } from '../../../core/ports/storage.ts';
@@ -29,7 +29,7 @@ function steppedStorage(storage: Storage, kill: Armed): Storage {
   };
 }
 
-/** A batch is named by what it tells: its events, or that it has none. */
+/** A batch is named by its events, or as having none. */
 function steppedTasks(tasks: TaskStore, kill: Armed): TaskStore {
   return {
     capabilities: tasks.capabilities,
@@ -163,7 +163,7 @@ function steppedConnection(connection: HubConnection, kill: Armed): HubConnectio
   };
 }
 
-/** The type of a frame, and of an acknowledgement what it acknowledges. */
+/** The type of a frame, and for an acknowledgement what it acknowledges. */
 function typeOf(text: string): string {
   const { type, status } = JSON.parse(text) as { readonly type?: string; readonly status?: string };
   return type === 'task_ack' ? `task_ack ${status ?? ''}` : (type ?? 'a frame without a type');

@@ -1,4 +1,4 @@
-/** The sidecar, assembled as it always is, with steps to be killed at around its journal, files, runner and link. */
+/** The sidecar, assembled as usual, with steps to be killed at around its journal, files, runner and link. */
 import 'reflect-metadata';
 import { fileJournal } from '../../../adapters/journal-file/file-journal.ts';
 import { nodeJournalFiles, type JournalFiles } from '../../../adapters/journal-file/journal-files.ts';
@@ -15,13 +15,13 @@ import type { ResultInbox } from '../../../core/ports/result-inbox.ts';
 import type { StopSignal, WakeEvent, WakeRunner } from '../../../core/ports/wake-runner.ts';
 import { armed, around, type Armed } from './armed.ts';
 
-/** How long after a stop was asked for its `during` step is: amid the grace. Milliseconds. */
+/** How long after a stop was requested its `during` step is: within the grace period. Milliseconds. */
 const DURING_STOP_MS = 150;
 
 const [configFile] = process.argv.slice(2);
 const { config, file } = await loadConfigFile({ configFile });
 const part = config.sidecar;
-if (part?.token === undefined) throw new Error(`${file}: no sidecar with a token in it`);
+if (part?.token === undefined) throw new Error(`${file}: expected a sidecar with a token`);
 const { token, dataDir, agentId } = part;
 const kill = armed(process.env);
 const log = programLog('sidecar').with({ agent_id: agentId });
@@ -37,7 +37,7 @@ await runProgram({
       await container.getAsync(TOKENS.ResultInbox),
       await container.getAsync(TOKENS.WakeRunner),
     ];
-    if (runner === null) throw new Error(`${file}: no wake in it`);
+    if (runner === null) throw new Error(`${file}: expected a sidecar with a wake`);
     const journal = fileJournal({ dataDir, clock, log, files: steppedFiles(kill) });
     container.rebind(TOKENS.Journal).toConstantValue(steppedJournal(journal, kill));
     container.rebind(TOKENS.HubLink).toConstantValue(steppedLink(link, kill));
@@ -50,7 +50,7 @@ await runProgram({
   },
 });
 
-/** The steps on disk that a save is made of. */
+/** The disk operations that a save consists of. */
 function steppedFiles(kill: Armed): JournalFiles {
   const of = (path: string): string | null => /queue\.json|ended-/.exec(path)?.[0] ?? null;
   const step = async <T>(what: string, path: string, work: () => Promise<T>): Promise<T> =>
@@ -87,7 +87,7 @@ function steppedJournal(journal: Journal, kill: Armed): Journal {
   };
 }
 
-/** What slots there are, by how far each is. */
+/** The slots, by how far each is. */
 function kindsOf({ slots, outbox }: JournalState): readonly string[] {
   const kinds = slots.map(({ status, run, stop }) => {
     const process = status === 'waking' && run !== null ? (run.process === null ? ', before its spawn' : ', spawned') : '';
@@ -183,7 +183,7 @@ function steppedLink(link: HubLink, kill: Armed): HubLink {
   };
 }
 
-/** The type of a frame, and of an acknowledgement what it acknowledges. */
+/** The type of a frame, and for an acknowledgement what it acknowledges. */
 function typeOf(text: string): string {
   const { type, status } = JSON.parse(text) as { readonly type?: string; readonly status?: string };
   return type === 'task_ack' ? `task_ack ${status ?? ''}` : (type ?? 'a frame without a type');

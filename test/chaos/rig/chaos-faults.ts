@@ -221,7 +221,7 @@ async function target<T>({ random }: FaultParts, find: () => readonly T[]): Prom
     const found = find();
     const one = found[random() % Math.max(1, found.length)];
     if (one !== undefined) return one;
-    if (performance.now() > untilMs) throw new Error(`there was nothing to do this fault to within ${TARGET_WITHIN_MS} ms`);
+    if (performance.now() > untilMs) throw new Error(`this fault had no target within ${TARGET_WITHIN_MS} ms`);
     await sleep(LOOK_MS);
   }
 }

@@ -46,7 +46,7 @@ export function writeFigures(
   script = name.replace('-', ':'),
   into = join(ROOT, 'docs'),
 ): void {
-  if (!isFull) return say('not kept: this run is smaller than its figure');
+  if (!isFull) return say('not stored: this run is smaller than its figure requires');
   const folder = join(into, 'results');
   mkdirSync(folder, { recursive: true });
   const file = join(folder, `${name}.json`);

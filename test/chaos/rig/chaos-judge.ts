@@ -51,7 +51,7 @@ export interface Verdict {
   readonly recordedTwice: number;
   /** Runs that began while another run of their task was alive, except those that J4 allows. */
   readonly overlapping: number;
-  /** Runs of a later generation beside one whose machine was away for longer than the grace period: J4 allows these. */
+  /** Runs of a later generation while one is alive whose machine was away for longer than the grace period: J4 allows these. */
   readonly besideCutOff: number;
   readonly runs: number;
   readonly finishedRuns: number;
@@ -111,7 +111,7 @@ function judgeAnswered({ answered, stored, wanted }: Evidence, violate: Violate)
     const want = wanted(description);
     const fault =
       found === undefined
-        ? 'was answered and is not there'
+        ? 'was answered but is missing'
         : found.description !== description
           ? `has the text "${found.description}", was submitted as "${description}"`
           : want !== 'any' && found.task.status !== want
@@ -145,7 +145,7 @@ function judgeRecords({ stored }: Evidence, violate: Violate): number {
       violate('I14', `its events are numbered ${seqs.join()}, its newest is ${record.task.eventSeq}`, taskId);
     }
     const given = record.events.filter(({ event }) => event === 'assigned').map(({ generation }) => generation ?? 0);
-    if (given.some((generation, index) => generation <= (given[index - 1] ?? 0))) violate('I2', `was given as ${given.join()}`, taskId);
+    if (given.some((generation, index) => generation <= (given[index - 1] ?? 0))) violate('I2', `was assigned as ${given.join()}`, taskId);
   }
   return twice;
 }
@@ -234,7 +234,7 @@ function judgeLosses({ ledger, stored, absences, killed, reconnectGraceMs }: Evi
       const away = absences.filter(
         (absence) => absence.agent === event.agentId && absence.from <= to && absence.to + SLACK_SECONDS >= from,
       );
-      // Its sidecar came back twice as a new process without it: a kill explains that, however short the absence was.
+      // Its sidecar reconnected twice as a new process without it: a kill explains that, however short the absence was.
       const isRestarted = event.details?.['reason'] === 'sidecar_restarted';
       const isTakenBack = (event.event === 'reclaimed' && !isRestarted) || event.details?.['reason'] === 'disconnected';
       const isExplained = isTakenBack
@@ -243,7 +243,7 @@ function judgeLosses({ ledger, stored, absences, killed, reconnectGraceMs }: Evi
       if (isExplained) continue;
       violate(
         'J7',
-        `g${generation} on ${event.agentId} ended as ${event.event} ${JSON.stringify(event.details)} and nothing had happened to it`,
+        `g${generation} on ${event.agentId} ended as ${event.event} ${JSON.stringify(event.details)} although nothing had happened to it`,
         taskId,
       );
     }
@@ -259,7 +259,7 @@ function judgeStream({ streamed, stored }: Evidence, violate: Violate): void {
   const wanted = stored.events.filter((event) => !isAgentEvent(event) || event.id <= lastId).map(({ id }) => id);
   if (streamed.length === wanted.length && wanted.every((id, index) => id === streamed[index])) return;
   const missing = wanted.filter((id) => !new Set(streamed).has(id));
-  violate('J6', `the stream told ${streamed.length} events of ${wanted.length}; missing ${missing.slice(0, 10).join()}`);
+  violate('J6', `the stream delivered ${streamed.length} events of ${wanted.length}; missing ${missing.slice(0, 10).join()}`);
 }
 
 interface MadeBy {

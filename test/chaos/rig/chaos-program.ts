@@ -1,4 +1,4 @@
-/** One process of ours: started, killed at any moment, with its standard error kept in a file. */
+/** One of our processes: started, killed at any moment, with its standard error kept in a file. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';

@@ -30,7 +30,10 @@ export const loopLagTo = (file: string): Readonly<Record<string, string>> => ({
 const GUARD = resolve(import.meta.dirname, '../../apps/process/world-guard.mjs');
 const ADMIN_TOKEN = 'a-token-of-the-chaos-runs-'.repeat(2);
 
-/** Scaled-down times, generous enough for a machine on which fifty processes start at once, so that nobody is away for long by chance. */
+/**
+ * Scaled-down times, generous enough for a machine on which fifty processes start at once, so that no sidecar is away
+ * for long by chance.
+ */
 export const CHAOS_HUB_TIMING: Partial<HubTiming> = {
   heartbeatMs: 2_000,
   pongWaitMs: 3_000,

@@ -21,16 +21,16 @@ export function sampleOf(pid: number): Sample | null {
   }
 }
 
-/** The unit of processor time, from USER_HZ, which is the same on every Linux. */
+/** The unit of CPU time, from USER_HZ, which is the same on every Linux. */
 const TICK_MS = 10;
 
-/** The processor time that a process has used so far, milliseconds; 0 if it is gone. Other work on the machine hardly affects it. */
+/** The CPU time that a process has used so far, in milliseconds; 0 if it is gone. Other work on the machine hardly affects it. */
 export function cpuMsOf(pid: number): number {
   const fields = statOf(pid);
   return fields === null ? 0 : (Number(fields[11]) + Number(fields[12])) * TICK_MS;
 }
 
-/** The processor time of its children that have ended, milliseconds. */
+/** The CPU time of its children that have ended, in milliseconds. */
 export function endedChildrenCpuMs(pid: number): number {
   const fields = statOf(pid);
   return fields === null ? 0 : (Number(fields[13]) + Number(fields[14])) * TICK_MS;

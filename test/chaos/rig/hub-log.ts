@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 
 const SHOWN = 10;
 
-/** Signs of a bug of ours: an error in the log, a request that was answered with 500, or a line that is not JSON. */
+/** Signs of an internal bug: an error in the log, a request that was answered with 500, or a line that is not JSON. */
 export function judgeLog(file: string): readonly string[] {
   const violations: string[] = [];
   for (const line of readFileSync(file, 'utf8').split('\n')) {

@@ -13,7 +13,7 @@ import { TOKENS } from '../../../apps/container-tokens.ts';
 export async function runHubWith(change: (container: Container) => Promise<void>): Promise<void> {
   const [configFile] = process.argv.slice(2);
   const { config } = await loadConfigFile({ configFile });
-  if (config.hub === undefined) throw new Error(`${configFile}: no hub in it`);
+  if (config.hub === undefined) throw new Error(`${configFile}: expected a hub`);
   const { hub } = config;
   const log = programLog('hub');
   await runProgram({

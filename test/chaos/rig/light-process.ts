@@ -1,4 +1,4 @@
-/** Thousands of complete sidecars in one process, as seen by whoever started it. */
+/** Thousands of complete sidecars in one process, as seen by the process that started it. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';

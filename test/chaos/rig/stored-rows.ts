@@ -63,10 +63,10 @@ export async function lookAtRows(database: string, { submitters, agentPrefix }: 
   }
 }
 
-/** One turn's work of a hostile neighbor, more or less, is not growth; nor is one page of a half-empty database. */
+/** The work of one turn of a hostile neighbour, more or less, is not growth; nor is one page of a half-empty database. */
 const FEW_ROWS = 400;
 const FEW_BYTES = 8 * 2 ** 20;
-/** For a count in KiB: a few more large results that wait for somebody to look at them. */
+/** For a count in KiB: a few more large results that wait for an operator. */
 const FEW_KIB = 16 * 2 ** 10;
 /** What is bounded by its retention time varies with the load by less than this factor. */
 const GROWTH_MAX = 1.2;
@@ -77,7 +77,7 @@ function slackOf(name: string): number {
 }
 
 export interface RowVerdict {
-  /** The first look. `middle` and `end`: the highest of each count in the quarter around the middle, and in the last quarter. */
+  /** The first sample. `middle` and `end`: the highest of each count in the quarter around the middle, and in the last quarter. */
   readonly start: RowLook['rows'];
   readonly middle: RowLook['rows'];
   readonly end: RowLook['rows'];
@@ -88,7 +88,10 @@ export interface RowVerdict {
   readonly grown: readonly string[];
 }
 
-/** Judges the looks of one load. Its first three eighths do not count: until then, what is kept for a limited time is still accumulating. */
+/**
+ * Judges the samples of one load. Its first three eighths do not count: until then, what is kept for a limited time is
+ * still accumulating.
+ */
 export function judgeRows(looks: readonly RowLook[], fromMs: number, toMs: number): RowVerdict {
   const within = (from: number, to: number): readonly RowLook[] =>
     looks.filter(({ atMs }) => atMs >= fromMs + (toMs - fromMs) * from && atMs <= fromMs + (toMs - fromMs) * to);
@@ -100,7 +103,7 @@ export function judgeRows(looks: readonly RowLook[], fromMs: number, toMs: numbe
   const bytes = (some: readonly RowLook[]): number => Math.max(0, ...some.map(({ fileBytes }) => fileBytes));
   const [middleFileBytes, endFileBytes] = [bytes(middle), bytes(end)];
   if (endFileBytes > middleFileBytes * GROWTH_MAX + FEW_BYTES) grown.push(`bytes of files: ${middleFileBytes} → ${endFileBytes}`);
-  if (middle.length === 0 || end.length === 0) grown.push('rows were not looked at in the middle and at the end');
+  if (middle.length === 0 || end.length === 0) grown.push('no samples of rows in the middle and at the end');
   const highestOf = (some: readonly RowLook[]): RowLook['rows'] =>
     Object.fromEntries(Object.keys(looks[0]?.rows ?? {}).map((name) => [name, highest(some, name)]));
   const bounded = grown.length === 0;

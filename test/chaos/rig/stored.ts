@@ -41,7 +41,7 @@ export interface StoreReader {
   readRest(): Promise<Rest>;
 }
 
-/** What is still under way. */
+/** What is still in progress. */
 export interface Rest {
   readonly stops: number;
   readonly lastEventId: number;

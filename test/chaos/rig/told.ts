@@ -1,4 +1,4 @@
-/** What submitters and readers of the stream were told, across every death of the hub. */
+/** What submitters and readers of the stream received, across every death of the hub. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { HubClient, SubmitRequest } from '../../../apps/client/index.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';

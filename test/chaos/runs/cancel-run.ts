@@ -1,4 +1,4 @@
-/** Cancels of agents that do not want to end, with all that they started: what `npm run chaos:cancel` does. */
+/** Cancels agents that do not want to end, with all processes that they started: what `npm run chaos:cancel` does. */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,17 +12,17 @@ import { makeChaosWorld, type ChaosWorld } from '../rig/chaos-world.ts';
 export interface CancelOptions {
   readonly tree: BuiltTree;
   readonly cancels: number;
-  /** Trees that run, and are cancelled, at the same time. */
+  /** Process trees that run, and are cancelled, in parallel. */
   readonly atOnce: number;
   readonly killGraceMs: number;
   readonly onProgress?: (done: number) => void;
 }
 
-/** All from the call of the cancel, milliseconds. */
+/** All from the call of the cancel, in milliseconds. */
 export interface CancelTimes {
   /** Until the agent got SIGTERM. */
   readonly signalMs: number;
-  /** Until none of the five processes lived. */
+  /** Until none of the five processes was alive. */
   readonly goneMs: number;
   /** Until the hub had the confirmation. */
   readonly confirmedMs: number;
@@ -30,9 +30,9 @@ export interface CancelTimes {
 
 export interface CancelOutcome {
   readonly times: readonly CancelTimes[];
-  /** What was not as it must be. */
+  /** What went wrong. */
   readonly faults: readonly string[];
-  /** A process that nothing can kill was named; null where this machine has no way to make one. */
+  /** Whether an unkillable process was named; null if this machine has no way to create one. */
   readonly survivorNamed: boolean | null;
 }
 
@@ -42,7 +42,7 @@ const WITHIN_MS = 60_000;
 
 interface Tree {
   readonly taskId: string;
-  /** main, child, grandchild, the one in a group of its own, the one in a session of its own. */
+  /** main, child, grandchild, the one in its own group, the one in its own session. */
   readonly members: readonly { readonly pid: number; readonly began: string }[];
 }
 
@@ -63,7 +63,7 @@ export async function cancelRun(t: TestEnd, options: CancelOptions): Promise<Can
       faults.push(...shapeFaults(tree));
       const { survivors, ...taken } = await cancelTree(world, tree);
       times.push(taken);
-      if (survivors.length > 0) faults.push(`${tree.taskId}: survivors ${survivors.join()} were named, and all are gone`);
+      if (survivors.length > 0) faults.push(`${tree.taskId}: survivors ${survivors.join()} were named, but all are gone`);
       onProgress?.(times.length);
     }
   };
@@ -79,7 +79,7 @@ async function plantTree(world: ChaosWorld, description: string): Promise<Tree> 
   return { taskId, members: pids.map((pid) => ({ pid, began: statOf(pid)?.[19] ?? 'gone' })) };
 }
 
-/** The tree must be what it is meant to be, or its end proves nothing. Fields 5 and 6 of proc_pid_stat(5) are group and session. */
+/** The tree must have the intended shape, or its end proves nothing. Fields 5 and 6 of proc_pid_stat(5) are group and session. */
 function shapeFaults({ taskId, members }: Tree): readonly string[] {
   const places = members.map(({ pid }) => statOf(pid)?.slice(1, 4).map(Number) ?? []);
   const [main = 0, child = 0] = members.map(({ pid }) => pid);
@@ -92,7 +92,7 @@ function shapeFaults({ taskId, members }: Tree): readonly string[] {
     inGroup[2] === main &&
     inSession[2] !== main &&
     !members.some(({ pid }) => pid === inSession[0]);
-  return isMeant ? [] : [`${taskId}: its tree is not the one that is meant: ${JSON.stringify(places)}`];
+  return isMeant ? [] : [`${taskId}: its tree does not have the intended shape: ${JSON.stringify(places)}`];
 }
 
 async function cancelTree(world: ChaosWorld, { taskId, members }: Tree): Promise<CancelTimes & { readonly survivors: readonly number[] }> {
@@ -119,11 +119,11 @@ async function confirmationOf(world: ChaosWorld, taskId: string): Promise<Histor
 
 const survivorsIn = ({ details }: HistoryEntry): readonly number[] => (details?.['survivors'] as readonly number[] | undefined) ?? [];
 
-/** A frozen process takes no signal, not even SIGKILL, as one that hangs on a dead disk. */
+/** A frozen process receives no signal, not even SIGKILL, like one that hangs on a dead disk. */
 async function nameSurvivor(t: TestEnd, world: ChaosWorld): Promise<boolean | null> {
   const ice = freezer(t);
   if (ice === null) return null;
-  const tree = await plantTree(world, 'a tree with a process that nothing can kill');
+  const tree = await plantTree(world, 'a tree with an unkillable process');
   const frozen = tree.members[2];
   if (frozen === undefined) throw new Error(`${tree.taskId} has no third process`);
   ice.freeze(frozen.pid);

@@ -1,4 +1,4 @@
-/** Several hubs on one Postgres: both killed and stopped at random instants while tasks run. What `npm run chaos:pg` does. */
+/** Several hubs on one Postgres, both killed and stopped at random moments while tasks run. What `npm run chaos:pg` does. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { seededRandom, type RandomBits } from '../../product/twins/ids-seeded/seeded-random.ts';
 import type { HubClient } from '../../../apps/client/index.ts';
@@ -24,9 +24,9 @@ export interface ChaosPgCounts {
   readonly drains: number;
   /** Of Postgres; every other one is a crash. */
   readonly restarts: number;
-  /** Of a hundred notifications of other hubs, so many do not arrive. */
+  /** The percentage of notifications between hubs that do not arrive. */
   readonly lostPercent: number;
-  /** The clocks of hubs are off by up to this, either way. */
+  /** The clocks of hubs are off by up to this, in either direction. */
   readonly clockMinutes: number;
 }
 
@@ -42,7 +42,7 @@ export interface ChaosPgOutcome {
   readonly failedStarts: number;
   readonly repeatedSubmits: number;
   readonly askedAgain: number;
-  /** What ended by itself, did not stop when told, or answered a repeat otherwise. */
+  /** What ended by itself, did not stop when told, or answered a repeat differently. */
   readonly surprises: readonly string[];
   readonly seconds: number;
 }
@@ -52,19 +52,19 @@ type FaultKind = 'kill' | 'drain' | 'restart';
 const HUB_PROGRAM = 'test/chaos/pg/pg-hub.ts';
 const SLOTS = 2;
 const SUBMITTERS = 6;
-/** Faults are done while tasks up to this share are completed, so that the last ones find work going on. */
+/** Faults are injected while tasks up to this share are completed, so that the last ones still hit running work. */
 const FAULTS_UNTIL = 0.9;
-/** After its instant has come a fault waits for up to this; a dead hub comes back within that, and Postgres. Milliseconds. */
+/** After its moment has come a fault waits for up to this; a dead hub or Postgres comes back within it. Milliseconds. */
 const JITTER_MS = 400;
 const HUB_DOWN_MS = 2_000;
 const POSTGRES_DOWN_MS = 3_000;
-/** A hub that began when the store was back for less than this may still have met it starting. */
+/** A hub that started this shortly after the store came back may still have met it starting. */
 const STARTING_MS = 5_000;
 const RECONNECT_GRACE_MS = 30_000;
 const STUCK_MS = 180_000;
 const LOOK_MS = 25;
 
-/** Postgres, and since when it was last away. */
+/** Postgres, and since when it was last unavailable. */
 interface Server {
   readonly power: PostgresPower;
   isAway: boolean;
@@ -115,7 +115,7 @@ export async function chaosPgRun(t: TestEnd, options: ChaosPgOptions): Promise<C
   if (isStuck()) ending.abort();
 
   await settle(world, stream, agents);
-  // One that has only just begun does not know yet what SIGTERM is to it.
+  // A process that has only just begun does not know yet how to handle SIGTERM.
   while (!hubs.every((hub) => hub.isReady()) && !isStuck()) await sleep(LOOK_MS);
   const failedStarts = hubs.reduce((sum, hub) => sum + hub.failedStarts, 0);
   const surprises = [
@@ -154,7 +154,7 @@ function keepHubs(
   });
 }
 
-/** Says each submit to the next hub, and its repeat to the one after that. */
+/** Sends each submit to the next hub, and its repeat to the one after that. */
 function spreadOver(apis: readonly HubClient[]): HubClient {
   let calls = 0;
   const first = apis[0] as HubClient;
@@ -179,7 +179,7 @@ interface Faulting extends Omit<ChaosPgCounts, 'hubs'> {
   readonly isStuck: () => boolean;
 }
 
-/** Each fault has its instant: a number of ended tasks, and a moment after. */
+/** Each fault has its moment: a number of ended tasks, and a moment after. */
 async function doFaults(faulting: Faulting): Promise<void> {
   const { tasks, kills, drains, restarts, random, done, ended, isStuck } = faulting;
   const of = (kind: FaultKind, count: number): FaultKind[] => Array.from({ length: count }, () => kind);
@@ -193,7 +193,8 @@ async function doFaults(faulting: Faulting): Promise<void> {
     done[kind] += 1;
     const doing = doFault(kind, faulting);
     running.push(doing);
-    // A drain ends with what the store says; Postgres is one. A kill waits for nobody, nor does anybody for it.
+    // Drains run one after the other, since each ends with what the store says; Postgres is one. Kills run
+    // independently.
     if (kind !== 'kill') await doing;
   }
   await Promise.all(running);

@@ -1,4 +1,4 @@
-/** Real processes killed at random instants and networks cut, while tasks run: what `npm run chaos` does. */
+/** Real processes killed at random moments and networks cut, while tasks run: what `npm run chaos` does. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { seededRandom } from '../../product/twins/ids-seeded/seeded-random.ts';
 import { tcpProxy } from '../../durability/tcp-proxy.ts';
@@ -34,7 +34,7 @@ export interface ChaosCounts {
 export interface ChaosOptions extends ChaosCounts {
   readonly tree: BuiltTree;
   readonly seed: string;
-  /** One outage in this many is longer than the grace; default 25. */
+  /** One outage in this many is longer than the grace period; default 25. */
   readonly longEvery?: number | undefined;
   readonly onProgress?: (completed: number, note: string) => void;
 }
@@ -44,7 +44,7 @@ export interface ChaosOutcome {
   readonly faults: FaultLog;
   readonly repeatedSubmits: number;
   readonly askedAgain: number;
-  /** What ended by itself, did not stop when told, or answered a repeat otherwise. */
+  /** What ended by itself, did not stop when told, or answered a repeat differently. */
   readonly surprises: readonly string[];
   readonly seconds: number;
   readonly hubRssMaxMiB: number;
@@ -58,13 +58,13 @@ const SLOTS = 2;
 /** Sidecars whose connections go through one proxy. */
 const ON_ONE_LINE = 5;
 const SUBMITTERS = 8;
-/** Faults are done while tasks up to this share are completed, so that the last ones find work going on. */
+/** Faults are injected while tasks up to this share are completed, so that the last ones still hit running work. */
 const FAULTS_UNTIL = 0.95;
-/** After its instant has come a fault waits for up to this, milliseconds. */
+/** After its moment has come a fault waits for up to this, in milliseconds. */
 const JITTER_MS = 400;
 const LONG_EVERY = 25;
 const RECONNECT_GRACE_MS = 30_000;
-/** Without a task that ends for this long, nothing more is waited for: beyond the grace and a whole round of restarts. */
+/** If no task ends for this long, the run stops waiting: longer than the grace period and a whole round of restarts. */
 const STUCK_MS = 120_000;
 const LOOK_MS = 20;
 const MIB = 2 ** 20;
@@ -101,7 +101,7 @@ export async function chaosRun(t: TestEnd, options: ChaosOptions): Promise<Chaos
   const parts: FaultParts = { world, random, hub, sidecars, lines, log, reconnectGraceMs, longEvery };
   let isFaulting = true;
   const faulting = doFaults(parts, options, () => ended).finally(() => (isFaulting = false));
-  // As many more as it takes for the last fault to have something to be done to.
+  // As many more as needed for the last fault to have a target.
   const submitting = submitAll(told, {
     ...options,
     submitters: SUBMITTERS,
@@ -154,7 +154,7 @@ async function enrolAll(t: TestEnd, world: ChaosWorld, count: number): Promise<r
   return lines;
 }
 
-/** Each fault has its instant: a number of ended tasks, and a moment after. */
+/** Each fault has its moment: a number of ended tasks, and a moment after. */
 async function doFaults(parts: FaultParts, counts: ChaosCounts, ended: () => number): Promise<void> {
   const { random } = parts;
   const of = (kind: FaultKind, count: number): FaultKind[] => Array.from({ length: count }, () => kind);
@@ -169,13 +169,13 @@ async function doFaults(parts: FaultParts, counts: ChaosCounts, ended: () => num
     await sleep(random() % JITTER_MS);
     const doing = doFault(kind, parts);
     running.push(doing);
-    // A hub is one: its faults come one after the other.
+    // There is one hub: its faults come one after the other.
     if (kind === 'hub') await doing;
   }
   await Promise.all(running);
 }
 
-/** Looks each second until `stop` or `read`, which gives the most that was seen. */
+/** Samples each second until `stop` or `read`, which return the maximum seen. */
 function watchGauges(world: ChaosWorld, pids: () => readonly number[]) {
   let [hubRss, sidecarRss, wal] = [0, 0, 0];
   const stop = eachSecond(() => {

@@ -1,7 +1,6 @@
 /**
- * Processes that kill themselves at named steps, one step after the other, while tasks of every kind run: what
- * `npm run chaos:points` does. Each process that follows a killed one recovers from its death and is itself killed at the
- * next step.
+ * Processes that kill themselves at named steps, one step after the other, while tasks of every kind run: what `npm
+ * run chaos:points` does. Each process started after a kill recovers from it and is itself killed at the next step.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,7 +22,7 @@ export interface PointsOptions {
   readonly times: number;
   /** Default 4. */
   readonly sidecars?: number;
-  /** Only these. Default: all that a first part of the run has met. */
+  /** Only these. Default: all that the first part of the run has met. */
   readonly steps?: Steps;
   readonly onProgress?: (done: number, of: number, note: string) => void;
 }
@@ -50,9 +49,9 @@ const HUB_PROGRAM = 'test/chaos/points/points-hub.ts';
 const SIDECAR_PROGRAM = 'test/chaos/points/points-sidecar.ts';
 const SIDECARS = 4;
 const SLOTS = 4;
-/** A step that comes again and again is not always killed at its first time. */
+/** A step that recurs is not always killed at its first time. */
 const SKIP_MAX = 4;
-/** How long a step may take to be met, milliseconds; after that it is tried again without skipping, and then given up for good. */
+/** How long a step may take to be met, in milliseconds; after that it is tried again without skipping, and then given up. */
 const MET_WITHIN_MS = 30_000;
 const TIMING = {
   hubTiming: {
@@ -103,7 +102,7 @@ export async function pointsRun(t: TestEnd, options: PointsOptions): Promise<Poi
   const jobsOf = (who: string, names: readonly string[]): Job[] =>
     Array.from({ length: times }, () => shuffled(names, random).map((step) => ({ step, key: `${who}: ${step}` }))).flat();
   const ofSidecars = jobsOf('sidecar', steps.sidecar);
-  // All at the same time: some steps of the hub are there only because a sidecar died, and the other way round.
+  // All in parallel: some steps of the hub occur only because a sidecar died, and vice versa.
   await Promise.all([
     killInTurn({ jobs: jobsOf('hub', steps.hub), kept: hub, stepsFile: stepsFile('hub'), random, onKill }),
     ...sidecars.map((kept) => killInTurn({ jobs: ofSidecars, kept, stepsFile: stepsFile(kept.agentId), random, onKill })),
@@ -135,7 +134,7 @@ export async function pointsRun(t: TestEnd, options: PointsOptions): Promise<Poi
 
 const SURVEYED_TASKS = 60;
 
-/** Lets tasks run, and lets hub and sidecars be killed and come back, so that every step that is common has been met. */
+/** Lets tasks run, and hub and sidecars be killed and restarted, so that every common step has been met. */
 async function survey(mix: TaskMix, hub: Kept, sidecars: readonly KeptSidecar[]): Promise<void> {
   const ended = (count: number): Promise<void> =>
     mix.until(() => {
@@ -156,7 +155,7 @@ interface Job {
 }
 
 interface InTurn {
-  /** Taken from its front until there is none; several processes may share it. */
+  /** Taken from the front until it is empty; several processes may share it. */
   readonly jobs: Job[];
   readonly kept: Kept;
   readonly stepsFile: string;
@@ -169,7 +168,7 @@ async function killInTurn({ jobs, kept, stepsFile, random, onKill }: InTurn): Pr
     const before = killsIn(stepsFile, step);
     const program = await kept.restart({ KILL_AT: step, KILL_SKIP: String(skip) });
     await Promise.race([program.ended, sleep(MET_WITHIN_MS, undefined, { ref: false })]);
-    // One that does not even start would meet no step for ever.
+    // A process that does not even start would never meet a step.
     if (kept.unasked.length > 0) throw new Error(kept.unasked.join('; '));
     return killsIn(stepsFile, step) > before;
   };

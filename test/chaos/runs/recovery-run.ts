@@ -1,4 +1,4 @@
-/** A hub with a million stored tasks is killed and started again, and then one of its machines dies: what `npm run recovery` does. */
+/** A hub with a million stored tasks is killed and restarted, and then one of its machines dies: what `npm run recovery` does. */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { seededRandom } from '../../product/twins/ids-seeded/seeded-random.ts';
@@ -29,12 +29,12 @@ export interface RecoveryOptions {
 
 /** One death of the hub, in milliseconds from the kill on. */
 export interface Recovery {
-  /** Until the first submit was answered that was sent after the kill. */
+  /** Until the first submit sent after the kill was answered. */
   readonly submitMs: number;
-  /** Until the program that was started at once had loaded its code, and what its parts took after that. */
+  /** Until the program, which was started at once, had loaded its code, and how long its parts took after that. */
   readonly loadedMs: number;
   readonly partsMs: Readonly<Record<string, number>>;
-  /** Processor time of the started program in all that. */
+  /** CPU time of the started program for all of that. */
   readonly cpuMs: number;
   readonly walMiB: number;
 }
@@ -44,11 +44,11 @@ export interface RecoveryOutcome {
   readonly databaseMiB: number;
   readonly fillSeconds: number;
   readonly recoveries: readonly Recovery[];
-  /** From the start of the hub until the task of a machine that died with it ran elsewhere; the quiet time is in it. */
+  /** From the start of the hub until the task of a machine that died with it ran elsewhere, including the quiet period. */
   readonly elsewhereAfterStartMs: number;
-  /** The same of a machine that died long after. */
+  /** The same for a machine that died long after. */
   readonly elsewhereMs: number;
-  /** Submits that were answered, and those of them that are stored. */
+  /** Submits that were answered, and how many of them are stored. */
   readonly answered: number;
   readonly found: number;
   readonly readsMs: Readonly<Record<string, number>>;
@@ -58,7 +58,7 @@ export interface RecoveryOutcome {
   readonly database: string;
 }
 
-/** Machines that may run the one task; each has room for it alone. */
+/** Machines that may run the one task; each has exactly one slot for it. */
 const MACHINES = ['machine-1', 'machine-2', 'machine-3'];
 const SUBMIT_EACH_MS = 20;
 const LOOK_MS = 10;
@@ -105,7 +105,7 @@ export async function recoveryRun(t: TestEnd, options: RecoveryOptions): Promise
     const logged = bytesOf(world.logOf('hub'));
     const killedMs = Date.now();
     const ended = hub.kill('SIGKILL');
-    // The last time a machine dies with the hub: nobody but time tells the next one.
+    // At the last kill a machine dies with the hub: only time tells the next hub.
     if (kill === options.kills) died.push(await endMachine(world, machines, run.agent));
     await ended;
     hub = start();
@@ -164,7 +164,7 @@ async function runOf(world: ChaosWorld, task: string, died: readonly string[]): 
   throw new Error(`${task} runs nowhere within ${WITHIN_MS} ms: ${events}; ${waitingFor?.message ?? ''}`);
 }
 
-/** A machine dies: its sidecar and the agents on it, at once and for good. Answers its name. */
+/** A machine dies: its sidecar and the agents on it, at once and for good. Returns its name. */
 async function endMachine(world: ChaosWorld, machines: ReadonlyMap<string, Program>, agentId: string): Promise<string> {
   const ended = machines.get(agentId)?.kill('SIGKILL');
   for (const line of world.ledger.living()) {
@@ -177,12 +177,12 @@ async function endMachine(world: ChaosWorld, machines: ReadonlyMap<string, Progr
 interface SteadySubmits {
   /** The ids of the tasks whose submits were answered. */
   readonly answered: readonly string[];
-  /** When the first submit was answered that was sent after this time. */
+  /** When the first submit sent after this time was answered. */
   firstAfter(sentMs: number): Promise<number>;
   stop(): Promise<void>;
 }
 
-/** One submit after the other, whoever answers; a refused connection is no answer. */
+/** One submit after the other, until one is answered; a refused connection is not an answer. */
 function steadySubmits(api: HubClient): SteadySubmits {
   const answered: string[] = [];
   const stopping = new AbortController();
@@ -223,7 +223,7 @@ function steadySubmits(api: HubClient): SteadySubmits {
   };
 }
 
-/** Where the time of a start went, from what the hub logged of it. */
+/** How long the parts of a start took, from the hub's log. */
 function startOf(log: string, killedMs: number): Pick<Recovery, 'loadedMs' | 'partsMs'> {
   const lines = log.split('\n').filter((line) => line.includes('"service started"'));
   const parts = lines.map((line) => JSON.parse(line) as { readonly time: number; readonly service: string; readonly tookMs: number });
@@ -240,7 +240,7 @@ async function countFound(api: HubClient, ids: readonly string[]): Promise<numbe
   return found;
 }
 
-/** What people ask of a store of this size, each once. */
+/** Queries that users send to a store of this size, each once. */
 async function timeReads(api: HubClient, taskId: string): Promise<Readonly<Record<string, number>>> {
   const reads: Readonly<Record<string, () => Promise<unknown>>> = {
     'the newest tasks': () => api.tasks.list(),

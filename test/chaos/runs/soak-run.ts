@@ -1,4 +1,4 @@
-/** A hub and two hundred sidecars at work for long, beside hostile neighbours and with a fault each minute: what `npm run soak` does. */
+/** A hub and two hundred sidecars working for long, with hostile neighbours and with a fault each minute: what `npm run soak` does. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -35,17 +35,23 @@ export interface SoakOptions {
   readonly minutes: number;
   readonly sidecars: number;
   readonly tasksPerSecond: number;
-  /** Of the sidecars, those that are processes with agents of their own; the rest share one process. Default 10. */
+  /** How many of the sidecars are processes with real agents; the rest share one process. Default 10. */
   readonly real?: number;
-  /** More of them, that nobody kills and whose agents harm them. Default 2. */
+  /** Additional ones that are never killed and whose agents harm them. Default 2. */
   readonly watched?: number;
-  /** How long there are load, four times as much as later, and neighbours before anything is counted, milliseconds. Default 5 minutes. */
+  /** How long load (four times as much as later) and neighbours run before anything is counted, in milliseconds. Default 5 minutes. */
   readonly firstMs?: number;
-  /** Each so long a fault, milliseconds; default a minute. */
+  /** The interval between faults, in milliseconds; default a minute. */
   readonly faultEachMs?: number;
-  /** How long all are left alone before open files are counted, milliseconds; default more than the hub keeps idle connections. */
+  /**
+   * How long everything is left idle before open files are counted, in milliseconds; default longer than the hub keeps
+   * idle connections.
+   */
   readonly idleMs?: number;
-  /** The load goes on until this holds for what the neighbours have done, at most a minute: a short run on a busy machine sees few of their turns. */
+  /**
+   * The load continues until this holds for what the neighbours have done, at most a minute: a short run on a busy
+   * machine sees few of their turns.
+   */
   readonly mischief?: (done: Tallies) => boolean;
   readonly onProgress?: (seconds: number, note: string) => void;
 }
@@ -65,12 +71,12 @@ export interface SoakOutcome {
   readonly watched: Readonly<Record<string, readonly Sample[]>>;
   /** What their agents did, and how often. */
   readonly deeds: Readonly<Record<string, number>>;
-  /** What the neighbours did and were answered, by kind. */
+  /** What the neighbours did and how they were answered, by kind. */
   readonly neighbours: Tallies | null;
   readonly rows: RowVerdict;
-  /** From submit to completion, of each honest task, milliseconds. */
+  /** From submit to completion, for each honest task, in milliseconds. */
   readonly honestMs: readonly number[];
-  /** Open files of idle processes with all sidecars connected: before the load and after it, by process. */
+  /** Open files of idle processes with all sidecars connected: before and after the load, by process. */
   readonly filesBefore: OpenFiles;
   readonly filesAfter: OpenFiles;
   readonly surprises: readonly string[];
@@ -80,21 +86,21 @@ const REAL = 10;
 const WATCHED = 2;
 const SLOTS = 2;
 const LINES = 20;
-/** More than the hub keeps connections to read its database by. */
+/** More than the number of connections with which the hub reads its database. */
 const READERS = 32;
 const FAULT_EACH_MS = 60_000;
-/** A stall is short enough for nobody to be taken for dead. */
+/** A stall is too short for any peer to be considered dead. */
 const STALL_MS = 2_000;
 const FIRST_MS = 300_000;
-/** Times the load: the caches of the database are as full after it as they get in half an hour. */
+/** The load factor of the warm-up: afterwards the caches of the database are as full as they get in half an hour. */
 const FIRST_RATE = 4;
 const WORK_SECONDS = 2;
 const MAX_RETRIES = 50;
-/** The hub closes idle connections of HTTP after 30 s. */
+/** The hub closes idle HTTP connections after 30 s. */
 const IDLE_MS = 40_000;
 /**
- * What has ended is kept for an eighth of the load, and what is left of it for a quarter more: so the rows come to their
- * number before the quarter around the middle, which the last one is compared with.
+ * What has ended is kept for an eighth of the load, and its remains for a quarter more: so the number of rows settles
+ * before the quarter around the middle, which the last one is compared with.
  */
 const KEPT_SHARE = 1 / 8;
 const KEPT_MAX_MS = 300_000;
@@ -102,9 +108,9 @@ const LOOKS = 40;
 const LOOK_MAX_MS = 60_000;
 const MISCHIEF_WITHIN_MS = 60_000;
 const DRAINED_WITHIN_MS = 120_000;
-/** Garbage is collected this often, so that the lowest of each window is what is alive. */
+/** Garbage is collected this often, so that the lowest value of each window is live memory. */
 const COLLECT_EACH_MS = 30_000;
-/** This share of the time is not looked at: caches fill and the heap finds its size. */
+/** This share of the time is not judged: caches fill and the heap finds its size. */
 const WARM_UP = 0.25;
 const MIB = 2 ** 20;
 
@@ -112,7 +118,7 @@ export async function soakRun(t: TestEnd, options: SoakOptions): Promise<SoakOut
   const { minutes, seed, onProgress, firstMs = FIRST_MS, idleMs = IDLE_MS, faultEachMs = FAULT_EACH_MS } = options;
   const random = seededRandom(seed);
   const loadMs = minutes * 60_000;
-  // The hub's own limits: they are what keeps the neighbours in check.
+  // The hub's default limits: they are what keeps the neighbours in check.
   const world = await makeChaosWorld(t, { tree: options.tree, limits: {}, hubTiming: keptFor(loadMs) });
   const log = newFaultLog();
   const hub = keepRunning({
@@ -144,7 +150,8 @@ export async function soakRun(t: TestEnd, options: SoakOptions): Promise<SoakOut
   const { orders, hostile } = await neighbourTokens(world, seed);
   const surprises: string[] = [];
 
-  // A first task on each, as many readers at once as the hub has, and the neighbours, so that what is opened once is open.
+  // A first task on each, the hub's maximum of readers, and the neighbours, so that everything that is opened once is
+  // open.
   const early = firstMs === 0 ? null : startNeighbours(t, world, options.tree, { ...orders, seed: `${seed} at first` }, firstMs);
   const first = await load(honest, random, { tasksPerSecond: options.tasksPerSecond * FIRST_RATE, forMs: firstMs, from: 0 });
   await early?.begun;
@@ -202,7 +209,7 @@ export async function soakRun(t: TestEnd, options: SoakOptions): Promise<SoakOut
   if (looks.some(({ rows }) => (rows['agents'] ?? 0) > agentsMax)) surprises.push(`there were more than ${agentsMax} agents`);
   const deeds = watched.deeds();
   if (Object.keys(deeds).length < AGENT_DEEDS)
-    surprises.push(`of ${AGENT_DEEDS} deeds of hostile agents only these were done: ${Object.keys(deeds).join('; ')}`);
+    surprises.push(`of ${AGENT_DEEDS} kinds of hostile agent acts only these were done: ${Object.keys(deeds).join('; ')}`);
   await honest.stop();
   await Promise.all([...all.map((one) => one.stop()), light.kill('SIGTERM')]);
   await hub.stop();
@@ -259,7 +266,7 @@ export async function startLight(
   return program;
 }
 
-/** Submits evenly, and answers how many. */
+/** Submits at an even rate, and returns how many. */
 async function load(
   told: Pick<Submitter, 'submit'>,
   random: RandomBits,
@@ -284,21 +291,21 @@ async function drained(waiting: () => number): Promise<void> {
   while (waiting() > 0 && performance.now() < untilMs) await sleep(100);
 }
 
-/** Looks now and each so many milliseconds until it is over. */
+/** Samples now and at each interval until it is over. */
 async function lookEach(everyMs: number, look: () => Promise<RowLook>, over: AbortSignal): Promise<readonly RowLook[]> {
   const looks = [await look()];
   while (await passes(everyMs, over)) looks.push(await look());
   return looks;
 }
 
-/** Whether so long passed before it was over. */
+/** Whether this much time passed before it was over. */
 const passes = (forMs: number, over: AbortSignal): Promise<boolean> =>
   sleep(forMs, true, { signal: over }).catch((error: Error) => {
     if (error.name === 'AbortError') return false;
     throw error;
   });
 
-/** In turn; the hub is stalled, not killed, since it is the one whose memory is watched. Answers how often it was. */
+/** In turn; the hub is stalled, not killed, since its memory is watched. Returns how often it was. */
 async function faultEach(parts: FaultParts, everyMs: number, over: AbortSignal): Promise<number> {
   const kinds: readonly FaultKind[] = ['sidecar', 'cut', 'agent', 'hub'];
   let stalls = 0;

@@ -1,4 +1,4 @@
-/** Ten thousand idle sidecars whose hub is killed and started again: what `npm run storm` does. */
+/** Ten thousand idle sidecars whose hub is killed and restarted: what `npm run storm` does. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { seededRandom } from '../../product/twins/ids-seeded/seeded-random.ts';
 import type { HubTiming } from '../../../core/config/times.ts';
@@ -15,11 +15,11 @@ export interface StormOptions {
   readonly tree: BuiltTree;
   readonly seed: string;
   readonly sidecars: number;
-  /** Sidecars that have an accepted task in their hands when the hub dies, and still when silence counts again. */
+  /** Sidecars that have an accepted task when the hub dies, and still have it when silence counts again. */
   readonly holders: number;
   /** How often the hub is killed. */
   readonly kills: number;
-  /** The quiet time is waited for at the end. */
+  /** The quiet period is waited for at the end. */
   readonly hubTiming: HubTiming;
   readonly onProgress?: (identified: number, note: string) => void;
 }
@@ -28,20 +28,20 @@ export interface StormOptions {
 export interface Storm {
   /** From the kill until the hub listened again. */
   readonly downMs: number;
-  /** From then until all sidecars were identified; null: not within the time. */
+  /** From then until all sidecars were identified; null: not within the limit. */
   readonly allIdentifiedMs: number | null;
   readonly rssMaxBytes: number;
-  /** Processor time of the hub and of all sidecars together in that time. */
+  /** CPU time of the hub and of all sidecars together in that time. */
   readonly hubCpuMs: number;
   readonly sidecarsCpuMs: number;
-  /** How late the hub's loop was from its start until a second after all were identified: 99 of 100 turns, and the worst. */
+  /** How late the hub's event loop was from its start until a second after all were identified: 99 of 100 turns, and the worst. */
   readonly lagP99Ms: number;
   readonly lagMaxMs: number;
 }
 
 export interface StormOutcome {
   readonly storms: readonly Storm[];
-  /** Tasks that were in the hands of sidecars at the kills, and what became of them. */
+  /** Tasks that sidecars held at the kills, and what became of them. */
   readonly held: number;
   readonly completed: number;
   readonly reclaims: number;
@@ -102,14 +102,14 @@ export async function stormRun(t: TestEnd, options: StormOptions): Promise<Storm
     });
     if (all === null) surprises.push(`after kill ${kill} only ${light.now()} of ${sidecars} were identified`);
   }
-  // Silence counts again after this, and whoever was not seen to be back would lose its task to a sweep.
+  // Silence counts again after this, and a sidecar not seen to return would lose its task to a sweep.
   const { quietAfterStartMs, reconnectGraceMs, sweepMs } = options.hubTiming;
   await sleep(Math.max(quietAfterStartMs, reconnectGraceMs) + 2 * sweepMs);
   process.kill(light.program.pid, 'SIGUSR2');
   const completed = await untilCompleted(world, held.length);
   stopLooking();
   const { agents = {} } = (await world.api.tasks.stats()) as { readonly agents?: Readonly<Record<string, number>> };
-  if (agents['offline'] !== 0) surprises.push(`the hub takes ${agents['offline']} agents for offline`);
+  if (agents['offline'] !== 0) surprises.push(`the hub considers ${agents['offline']} agents offline`);
   await light.program.kill('SIGKILL');
   const end = await hub.kill('SIGTERM');
   if (end !== 0) surprises.push(`the hub ended its SIGTERM with ${end}`);

@@ -1,13 +1,13 @@
-/** HTTP of one hostile neighbour from an address of its own: every answer is counted, and what no peer may see is a surprise. */
+/** HTTP of one hostile neighbour from its own address: every answer is counted, and an answer that no peer may get is a surprise. */
 import { once } from 'node:events';
 import { Agent, request, type IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import type { Tallying } from '../../fuzz/hostile/tally.ts';
 
 const WITHIN_MS = 30_000;
-/** A flood of reads waits for its share of the hub's time, and that may be for longer than it is waited for. */
+/** A flood of reads waits for its share of the hub's time, which may take longer than it is waited for. */
 const UNANSWERED = 'ABORT_ERR';
-/** How a hub lets go of a connection that it has no more to say on. */
+/** How a hub ends a connection on which it has nothing more to send. */
 const CUT = new Set(['ECONNRESET', 'EPIPE']);
 
 export interface Sender {
@@ -18,7 +18,7 @@ export interface Sender {
 }
 
 export interface Asker {
-  /** The status and the text; 0 when no answer came in time, or the hub let go of the connection without one. */
+  /** The status and the text; 0 if no answer came in time, or the hub ended the connection without one. */
   ask(method: 'GET' | 'POST', path: string, body?: string, type?: string): Promise<readonly [status: number, text: string]>;
   close(): void;
 }
@@ -32,7 +32,7 @@ export function asker({ port, address, token, tally }: Sender): Asker {
     const answer = once(asked, 'response') as Promise<[IncomingMessage]>;
     asked.end(body);
     const [response] = await answer;
-    // A hub that has refused a body may hang up before it is written.
+    // A hub that has refused a body may disconnect before it is written.
     asked.on(
       'error',
       (error: NodeJS.ErrnoException) => void (CUT.has(error.code ?? '') || tally.surprise(`${method} ${path}: ${error.message}`)),
@@ -59,7 +59,7 @@ export function asker({ port, address, token, tally }: Sender): Asker {
   };
 }
 
-/** A socket of bare bytes; how it ends is its close. */
+/** A raw socket; it ends when it is closed. */
 export function bareSocket({ port, address, tally }: Pick<Sender, 'port' | 'address' | 'tally'>): Socket {
   const socket = connect({ host: '127.0.0.1', port, localAddress: address });
   tally.socket();

@@ -1,16 +1,16 @@
-/** The tasks of honest submitters, beside all that is done to the hub. */
+/** The tasks of honest submitters, next to everything that is done to the hub. */
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { ChaosWorld } from '../rig/chaos-world.ts';
 import { readStream, submitter, type Submitter } from '../rig/told.ts';
 
 const STORIES_MAX = 5;
-/** A hub that was killed is back long before. */
+/** A killed hub is back long before this. */
 const LOOK_UP_MS = 60_000;
 
 export interface HonestTasks extends Pick<Submitter, 'submit'> {
   /** Submitted, and not completed. */
   waiting(): number;
-  /** What happened to some of them, as JSON. */
+  /** The history of some of them, as JSON. */
   stories(): Promise<readonly string[]>;
   /** How often events were removed before they were read. */
   gaps(): number;
@@ -19,7 +19,7 @@ export interface HonestTasks extends Pick<Submitter, 'submit'> {
   stop(): Promise<void>;
 }
 
-/** Submits of the honest, and how each of them ends. */
+/** Submits of the honest clients, and how each of them ends. */
 export function honestTasks({ api }: ChaosWorld): HonestTasks {
   const told = submitter(api, new AbortController().signal);
   const beganMs = new Map<string, number>();
@@ -49,7 +49,7 @@ export function honestTasks({ api }: ChaosWorld): HonestTasks {
       throw thrown;
     }
   };
-  // Only what has ended is removed.
+  // Only ended tasks are removed.
   const lookUp = async (taskId: string): Promise<void> => {
     const status = await statusOf(taskId);
     if (status === null || status === 'completed') complete(taskId);

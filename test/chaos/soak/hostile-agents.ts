@@ -1,4 +1,4 @@
-/** Hostile agents of a soak: each is a turn that its loop plays again and again. */
+/** Hostile agents of a soak: each is a turn that its loop repeats. */
 import {
   connect,
   identified,
@@ -19,13 +19,13 @@ const BOUTS = 3;
 const ODD_FRAMES = 3;
 const ODD_ONE_IN = 3;
 const ODD_RESTS_MS = 61_000;
-/** One turn in so many is lies by the simulation's words, the others by the fuzzer's. */
+/** One turn in this many uses the simulation's lies, the others the fuzzer's. */
 const WORDS_ONE_IN = 3;
-/** A push that does not come is waited for so long. */
+/** A push that does not come is waited for this long. */
 const PUSH_WITHIN_MS = 3_000;
 const HELD = 20;
 
-/** One that has rested says who it is and floods, until it has said enough or is closed. */
+/** One that has rested identifies and floods, until it has sent enough or is closed. */
 export async function flood(deps: SocketDeps, agents: readonly HostileAgent[], version: 1 | 2, chance: Chance): Promise<void> {
   const rested = agents.filter(({ restsUntilMs }) => restsUntilMs <= performance.now());
   if (rested.length === 0) return;
@@ -52,7 +52,7 @@ async function words(deps: SocketDeps, agent: HostileAgent, version: 1 | 2, chan
   await peer.end();
 }
 
-/** Tasks of others as if it had them, mostly under generations that nothing may reach. */
+/** Claims tasks of others, mostly with generations that must not be reachable. */
 function lies(others: readonly Target[], chance: Chance): readonly object[] {
   return others.slice(0, HELD).map(({ id, generation }) => ({
     task_id: id,
@@ -66,7 +66,7 @@ function target(others: readonly Target[], chance: Chance): Named {
   return { id: id as TaskId, generation: generation as Generation };
 }
 
-/** Comes, is given a task, and drops dead before it has accepted it. */
+/** Connects, is assigned a task, and dies before it has accepted it. */
 export async function crash(deps: SocketDeps, { agentId, token }: HostileAgent): Promise<void> {
   const peer = await connect(deps, deps.choose.address());
   if (peer === null) return;

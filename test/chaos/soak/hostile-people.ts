@@ -1,4 +1,4 @@
-/** Hostile submitters, viewers and strangers of a soak: each is a turn that its loop plays again and again. */
+/** Hostile submitters, viewers and unauthenticated peers of a soak: each is a turn that its loop repeats. */
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Targets } from '../../fuzz/hostile/hostile-sockets.ts';
@@ -7,12 +7,12 @@ import { bareSocket, type Asker, type Sender } from './ask.ts';
 import { DEEDS, DEPENDENTS, HOSTILE_CAPABILITY, REQUIREMENTS } from './neighbour-kinds.ts';
 
 const LINES = 'application/x-ndjson';
-/** Of a submit: nearly as large as it may be, and larger. */
+/** Of a submit: nearly as large as allowed, and larger. */
 const BIG = 240_000;
 const TOO_BIG = 300_000;
-/** So that it has no more than a third of what the honest have in cancels. */
+/** So that its cancels are no more than a third of the honest ones. */
 const CANCEL_EACH_MS = 100;
-/** After ten assignments that were not accepted a task waits for a person: so that it ends, it has a time to be accepted in. */
+/** After ten assignments that were not accepted a task waits for an operator: so that it ends, it has a time limit for acceptance. */
 const DOOMED_TTL_MS = 10_000;
 /** Its last assignment is within its ttl; the hub waits for acceptance for 30 s, for 30 s more after a stall, and sweeps. */
 const DEAD_WITHIN_MS = 90_000;
@@ -21,12 +21,12 @@ const MAX_RETRIES = 2;
 /** Longer than the hub waits for an identify. */
 const HALF_OPEN_MS = 12_000;
 const TRICKLE_EACH_MS = 1_000;
-/** So many that the hub, which lets go of who takes nothing for a minute, comes to it. */
+/** So many that the hub, which disconnects readers that take nothing for a minute, gets to do it. */
 const STREAMS = 40;
 
 const idsIn = (text: string): readonly string[] => text.match(/task-[0-9a-f]+/g) ?? [];
 
-/** Tasks with requirements that nobody fits, and bodies at and over the bound; it cancels what was taken. */
+/** Tasks with requirements that no agent meets, and bodies at and over the limit; it cancels what was accepted. */
 export async function oddSubmits({ ask }: Asker, turn: number, isOver: () => boolean): Promise<void> {
   const fresh = Array.from({ length: REQUIREMENTS }, (_, n) =>
     JSON.stringify({ description: 'odd', needed_capabilities: [`odd-${turn}-${n}`] }),
@@ -39,7 +39,7 @@ export async function oddSubmits({ ask }: Asker, turn: number, isOver: () => boo
   await cancelAll({ ask }, [...idsIn(taken), ...idsIn(big)], isOver);
 }
 
-/** Hundreds of tasks that wait for one, which is cancelled, and they one after another. */
+/** Hundreds of tasks that depend on one, which is cancelled, and then they are, one after another. */
 export async function manyDependents({ ask }: Asker, isOver: () => boolean): Promise<void> {
   const [, answer] = await ask('POST', '/api/tasks', JSON.stringify({ description: 'first', needed_capabilities: ['odd'] }));
   const [first] = idsIn(answer);
@@ -49,7 +49,7 @@ export async function manyDependents({ ask }: Asker, isOver: () => boolean): Pro
   await cancelAll({ ask }, [first, ...idsIn(taken)], isOver);
 }
 
-/** At the end without a rest between. */
+/** At the end without a pause in between. */
 async function cancelAll({ ask }: Pick<Asker, 'ask'>, ids: readonly string[], isOver: () => boolean): Promise<void> {
   for (const id of new Set(ids)) {
     if (!isOver()) await sleep(CANCEL_EACH_MS);
@@ -69,12 +69,12 @@ export async function doomedTask({ ask }: Asker, tally: Tallying, isOver: () => 
     await sleep(LOOK_MS);
     const [seen, text] = await ask('GET', `/api/tasks/${id}`);
     if (seen === 200 && (JSON.parse(text) as { readonly status: string }).status === 'dead_letter') return tally.answered(DEEDS.deadLetter);
-    if (performance.now() > untilMs) return tally.surprise(`${id} is no dead letter ${DEAD_WITHIN_MS} ms after its submit: ${text}`);
+    if (performance.now() > untilMs) return tally.surprise(`${id} is not a dead letter ${DEAD_WITHIN_MS} ms after its submit: ${text}`);
   }
 }
 
 export interface Sockets {
-  /** Keeps it until it closes, or for so long. */
+  /** Keeps it until it closes, or for this long. */
   keep(socket: Socket, forMs: number, ended: string): void;
   closeAll(): void;
 }
@@ -97,7 +97,7 @@ export function openSockets(tally: Tallying): Sockets {
 
 const UPGRADE =
   'GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n';
-/** Before any authentication: no byte, half a header, a WebSocket that never says who it is. */
+/** Before any authentication: no byte, half a header, a WebSocket that never identifies. */
 const HALF_OPEN = ['', 'GET /api/tasks HTTP/1.1\r\nHost: 127.0.0.1\r\nAuth', UPGRADE];
 
 export function halfOpen(sender: Omit<Sender, 'token'>, sockets: Sockets, turn: number): void {
@@ -116,7 +116,7 @@ export function slowBody(sender: Sender, sockets: Sockets): void {
   sockets.keep(socket, HALF_OPEN_MS, DEEDS.slowBody);
 }
 
-/** Big lists at once, and whole histories; from the lists it learns what others have, and tells `targets`. */
+/** Big lists at once, and whole histories; from the lists it learns what others have, and reports it to `targets`. */
 export async function readMuch({ ask }: Asker, targets: Targets): Promise<void> {
   const lists = ['status=assigned', 'status=completed', 'status=cancelled', 'priority=normal'];
   const [assigned] = await Promise.all([
@@ -135,7 +135,7 @@ export async function readMuch({ ask }: Asker, targets: Targets): Promise<void> 
 export function deafStreams(sender: Sender): { open(): void; closeAll(): void } {
   const streams = new Set<Socket>();
   return {
-    /** One more, for the oldest. */
+    /** One more, in place of the oldest. */
     open() {
       const [oldest] = streams;
       if (streams.size >= STREAMS) oldest?.destroy();

@@ -1,4 +1,4 @@
-/** The kinds of hostile neighbours of a soak, and by what each shows that it still does its mischief. */
+/** The kinds of hostile neighbours of a soak, and the counters that show that each still misbehaves. */
 import type { Tally } from '../../fuzz/hostile/tally.ts';
 
 export const NEIGHBOURS = [
@@ -12,16 +12,16 @@ export const NEIGHBOURS = [
 export type Neighbour = (typeof NEIGHBOURS)[number];
 export type Tallies = Readonly<Record<Neighbour, Tally>>;
 
-/** What the hostile process is told: a file with it is its argument. */
+/** The orders of the hostile process: its argument is a file with them. */
 export interface NeighbourOrders {
   readonly port: number;
   readonly seed: string;
   readonly agents: Readonly<Record<'flooding' | 'old' | 'crashing', readonly { readonly agentId: string; readonly token: string }[]>>;
-  /** Each kind has tokens of its own that may do no more than it needs. */
+  /** Each kind has its own tokens, with only the rights it needs. */
   readonly tokens: Readonly<Record<'crashes' | 'odd' | 'slow' | 'viewer', string>>;
 }
 
-/** What only the crash-looping agent offers. */
+/** A capability that only the crash-looping agent offers. */
 export const HOSTILE_CAPABILITY = 'hostile';
 /** Counted under these names among the answers. */
 export const DEEDS = {
@@ -32,11 +32,11 @@ export const DEEDS = {
   deafStream: 'stream not read',
 } as const;
 
-/** Tasks that wait for one other, and that the odd submitter has at once. */
+/** Tasks that depend on one other, and that the odd submitter has at the same time. */
 export const DEPENDENTS = 200;
 /** Of one turn of the odd submitter. */
 export const REQUIREMENTS = 8;
-/** Tasks that are in the hands of the crash-looping agent at once. */
+/** Tasks that the crash-looping agent holds at the same time. */
 export const CRASHES_AT_ONCE = 2;
 
 const answers =
@@ -48,7 +48,7 @@ const statuses =
   (tally: Tally): readonly number[] =>
     wanted.map((status) => tally.statuses[String(status)] ?? 0);
 
-/** Each of these rises only while the hub is reached and the mischief is done. */
+/** Each of these rises only while the hub is reachable and the neighbour misbehaves. */
 const SHOWN_BY: Readonly<Record<Neighbour, (tally: Tally) => readonly number[]>> = {
   'flooding agents': (tally) => [...answers('identified')(tally), tally.frames],
   'flooding agents of version 1': (tally) => [...answers('identified')(tally), tally.frames],

@@ -1,6 +1,7 @@
 /**
- * The hostile neighbours of a soak, all in one process: its argument is a file with its orders. Each second, and once more
- * at its end, it writes what each kind has done and was answered as a line of JSON. It works until SIGTERM.
+ * The hostile neighbours of a soak, all in one process: its argument is a file with its orders. Each second, and once
+ * more at its end, it writes what each kind has done and how it was answered, as a line of JSON. It runs until
+ * SIGTERM.
  */
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -15,12 +16,12 @@ import { crash, flood } from './hostile-agents.ts';
 import { deafStreams, doomedTask, halfOpen, manyDependents, oddSubmits, openSockets, readMuch, slowBody } from './hostile-people.ts';
 import { CRASHES_AT_ONCE, NEIGHBOURS, type Neighbour, type NeighbourOrders } from './neighbour-kinds.ts';
 
-/** Texts of frames and requests that are made at the start. */
+/** Texts of frames and requests that are generated at the start. */
 const POOL = 400;
-/** The hub remembers addresses up to a bound that would take it hours to reach: from so many it is full in minutes. */
+/** The hub remembers addresses up to a limit that would take it hours to reach: from this many it is full in minutes. */
 const ADDRESSES = 200;
 const TELL_EACH_MS = 1_000;
-/** Between two turns: together they take about a quarter of a core, and the hub another one. */
+/** Between two turns: together they use about a quarter of a core, and the hub another one. */
 const REST_MS = { flood: 3_000, old: 4_000, crash: 500, odd: 4_000, dependents: 2_000, stranger: 1_000, viewer: 2_000 };
 const WRONG_TOKENS = ['', 'wrong', 'x'.repeat(2_000)].map((token) => ({ token, mayEnd: false }));
 
@@ -52,7 +53,7 @@ function askerOf(name: Neighbour, token: string): Asker {
 }
 const rested = (list: NeighbourOrders['agents']['old']): readonly HostileAgent[] => list.map((agent) => ({ ...agent, restsUntilMs: 0 }));
 
-/** A turn, a rest, and again; what a turn fails with ends the process. */
+/** A turn, a pause, and again; an error in a turn ends the process. */
 async function again(restMs: number, play: (turn: number) => Promise<void> | void): Promise<void> {
   for (let turn = 0; !isOver(); turn += 1) {
     await play(turn);

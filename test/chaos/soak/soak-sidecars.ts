@@ -1,6 +1,6 @@
 /**
  * Many whole sidecars in one process: their journals, files and agents are in memory, their link is the real one. Its
- * argument is a file with its setting; its first line of standard output says that all of them were identified.
+ * argument is a file with its settings; its first line of standard output reports that all of them were identified.
  */
 import { once } from 'node:events';
 import { appendFileSync, readFileSync } from 'node:fs';
@@ -21,15 +21,15 @@ export interface LightSetting {
   /** Ports of the hub, called in turn. */
   readonly ports: readonly number[];
   readonly sidecars: readonly { readonly agentId: string; readonly token: string | undefined }[];
-  /** What they offer; default `code`. */
+  /** The capabilities that they offer; default `code`. */
   readonly capabilities?: readonly string[] | undefined;
-  /** Loopback addresses that they call from, in turn: one address has too few ports for ten thousand that come back. */
+  /** Loopback addresses that they connect from, in turn: one address has too few ports for ten thousand that reconnect. */
   readonly sources: number;
   /** Gets a line `TIME IDENTIFIED` whenever the number of identified sidecars has changed; null for none. */
   readonly countFile: string | null;
 }
 
-/** Between two looks at how many are identified. */
+/** Interval at which the identified sidecars are counted. */
 const COUNT_EACH_MS = 50;
 
 const {
@@ -146,7 +146,7 @@ function memoryAgents(clock: Clock): WakeRunner {
   return { adoptable: false, wake: work, attach: () => gone() };
 }
 
-/** A run of an earlier process is never there: it was in its memory. */
+/** A run of an earlier process is never there: it was in that process's memory. */
 async function* gone(): AsyncGenerator<WakeEvent> {
   yield await Promise.resolve({ type: 'exited', exitCode: null, signal: null, stderrTail: '' } as const);
 }

@@ -1,4 +1,4 @@
-/** Hostile neighbours as who started them sees them. */
+/** Hostile neighbours as seen by the process that started them. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
@@ -21,7 +21,7 @@ import {
 } from './neighbour-kinds.ts';
 
 export const HOSTILE_PREFIX = 'hostile-';
-/** Many, because one that sent frames that are none must rest for a minute. */
+/** Many, because one that sent invalid frames must rest for a minute. */
 const AGENTS = { flooding: 16, old: 10, crashing: 1 };
 export const HOSTILE_AGENTS = AGENTS.flooding + AGENTS.old + AGENTS.crashing;
 /**
@@ -30,15 +30,18 @@ export const HOSTILE_AGENTS = AGENTS.flooding + AGENTS.old + AGENTS.crashing;
  */
 export const HOSTILE_OPEN_MAX = 2 * (1 + DEPENDENTS + REQUIREMENTS + 1 + CRASHES_AT_ONCE);
 
-/** The last quarter of a load, in which every kind must do its mischief. */
+/** The last quarter of a load, in which every kind must misbehave. */
 const LAST_QUARTER = 0.75;
 
 export interface Neighbours {
-  /** What was done and answered until now; null before the first word. */
+  /** What was done and answered so far; null before the first report. */
   now(): Tallies | null;
-  /** They have said their first word, or are gone. */
+  /** They have sent their first report, or are gone. */
   readonly begun: Promise<void>;
-  /** Lets them go, all their connections closed; answers what should not have been. `mayRest`: also before they have done anything. */
+  /**
+   * Ends them, with all their connections closed; returns what should not have happened. `mayRest`: also before they
+   * have done anything.
+   */
   stop(mayRest?: boolean): Promise<readonly string[]>;
 }
 
@@ -47,13 +50,13 @@ export interface NeighbourTokens {
   readonly hostile: Hostile;
 }
 
-/** A token of each kind, which may do no more than it needs. */
+/** A token of each kind, with only the rights it needs. */
 export async function neighbourTokens({ api, hubPort }: ChaosWorld, seed: string): Promise<NeighbourTokens> {
   const agentsOf = async (kind: keyof typeof AGENTS): Promise<NeighbourOrders['agents']['old']> => {
     const made: { agentId: string; token: string }[] = [];
     for (let n = 1; n <= AGENTS[kind]; n += 1) {
       const agentId = `${HOSTILE_PREFIX}${kind}-${n}`;
-      // Fixed by the token: whatever they claim, no honest task is ever given to them.
+      // Fixed by the token: whatever they claim, no honest task is ever assigned to them.
       const capabilities = [kind === 'crashing' ? HOSTILE_CAPABILITY : 'none'];
       made.push({ agentId, token: (await api.tokens.create({ agent_id: agentId, capabilities, max_slots: 1 })).token ?? '' });
     }
@@ -73,7 +76,7 @@ export async function neighbourTokens({ api, hubPort }: ChaosWorld, seed: string
   };
 }
 
-/** They work for so long from when they have begun: on a busy machine it takes seconds until they have made what they send. */
+/** They work for this long from their start on: on a busy machine it takes seconds until they have generated what they send. */
 export function startNeighbours(t: TestEnd, world: ChaosWorld, tree: BuiltTree, orders: NeighbourOrders, forMs: number): Neighbours {
   const file = join(world.dir, 'neighbours.json');
   writeFileSync(file, JSON.stringify(orders), { mode: 0o600 });
@@ -108,7 +111,7 @@ export function startNeighbours(t: TestEnd, world: ChaosWorld, tree: BuiltTree, 
       if (last === null) return [...surprises, 'the neighbours did nothing'];
       const tallies: Tallies = last;
       const idle = mayRest ? [] : atLastQuarter === null ? NEIGHBOURS : idleBetween(atLastQuarter, tallies);
-      surprises.push(...idle.map((name) => `${name}: no more mischief in the last quarter`));
+      surprises.push(...idle.map((name) => `${name}: stopped misbehaving in the last quarter`));
       return [...surprises, ...NEIGHBOURS.flatMap((name) => tallies[name].surprises.map((surprise) => `${name}: ${surprise}`))];
     },
   };

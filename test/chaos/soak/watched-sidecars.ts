@@ -1,4 +1,4 @@
-/** Sidecars whose agents harm them, and that nobody kills: what is watched is their memory and their files. */
+/** Sidecars whose agents harm them, and that are never killed: their memory and their files are watched. */
 import { existsSync, lstatSync, readdirSync, readFileSync, rmSync, type Dirent } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { TestEnd } from '../../apps/app-world.ts';
@@ -9,17 +9,17 @@ import { loopLagTo, MALLOC, type ChaosWorld } from '../rig/chaos-world.ts';
 /** What hostile-agent.sh does; a run of an hour does each of them. */
 export const AGENT_DEEDS = 13;
 const HOSTILE_AGENT = resolve(import.meta.dirname, 'hostile-agent.sh');
-/** The files of a failed assignment are for somebody to look at: here somebody looks after so long, and removes them. */
+/** The files of a failed assignment are kept for an operator: here the operator inspects them after this long, and removes them. */
 const LOOKED_AT_MS = 300_000;
 const KIB = 1_024;
 
 export interface Watched {
   readonly sidecars: readonly KeptSidecar[];
-  /** What each takes now; null when it is gone. */
+  /** The current usage of each; null if it is gone. */
   samples(): Readonly<Record<string, Sample | null>>;
-  /** How many files each has, and how many KiB they are; removes what somebody has looked at. */
+  /** How many files each has, and how many KiB they take; removes what the operator has inspected. */
   look(): Readonly<Record<string, number>>;
-  /** How often the agents did each of their deeds. */
+  /** How often the agents did each of their acts. */
   deeds(): Readonly<Record<string, number>>;
 }
 
@@ -70,7 +70,7 @@ function removeLookedAt(results: string): void {
   }
 }
 
-/** Blocks on the disk, not lengths: a file may be as long as it says and hold nothing. */
+/** Blocks on disk, not lengths: a file may claim any length and store nothing. */
 function sizeOf(folder: string): { readonly files: number; readonly bytes: number } {
   let [files, bytes] = [0, 0];
   for (const entry of entriesOf(folder)) {
@@ -87,7 +87,7 @@ function sizeOf(folder: string): { readonly files: number; readonly bytes: numbe
   return { files, bytes };
 }
 
-/** None for a folder that went meanwhile, or that its agent has shut. */
+/** None for a folder that disappeared meanwhile, or that its agent has locked. */
 function entriesOf(folder: string): readonly Dirent[] {
   try {
     return readdirSync(folder, { withFileTypes: true });

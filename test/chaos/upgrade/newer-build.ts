@@ -1,4 +1,4 @@
-/** The built tree once more, as its next version. */
+/** A copy of the built tree, as its next version. */
 import { cpSync, readdirSync, readFileSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -18,7 +18,7 @@ export function newerBuild(tree: BuiltTree, folder: string, version: string): Ne
   const older = dirname(dirname(dirname(tree.bin)));
   cpSync(older, folder, { recursive: true });
   symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'), 'junction');
-  // A built tree knows its own folder, which its version is read from.
+  // A built tree knows its own folder, from which its version is read.
   const [from, to] = [`${pathToFileURL(older).href}/`, `${pathToFileURL(folder).href}/`];
   for (const name of readdirSync(join(folder, 'dist'), { recursive: true, encoding: 'utf8' })) {
     if (!name.endsWith('.js')) continue;

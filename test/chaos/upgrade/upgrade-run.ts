@@ -13,11 +13,11 @@ import type { WorkersSetting } from './upgrade-workers.ts';
 
 export interface UpgradeOptions {
   readonly tree: BuiltTree;
-  /** The entry file of an older version's command line, whose hub is upgraded; without, the same build is. */
+  /** The entry file of an older version's command line, whose hub is upgraded; without it, the same build is used. */
   readonly olderBin?: string | undefined;
   readonly version: string;
   readonly tasksPerSecond: number;
-  /** How long tasks are submitted before the old hub is told to stop, and after the new one is ready; milliseconds. */
+  /** How long tasks are submitted before the old hub is told to stop, and after the new one is ready; in milliseconds. */
   readonly beforeMs: number;
   readonly afterMs: number;
   readonly agents: number;
@@ -29,7 +29,7 @@ export interface UpgradeOutcome {
   readonly submitted: ReadonlyMap<string, string>;
   /** Messages of submits that failed although the client retries. */
   readonly failed: readonly string[];
-  /** Submits that were made between the signal and the readiness of the new hub. */
+  /** Submits made between the signal and the readiness of the new hub. */
   readonly submittedMeanwhile: number;
   /** Why requests were retried, each reason once. */
   readonly retried: readonly string[];
@@ -128,7 +128,7 @@ interface SteadySubmits {
   }>;
 }
 
-/** So many each second, whether or not those before were answered. */
+/** This many each second, whether or not the earlier ones were answered. */
 function steadySubmits(world: ChaosWorld, perSecond: number): SteadySubmits {
   const retried = new Set<string>();
   const api = hubClient({
@@ -153,7 +153,7 @@ function steadySubmits(world: ChaosWorld, perSecond: number): SteadySubmits {
   };
   const beganMs = performance.now();
   const timer = setInterval(() => {
-    // A timer that came late makes up for it.
+    // A late timer makes up for it.
     const due = Math.floor(((performance.now() - beganMs) / 1_000) * perSecond);
     while (submits.length < due) submits.push(submit(`task-${submits.length + 1}`));
   }, EACH_MS);

@@ -1,6 +1,7 @@
 /**
- * Workers of `agentcom/worker` in one process. Its argument is a file with its setting; its first line of standard output says that
- * all are connected. Each run is a line in the ledger when it begins and one when it ends: `WHAT TASK GENERATION`.
+ * Workers of `agentcom/worker` in one process. Its argument is a file with its settings; its first line of standard
+ * output reports that all are connected. Each run is a line in the ledger when it begins and one when it ends: `WHAT
+ * TASK GENERATION`.
  */
 import { appendFileSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,7 +11,7 @@ export interface WorkersSetting {
   readonly hub: string;
   readonly agents: readonly { readonly agentId: string; readonly token: string }[];
   readonly slots: number;
-  /** How long a run lasts, milliseconds. */
+  /** How long a run lasts, in milliseconds. */
   readonly workMs: number;
   readonly ledgerFile: string;
 }

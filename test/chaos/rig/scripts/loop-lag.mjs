@@ -1,7 +1,7 @@
-// Loaded into a program before its own code, by NODE_OPTIONS: writes each second how late its event loop was, as
-// `TIME P99 MAX` in milliseconds, how much of its heap is in use, bytes, and the P99 since the program began. With
-// COLLECT_EACH_MS garbage is collected that often, just before the heap is measured: what is in use then is alive. SIGUSR2
-// has it collected at once.
+// Loaded into a program before its own code, by NODE_OPTIONS: writes each second how late its event loop was, as `TIME
+// P99 MAX` in milliseconds, how many bytes of its heap are in use, and the P99 since the program began. With
+// COLLECT_EACH_MS garbage is collected that often, just before the heap is measured, so that only live objects count.
+// SIGUSR2 triggers a collection at once.
 import { appendFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { queryObjects } from 'node:v8';
@@ -15,11 +15,11 @@ sinceStart.enable();
 const collectEachMs = Number(process.env.COLLECT_EACH_MS ?? Infinity);
 class Nothing {}
 /**
- * To be exact all that can be collected is: code that ran once and what is only held weakly too, which a plain collection leaves for
- * later, some 3 MiB more in half an hour.
+ * To be exact, everything collectable is collected: also code that ran once and weakly held objects, which a plain
+ * collection keeps for later, some 3 MiB more in half an hour.
  */
 const collect = () => void queryObjects(Nothing, { format: 'count' });
-// Whoever looks at the memory from outside asks for it first: what nobody needs is no growth.
+// Requested before the memory is measured from outside: garbage is not growth.
 process.on('SIGUSR2', collect);
 let collectedAtMs = Date.now();
 setInterval(() => {

@@ -1,4 +1,4 @@
-/** Writes what a hub would have written, before there is a hub: through the store's own statements, many rows at once. */
+/** Writes what a hub would have written, before there is a hub: with the store's own statements, many rows at once. */
 import { createHash, randomBytes } from 'node:crypto';
 import { systemClock } from '../../../../adapters/clock-system/system-clock.ts';
 import { pinoLog } from '../../../../adapters/log-pino/pino-log.ts';
@@ -11,10 +11,10 @@ import type { AgentId } from '../../../../core/domain/ids.ts';
 import type { TokenRecord } from '../../../../core/ports/agent-store.ts';
 import type { ChaosWorld } from '../chaos-world.ts';
 
-/** Agents and tokens in one transaction. */
+/** Agents and tokens per transaction. */
 const ENROLLED_AT_ONCE = 500;
 
-/** Opens the store of a world whose hub does not run, and lets go of it when `work` is done. */
+/** Opens the store of a world whose hub does not run, and closes it when `work` is done. */
 export async function inStore<T>(world: ChaosWorld, work: (engine: OpenEngine) => Promise<T>): Promise<T> {
   const engine = await sqliteEngine({
     driver: await sqliteDriver(),

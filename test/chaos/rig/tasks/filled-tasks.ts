@@ -1,4 +1,4 @@
-/** A store as it is after much work: most tasks have ended, many wait, some are in the hands of agents that never come back. */
+/** A store as it is after much work: most tasks have ended, many wait, some are assigned to agents that never return. */
 import type { OpenEngine, Transaction } from '../../../../adapters/storage-knex/engine.ts';
 import { eventRows } from '../../../../adapters/storage-knex/rows/event-rows.ts';
 import { agentColumns, taskColumns } from '../../../../adapters/storage-knex/rows/rows.ts';
@@ -18,22 +18,22 @@ import { decideSubmit } from '../../../../core/domain/transitions/submitting.ts'
 import { decideCancel } from '../../../../core/domain/transitions/taking-back.ts';
 import type { Changes } from '../../../../core/ports/task-store.ts';
 
-/** Tasks in one transaction. */
+/** Tasks per transaction. */
 const SAVED_AT_ONCE = 5_000;
-/** And in one statement of it. */
+/** And per statement in it. */
 const ROWS_IN_STATEMENT = 1_000;
-/** Between two submits of the past. */
+/** Between two submits in the past. */
 const SUBMIT_EACH_MS = 10;
-/** Waiting tasks ask for one of so many capabilities, which nobody has. */
+/** Waiting tasks require one of this many capabilities, which no agent has. */
 const CAPABILITIES = 100;
 const AGENTS = 80;
-/** The most that an agent may have: ten million tasks have ten thousand that are assigned. */
+/** The most that an agent may have: of ten million tasks ten thousand are assigned. */
 const SLOTS = 128;
 const YEAR_MS = 365 * 86_400_000;
 
 type Growing = { readonly [Key in 'inserted' | 'events' | 'results' | 'agents']: Changes[Key][number][] };
 
-/** What becomes of the task with this number: of twenty, ten are completed and nine wait; one in a thousand is live. */
+/** The fate of the task with this number: of twenty, ten are completed and nine wait; one in a thousand is live. */
 function fateOf(n: number): Exclude<Status, 'queued'> | 'waiting' {
   if (n % 1_000 === 19) return 'assigned';
   if (n % 20 < 10) return 'completed';
@@ -41,7 +41,7 @@ function fateOf(n: number): Exclude<Status, 'queued'> | 'waiting' {
   return (['dead_letter', 'cancelled', 'scheduled', 'blocked'] as const)[Math.floor(n / 20) % 4] ?? 'blocked';
 }
 
-/** Fills an empty store with so many tasks, all by the domain's own transitions; answers how many stand in each status. */
+/** Fills an empty store with this many tasks, all by the domain's own transitions; returns the number of tasks of each status. */
 export async function fillTasks(
   engine: OpenEngine,
   { count, rules, onSaved }: { readonly count: number; readonly rules: Rules; readonly onSaved?: ((count: number) => void) | undefined },
@@ -60,7 +60,7 @@ export async function fillTasks(
     for (let n = from; n < Math.min(count, from + SAVED_AT_ONCE); n += 1) {
       const fate = fateOf(n);
       const submitMs = nowMs - (count - n) * SUBMIT_EACH_MS;
-      // By their own count: every thousandth task would come to the same agent.
+      // Counted separately: every thousandth task would go to the same agent.
       const agent = (fate === 'assigned' ? gone[assigned++ % AGENTS] : workers[n % AGENTS]) as Agent;
       const submitted = decideSubmit(draftOf(ids.task(), n, fate, waiting, nowMs), 'admin', fate !== 'blocked', submitMs);
       const change = past(submitted, { fate, agent, submitMs, nowMs, rules });
@@ -76,7 +76,7 @@ export async function fillTasks(
   return statuses;
 }
 
-/** As a hub's commit writes it, except that nobody asks for the numbers of the events. */
+/** As a hub's commit writes it, except that the numbers of the events are not needed. */
 async function save(transaction: Transaction, { inserted, events, results, agents }: Growing): Promise<void> {
   const write = async (statement: StatementName, rows: readonly unknown[]): Promise<void> => {
     for (let from = 0; from < rows.length; from += ROWS_IN_STATEMENT)
@@ -102,7 +102,7 @@ async function save(transaction: Transaction, { inserted, events, results, agent
     await transaction.rows('insertEvents', rows.slice(from, from + ROWS_IN_STATEMENT));
 }
 
-/** One transition after the other, each decided of the one before. */
+/** One transition after the other, each decided on the one before. */
 function past(
   submitted: Change,
   how: {
@@ -120,7 +120,7 @@ function past(
     if (next.kind === 'refused') throw new Error(`task ${before.task.id} cannot be made ${fate}: ${next.code}`);
     return mergeChanges(before, next);
   };
-  // Who is gone held it until a moment ago, so that its lease has not run out.
+  // The agent that is gone held it until a moment ago, so that its lease has not expired.
   const givenMs = fate === 'assigned' ? nowMs : submitMs + 1;
   const assigned = (): Change => then(submitted, (task) => decideAssign(task, by, givenMs, rules));
   switch (fate) {
@@ -155,7 +155,7 @@ const draftOf = (id: TaskId, n: number, fate: ReturnType<typeof fateOf>, waiting
 });
 
 const bodyOf = (n: number): TaskBody => ({
-  description: `Task ${n} of the past: look through the module, write down what it does, and mend what its tests say is broken.`,
+  description: `Task ${n} of the past: look through the module, document what it does, and fix what its tests report.`,
   metadata: null,
   repo: 'git@example.com:team/service.git',
   branch: `task-${n}`,

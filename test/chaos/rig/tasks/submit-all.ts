@@ -1,28 +1,28 @@
-/** Tasks of some length each, said by several at once and never far ahead of what the sidecars have done. */
+/** Tasks with a duration each, submitted by several clients at once and never far ahead of what the sidecars have done. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RandomBits } from '../../../product/twins/ids-seeded/seeded-random.ts';
 import type { Submitter } from '../told.ts';
 
-/** Submitted and not ended at most: as much as keeps every slot busy. */
+/** The most tasks submitted and not ended: enough to keep every slot busy. */
 const AHEAD_PER_SIDECAR = 6;
-/** A run lasts up to this, seconds. */
+/** A run lasts up to this, in seconds. */
 const WORK_SECONDS = 1.5;
-/** So that no task ends in the dead letter, however often its agent is killed. */
+/** So that no task ends as a dead letter, however often its agent is killed. */
 const MAX_RETRIES = 50;
 const LOOK_MS = 20;
 
 export interface Submitting {
   readonly tasks: number;
   readonly sidecars: number;
-  /** How many submit at the same time. */
+  /** How many clients submit in parallel. */
   readonly submitters: number;
   readonly random: RandomBits;
   readonly ended: () => number;
-  /** Whether more are wanted than were asked for; default never. */
+  /** Whether more tasks are wanted than requested; default never. */
   readonly goesOn?: () => boolean;
 }
 
-/** Answers how many were submitted. */
+/** Returns how many were submitted. */
 export async function submitAll(told: Submitter, submitting: Submitting): Promise<number> {
   const { tasks, sidecars, submitters, random, ended, goesOn = () => false } = submitting;
   let next = 0;

@@ -12,20 +12,20 @@ export interface TaskMix {
   readonly stream: StreamReader;
   readonly wanted: Evidence['wanted'];
   ended(): number;
-  /** Waits; fails when it takes too long. */
+  /** Waits; fails if it takes too long. */
   until(holds: () => boolean): Promise<void>;
-  /** Submits nothing more and waits for the end of all; answers what does not come to one. */
+  /** Submits nothing more and waits for the end of all tasks; returns those that do not end. */
   finish(): Promise<readonly string[]>;
 }
 
 /**
- * A cancel takes a run that would not end by itself, so it meets one at work; but for `soon`, which may end at the very
- * moment in which it is cancelled.
+ * A cancel targets a run that would not end by itself, so it meets a running one; except for `soon`, which may end at
+ * the very moment in which it is cancelled.
  */
 const KINDS = ['ok 0.3', 'fail 0.1', 'deaf 600', 'ok 0.8', 'soon 0.2'] as const;
-/** So that no task ends in the dead letter that should not, however often its sidecar dies. */
+/** So that no task ends as a dead letter unintentionally, however often its sidecar dies. */
 const MAX_RETRIES = 100;
-/** After its acceptance, milliseconds: before, in or after its wake. */
+/** After its acceptance, in milliseconds: before, in or after its wake. */
 const CANCEL_AFTER_MS = 800;
 const LOOK_MS = 25;
 const WITHIN_MS = 120_000;
@@ -52,7 +52,7 @@ export function mixOfTasks(
     open.delete(taskId);
   });
 
-  /** Until it is answered: done, or refused because it has ended. */
+  /** Until it is answered: done, or refused because the task has ended. */
   async function cancelSoon(taskId: string, afterMs: number): Promise<void> {
     await sleep(afterMs);
     while (!ending.signal.aborted) {
