@@ -1,4 +1,7 @@
-/** The yardstick of the benchmark of queues does the hub's job: it loses nothing, knows keys again, fences, and finds what went wrong. */
+/**
+ * The bare hub that serves as the yardstick in the queue benchmark does the hub's job: it loses nothing, recognises
+ * repeated keys, fences, and detects errors.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,7 +21,7 @@ const NUMBERS = [1, 2, 3];
 
 /** Where a store is kept. */
 interface Place {
-  /** For a hub that has it alone, or for hub N of several. */
+  /** For a hub with exclusive use of it, or for hub N of several. */
   open(hub?: number): Promise<BareStore>;
   check(): Promise<void>;
 }
@@ -214,7 +217,7 @@ t.test('hubs on one Postgres share its tasks', async (t) => {
   const ids = [...(await first.submit(NUMBERS.map(lineOf))), ...(await second.submit([4, 5].map(lineOf)))];
   t.equal(new Set(ids).size, 5);
   t.strictSame(await second.submit([lineOf(6), lineOf(1)]), [(ids[4] ?? 0) + 1, ids[0]], 'a key given to the other hub is known');
-  // Nobody works at the first.
+  // No worker is connected to the first.
   const worker = connect(second, 4);
   const completed = new Set<number>();
   while (completed.size < 6) {

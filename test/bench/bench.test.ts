@@ -1,4 +1,7 @@
-/** The benchmark in small: that it measures what it says, fails when it must, and tells drift from noise. Not how fast anything is. */
+/**
+ * The benchmark at small scale: it measures what it says, fails when it must, and distinguishes drift from noise. Not
+ * how fast anything is.
+ */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -83,12 +86,12 @@ const result = (more: Partial<Result>): Result => ({
   ...more,
 });
 
-t.test('drift for the worse is reported in either direction, and so are missing measurements', async (t) => {
+t.test('a change for the worse is reported in either direction, and so are missing measurements', async (t) => {
   const rate = result({});
   const time = result({ scenario: 'latency', unit: 'ms', ratio: 8 });
   const stored = { [nameOf(rate)]: 0.5, [nameOf(time)]: 8 };
   t.strictSame(drifted([rate, time], stored), []);
-  t.strictSame(drifted([result({ ratio: 5 }), result({ ...time, ratio: 1 })], stored), [], 'better is no drift');
+  t.strictSame(drifted([result({ ratio: 5 }), result({ ...time, ratio: 1 })], stored), [], 'an improvement is not drift');
   t.match(drifted([result({ ratio: 0.1 }), time], stored), [/^submit: singles .* is 5\.00 times worse/]);
   t.equal(drifted([result({ ratio: 0.1 }), time], stored).length, 1);
   t.match(drifted([rate, result({ ...time, ratio: 40 })], stored), [/^latency: singles .* is 5\.00 times worse/]);

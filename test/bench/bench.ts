@@ -1,4 +1,4 @@
-/** How fast it is, measured: `npm run bench -- [--only NAME] [--quick] [--json] …`; test/bench/README.md tells what each scenario does. */
+/** Performance measurements: `npm run bench -- [--only NAME] [--quick] [--json] …`; test/bench/README.md describes each scenario. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -145,7 +145,7 @@ async function measure({
     const drifts = drifted(results, readStored());
     for (const drift of drifts) process.stderr.write(`${drift}\n`);
     if (drifts.length > 0) process.exitCode = 1;
-    else say('no figure has drifted away from its stored ratio');
+    else say('no figure has drifted from its stored ratio');
   }
   if (into === null || isJson) return;
   for (const { profile: kept, picture } of profiled) {
@@ -155,7 +155,7 @@ async function measure({
     writeFileSync(file, picture);
   }
   if (budgets.length > 0) writeFigures('bench-budget', true, { budgets }, 'bench', into);
-  // A profile alone leaves the other figures as they are.
+  // A profile alone leaves the other figures unchanged.
   const file = options.isLong ? 'bench-long' : 'bench';
   if (results.length > 0) writeFigures(file, true, { seconds, secondsOf, environment: here, notShown, results }, 'bench', into);
   writePage(into);

@@ -1,4 +1,4 @@
-/** The budget of a task's life: that each sample of a profile is of one stage, and that what is over its budget is told. */
+/** The budget of a task's life: each sample of a profile belongs to one stage, and a stage over its budget is reported. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';

@@ -1,4 +1,4 @@
-/** The benchmark of queues without the other queues: its options, medians and table, and a run on our own. */
+/** The queue benchmark without the other queues: its options, medians and table, and a run on AgentCom. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -28,7 +28,7 @@ const SLOW = result('pg-boss', false, { perSecond: 200, p99Ms: 2.5 });
 const SYNCHRONOUS = result('plainjob', false, { perSecond: 250 });
 const YARDSTICK: PeerResult = { ...result('bare', false, { perSecond: 9_000, p99Ms: 1 }), isYardstick: true };
 
-t.test("a queue's figure is the median of its runs, and the best peer is neither ours nor a yardstick", async (t) => {
+t.test("a queue's figure is the median of its runs, and the best peer is neither AgentCom nor a yardstick", async (t) => {
   const all = [OURS, FAST, SLOW, SYNCHRONOUS, YARDSTICK];
   t.equal(medianOf(OURS, 'perSecond'), 500);
   t.equal(medianOf(SYNCHRONOUS, 'p99Ms'), null);
@@ -37,7 +37,7 @@ t.test("a queue's figure is the median of its runs, and the best peer is neither
   t.equal(bestPeer([OURS, YARDSTICK], 'perSecond'), null);
 });
 
-t.test('the table shows ours as a multiple of the best peer, and no rows without figures', async (t) => {
+t.test('the table shows AgentCom as a multiple of the best peer, and no rows without figures', async (t) => {
   t.strictSame(peerTable([OURS, FAST, SLOW, SYNCHRONOUS]).split('\n'), [
     '| scenario |  | agentcom | bullmq | pg-boss | plainjob |',
     '| --- | --- | --: | --: | --: | --: |',
@@ -121,7 +121,7 @@ t.test('installing AgentCom installs none of the other queues', async (t) => {
   t.notOk(own.files.some((file) => file.startsWith('test')));
 });
 
-/** A queue in one process, with a worker that completes a task again when asked to. */
+/** A queue in one process, with a worker that completes a task twice when asked to. */
 const IN_MEMORY = `data:text/javascript,
   let completed = () => undefined;
   export const open = async ({ twice }) => ({

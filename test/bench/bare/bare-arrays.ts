@@ -1,21 +1,21 @@
 /**
- * The columns of rows as Postgres' own arrays in binary, of which `unnest` makes rows again. The server reads each value as what it is, and nothing
- * is escaped; `adapters/storage-knex/postgres/given-columns.ts` tells why.
+ * Columns of rows as binary Postgres arrays, which `unnest` turns into rows again. The server reads each value with
+ * its type, and nothing is escaped; `adapters/storage-knex/postgres/given-columns.ts` explains why.
  */
 
-/** Postgres' numbers of these types, and the bytes of a value. */
+/** Postgres' OIDs of these types, and the bytes of a value. */
 const NUMBERS = { int2: { oid: 21, bytes: 2 }, int4: { oid: 23, bytes: 4 }, int8: { oid: 20, bytes: 8 } } as const;
 const TEXT_OID = 25;
-/** One dimension whose first index is 1, which may have NULLs. */
+/** One dimension whose first index is 1, which may contain NULLs. */
 const HEADER_BYTES = 20;
 const LENGTH_BYTES = 4;
 const NULL_LENGTH = -1;
 /** A UTF-16 unit in UTF-8, at most. */
 const UNIT_BYTES_MAX = 3;
-/** What the upper four bytes of eight count. */
+/** The weight of the upper four of eight bytes. */
 const HIGH = 2 ** 32;
 
-/** Of whole numbers from 0 on. */
+/** For whole numbers from 0 on. */
 export function numbersOf<Row>(rows: readonly Row[], type: keyof typeof NUMBERS, numberOf: (row: Row) => number): Buffer {
   const { oid, bytes } = NUMBERS[type];
   const buffer = begun(oid, rows.length, rows.length * (LENGTH_BYTES + bytes));
@@ -46,7 +46,7 @@ export function textsOf(texts: readonly (string | null)[]): Buffer {
   return buffer.subarray(0, at);
 }
 
-/** An array of so many values, with its header. */
+/** An array of this many values, with its header. */
 function begun(oid: number, length: number, bytes: number): Buffer {
   const buffer = Buffer.allocUnsafe(HEADER_BYTES + bytes);
   for (const [n, value] of [1, 1, oid, length, 1].entries()) buffer.writeInt32BE(value, n * 4);

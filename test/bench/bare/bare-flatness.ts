@@ -1,19 +1,19 @@
-/** Drains of a yardstick's server with many or few tasks waiting. */
+/** Drains of a bare server with many or few tasks waiting. */
 import { EventEmitter, once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { open } from '../peers/queues/bare-queue.ts';
 import type { Payload } from '../peers/queues/queue.ts';
 import type { StartedBare } from './start-bare.ts';
 
-/** As the light sidecars of the benchmark have. */
+/** As many as the light sidecars of the benchmark have. */
 const SLOTS = 64;
 const PER_REQUEST = 500;
-/** A worker that left has given its tasks back after this. */
+/** A worker that disconnected has returned its tasks after this. */
 const LEFT_MS = 50;
 
 export interface BareDrains {
   fill(count: number): Promise<void>;
-  /** Submits so many, and answers how long it takes to complete as many of those that wait, in milliseconds. */
+  /** Submits this many, and returns how long it takes to complete as many of the waiting ones, in milliseconds. */
   drain(count: number): Promise<number>;
   /** Completes the rest, so that the store can be checked, and closes its connection. */
   end(): Promise<void>;

@@ -1,12 +1,15 @@
-/** What the yardstick's server and its workers say to each other: arrays, one frame for all that a commit, or a turn of the worker's loop, has to tell. */
+/**
+ * The protocol of the bare server and its workers: arrays, one frame for everything that a commit, or a turn of the
+ * worker's loop, has to say.
+ */
 
-/** From the server, once what it tells is committed. */
+/** From the server, once what it reports is committed. */
 export type ServerFrame = readonly [
   assigned: readonly Assigned[],
   /** The numbers of tasks whose acceptance is saved. */
   accepted: readonly number[],
   completed: readonly number[],
-  /** Tasks that this worker reported and does not hold, or not in that generation or state. */
+  /** Tasks that this worker reported but does not hold, or not in that generation or state. */
   refused: readonly number[],
 ];
 

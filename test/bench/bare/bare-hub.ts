@@ -1,23 +1,23 @@
 /**
- * The yardstick's tasks in memory, and the one loop that commits: what arrives while a commit runs is the next one's. Whatever depends on a commit
- * leaves after it. A failure of the store ends the process.
+ * The bare hub's tasks in memory, and the one loop that commits: what arrives during a commit goes into the next one.
+ * Whatever depends on a commit is sent after it. A failure of the store ends the process.
  */
 import type { Submitted, WorkerFrame } from './bare-frames.ts';
 import { RETURNED, STATUS, type BareStore, type StoredTask, type TaskEvent } from './bare-store.ts';
 
 export interface BareHub {
-  /** Lines are JSON of `Submitted`. Answers the number of each task, once all are saved: of a known key, that of the task that has it. */
+  /** Lines are JSON of `Submitted`. Returns the number of each task, once all are saved; for a known key, that of the existing task. */
   submit(lines: readonly string[]): Promise<readonly number[]>;
-  /** `send` is given frames as text. */
+  /** `send` receives frames as text. */
   connect(slots: number, send: (frame: string) => void): WorkerLink;
   counts: BareStore['counts'];
-  /** After the commit that runs, and the one that is due. */
+  /** After the running commit, and the next one if it is due. */
   close(): Promise<void>;
 }
 
 export interface WorkerLink {
   report(frame: WorkerFrame): void;
-  /** Its tasks go back into the queue. */
+  /** Its tasks return to the queue. */
   leave(): void;
 }
 
@@ -34,7 +34,7 @@ interface Worker {
   readonly send: (frame: string) => void;
   held: number;
   isConnected: boolean;
-  /** What it is told after the commit that runs. */
+  /** What it is told after the running commit. */
   told: Told;
 }
 
@@ -51,19 +51,19 @@ interface Request {
   answer(tasks: readonly number[]): void;
 }
 
-/** What a commit changes of tasks that were there. */
+/** What a commit changes in existing tasks. */
 interface Changes {
   readonly tasks: Set<Task>;
   readonly events: TaskEvent[];
 }
 
-/** The queue is cut when so many of its first have left it. */
+/** The queue is trimmed when this many of its first tasks have left it. */
 const LEFT_MAX = 10_000;
-/** Where a hub has its store alone: so many wait in its queue, and the others in the store alone. */
+/** With exclusive use of the store: this many tasks wait in the hub's queue, the others only in the store. */
 const QUEUED_MAX = 2_000;
-/** Where hubs share a store: so many tasks of it may wait in a hub's queue, and are claimed at once. */
+/** With a shared store: this many of its tasks may wait in a hub's queue, and are claimed at once. */
 const BLOCK = 500;
-/** Where they do: how soon a hub looks again after it found fewer than that. */
+/** With a shared store: how soon a hub looks again after it found fewer than that. */
 const LOOK_AGAIN_MS = 50;
 
 export async function openBareHub(store: BareStore, fail: (error: unknown) => void): Promise<BareHub> {
@@ -71,16 +71,16 @@ export async function openBareHub(store: BareStore, fail: (error: unknown) => vo
   const live = new Map<number, Task>();
   const workers = new Set<Worker>();
   let queue: Task[] = [];
-  /** The place of its first. */
+  /** The position of its first task. */
   let head = 0;
   let requests: Request[] = [];
-  /** Null: the worker left. */
+  /** Null: the worker disconnected. */
   let reports: (readonly [worker: Worker, frame: WorkerFrame | null])[] = [];
   let isScheduled = false;
   let running: Promise<void> | null = null;
-  /** Something came while a commit ran. */
+  /** Something arrived during a commit. */
   let isDue = false;
-  /** What is numbered behind it is in the store alone. */
+  /** Tasks with higher numbers are only in the store. */
   let lastQueued = store.lastTask;
   let reading: Promise<void> | null = null;
   let claiming: Promise<void> | null = null;
@@ -98,7 +98,7 @@ export async function openBareHub(store: BareStore, fail: (error: unknown) => vo
     add({ ...stored, status: STATUS.queued, worker: null });
   }
 
-  /** Commits after all that this turn of the loop reads, and after the commit that runs. */
+  /** Commits after everything that this turn of the loop reads, and after the running commit. */
   function wake(): void {
     isDue = true;
     if (isScheduled || running !== null) return;
@@ -130,7 +130,7 @@ export async function openBareHub(store: BareStore, fail: (error: unknown) => vo
     const first = store.lastTask + 1;
     const fresh = lines.map((line, n): Task => ({ id: first + n, line, generation: 0, status: STATUS.queued, worker: null }));
     const freshEvents: TaskEvent[] = [];
-    // In turn: none goes before those that are in the store alone.
+    // In order: none overtakes those that are only in the store.
     const assignedCount = isBehind() ? 0 : assign(fresh, 0, freshEvents);
     const keptCount = Math.max(assignedCount, Math.min(fresh.length, room()));
     const queued = isBehind() ? 0 : keptCount;
@@ -178,7 +178,7 @@ export async function openBareHub(store: BareStore, fail: (error: unknown) => vo
     return workers.size === 0 ? 0 : BLOCK - (queue.length - head);
   }
 
-  /** Reads what is in the store alone, before the queue is empty. */
+  /** Reads what is only in the store, before the queue is empty. */
   function readOn(): void {
     if (store.waitingBehind === null || reading !== null || !isBehind() || isClosing || queue.length - head > QUEUED_MAX / 2) return;
     reading = store.waitingBehind(lastQueued, QUEUED_MAX / 2).then((found) => {
@@ -206,7 +206,7 @@ export async function openBareHub(store: BareStore, fail: (error: unknown) => vo
     }, fail);
   }
 
-  /** Gives the tasks from that place on to workers with free slots. Answers the place of the first that none had a slot for. */
+  /** Assigns tasks from that position on to workers with free slots. Returns the position of the first task without a slot. */
   function assign(tasks: readonly Task[], from: number, events: TaskEvent[]): number {
     let place = from;
     for (const worker of workers) {
@@ -264,7 +264,7 @@ export async function openBareHub(store: BareStore, fail: (error: unknown) => vo
     }
   }
 
-  /** One after the other, as a key among them is known. */
+  /** One after the other, since repeated keys among them are recognised. */
   async function submitSingly(lines: readonly string[]): Promise<readonly number[]> {
     const ids: number[] = [];
     for (const line of lines) {
@@ -284,7 +284,7 @@ export async function openBareHub(store: BareStore, fail: (error: unknown) => vo
         ids.push(Number(await store.taskOf(key)));
       }
     }
-    // What is new among them is queued.
+    // The new ones among them are queued.
     wake();
     return ids;
   }
@@ -316,7 +316,7 @@ export async function openBareHub(store: BareStore, fail: (error: unknown) => vo
         reports.push([worker, frame]);
         wake();
       };
-      // What waits is assigned to it.
+      // Waiting tasks are assigned to it.
       wake();
       return {
         report,

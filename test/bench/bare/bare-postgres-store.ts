@@ -1,6 +1,7 @@
 /**
- * The store of the yardstick on Postgres: one connection, and one prepared statement for each batch, which is its own transaction. So each batch is one
- * exchange with the server and one sync. Several hubs may have one store: each numbers its own tasks and events, in a range of its own.
+ * The bare store on Postgres: one connection, and one prepared statement for each batch, which is its own transaction.
+ * So each batch is one exchange with the server and one sync. Several hubs may share a store: each numbers its own
+ * tasks and events, in its own range.
  */
 import pg from 'pg';
 import { numbersOf, textsOf } from './bare-arrays.ts';
@@ -8,18 +9,18 @@ import { requireWholeLives, STATUS, SUBMITTED, type BareStore, type Batch, type 
 
 export interface BarePostgresPlace {
   readonly url: string;
-  /** Made if it is missing. */
+  /** Created if it is missing. */
   readonly schema: string;
   /** From 0 on: no two at a time have the same. */
   readonly hub: number;
-  /** Other hubs have this store too. */
+  /** Other hubs use this store too. */
   readonly isShared: boolean;
 }
 
-/** What says whether a commit is on the disk when it is answered. */
+/** The settings that say whether a commit is on disk when it is answered. */
 const DURABILITY = ['synchronous_commit', 'fsync', 'full_page_writes'];
 
-/** Each hub has so many numbers for its tasks, and as many for its events. */
+/** Each hub has this many numbers for its tasks, and as many for its events. */
 const RANGE = 2 ** 40;
 
 /** Half of each page is left for new states of its rows, which then change no index. */
@@ -42,8 +43,8 @@ const CHANGE_EVENTS = `
 /** `$1`: the number of the newest event. `$2`: milliseconds since 1970. */
 const SAVE_CHANGES = `WITH ${SAVE_CHANGED} INSERT INTO events ${CHANGE_EVENTS}`;
 /**
- * `$1` is past the events of the new tasks. `$10`: the number of the newest task. `$11`: how many of the new ones are assigned. `$12`: how many are
- * this hub's, `$13`.
+ * `$1` follows the events of the new tasks. `$10`: the number of the newest task. `$11`: how many of the new ones are
+ * assigned. `$12`: how many belong to this hub, `$13`.
  */
 const SAVE_ALL = `
   WITH submitted AS (
@@ -56,13 +57,13 @@ const SAVE_ALL = `
     SELECT $1::int8 - cardinality($14) + n, $10 + n, $2::int8, 0, ${SUBMITTED}, NULL FROM generate_series(1, cardinality($14)) AS n
     UNION ALL ${CHANGE_EVENTS}`;
 
-/** The oldest, roughly: each hub's are in its order. */
+/** Roughly the oldest: each hub's are in its order. */
 const CLAIM = `
   UPDATE tasks SET hub = $1 WHERE id = ANY (ARRAY(
     SELECT id FROM tasks WHERE hub IS NULL ORDER BY id % ${RANGE} LIMIT $2 FOR UPDATE SKIP LOCKED))
   RETURNING id, generation, key, payload`;
 
-/** All plans walk an index, also while a table is small, and none is made twice. */
+/** All plans walk an index, even while a table is small, and none is made twice. */
 const SESSION = [
   'enable_seqscan = off',
   'enable_bitmapscan = off',
@@ -74,7 +75,7 @@ const SESSION = [
   'synchronous_commit = on',
 ];
 
-/** SQLSTATE. The second: another hub saved two of the same keys in another order. */
+/** SQLSTATE codes. The second: another hub saved two of the same keys in another order. */
 const NOTHING_SAVED = new Set(['23505', '40P01']);
 
 type Row = Readonly<Record<string, unknown>>;
@@ -83,11 +84,12 @@ export async function openBarePostgresStore({ url, schema, hub, isShared }: Bare
   const client = await connect(url, schema, SESSION);
   const rows = async (sql: string, ...values: readonly unknown[]): Promise<readonly Row[]> =>
     (await client.query<Row>(sql, [...values])).rows;
-  // Several hubs may come here at once.
+  // Several hubs may get here at once.
   await client.query(
     `BEGIN; SELECT pg_advisory_xact_lock(hashtext('${schema}')); CREATE SCHEMA IF NOT EXISTS ${schema}; ${SCHEMA}; COMMIT`,
   );
-  // A claim that a crash undoes was of tasks that nobody had yet: what is saved of them later is synced, and the claim with it.
+  // A claim that a crash undoes was of tasks that no hub had yet: what is saved for them later is synced, and the claim
+  // with it.
   const claimer = isShared ? await connect(url, schema, [...SESSION, 'synchronous_commit = off']) : null;
   const durability = await durabilityOf(rows);
   const first = hub * RANGE;
@@ -146,14 +148,14 @@ export async function openBarePostgresStore({ url, schema, hub, isShared }: Bare
   };
 }
 
-/** Reads a store that no hub has open. Fails unless each task that is there was completed, once, and no event of any hub is missing. */
+/** Reads a store that no hub has open. Fails unless each stored task was completed, once, and no event of any hub is missing. */
 export async function checkBarePostgresStore({ url, schema }: Pick<BarePostgresPlace, 'url' | 'schema'>): Promise<void> {
   const client = await connect(url, schema, []);
   try {
     const numbers = await client.query<Row>(`
       SELECT number / ${RANGE} AS hub, count(*) AS count, max(number % ${RANGE}) AS last FROM events GROUP BY 1 HAVING count(*) <> max(number % ${RANGE})`);
     if (numbers.rows.length > 0) throw new Error(`events are missing: ${JSON.stringify(numbers.rows)}`);
-    // The first event may be another hub's than the others, whose numbers are in another range.
+    // The first event may belong to another hub than the others, whose numbers are in another range.
     const lives = await client.query<Lives & Row>(`
       SELECT status, kinds, count(*)::int AS tasks FROM tasks LEFT JOIN (
         SELECT task, string_agg(kind::text, ',' ORDER BY generation, number) AS kinds FROM events GROUP BY task) AS of_task ON task = id
@@ -205,10 +207,10 @@ function submittedColumns({ submitted, assignedCount, keptCount }: Batch, hub: n
   return [assignedCount, keptCount, hub, textsOf(keys), textsOf(payloads)];
 }
 
-/** JSON of the key, the same for the same key, and of the payload. */
+/** JSON of the key, which is the same for the same key, and of the payload. */
 function partsOf(line: string): readonly [key: string, payload: string] {
   const end = line.indexOf('"', 2);
-  // Without spaces and escapes, as nearly every line is, it need not be read.
+  // Without spaces and escapes, like nearly every line, it need not be parsed.
   const isPlain = line.startsWith('["') && line[end + 1] === ',' && line.endsWith(']') && !line.slice(2, end).includes('\\');
   if (isPlain) return [line.slice(1, end + 1), line.slice(end + 2, -1)];
   const [key, payload] = JSON.parse(line) as readonly [unknown, unknown];

@@ -1,4 +1,4 @@
-/** The yardstick's server process: `node:http` for who submits, `ws` for who works. Tells its parent its port once it listens. */
+/** The bare server process: `node:http` for submitters, `ws` for workers. Tells its parent its port once it listens. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { WebSocketServer } from 'ws';
@@ -21,7 +21,7 @@ const server = createServer((request, response) => {
   request.on('data', (chunk: Buffer) => void chunks.push(chunk));
   request.on('end', () => void answer(request, response, textOf(chunks)).catch(fail));
 });
-// Whoever submits may be quiet for long.
+// Submitters may be idle for long.
 server.keepAliveTimeout = 0;
 
 const textOf = (chunks: readonly Buffer[]): string => (chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)).toString();
@@ -48,7 +48,7 @@ async function answer({ method, url, headers }: IncomingMessage, response: Serve
 
 const WANTED = '{"error":"expected JSON and a key"}';
 
-/** Lines of different requests go into one statement: each must be whole. */
+/** Lines of different requests go into one statement: each must be complete. */
 function isSubmitted(line: string): boolean {
   try {
     const row = JSON.parse(line) as unknown;

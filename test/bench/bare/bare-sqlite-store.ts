@@ -1,6 +1,6 @@
 /**
- * The store of the yardstick on SQLite, with one statement, and so one transaction and one sync, for each batch. The statement inserts a row into a
- * view, whose trigger makes rows of JSON; `adapters/storage-knex/sqlite/save.ts` tells why.
+ * The bare store on SQLite, with one statement, and so one transaction and one sync, for each batch. The statement
+ * inserts a row into a view, whose trigger turns JSON into rows; `adapters/storage-knex/sqlite/save.ts` explains why.
  */
 import sqlite3, { type Database, type Statement } from 'sqlite3';
 import {
@@ -14,7 +14,10 @@ import {
   type TaskState,
 } from './bare-store.ts';
 
-/** Measured with 64 tasks a commit: pages of 8 KiB take 10 % less of the processor than those of 4. A log of 8 MiB is written over before it is long. */
+/**
+ * Measured with 64 tasks per commit: pages of 8 KiB take 10 % less CPU time than those of 4. A log of 8 MiB is reused
+ * before it gets long.
+ */
 const PRAGMAS = [
   'page_size = 8192',
   'locking_mode = EXCLUSIVE',
@@ -53,7 +56,7 @@ const stateText = ({ id, status, generation }: TaskState): string => `[${id},${s
 const eventText = ({ task, kind, generation, result }: TaskEvent): string =>
   result === null ? `[${task},${kind},${generation}]` : `[${task},${kind},${generation},${result}]`;
 
-/** Null, of which SQLite makes no rows, for none. */
+/** Null, which SQLite turns into no rows. */
 const jsonOf = (rows: readonly string[]): string | null => (rows.length === 0 ? null : `[${rows.join(',')}]`);
 
 const STORED = 'SELECT id, generation, json_array(key, json(payload)) AS line FROM tasks';
@@ -90,7 +93,7 @@ export async function openBareSqliteStore(file: string): Promise<BareStore> {
             lastEvent += submitted.length + events.length;
             return resolve(true);
           }
-          // A statement that failed counts as under way until it is reset.
+          // A failed statement counts as in progress until it is reset.
           statement.reset(() => (error.message.endsWith('tasks.key') ? resolve(false) : reject(error)));
         });
       }),
@@ -112,7 +115,7 @@ export async function openBareSqliteStore(file: string): Promise<BareStore> {
   };
 }
 
-/** Reads a store that nobody has open. Fails unless each task that is there was completed, once, and no event is missing. */
+/** Reads a closed store. Fails unless each stored task was completed, once, and no event is missing. */
 export async function checkBareSqliteStore(file: string): Promise<void> {
   const { database, rows } = await openFile(file);
   try {

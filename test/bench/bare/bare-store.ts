@@ -1,6 +1,6 @@
-/** What the yardstick saves, and what must be found at the end, whichever database it is in. */
+/** What the bare hub saves, and what must be found at the end, in either database. */
 export const STATUS = { queued: 1, assigned: 2, accepted: 3, completed: 4 } as const;
-/** Of an event: a status that was reached, or that a task came back from a worker that left. */
+/** Of an event: a status that was reached, or that a task was returned because its worker disconnected. */
 export const SUBMITTED = STATUS.queued;
 export const RETURNED = 5;
 
@@ -11,17 +11,17 @@ export interface StoredTask {
   readonly line: string;
 }
 
-/** All that a commit saves. */
+/** Everything that a commit saves. */
 export interface Batch {
   /** JSON of `Submitted`: new tasks, numbered from the last one on. */
   readonly submitted: readonly string[];
-  /** So many of the new ones, from the first on, are assigned in the same commit. */
+  /** This many of the new ones, from the first on, are assigned in the same commit. */
   readonly assignedCount: number;
-  /** So many of the new ones, from the first on, are this hub's. The others wait for whichever hub claims them. */
+  /** This many of the new ones, from the first on, belong to this hub. The others wait for any hub to claim them. */
   readonly keptCount: number;
-  /** What became of tasks that were there. */
+  /** Changes to existing tasks. */
   readonly states: readonly TaskState[];
-  /** Of all changes but `submitted`, whose events come before these. */
+  /** For all changes but `submitted`, whose events come before these. */
   readonly events: readonly TaskEvent[];
 }
 
@@ -35,7 +35,7 @@ export interface TaskEvent {
   readonly task: number;
   readonly kind: number;
   readonly generation: number;
-  /** JSON; null where there is none. */
+  /** JSON; null if there is none. */
   readonly result: string | null;
 }
 
@@ -44,22 +44,25 @@ export interface BareStore {
   readonly lastTask: number;
   /** What its connection read back, such as `synchronous=2`. */
   readonly durability: string;
-  /** Answers after the sync. `false`: nothing was saved, as a key of a new task is known already. */
+  /** Resolves after the sync. `false`: nothing was saved, because a key of a new task is known already. */
   save(batch: Batch): Promise<boolean>;
   /** The task that was submitted with this key. */
   taskOf(key: string): Promise<number | null>;
   /** Those of this hub. */
   unfinished(): Promise<readonly StoredTask[]>;
-  /** What waits behind the task of that number, in order, at most so many. None of it was ever assigned. Null where several hubs have the store. */
+  /**
+   * The tasks waiting behind the one with that number, in order, at most this many. None of them was ever assigned.
+   * Null if several hubs share the store.
+   */
   readonly waitingBehind: ((id: number, most: number) => Promise<readonly StoredTask[]>) | null;
-  /** Makes tasks that no hub has this hub's, at most so many, and answers them. Null where only one hub has the store. */
+  /** Claims tasks without a hub for this hub, at most this many, and returns them. Null if one hub uses the store exclusively. */
   readonly claim: ((most: number) => Promise<readonly StoredTask[]>) | null;
-  /** How many tasks there are of each status. */
+  /** The number of tasks of each status. */
   counts(): Promise<Readonly<Record<number, number>>>;
   close(): Promise<void>;
 }
 
-/** Submitted, then assigned, accepted and completed, and before that any number of times with a worker that left. */
+/** Submitted, then assigned, accepted and completed, and before that any number of times with a worker that disconnected. */
 const WHOLE_LIFE = new RegExp(
   `^${SUBMITTED}(,${STATUS.assigned}(,${STATUS.accepted})?,${RETURNED})*,${STATUS.assigned},${STATUS.accepted},${STATUS.completed}$`,
 );

@@ -1,4 +1,4 @@
-/** The yardstick's worker: accepts what it is given, calls a handler that returns at once, and completes. */
+/** The bare worker: accepts what it is assigned, calls a handler that returns at once, and completes. */
 import { once } from 'node:events';
 import WebSocket from 'ws';
 import type { Assigned, ServerFrame, WorkerFrame } from './bare-frames.ts';
@@ -11,7 +11,7 @@ export interface BareSettings {
   readonly slots: number;
   /** Completes each task only when its acceptance is acknowledged. */
   readonly inSteps: boolean;
-  /** Each submit is a request of its own. */
+  /** Each submit is a separate request. */
   readonly isSingly?: boolean | undefined;
 }
 
@@ -19,7 +19,7 @@ interface Connection extends QueueWorker {
   run(): Promise<void>;
 }
 
-/** One connection to each hub, with as even a part of the slots as can be. */
+/** One connection to each hub, with the slots divided as evenly as possible. */
 export function bareWorker({ ports, slots, inSteps }: BareSettings, onCompleted: (n: number) => void): QueueWorker {
   const slotsOf = (n: number): number => Math.floor((slots + n) / ports.length);
   const connections = ports.map((port, n) => workerOf(port, slotsOf(n), inSteps, onCompleted));
@@ -38,7 +38,7 @@ function workerOf(port: number, slots: number, inSteps: boolean, onCompleted: (n
   let completed: WorkerFrame[1][number][] = [];
   let isScheduled = false;
 
-  /** All that this turn of the loop has to tell, in one frame. */
+  /** Everything that this turn of the loop has to report, in one frame. */
   const schedule = (): void => {
     if (isScheduled) return;
     isScheduled = true;

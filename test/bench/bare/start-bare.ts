@@ -1,4 +1,4 @@
-/** The yardstick's servers, and what is looked at in their store once they have ended. */
+/** Starts the bare servers, and checks their store once they have ended. */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -17,10 +17,10 @@ export interface StartedBare {
   check(): Promise<void>;
 }
 
-/** What a server is given, as JSON. */
+/** A server's settings, as JSON. */
 export type BarePlace = { readonly file: string } | BarePostgresPlace;
 
-/** What a server says once it listens. */
+/** What a server reports once it listens. */
 export interface BareListening {
   readonly port: number;
   /** What its connection read back. */
@@ -35,7 +35,7 @@ interface Server extends BareListening {
 const FULL = 'synchronous=2';
 const ALL_ON = 'synchronous_commit=on fsync=on full_page_writes=on';
 
-/** One server with SQLite in a folder of its own. `profileDir`: where its profile of the processor goes when it ends; null for none. */
+/** One server with SQLite in its own folder. `profileDir`: where its CPU profile goes when it ends; null for none. */
 export async function startBare(t: TestEnd, tree: BuiltTree, profileDir: string | null): Promise<StartedBare> {
   const folder = mkdtempSync(join(tmpdir(), 'agentcom-bare-'));
   t.teardown(async () => rmSync(folder, { recursive: true, force: true }));
@@ -46,7 +46,7 @@ export async function startBare(t: TestEnd, tree: BuiltTree, profileDir: string 
 
 let schemas = 0;
 
-/** So many servers on one Postgres, in a schema of their own. */
+/** This many servers on one Postgres, in their own schema. */
 export async function startBarePostgres(
   t: TestEnd,
   tree: BuiltTree,

@@ -1,4 +1,4 @@
-/** The least that a server of ours could be, for the limits: frames come back as they are, requests are answered with nothing done. */
+/** A minimal server, for the limits: frames are echoed, requests are answered without any work. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { WebSocketServer } from 'ws';

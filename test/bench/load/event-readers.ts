@@ -1,4 +1,4 @@
-/** Readers of the event stream, who read all that they are sent and keep nothing of it. */
+/** Readers of the event stream, which read everything they are sent and keep nothing. */
 import { connect, type Socket } from 'node:net';
 
 export interface ReadersPlan {
@@ -8,7 +8,7 @@ export interface ReadersPlan {
 }
 
 export interface Readers {
-  /** What they have read so far, all together. */
+  /** What they have read so far, in total. */
   bytes(): number;
   close(): void;
 }

@@ -1,12 +1,12 @@
-/** A sidecar that waits for a hub to come up, and tells when the hub gave it something to do. */
+/** A sidecar that waits for a hub to come up, and reports when the hub assigned it something. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { lightSidecars, type LightSidecars, type LightSidecarsPlan } from './light-sidecars.ts';
 
-/** Between two tries to connect. */
+/** Interval between attempts to connect. */
 const AGAIN_MS = 5;
 const WITHIN_MS = 120_000;
 
-/** Answers when the first assignment came, milliseconds since 1970; what is assigned is completed. */
+/** Resolves to when the first assignment arrived, in milliseconds since 1970; what is assigned is completed. */
 export async function firstAssignment({ ports, sidecars }: Pick<LightSidecarsPlan, 'ports' | 'sidecars'>): Promise<number> {
   const untilMs = performance.now() + WITHIN_MS;
   const open = new Set<string>();
@@ -27,7 +27,7 @@ export async function firstAssignment({ ports, sidecars }: Pick<LightSidecarsPla
   let connected: LightSidecars | null = null;
   while (connected === null) {
     connected = await connect().catch((error: NodeJS.ErrnoException) => {
-      // Nobody listens yet.
+      // Nothing listens yet.
       if (error.code === 'ECONNREFUSED' && performance.now() < untilMs) return null;
       throw error;
     });
@@ -44,5 +44,5 @@ export async function firstAssignment({ ports, sidecars }: Pick<LightSidecarsPla
   return firstMs;
 }
 
-/** What was assigned while the draining was said has come by then. */
+/** What was assigned while the draining frame was sent has arrived by then. */
 const SETTLED_MS = 100;

@@ -1,6 +1,6 @@
 /**
- * One kept-alive HTTP connection with one request on it at a time, and nothing else: a client that does more would be what is
- * measured. It takes answers with a `Content-Length` only, and fails loudly on any other.
+ * One kept-alive HTTP connection with one request on it at a time, and nothing else: a more capable client would be
+ * what is measured. It accepts only answers with a `Content-Length`, and fails loudly on any other.
  */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
@@ -11,7 +11,7 @@ export interface HttpLine {
   end(): void;
 }
 
-/** `onFailure` is called once when the connection breaks or says what this does not understand. */
+/** `onFailure` is called once when the connection breaks or receives something that this does not understand. */
 export async function httpLine(port: number, onFailure: (error: Error) => void): Promise<HttpLine> {
   const socket: Socket = connect({ host: '127.0.0.1', port, noDelay: true });
   await once(socket, 'connect');
@@ -57,7 +57,7 @@ const EMPTY = Buffer.alloc(0);
 const TOLD_BYTES = 500;
 const LENGTH = /\r\ncontent-length: *(\d+)/i;
 
-/** The one answer in these bytes; null while it has not all arrived; `strange` when it is none, or more than one. */
+/** The one answer in these bytes; null while it has not arrived completely; `strange` if it is not an answer, or more than one. */
 function answerIn(bytes: Buffer): { readonly status: number; readonly body: string } | 'strange' | null {
   const headEnd = bytes.indexOf('\r\n\r\n');
   if (headEnd === -1) return null;

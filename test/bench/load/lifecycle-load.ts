@@ -1,16 +1,16 @@
-/** Whole lives of tasks, from the submit to the acknowledged completion, submitted and worked on by this one process. */
+/** Whole lives of tasks, from the submit to the acknowledged completion, submitted and completed by this one process. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { lightSidecars, type LightSidecarsPlan } from './light-sidecars.ts';
 import { recordTimes, type Spread, type Times } from './spread.ts';
 import { numberOf, openSubmitter, type Submitter } from './submit-load.ts';
 
 export interface LifecyclePlan extends LightSidecarsPlan {
-  /** Of who submits. */
+  /** Of the submitter. */
   readonly token: string;
-  /** Tasks that live through it. */
+  /** Tasks of the run. */
   readonly count: number;
   readonly submit:
-    /** Nobody submits: at least `count` wait already. */
+    /** Nothing is submitted: at least `count` tasks wait already. */
     | { readonly how: 'waiting' }
     /** Always so many submits on their way. */
     | { readonly how: 'in_flight'; readonly inFlight: number }
@@ -21,18 +21,18 @@ export interface LifecyclePlan extends LightSidecarsPlan {
 }
 
 export interface Lived {
-  /** From the first submit, or from the first sidecar's connecting, until `count` completions were acknowledged. */
+  /** From the first submit, or from the connection of the first sidecar, until `count` completions were acknowledged. */
   readonly seconds: number;
-  /** From the submit's first byte; empty for what waited before. */
+  /** From the submit's first byte; empty for tasks that waited before. */
   readonly toAssigned: Spread;
   readonly toCompleted: Spread;
-  /** How much later than its time each submit of a rate was sent: the fault of this process, not of the hub. */
+  /** How much later than scheduled each submit of a rate was sent: the delay of this process, not of the hub. */
   readonly late: Spread;
 }
 
 /** More submits of a rate wait in line here. */
 const RATE_CONNECTIONS = 128;
-/** What was assigned while the draining was said has come by now. */
+/** What was assigned while the draining frame was sent has arrived by now. */
 const STILL_MS = 100;
 const STUCK_MS = 60_000;
 
@@ -54,7 +54,7 @@ async function liveBy(plan: LifecyclePlan, book: Book, fail: (error: Error) => v
   let beganMs = performance.now();
   const connecting = lightSidecars(plan, {
     onAssigned(taskId, description) {
-      // Of a longer queue no more is taken than is to be timed.
+      // Of a longer queue no more tasks are taken than are to be timed.
       if (book.assigned(taskId, numberOf(description)) === count && isWaiting) void connecting.then((sidecars) => sidecars.drain());
     },
     onCompleted: book.complete,
@@ -84,21 +84,21 @@ async function liveBy(plan: LifecyclePlan, book: Book, fail: (error: Error) => v
   return { seconds: (endMs - beganMs) / 1_000, toAssigned: toAssigned.spread(), toCompleted: toCompleted.spread(), late: late.spread() };
 }
 
-/** What has become of the tasks of one run. */
+/** The state of the tasks of one run. */
 interface Book {
   readonly toAssigned: Times;
   readonly toCompleted: Times;
   readonly late: Times;
   sent(n: number): void;
-  /** Answers how many were. */
+  /** Returns how many were. */
   assigned(taskId: string, n: number): number;
   complete(taskId: string): void;
   /** Called with each completion, from then on. */
   onComplete(call: () => void): void;
-  /** How many are in the hands of sidecars. */
+  /** How many are held by sidecars. */
   open(): number;
   completed(): number;
-  /** When as many were completed as were to be. */
+  /** When the wanted number was completed. */
   readonly all: Promise<number>;
 }
 
@@ -112,7 +112,7 @@ function openBook(count: number, fail: (error: Error) => void): Book {
   let onAll: (endMs: number) => void = () => undefined;
   const since = (n: number, times: Times): void => {
     const ms = sentMs.get(n);
-    // What waited before was submitted by somebody else.
+    // Tasks that waited before were submitted by another run.
     if (ms !== undefined) times.record(performance.now() - ms);
   };
   return {
@@ -160,7 +160,7 @@ function keepInFlight(send: Send, count: number, inFlight: number): void {
   for (let line = 0; line < inFlight; line += 1) round();
 }
 
-/** Each at its time from the first on; those whose time has passed while this slept go at once. */
+/** Each at its time from the first on; those whose time has passed during a sleep are sent at once. */
 async function keepRate(send: Send, count: number, perSecond: number, late: (ms: number) => void): Promise<void> {
   const beganMs = performance.now();
   for (let n = 0; n < count;) {
@@ -176,7 +176,7 @@ async function keepRate(send: Send, count: number, perSecond: number, late: (ms:
   }
 }
 
-/** Fails a run in which nothing is completed any more. */
+/** Fails a run in which no task is completed any more. */
 function watch(completed: () => number, fail: (error: Error) => void): NodeJS.Timeout {
   let before = -1;
   return setInterval(() => {

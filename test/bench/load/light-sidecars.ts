@@ -1,7 +1,7 @@
 /**
- * Sidecars reduced to their frames: plain sockets that speak version 2, keep nothing and wake nobody. An assignment is accepted at
- * once and completed when its acceptance was acknowledged, so that each step of a task is a frame and a commit of its own. Who wants
- * all tasks to take a step together holds them before it.
+ * Sidecars reduced to their frames: plain sockets that speak version 2, store nothing and wake no agent. An assignment
+ * is accepted at once and completed when its acceptance was acknowledged, so that each step of a task is a separate
+ * frame and commit. To have all tasks take a step together, hold them before it.
  */
 import type { Socket } from 'node:net';
 import WebSocket from 'ws';
@@ -11,7 +11,7 @@ export interface LightSidecarsPlan {
   /** Of the hubs, called in turn. */
   readonly ports: readonly number[];
   readonly sidecars: readonly { readonly agentId: string; readonly token: string; readonly slots: number }[];
-  /** Completes right behind the acceptance, without waiting for its acknowledgement. */
+  /** Completes right after the acceptance, without waiting for its acknowledgement. */
   readonly atOnce: boolean;
 }
 
@@ -19,7 +19,7 @@ export interface LightSidecarsEvents {
   onAssigned(taskId: string, description: string): void;
   /** The acceptance is acknowledged. */
   onAccepted?: (() => void) | undefined;
-  /** What each task waits for before it is accepted, and before it is completed; not given: nothing. */
+  /** What each task waits for before it is accepted, and before it is completed; by default nothing. */
   readonly beforeAccepting?: Promise<void> | undefined;
   readonly beforeCompleting?: Promise<void> | undefined;
   /** The completion is acknowledged. */
@@ -28,7 +28,7 @@ export interface LightSidecarsEvents {
 }
 
 export interface LightSidecars {
-  /** Asks the hub for nothing more; what is on its way still comes. */
+  /** Asks the hub for nothing more; what is in flight still arrives. */
   drain(): void;
   close(): Promise<void>;
 }
@@ -37,10 +37,10 @@ type LightSidecar = LightSidecars;
 
 type Frame = Readonly<Record<string, unknown>> & { readonly type: string };
 
-/** The hub lets so many sockets be there that have not said who they are, and more. */
+/** The hub allows at least this many unidentified sockets. */
 const CONNECTING_MAX = 500;
 
-/** Answers when all of them are identified. */
+/** Resolves when all of them are identified. */
 export async function lightSidecars({ ports, sidecars, atOnce }: LightSidecarsPlan, events: LightSidecarsEvents): Promise<LightSidecars> {
   const all: LightSidecar[] = [];
   for (let from = 0; from < sidecars.length; from += CONNECTING_MAX) {

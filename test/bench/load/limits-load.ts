@@ -1,4 +1,7 @@
-/** What this machine can do without a hub: syncs, group commits, round trips. Each lasts for a given time and answers operations a second. */
+/**
+ * What this machine can do without a hub: syncs, group commits, round trips. Each runs for a given time and returns
+ * operations per second.
+ */
 import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import WebSocket from 'ws';
@@ -17,7 +20,7 @@ export interface Limit {
 
 /** A page of a database. */
 const PAGE_BYTES = 4_096;
-/** About what the state of a task takes. */
+/** About the size of a task's state. */
 const STATE = JSON.stringify({ filler: 'x'.repeat(400) });
 
 /** Appends a page and syncs it, one after the other. */
@@ -34,7 +37,7 @@ export async function syncs({ folder, ms }: { readonly folder: string; readonly 
   }
 }
 
-/** Inserts rows with our own driver, so many in each commit: WAL, `synchronous=FULL`. Rows a second. */
+/** Inserts rows with the hub's own driver, this many in each commit: WAL, `synchronous=FULL`. Rows per second. */
 export async function sqliteCommits({
   folder,
   name,
@@ -98,7 +101,7 @@ export async function postgresCommits({
 const rowsFrom = (first: number, count: number): readonly object[] =>
   Array.from({ length: count }, (_, n) => ({ id: `task-${first + n}`, state: STATE }));
 
-/** Frames to an echo and back, one on its way on each of so many sockets. */
+/** Frames to an echo and back, one in flight on each of this many sockets. */
 export async function socketTrips({
   port,
   sockets,
@@ -127,7 +130,7 @@ export async function socketTrips({
   return limit;
 }
 
-/** Requests of a submit's size, answered with nothing done, one on its way on each of so many connections. */
+/** Requests of a submit's size, answered without any work, one in flight on each of this many connections. */
 export async function httpTrips({
   port,
   connections,

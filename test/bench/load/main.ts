@@ -1,6 +1,6 @@
 /**
- * The process that makes the load: told what to do by who measures (`rig/load-process.ts`), one thing at a time, and answering what came of
- * it with the processor time that it took itself.
+ * The process that makes the load: controlled by the measuring process (`rig/load-process.ts`), one command at a time,
+ * answering with the outcome and its own CPU time.
  */
 import { echo, type Echo } from './echo.ts';
 import { openReaders, type Readers, type ReadersPlan } from './event-readers.ts';
@@ -26,7 +26,7 @@ async function submit({ count, ...plan }: SubmitPlan & { readonly count: number 
   }
 }
 
-/** All that can be asked of it. */
+/** All its commands. */
 const WORK = {
   live,
   submit,
@@ -46,7 +46,7 @@ const WORK = {
   acceptAll: async (_: undefined) => stepping?.accept() ?? 0,
   completeAll: async (_: undefined) => stepping?.complete() ?? 0,
   openReaders: async (plan: ReadersPlan) => void (reading = await openReaders(plan)),
-  /** Answers what all readers have read, bytes. */
+  /** Returns what all readers have read, in bytes. */
   endReaders: async (_: undefined) => {
     reading?.close();
     return reading?.bytes() ?? 0;

@@ -1,13 +1,13 @@
-/** Reads, one after the other: what people and dashboards ask. */
+/** Reads, one after the other: what people and dashboards request. */
 import { httpLine } from './http-line.ts';
 import { recordTimes, type Spread } from './spread.ts';
 
 export interface ReadPlan {
   readonly port: number;
   readonly token: string;
-  /** Asked in turn. */
+  /** Requested in turn. */
   readonly paths: readonly string[];
-  /** Fewer where one takes long: no more than is asked within a second, and at least `LEAST`. */
+  /** Fewer if one takes long: no more than fit into a second, and at least `LEAST`. */
   readonly count: number;
 }
 

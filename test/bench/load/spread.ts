@@ -1,4 +1,7 @@
-/** How times spread: a histogram with high dynamic range (node's own HdrHistogram), three figures exact, a nanosecond to ten minutes. */
+/**
+ * The distribution of times: a histogram with high dynamic range (node's own HdrHistogram), exact to three figures,
+ * from a nanosecond to ten minutes.
+ */
 import { createHistogram } from 'node:perf_hooks';
 
 /** Milliseconds. */

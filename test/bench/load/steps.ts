@@ -1,19 +1,22 @@
-/** Many tasks that take each step together: all are assigned, then all are accepted, then all are completed; each step alone is timed. */
+/**
+ * Many tasks that take each step together: all are assigned, then all are accepted, then all are completed; each step
+ * is timed separately.
+ */
 import { lightSidecars, type LightSidecarsPlan } from './light-sidecars.ts';
 
 export interface StepsPlan extends Omit<LightSidecarsPlan, 'atOnce'> {
-  /** At least so many wait, and the sidecars have as many slots together. */
+  /** At least this many tasks wait, and the sidecars have as many slots in total. */
   readonly count: number;
 }
 
-/** Each answers how long it took, seconds. */
+/** Each returns how long it took, in seconds. */
 export interface Steps {
   accept(): Promise<number>;
   /** The last step. */
   complete(): Promise<number>;
 }
 
-/** Connects, and answers when as many tasks as there are slots were assigned. */
+/** Connects, and resolves when as many tasks as there are slots were assigned. */
 export async function assignAll({ count, ...plan }: StepsPlan): Promise<{ readonly seconds: number; readonly steps: Steps }> {
   let fail: (error: Error) => void = () => undefined;
   const failure = new Promise<never>((_, reject) => (fail = reject));

@@ -1,4 +1,4 @@
-/** Submits tasks over kept-alive HTTP: one a request, or many lines a request. */
+/** Submits tasks over kept-alive HTTP: one per request, or many lines per request. */
 import { httpLine, type HttpLine } from './http-line.ts';
 import { recordTimes, type Spread } from './spread.ts';
 
@@ -6,11 +6,11 @@ export interface SubmitPlan {
   /** Of the hubs, used in turn. */
   readonly ports: readonly number[];
   readonly token: string;
-  /** Connections, each with one request on its way. */
+  /** Connections, each with one request in flight. */
   readonly inFlight: number;
-  /** 1: `POST /api/tasks`; more: so many lines of `POST /api/tasks/bulk`. */
+  /** 1: `POST /api/tasks`; more: this many lines of `POST /api/tasks/bulk`. */
   readonly perRequest: number;
-  /** Sends an `Idempotency-Key` with each request, as our own client does. */
+  /** Sends an `Idempotency-Key` with each request, like AgentCom's own client. */
   readonly withKeys: boolean;
 }
 
@@ -21,22 +21,22 @@ export interface Submitted {
 }
 
 export interface Submitter {
-  /** Submits tasks numbered from `first`, always with `inFlight` requests on their way, and waits for the last answer. */
+  /** Submits tasks numbered from `first`, always with `inFlight` requests in flight, and waits for the last answer. */
   all(first: number, count: number): Promise<Submitted>;
-  /** Submits one task, on a connection that is free or as soon as one is. */
+  /** Submits one task, on a free connection or as soon as there is one. */
   one(n: number, done?: () => void): void;
   end(): void;
 }
 
-/** Of the hub that is next in turn. */
+/** Of the next hub in turn. */
 export const portOf = (ports: readonly number[], n: number): number => ports[n % ports.length] ?? 0;
 
-/** What task `n` says. */
+/** The text of task `n`. */
 export const descriptionOf = (n: number): string => `bench ${n}: look through the module, and mend what its tests say is broken.`;
 /** The number in it. */
 export const numberOf = (description: string): number => Number(description.slice(6, description.indexOf(':')));
 
-/** `onFailure` is called with what breaks or is refused. */
+/** `onFailure` is called when a connection breaks or a request is refused. */
 export async function openSubmitter(plan: SubmitPlan, onFailure: (error: Error) => void): Promise<Submitter> {
   const lines = await Promise.all(Array.from({ length: plan.inFlight }, (_, n) => httpLine(portOf(plan.ports, n), onFailure)));
   const free = [...lines];
@@ -80,7 +80,7 @@ export async function openSubmitter(plan: SubmitPlan, onFailure: (error: Error) 
           else next(line);
           done?.();
         });
-      // In turn: the hub closes a connection on which nothing is asked for long.
+      // In turn: the hub closes connections that are idle for long.
       const line = free.shift();
       if (line === undefined) waiting.push(on);
       else on(line);
@@ -92,10 +92,10 @@ export async function openSubmitter(plan: SubmitPlan, onFailure: (error: Error) 
   };
 }
 
-/** Of this process and moment, so that two runs on one hub never send the same key. */
+/** Unique to this process and moment, so that two runs on one hub never send the same key. */
 const newRun = (): string => `${process.pid.toString(36)}-${Date.now().toString(36)}`;
 
-/** Makes whole requests: head and body in one string. */
+/** Builds whole requests: head and body in one string. */
 function requestsOf({ token, perRequest, withKeys }: SubmitPlan): (first: number, count: number) => string {
   const [path, type] = perRequest > 1 ? ['/api/tasks/bulk', 'x-ndjson'] : ['/api/tasks', 'json'];
   const run = newRun();

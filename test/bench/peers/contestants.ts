@@ -1,4 +1,7 @@
-/** The queues that are measured, and the yardstick, each with the settings that its documentation gives for throughput, and the server that it needs. */
+/**
+ * The queues that are measured, and the yardstick, each with the settings that its documentation recommends for
+ * throughput, and the server that it needs.
+ */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,21 +15,21 @@ import { redisVersion, startRedis } from './redis-server.ts';
 export interface Contestant {
   readonly name: string;
   readonly isOurs: boolean;
-  /** In `queues`. A peer's is no TypeScript: the compiler would want the packages installed. */
+  /** In `queues`. The modules of peers are not TypeScript: the compiler would need the packages installed. */
   readonly module: string;
   readonly store: 'sqlite' | 'postgres' | 'redis';
   readonly settings: Readonly<Record<string, unknown>>;
-  /** How it works on tasks, in words. */
+  /** How it works on tasks, described. */
   readonly worker: string;
-  /** Packages whose versions bear on its speed; ours are told with the machine. */
+  /** Packages whose versions affect its speed; AgentCom's are listed with the machine. */
   readonly packages: readonly string[];
-  /** Its submit blocks, so that there is never more than one on its way. */
+  /** Its submit blocks, so that there is never more than one in flight. */
   readonly isSynchronous?: true;
-  /** The first version of Node on which it runs, where that is not ours. */
+  /** The first version of Node on which it runs, if that is not AgentCom's. */
   readonly nodeMin?: number;
-  /** Not a queue to use: the least that does the hub's job, to show what the machine and JavaScript allow. Never the best peer. */
+  /** Not a queue to use: the minimum that does the hub's job, to show what the machine and JavaScript allow. Never the best peer. */
   readonly isYardstick?: true;
-  /** Of a yardstick on Postgres: so many servers on one store. Default 1. */
+  /** For a yardstick on Postgres: this many servers on one store. Default 1. */
   readonly hubs?: number;
 }
 
@@ -105,7 +108,7 @@ export const CONTESTANTS: readonly Contestant[] = [
     settings: { slots: SLOTS, inSteps: false },
     worker: 'as bare-postgres, three servers on one Postgres: submits take turns, slots are divided, what waits is claimed in blocks',
   },
-  // These two are made as `scenarios/lifecycle-scenario.ts` makes one hub and three.
+  // These two correspond to one hub and three in `scenarios/lifecycle-scenario.ts`.
   {
     ...yardstickOnPostgres,
     name: 'bare-postgres-steps',
@@ -121,23 +124,23 @@ export const CONTESTANTS: readonly Contestant[] = [
   },
 ];
 
-/** What the submitter and the worker of a contestant talk to. */
+/** What the submitter and the worker of a contestant connect to. */
 export interface Store {
   /** Of its servers, without their children; none for a queue that has the store in its own processes. */
   readonly pids: readonly number[];
   readonly settings: Readonly<Record<string, unknown>>;
-  /** What the store itself said of it. */
+  /** What the store itself reported. */
   readonly durability: string;
   /** Such as `Redis 7.0.15`. */
   readonly version: string;
-  /** Stops it and looks through what it stored, where there is a program for that; fails when anything is wrong. */
+  /** Stops it and checks what it stored, if there is a program for that; fails if anything is wrong. */
   check(): Promise<void>;
 }
 
-/** Beyond the defaults: what a server of its own is given. Every commit is synced. */
+/** Besides the defaults: the settings of its own server. Every commit is synced. */
 const POSTGRES_FLAGS = ['shared_buffers=256MB', 'max_wal_size=2GB'];
 
-/** A new one, that is removed with its data when `t` ends. */
+/** A new one, which is removed with its data when `t` ends. */
 export async function startStore(
   t: TestEnd,
   { store, isOurs, isYardstick, hubs = 1 }: Contestant,

@@ -1,6 +1,6 @@
 /**
- * The process that submits to a queue, or the one that works: told what to do by who measures (`participants.ts`), one thing at a time.
- * Times are milliseconds of the machine's monotonic clock, which all of its processes share.
+ * The process that submits to a queue, or the one that works: controlled by the measuring process (`participants.ts`),
+ * one command at a time. Times are milliseconds of the machine's monotonic clock, which all of its processes share.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Payload, Queue, QueueModule, QueueWorker } from './queues/queue.ts';
@@ -9,7 +9,7 @@ export interface SubmitPlan {
   readonly first: number;
   readonly count: number;
   readonly how:
-    /** Always so many submits on their way. */
+    /** Always this many submits in flight. */
     | { readonly inFlight: number }
     /** So many tasks a request, one request at a time. */
     | { readonly perRequest: number }
@@ -17,7 +17,7 @@ export interface SubmitPlan {
     | { readonly perSecond: number };
 }
 
-/** Of each request: when it was due or sent, and when it was answered. */
+/** For each request: when it was due or sent, and when it was answered. */
 export interface Submitted {
   readonly sentMs: Float64Array;
   readonly answeredMs: Float64Array;
@@ -39,7 +39,7 @@ let working: Work | null = null;
 
 interface Work extends Window {
   readonly worker: QueueWorker;
-  /** Of each task of the window; 0 until it is completed. */
+  /** For each task of the window; 0 until it is completed. */
   readonly completedMs: Float64Array;
   completed: number;
   /** Called with each completion. */
@@ -78,7 +78,7 @@ async function submit({ first, count, how }: SubmitPlan): Promise<Submitted> {
   return { sentMs, answeredMs };
 }
 
-/** Each at its time from the first on; those whose time has passed while this slept go at once. */
+/** Each at its time from the first on; those whose time has passed during a sleep are sent at once. */
 async function paced(requests: number, perSecond: number, send: (request: number, dueMs: number) => Promise<void>): Promise<void> {
   const beganMs = nowMs();
   const sent: Promise<void>[] = [];
@@ -91,12 +91,11 @@ async function paced(requests: number, perSecond: number, send: (request: number
   await Promise.all(sent);
 }
 
-/** Starts the worker, and answers when: its connecting is a part of what is measured. */
+/** Starts the worker, and returns when: its connecting is part of what is measured. */
 async function start({ first, count }: Window): Promise<number> {
   const completedMs = new Float64Array(count);
   const worker = await queue().worker((n) => {
-    if (completedMs[n - first] !== 0)
-      throw new Error(`task ${n} was completed, not for the first time or not of ${first} to ${first + count}`);
+    if (completedMs[n - first] !== 0) throw new Error(`task ${n} was completed twice, or is not one of ${first} to ${first + count}`);
     completedMs[n - first] = nowMs();
     mine.completed += 1;
     mine.onCompletion();
@@ -119,19 +118,19 @@ function completions(isReached: (work: Work) => boolean): Promise<void> {
   });
 }
 
-/** All that can be asked of it. */
+/** All its commands. */
 const WORK = {
   async open({ module, settings }: { readonly module: string; readonly settings: unknown }): Promise<void> {
     opened = await ((await import(module)) as QueueModule<unknown>).open(settings, payloadOf);
   },
   submit,
   start,
-  /** Answers when each task was completed, as soon as all are. */
+  /** Resolves to when each task was completed, as soon as all are. */
   async all(_: undefined): Promise<Float64Array> {
     await completions(({ completed, count }) => completed === count);
     return work().completedMs;
   },
-  /** Answers when task `n` was completed, as soon as it is. */
+  /** Resolves to when task `n` was completed, as soon as it is. */
   async one({ n }: { readonly n: number }): Promise<number> {
     await completions(({ completedMs, first }) => completedMs[n - first] !== 0);
     return work().completedMs[n - work().first] ?? 0;

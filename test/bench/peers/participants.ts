@@ -1,4 +1,4 @@
-/** The submitter and the worker of a queue, as who measures holds them. */
+/** The submitter and the worker of a queue, as the measuring process controls them. */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import type { TestEnd } from '../../apps/app-world.ts';
@@ -7,16 +7,16 @@ import type { ParticipantAsked, ParticipantTold, ParticipantWork } from './parti
 
 export interface Participant {
   readonly pid: number;
-  /** One thing at a time. Fails with what failed there, or when it takes longer than two minutes. */
+  /** One command at a time. Fails with its failure, or if it takes longer than two minutes. */
   do<K extends keyof ParticipantWork>(work: K, plan: Parameters<ParticipantWork[K]>[0]): Promise<Awaited<ReturnType<ParticipantWork[K]>>>;
-  /** Answers when it has ended. */
+  /** Resolves when it has ended. */
   end(): Promise<void>;
 }
 
 const STUCK_MS = 120_000;
 const END_MS = 10_000;
 
-/** `profileDir`: where its profile of the processor goes when it ends; null for none. */
+/** `profileDir`: where its CPU profile goes when it ends; null for none. */
 export function startParticipant(t: TestEnd, tree: BuiltTree, name: string, profileDir: string | null): Participant {
   const child = fork(tree.compiled('test/bench/peers/participant.ts'), {
     execArgv: profileDir === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`],
@@ -32,7 +32,7 @@ export function startParticipant(t: TestEnd, tree: BuiltTree, name: string, prof
   return {
     pid: child.pid ?? 0,
     async do(work, plan) {
-      // One that has ended says so by its exit.
+      // A process that has ended reports it by its exit.
       child.send({ work, plan } satisfies ParticipantAsked, () => undefined);
       const stuck = new AbortController();
       const told = await Promise.race([

@@ -72,6 +72,6 @@ export async function runOnce(contestant: Contestant, { tree, scenarios, isQuick
   return { version, durability, found };
 }
 
-/** What is TypeScript is run compiled, beside our own tree; what is not finds its packages beside its source. */
+/** TypeScript modules run compiled, in AgentCom's own tree; the others find their packages next to their source. */
 const placeOf = (module: string, tree: BuiltTree): string =>
   module.endsWith('.ts') ? tree.compiled(`test/bench/peers/queues/${module}`) : join(import.meta.dirname, 'queues', module);

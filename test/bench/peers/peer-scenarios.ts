@@ -10,13 +10,13 @@ import type { Figures } from './peer-table.ts';
 export interface PeerRun {
   readonly submitter: Participant;
   readonly worker: Participant;
-  /** Of everything whose processor time counts; children count too. */
+  /** Of everything whose CPU time counts; children count too. */
   readonly pids: readonly number[];
   readonly isSynchronous: boolean;
   readonly isQuick: boolean;
-  /** Numbers for so many tasks; answers the first. */
+  /** Numbers for this many tasks; returns the first. */
   take(count: number): number;
-  /** Keeps a result, and which time it was measured in. */
+  /** Stores a result, and when it was measured. */
   tell(scenario: string, n: number, figures: Figures, window: TimeWindow): void;
 }
 
@@ -37,7 +37,7 @@ export const PEER_SCENARIOS: Readonly<Record<string, (run: PeerRun) => Promise<v
     const { value, cpuOf } = await costed(run, () => run.submitter.do('submit', { first, count, how: lines(run) }));
     const { sentMs, answeredMs } = value;
     const { perSecond, window } = rateOf(count, Math.min(...sentMs), answeredMs);
-    // One at a time is not to be compared with many: most of their time is waiting for each other.
+    // One at a time is not comparable with many: most of their time is waiting for each other.
     const times = run.isSynchronous ? undefined : timesBetween(sentMs, answeredMs);
     run.tell(`singles, ${IN_FLIGHT} in flight`, count, { perSecond, ...cpuOf(count), ...percentilesOf(times) }, window);
     await workOff(run, first, count);
@@ -86,12 +86,12 @@ export const PEER_SCENARIOS: Readonly<Record<string, (run: PeerRun) => Promise<v
       for (; n < count && performance.now() - fromMs < untilMs; n += 1) {
         const { sentMs } = await run.submitter.do('submit', { first: first + n, count: 1, how: { inFlight: 1 } });
         times.record((await run.worker.do('one', { n: first + n })) - (sentMs[0] ?? 0));
-        // Varied, so as not to keep step with anybody's timer.
+        // Varied, so as not to keep step with any timer.
         await sleep(1 + ((n * 7) % 10));
       }
       return n;
     });
-    // What was not submitted is given back.
+    // What was not submitted is returned.
     run.take(done - count);
     run.tell('one at a time, submit → completed', done, { ...cpuOf(done), ...percentilesOf(times.spread()) }, window);
     await run.worker.do('stop', undefined);
@@ -108,7 +108,7 @@ export const PEER_SCENARIOS: Readonly<Record<string, (run: PeerRun) => Promise<v
   },
 };
 
-/** Opens connections, fills caches, and lets V8 compile most of what is hot. */
+/** Opens connections, fills caches, and lets V8 compile most hot code. */
 export async function warmUp(run: PeerRun): Promise<void> {
   const half = run.isQuick ? 250 : 5_000;
   const first = run.take(2 * half);
@@ -120,8 +120,8 @@ export async function warmUp(run: PeerRun): Promise<void> {
 }
 
 /**
- * Runs the scenario in small rounds that are not measured, for so long. V8 compiles what a scenario runs only while it runs: what is measured
- * afterwards is as fast as a process that has run for long.
+ * Runs the scenario in small rounds that are not measured, for this long. V8 compiles what a scenario runs only while
+ * it runs: what is measured afterwards is as fast as in a process that has run for long.
  */
 export async function warmUpWith(run: PeerRun, scenario: string, ms: number): Promise<void> {
   const untilMs = performance.now() + ms;
@@ -154,7 +154,7 @@ async function workOff({ worker }: PeerRun, first: number, count: number): Promi
 
 interface Costed<T> {
   readonly value: T;
-  /** Processor time of all processes together, and of each, for each of so many tasks. */
+  /** CPU time of all processes together, and of each, per task. */
   cpuOf(count: number): Pick<Figures, 'cpuUs' | 'cpuUsOf'>;
   readonly window: TimeWindow;
 }

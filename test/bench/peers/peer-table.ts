@@ -1,11 +1,11 @@
-/** What was measured of each queue, and the table of it. */
+/** The measurements of each queue, and their table. */
 import { cell } from '../../architecture/promises/pages.ts';
 import { median, partsOf, round } from '../rig/result.ts';
 
-/** What one run of a scenario found. Not given: not to be compared, or not asked. */
+/** The figures of one run of a scenario. Missing: not comparable, or not requested. */
 export interface Figures {
   readonly perSecond?: number | undefined;
-  /** Of all processes together for each task, microseconds. */
+  /** Of all processes together per task, in microseconds. */
   readonly cpuUs?: number | undefined;
   /** Of each process. */
   readonly cpuUsOf?: Readonly<Record<string, number>> | undefined;
@@ -17,7 +17,7 @@ export interface Figures {
 export interface PeerResult {
   readonly contestant: string;
   readonly isOurs: boolean;
-  /** What the machine and JavaScript allow, and no peer. */
+  /** What the machine and JavaScript allow; not a peer. */
   readonly isYardstick?: true | undefined;
   /** Such as `singles, 64 in flight`. */
   readonly scenario: string;
@@ -26,7 +26,7 @@ export interface PeerResult {
   readonly runs: readonly Figures[];
 }
 
-/** Runs of a queue that failed, none of whose figures count. */
+/** Failed runs of a queue, none of whose figures count. */
 export interface FailedRuns {
   readonly contestant: string;
   readonly runs: number;
@@ -55,7 +55,7 @@ export const inWords = (figures: Figures): string =>
     return [`${round(figures[name])} ${unit}${name === 'cpuUs' ? partsOf(figures.cpuUsOf ?? {}) : ''}`];
   }).join(', ');
 
-/** Of the runs that have it; null when none has. */
+/** Of the runs that have it; null if none has. */
 export function medianOf({ runs }: Pick<PeerResult, 'runs'>, name: FigureName): number | null {
   const values = runs.flatMap((run) => run[name] ?? []);
   return values.length === 0 ? null : median(values);
@@ -63,7 +63,7 @@ export function medianOf({ runs }: Pick<PeerResult, 'runs'>, name: FigureName): 
 
 const isPeer = ({ isOurs, isYardstick }: PeerResult): boolean => !isOurs && isYardstick !== true;
 
-/** The figure of the best queue that is neither ours nor a yardstick; null where none has one. */
+/** The figure of the best queue that is neither AgentCom nor a yardstick; null if there is none. */
 export function bestPeer(results: readonly PeerResult[], name: FigureName): number | null {
   const values = results.filter(isPeer).flatMap((result) => medianOf(result, name) ?? []);
   if (values.length === 0) return null;
@@ -71,8 +71,8 @@ export function bestPeer(results: readonly PeerResult[], name: FigureName): numb
 }
 
 /**
- * A row for each figure of each scenario, a column for each queue: medians, the best peer in bold, and beside ours and a yardstick's what multiple
- * of it they are.
+ * A row for each figure of each scenario, a column for each queue: medians, with the best peer in bold; AgentCom and a
+ * yardstick also as a multiple of the best peer.
  */
 export function peerTable(results: readonly PeerResult[]): string {
   const contestants = [...new Set(results.map(({ contestant }) => contestant))];

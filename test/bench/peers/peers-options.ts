@@ -13,7 +13,7 @@ export interface PeersOptions {
   readonly isQuick: boolean;
   /** How long each scenario runs before it is measured. */
   readonly warmUpMs: number;
-  /** Keeps what was measured and writes the page anew. */
+  /** Stores the measurements and regenerates the page. */
   readonly isWrite: boolean;
   /** A folder for the profiles of each process; null for none. */
   readonly cpuProf: string | null;
@@ -39,7 +39,7 @@ Installs the other queues in test/bench/peers when they are not there. Needs Lin
 test/bench/README.md tells what each scenario does and how to read the table.
 `;
 
-/** Fails naming what is wrong with it. */
+/** Fails with a message that says what is wrong with it. */
 export function readPeersOptions(args: readonly string[]): PeersOptions {
   const { values } = parseArgs({
     args: [...args],
@@ -74,7 +74,7 @@ export function readPeersOptions(args: readonly string[]): PeersOptions {
   };
 }
 
-/** In the order in which they are known; all when none is named. */
+/** In their usual order; all if none is named. */
 function chosen(option: string, given: readonly string[] | undefined, known: readonly string[]): readonly string[] {
   const names = given?.flatMap((list) => list.split(',')) ?? known;
   for (const name of names) requireKnown(option, name, known);

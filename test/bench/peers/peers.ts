@@ -1,4 +1,7 @@
-/** AgentCom beside other queues: `npm run bench:peers -- [--only NAME,NAME] [--quick] …`; test/bench/README.md tells what each scenario does. */
+/**
+ * AgentCom compared with other queues: `npm run bench:peers -- [--only NAME,NAME] [--quick] …`; test/bench/README.md
+ * describes each scenario.
+ */
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { loadavg } from 'node:os';
@@ -32,7 +35,7 @@ await measure(
   }),
 );
 
-/** Native code that was built for another Node ends the process that loads it. */
+/** Native code that was built for another Node crashes the process that loads it. */
 function requireNode({ contestants }: PeersOptions): void {
   const major = Number(process.versions.node.split('.')[0]);
   for (const { name, nodeMin = 0 } of contestants)
@@ -47,7 +50,7 @@ function requireServers({ contestants }: PeersOptions): void {
     throw new Error('AGENTCOM_TEST_DATABASE_URL is set, but each run needs a new Postgres server of its own: unset it');
 }
 
-/** What package-lock.json names, from the registry. */
+/** As package-lock.json says, from the registry. */
 function installPeers({ contestants }: PeersOptions): void {
   if (contestants.every(({ packages }) => packages.length === 0) || existsSync(join(HERE, 'node_modules/.package-lock.json'))) return;
   say('installing the other queues: npm ci, in test/bench/peers');
@@ -62,7 +65,7 @@ async function measure({ contestants, scenarios, runs, isQuick, warmUpMs, isWrit
   const settings = new Map<string, { readonly contestant: string; readonly store: string; readonly worker: string }>();
   const failed = new Map<string, FailedRuns>();
   const beganMs = performance.now();
-  // Whatever changes on the machine in the meantime hits all of them alike.
+  // Round by round, so that changes of the machine's speed affect all of them alike.
   for (let nth = 1; nth <= runs; nth += 1) {
     for (const contestant of contestants) {
       const { name, isOurs, isYardstick, worker, packages } = contestant;
@@ -96,7 +99,7 @@ async function measure({ contestants, scenarios, runs, isQuick, warmUpMs, isWrit
   }
   if (!isWrite) return;
   if (contestants.some(({ name, isOurs, isYardstick }) => failed.has(name) && (isOurs || isYardstick === true)))
-    return say('Nothing is kept: a run of AgentCom or of a yardstick failed.');
+    return say('Nothing is stored: a run of AgentCom or of a yardstick failed.');
   const kept = { seconds, environment: here, settings: [...settings.values()], failures, results: all };
   writeFigures('bench-peers', true, kept, 'bench:peers');
   writePeers();

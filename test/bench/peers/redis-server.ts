@@ -1,4 +1,4 @@
-/** A Redis server that syncs each write before it answers, in a folder of its own. */
+/** A Redis server that syncs each write before it answers, in its own folder. */
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -11,14 +11,14 @@ import { freePort, type TestEnd } from '../../apps/app-world.ts';
 export interface RedisServer {
   readonly pid: number;
   readonly port: number;
-  /** What the server said of it. */
+  /** What the server reported. */
   readonly durability: string;
 }
 
 const STARTED_WITHIN_MS = 10_000;
 const LOOK_MS = 50;
 
-/** Such as `7.0.15`. Fails where Redis is not installed. */
+/** Such as `7.0.15`. Fails if Redis is not installed. */
 export function redisVersion(): string {
   try {
     return /v=(\S+)/.exec(execFileSync('redis-server', ['--version'], { encoding: 'utf8' }))?.[1] ?? 'unknown';

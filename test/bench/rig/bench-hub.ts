@@ -1,4 +1,4 @@
-/** A hub that is measured: the compiled program under plain node, in a folder of its own, with the times and limits that people have. */
+/** A measured hub: the compiled program under plain node, in its own folder, with the default times and limits. */
 import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
@@ -27,24 +27,27 @@ export interface BenchHub {
   readonly durability: string;
   /** Of its process. */
   pid(): number;
-  /** Processor time of its process so far, milliseconds. */
+  /** CPU time of its process so far, in milliseconds. */
   cpuMs(): number;
-  /** What `work` cost the hub and, where it has one, its database server. */
+  /** What `work` cost the hub and, if it has one, its database server. */
   measured<T>(work: () => Promise<T>): Promise<Cost & { readonly value: T }>;
-  /** Tokens for sidecars that no run before had. */
+  /** Tokens for sidecars that no earlier run used. */
   newSidecars(
     count: number,
     slots: number,
   ): Promise<readonly { readonly agentId: string; readonly token: string; readonly slots: number }[]>;
-  /** Ends it as an operator does and starts it again, with these of its times instead of its own. */
+  /** Stops it as an operator does and restarts it, with these overrides of its times. */
   restart(timing?: Readonly<Record<string, number>>): Promise<void>;
-  /** Kills it with -9 while `work` goes on, starts it at once, and answers when, milliseconds since 1970. */
+  /** Kills it with -9 while `work` runs, restarts it at once, and returns when, in milliseconds since 1970. */
   killed<T>(work: () => Promise<T>): Promise<{ readonly first: T; readonly startedAtMs: number }>;
-  /** Ends it as an operator does and has the store checked as `agentcom doctor --fsck` does; fails when anything is found. Answers what was looked at. */
+  /**
+   * Stops it as an operator does and has the store checked as by `agentcom doctor --fsck`; fails if anything is found.
+   * Returns what was checked.
+   */
   close(): Promise<string>;
 }
 
-/** Processor time, milliseconds, and the largest memory that was seen; of all hubs together. */
+/** CPU time in milliseconds, and the largest memory that was seen; of all hubs together. */
 export interface Cost {
   readonly hubCpuMs: number;
   /** Null for SQLite, which is in the hub. */
@@ -58,16 +61,16 @@ export interface BenchHubOptions {
   readonly postgres: PostgresServer | null;
   /** On one Postgres; default 1. What is done to a hub is done to the first. */
   readonly hubs?: number | undefined;
-  /** Where each thread's profile of the processor goes when it ends; null for none. */
+  /** Where each thread's CPU profile goes when it ends; null for none. */
   readonly profileDir: string | null;
-  /** Default: no bound on what the few clients and sidecars of a bench may ask and send. */
+  /** Default: no limit on the requests and frames of the few clients and sidecars of a bench. */
   readonly limits?: Partial<HubLimits> | undefined;
-  /** Before the hub is first started. */
+  /** Called before the hub is first started. */
   readonly prepare?: ((world: ChaosWorld) => Promise<void>) | undefined;
 }
 
 const MIB = 2 ** 20;
-/** Four sidecars that do nothing with their tasks send more than any that works, and one client reads without a rest. */
+/** Four sidecars that do nothing with their tasks send more than any that works, and one client reads without a pause. */
 export const UNBOUNDED: Partial<HubLimits> = { requestsPerSecond: 0, readMsPerSecond: 0, agentFramesPerSecond: 0, agentBytesPerSecond: 0 };
 let schemas = 0;
 
@@ -85,7 +88,7 @@ export async function startBenchHub(
   });
   await prepare?.(world);
   const nodeArgs = profileDir === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`];
-  // The chaos runs' own gauge of the loop is left out: it would be measured too.
+  // The chaos runs' own event loop gauge is left out: it would be measured too.
   const start = (env: Readonly<Record<string, string>> = {}, nth = 0): Program =>
     world.startHub({ nodeArgs, hub: nth, env: { NODE_OPTIONS: '', ...env } });
   let hub = start();
@@ -161,10 +164,10 @@ export async function startBenchHub(
   };
 }
 
-/** What is measured is file by file, and its config is compiled, as people have it. */
+/** The measured program is not bundled, and its config is compiled, as in production. */
 const asShipped = (tree: BuiltTree): BuiltTree => ({ ...tree, bin: tree.shippedBin, installIn: () => undefined });
 
-/** The command people have, on a hub that is stopped. */
+/** The command that people use, on a stopped hub. */
 async function checkStore(tree: BuiltTree, config: string): Promise<string> {
   const args = [tree.bin, 'doctor', '--fsck', '--json', '--config', config];
   const { stdout } = await promisify(execFile)(process.execPath, args, { maxBuffer: 64 * MIB }).catch((thrown: unknown) => {
@@ -175,7 +178,7 @@ async function checkStore(tree: BuiltTree, config: string): Promise<string> {
   return examined.map(({ seen }) => seen).join(', ');
 }
 
-/** What the hub logged of its own connection; fails unless it is FULL. */
+/** What the hub logged about its own connection; fails unless it is FULL. */
 function synchronousIn(log: string): string {
   const line = log.split('\n').findLast((one) => one.includes('"database opened"'));
   const { synchronous } = JSON.parse(line ?? '{}') as { readonly synchronous?: unknown };
@@ -183,7 +186,7 @@ function synchronousIn(log: string): string {
   return `synchronous=${synchronous}`;
 }
 
-/** What Postgres says of its durability; fails unless all of it is on. */
+/** What Postgres reports about its durability; fails unless all of it is on. */
 export async function durabilityOf(postgres: PostgresServer): Promise<string> {
   const settings: string[] = [];
   for (const name of ['synchronous_commit', 'fsync', 'full_page_writes']) {
@@ -194,7 +197,7 @@ export async function durabilityOf(postgres: PostgresServer): Promise<string> {
   return settings.join(' ');
 }
 
-/** The process of the server whose children serve the connections. */
+/** The server process whose children serve the connections. */
 export async function postmasterOf(postgres: PostgresServer): Promise<number> {
   const session = await postgres.session();
   try {
@@ -207,7 +210,7 @@ export async function postmasterOf(postgres: PostgresServer): Promise<number> {
 
 const parentOf = (pid: number): number => Number(statOf(pid)?.[1] ?? 0);
 
-/** Of a process and its children, those that have ended too. Milliseconds. */
+/** Of a process and its children, including those that have ended. Milliseconds. */
 export const treeCpuMs = (parent: number): number => {
   const pids = readdirSync('/proc')
     .map(Number)

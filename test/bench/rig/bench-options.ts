@@ -13,26 +13,26 @@ export interface BenchOptions {
   readonly isQuick: boolean;
   readonly isLong: boolean;
   readonly isJson: boolean;
-  /** Fails when a figure has drifted away from its stored ratio. */
+  /** Fails if a figure has drifted from its stored ratio. */
   readonly isCheck: boolean;
   /** Stores the ratios of this run. */
   readonly keepsRatios: boolean;
-  /** Only writes the page anew from what was kept. */
+  /** Only regenerates the page from what was stored. */
   readonly isPage: boolean;
-  /** Where results, page and pictures are kept, a folder as `docs`; null: nowhere, since the run is smaller than its figures. */
+  /** Where results, page and pictures are stored, a folder like `docs`; null: nowhere, since the run is smaller than its figures. */
   readonly into: string | null;
   /** Only figures whose name contains this. */
   readonly what: string;
-  /** Instead of those that `backlog` and `history` go through. */
+  /** Instead of the sizes of `backlog` and `history`. */
   readonly sizes: readonly number[] | null;
   /** A folder for each program's raw profiles. */
   readonly cpuProf: string | null;
 }
 
-/** A quick run has no time for these unless they are asked for. */
+/** A quick run skips these unless they are requested. */
 const SLOW = ['history', 'agents', 'neighbours', 'removal', 'profile', 'budget'];
 
-/** Fails naming what is wrong with it. `limits` always runs: every figure is measured by it. */
+/** Fails with a message that says what is wrong with it. `limits` always runs: every figure is related to it. */
 export function readBenchOptions(known: readonly string[]): BenchOptions {
   const { values } = parseArgs({
     options: {
@@ -73,7 +73,7 @@ export function readBenchOptions(known: readonly string[]): BenchOptions {
   return {
     scenarios:
       parts.length > 0 ? parts : only === undefined ? known.filter((name) => !values.quick || !SLOW.includes(name)) : ['limits', ...only],
-    // A quick run says whether something is wrong; it has no time for all of them.
+    // A quick run shows whether something is wrong; it has no time for all of them.
     pairs: asked ? pairs : values.quick ? [DEFAULT_PAIR] : [DEFAULT_PAIR, ...all.filter((pair) => !isDefault(pair))],
     isQuick: values.quick,
     isLong: values.long,

@@ -8,7 +8,7 @@ import type { KeptProfile } from './profiler.ts';
 import { median, type Pair, type Result } from './result.ts';
 import type { StageTimes } from './stage-times.ts';
 
-/** What people get unless they choose. */
+/** The default that people get. */
 export const DEFAULT_PAIR: Pair = { storage: 'sqlite', transport: 'ws' };
 
 export const isDefault = ({ storage, transport }: Pair): boolean =>
@@ -16,11 +16,11 @@ export const isDefault = ({ storage, transport }: Pair): boolean =>
 
 export interface Bench {
   readonly tree: BuiltTree;
-  /** Small and fast: says whether something is wrong, not how fast it is. */
+  /** Small and fast: shows whether something is wrong, not how fast it is. */
   readonly isQuick: boolean;
   /** Answers in JSON alone. */
   readonly isQuiet: boolean;
-  /** Instead of the sizes that scenarios go through. */
+  /** Overrides the sizes of scenarios. */
   readonly sizes: readonly number[] | null;
   /** With what takes hours. */
   readonly isLong: boolean;
@@ -33,29 +33,29 @@ export interface Bench {
   /** Of a scenario's runs, after the warm-up. */
   runsOf(pair: Pair): number;
   readonly profileDir: string | null;
-  /** What the `limits` of this run were, by name; 0 before they were measured. */
+  /** The `limits` of this run, by name; 0 before they were measured. */
   readonly limits: Map<string, number>;
-  /** Started when it is first asked for, and ended with the whole run. Null for SQLite. */
+  /** Started when it is first needed, and ended with the whole run. Null for SQLite. */
   postgresOf(pair: Pair): Promise<PostgresServer | null>;
-  /** Prints it and keeps it. */
+  /** Prints and stores it. */
   tell(result: Result): void;
-  /** Prints that a scenario could not be measured here, and keeps it. */
+  /** Prints that a scenario could not be measured here, and stores that. */
   notShown(scenario: string, why: string): void;
-  /** Prints what each stage took beside its budget, and keeps it. */
+  /** Prints what each stage took next to its budget, and stores it. */
   tellBudget(times: StageTimes): void;
-  /** Keeps where the hub's time went, with its picture. */
+  /** Stores where the hub's time went, with its picture. */
   keepProfile(profile: KeptProfile, picture: string): void;
-  /** Something for people to read. */
+  /** A message for people. */
   say(text: string): void;
 }
 
 export interface Scenario {
-  /** Of its scenarios: several where one store serves them all. */
+  /** Of its scenarios: several if one store serves them all. */
   readonly names: readonly string[];
   run(bench: Bench): Promise<void>;
 }
 
-/** A hub and who loads it, for as long as `work` takes; then the hub is stopped and its store checked. */
+/** A hub and its load process, for as long as `work` takes; then the hub is stopped and its store checked. */
 export async function withHub<T>(
   bench: Bench,
   pair: Pair,
@@ -74,7 +74,7 @@ export async function withHub<T>(
   });
 }
 
-/** What each run answers, without the warm-up that is run before them. */
+/** The outcome of each run, without the warm-up runs before them. */
 export async function repeated<T>(bench: Bench, pair: Pair, run: (nth: number) => Promise<T>): Promise<readonly T[]> {
   await run(0);
   const outcomes: T[] = [];
@@ -90,7 +90,7 @@ export interface Run {
   readonly cost: { readonly hubCpuMs: number; readonly databaseCpuMs: number | null; readonly loadCpuMs: number; readonly hubMiB: number };
 }
 
-/** The part of a result that is the same for all figures: the middle of the runs, what they cost, and what part of a limit they are. */
+/** The part of a result that all figures share: the median of the runs, their cost, and the share of a limit. */
 export function resultOf(
   bench: Bench,
   hub: Pick<BenchHub, 'pair' | 'durability'>,

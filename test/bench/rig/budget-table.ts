@@ -1,4 +1,4 @@
-/** A budget beside what was measured: as lines for people, and as a part of docs/performance.md. */
+/** A budget next to the measurements: as lines for people, and as a part of docs/performance.md. */
 import { BUDGET_US, BUDGETS, ROWS_SAVED } from './budgets.ts';
 import { round } from './result.ts';
 import type { StageTime, StageTimes } from './stage-times.ts';
@@ -16,7 +16,7 @@ export interface Judged extends StageTime {
   readonly isOver: boolean;
 }
 
-/** Microseconds a task that a few stray samples make. */
+/** Microseconds per task that a few stray samples make. */
 const STRAY_US = 0.5;
 const isOver = (budgetUs: number, us: number): boolean => us > budgetUs + STRAY_US;
 
@@ -33,7 +33,7 @@ export const sumUs = ({ stages }: StageTimes): number => stages.reduce((sum, { u
 export const rowUs = ({ workload, stages }: StageTimes): number =>
   (stages.find(({ stage }) => stage === 'sqlite')?.us ?? 0) / ROWS_SAVED[workload];
 
-/** As `--json` tells it. */
+/** As `--json` prints it. */
 export const budgetJson = (times: StageTimes): object => ({
   scenario: 'budget',
   ...times,
@@ -45,7 +45,7 @@ export const budgetJson = (times: StageTimes): object => ({
 
 const hottestOf = ({ hottest }: StageTime): string => hottest.map(({ what, us }) => `${what} ${round(us)}`).join(', ');
 
-/** For people, each stage that is over its budget with its hottest functions and what to do next. */
+/** For people: each stage that is over its budget with its hottest functions and what to do next. */
 export function budgetLines(times: StageTimes): readonly string[] {
   const { workload, tasks, helpersUs } = times;
   const line = (name: string, budgetUs: number, us: number): string =>

@@ -1,16 +1,16 @@
 /**
- * The guard against slow drift: parts of the machine's limits now, against those that were stored. A machine's own speed cancels out;
- * what it does besides does not quite, so the bands are wide.
+ * The guard against slow drift: the shares of the machine's limits now, compared with the stored ones. A machine's own
+ * speed cancels out; its other load does not quite, so the bands are wide.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { isLessBetter, round, type Result } from './result.ts';
 
 const STORED = resolve(import.meta.dirname, '../stored-ratios.json');
-/** A figure may be this many times worse than it was when its ratio was stored. */
+/** A figure may be this many times worse than when its ratio was stored. */
 const BAND = 2.5;
 
-/** Near what a machine can do, a time is the length of a queue that grows or does not: it says nothing of drift. */
+/** Near a machine's limit, a time is the length of a queue that grows or not: it says nothing about drift. */
 const UNSTEADY = ['2,000 tasks/s'];
 
 export type Ratios = Readonly<Record<string, number>>;
@@ -19,7 +19,7 @@ export const nameOf = ({ scenario, what, storage, transport }: Result): string =
 
 export const readStored = (): Ratios => (JSON.parse(readFileSync(STORED, 'utf8')) as { readonly ratios: Ratios }).ratios;
 
-/** Of a quick run: the same work as who compares does. */
+/** Of a quick run: the same work as in the comparison. */
 export function storeRatios(results: readonly Result[], here: object): void {
   const ratios = Object.fromEntries(
     results
@@ -29,7 +29,7 @@ export function storeRatios(results: readonly Result[], here: object): void {
   writeFileSync(STORED, `${JSON.stringify({ measured: here, ratios }, null, 2)}\n`);
 }
 
-/** What is worse than its band, or is not measured any more; a sentence each. */
+/** What is worse than its band, or no longer measured; a sentence each. */
 export function drifted(results: readonly Result[], stored: Ratios): readonly string[] {
   const now = new Map(results.filter(({ ratio }) => ratio !== undefined).map((result) => [nameOf(result), result]));
   return Object.entries(stored).flatMap(([name, before]) => {

@@ -1,4 +1,4 @@
-/** What a figure was measured on: the machine, and the versions of everything that bears on speed. */
+/** What a figure was measured on: the machine, and the versions of everything that affects speed. */
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { say, sayMachine, thisMachine, type Machine } from '../../chaos/rig/chaos-figures.ts';

@@ -1,4 +1,4 @@
-/** A profile as a picture: each bar a function, as wide as the time in it and in what it called, standing on who called it. */
+/** A profile as a picture: each bar is a function, as wide as the time in it and in its callees, on top of its caller. */
 import { escaped } from './growth.ts';
 
 /** What `node --cpu-prof` writes. */
@@ -25,12 +25,12 @@ interface Bar {
 
 const WIDTH = 1_200;
 const BAR = 16;
-/** A thinner bar tells nothing, pixels. */
+/** A thinner bar is not drawn, in pixels. */
 const THINNEST = 1.5;
 const CHARACTER = 6.2;
 const NOT_WORK = new Set(['(idle)', '(program)']);
 
-/** `nameOf` says what stands on a bar; bars of the same name on the same bar become one. */
+/** `nameOf` returns the label of a bar; bars with the same name on the same bar are merged. */
 export function flameGraph(profile: CpuProfile, nameOf: (frame: CpuNode['callFrame']) => string): string {
   const root: Bar = { name: 'all work', totalUs: 0, over: new Map() };
   const nodes = new Map(profile.nodes.map((node) => [node.id, node]));
@@ -66,7 +66,7 @@ function pile(root: Bar, stack: readonly string[], us: number): void {
   }
 }
 
-/** Answers the depth of the highest bar that was drawn. */
+/** Returns the depth of the highest bar that was drawn. */
 function draw(
   bars: string[],
   bar: Bar,

@@ -1,11 +1,11 @@
-/** How a cost grows with the number of what is there: the exponent, and a picture of it. */
+/** How a cost grows with the number of existing items: the exponent, and a picture of it. */
 import { isLessBetter, median, type Result } from './result.ts';
 
 export interface Series {
   readonly name: string;
   readonly over: string;
   readonly points: readonly { readonly at: number; /** Milliseconds for one operation. */ readonly ms: number }[];
-  /** 0: flat; 1: as much more as there is more. */
+  /** 0: flat; 1: proportional. */
   readonly exponent: number;
 }
 
@@ -16,7 +16,7 @@ export function seriesIn(results: readonly Result[], storage: string): readonly 
     if (result.series === undefined || result.storage !== storage) continue;
     const { name, over, at } = result.series;
     const figure = median(result.runs);
-    // A median of 0 is below what could be measured; it says nothing of how it grows.
+    // A median of 0 is below what could be measured; it says nothing about growth.
     if (figure <= 0) continue;
     const key = `${over}: ${name}, ${result.transport}`;
     const ms = isLessBetter(result.unit) ? (result.times?.p50Ms ?? figure) : 1_000 / figure;
@@ -42,10 +42,10 @@ const LEFT = 70;
 const RIGHT = 370;
 const TOP = 40;
 const BOTTOM = 50;
-/** Readable on white and on black: the picture has no ground of its own. */
+/** Readable on white and on black: the picture has no background. */
 const GREY = '#808080';
 const COLOURS = ['#1f77b4', '#d62728', '#2ca02c', '#9467bd', '#ff7f0e', '#17becf', '#a0695c', '#bcbd22', '#e377c2', '#6b8e9f'];
-/** A second round of colours is drawn in dashes. */
+/** A second round of colours is drawn with dashes. */
 const DASHES = '6 4';
 
 /** A picture with both axes in powers of ten. */
@@ -94,5 +94,5 @@ const line = (x1: number, y1: number, x2: number, y2: number): string =>
 const text = (x: number, y: number, words: string, anchor: string): string =>
   `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" text-anchor="${anchor}">${words}</text>`;
 const inWords = (power: number): string => (10 ** power).toLocaleString('en-US', { maximumFractionDigits: 6 });
-/** Text as it may stand in SVG. */
+/** Text escaped for SVG. */
 export const escaped = (words: string): string => words.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');

@@ -1,4 +1,4 @@
-/** The process that makes the load, as who measures holds it. */
+/** The process that makes the load, as the measuring process controls it. */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import type { TestEnd } from '../../apps/app-world.ts';
@@ -7,14 +7,14 @@ import type { Asked, Told, Work } from '../load/main.ts';
 
 export interface Done<T> {
   readonly value: T;
-  /** Processor time of the load's process meanwhile, milliseconds. */
+  /** CPU time of the load process meanwhile, in milliseconds. */
   readonly cpuMs: number;
   readonly rssBytes: number;
 }
 
 export interface LoadProcess {
   readonly pid: number;
-  /** One thing at a time. Fails with what failed there. */
+  /** One command at a time. Fails with its failure. */
   do<K extends keyof Work>(work: K, plan: Parameters<Work[K]>[0]): Promise<Done<Awaited<ReturnType<Work[K]>>>>;
   end(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-/** The tables of `docs/performance.md`: its generated parts are made from the results, the rest is written by people. */
+/** The tables of `docs/performance.md`: its generated parts come from the results, the rest is written by hand. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { ROOT } from '../../architecture/cruise.ts';
@@ -12,11 +12,11 @@ import { median, partsOf, round, type Result } from './result.ts';
 import { judged } from './targets.ts';
 
 const PAGE = 'docs/performance.md';
-/** Where results, page and pictures are kept. */
+/** Where results, page and pictures are stored. */
 export const DOCS = join(ROOT, 'docs');
 /** All in the folder of the page. */
 const RESULTS = 'results/bench.json';
-/** Of a run with ten million, which takes longer than a whole run of all else. */
+/** Of a run with ten million, which takes longer than a whole run of everything else. */
 const LONG_RESULTS = 'results/bench-long.json';
 const LONG_PICTURES = 'long-';
 const PROFILE = 'results/bench-profile.json';
@@ -84,7 +84,7 @@ interface KeptProfileRun {
   readonly profile: KeptProfile;
 }
 
-/** Writes the tables and pictures of the page in that folder anew, from the results that are kept there; its text is that of `docs`. */
+/** Regenerates the tables and pictures of the page in that folder, from the results that are stored there; its text is that of `docs`. */
 export function writePage(into: string): void {
   const read = (file: string): unknown => (existsSync(join(into, file)) ? JSON.parse(readFileSync(join(into, file), 'utf8')) : null);
   const kept = read(RESULTS) as KeptResults | null;
@@ -105,7 +105,7 @@ export function writePage(into: string): void {
   say(`written: ${written}`);
 }
 
-/** Writes the comparison with other queues anew, and nothing else of the page. */
+/** Regenerates the comparison with other queues, and nothing else of the page. */
 export function writePeers(): void {
   const kept = JSON.parse(readFileSync(join(DOCS, PEERS), 'utf8')) as KeptPeers;
   const file = join(ROOT, PAGE);
@@ -129,13 +129,13 @@ export function pageParts(kept: KeptResults | null): Readonly<Record<string, str
   return { ...parts(table), environment: environmentOf(kept), growth: growthOf(kept.results) };
 }
 
-/** What people wrote of each function, by its name and file. */
+/** Hand-written notes on each function, by its name and file. */
 export function sentencesIn(page: string): ReadonlyMap<string, string> {
   const part = /<!-- generated: profile -->([^]*?)<!-- end -->/.exec(page)?.[1] ?? '';
   return new Map([...part.matchAll(/^\| `([^`]+)` \|[^|]*\| (.*?) \|$/gm)].map(([, frame = '', sentence = '']) => [frame, sentence]));
 }
 
-/** The table of the hottest functions, with the sentences that were written of them. */
+/** The table of the hottest functions, with the notes on them. */
 export function profileOf(run: KeptProfileRun | null, sentences: ReadonlyMap<string, string>): string {
   if (run === null) return NOTHING;
   const { tasks, busyMs, nativeMs, idleMs, hottest } = run.profile;
@@ -161,7 +161,7 @@ export function profileOf(run: KeptProfileRun | null, sentences: ReadonlyMap<str
 
 const budgetOf = (kept: KeptBudget | null): string => (kept === null ? NOTHING : budgetPart(kept));
 
-/** Other queues beside ours, with what they ran on. */
+/** Other queues next to AgentCom, with what they ran on. */
 export function peersOf(kept: KeptPeers | null): string {
   if (kept === null) return NOTHING;
   const { date, command, seconds, environment, settings, results, failures = [] } = kept;
@@ -192,7 +192,7 @@ function environmentOf({ date, command, seconds, secondsOf, environment }: KeptR
   ].join(' ');
 }
 
-/** As wide as what was measured: a column that would be empty is left out. */
+/** As wide as the measurements need: a column that would be empty is left out. */
 export function tableOf(results: readonly Result[]): string {
   if (results.length === 0) return NOTHING;
   const columns: readonly (readonly [string, (result: Result) => string])[] = [
@@ -227,7 +227,7 @@ interface Picture {
   readonly series: readonly Series[];
 }
 
-/** What a run with ten million found, each with what it is in a smaller store of the same run. */
+/** The results of a run with ten million, each next to its value in a smaller store of the same run. */
 const longOf = (kept: KeptResults | null): string =>
   kept === null ? NOTHING : [environmentOf(kept), '', growthOf(kept.results, LONG_PICTURES)].join('\n');
 

@@ -1,4 +1,4 @@
-/** A hub under V8's profiler: what its own thread did while tasks were worked on, and the processor time of each of its threads. */
+/** A hub under V8's profiler: what its own thread did while tasks were submitted and completed, and the CPU time of each of its threads. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -49,5 +49,5 @@ const WORK: Readonly<Record<Workload, (hub: BenchHub, load: LoadProcess, count: 
   },
 };
 
-/** On the clock that profiles are on too. */
+/** On the clock that profiles use too. */
 const monotonicUs = (): number => Number(process.hrtime.bigint() / 1_000n);

@@ -1,4 +1,4 @@
-/** Where a program spent its time, from what `node --cpu-prof` wrote of each of its threads. */
+/** Where a program spent its time, from what `node --cpu-prof` wrote for each of its threads. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { flameGraph, type CpuProfile } from './flame-graph.ts';
@@ -7,38 +7,38 @@ import { round } from './result.ts';
 export interface HotFunction {
   /** `name file:line`. */
   readonly what: string;
-  /** Time in it and not in what it called, of all time that the thread worked. */
+  /** Time in it and not in its callees, as a share of the thread's working time. */
   readonly share: number;
   readonly selfMs: number;
 }
 
 export interface Thread {
-  /** Functions at work. */
+  /** Time in functions. */
   readonly busyMs: number;
-  /** Outside of functions: the system's calls, compiling, what add-ons do on this thread. */
+  /** Outside of functions: system calls, compiling, what add-ons do on this thread. */
   readonly nativeMs: number;
   readonly idleMs: number;
   readonly hottest: readonly HotFunction[];
 }
 
-/** What is kept of the hub's own thread. */
+/** What is stored about the hub's own thread. */
 export interface KeptProfile extends Thread {
   readonly tasks: number;
 }
 
-/** From when to when, microseconds of the machine's monotonic clock. */
+/** The time window, in microseconds of the machine's monotonic clock. */
 export interface Window {
   readonly fromUs: number;
   readonly toUs: number;
 }
 
-/** No function's time. */
+/** Time of no function. */
 const OUTSIDE = new Set(['(idle)', '(program)', '(root)']);
 
-/** So many functions are told. */
+/** How many functions are listed. */
 export const HOTTEST = 10;
 
-/** Prints the hottest functions of each thread, and draws its flame graph beside its profile. */
+/** Prints the hottest functions of each thread, and draws its flame graph next to its profile. */
 export function sayProfiles(folder: string, say: (text: string) => void): void {
   for (const thread of readProfiles(folder, HOTTEST).threads) {
     const picture = thread.file.replace(/cpuprofile$/, 'svg');
@@ -53,7 +53,7 @@ export function sayThread({ busyMs, nativeMs, idleMs, hottest }: Thread, say: (t
   for (const { what, share, selfMs } of hottest) say(`  ${round(share * 100).padStart(5)} %  ${Math.round(selfMs)} ms  ${what}`);
 }
 
-/** The hottest functions of each thread whose profile lies in the folder, the busiest thread first. */
+/** The hottest functions of each thread whose profile is in the folder, the busiest thread first. */
 export function readProfiles(
   folder: string,
   count: number,
@@ -69,7 +69,7 @@ export function readProfiles(
   return { threads: threads.toSorted((a, b) => b.busyMs - a.busyMs) };
 }
 
-/** Only what was seen in the window. */
+/** Only samples in the window. */
 export function within(profile: CpuProfile, { fromUs, toUs }: Window): CpuProfile {
   let atUs = profile.startTime;
   const seen = profile.timeDeltas.map((delta) => (atUs += delta)).map((us) => us >= fromUs && us <= toUs);

@@ -1,4 +1,4 @@
-/** What was measured, as it is printed and kept. */
+/** A measurement, as it is printed and stored. */
 import type { Spread } from '../load/spread.ts';
 
 /** Names of a storage and a transport, as `/health` reports them. */
@@ -16,20 +16,20 @@ export interface Result extends Partial<Pair> {
   readonly n: number;
   /** The figure of each run, in order. */
   readonly runs: readonly number[];
-  /** The middle run's times, where single operations were timed. */
+  /** The median run's times, if single operations were timed. */
   readonly times?: Spread | undefined;
-  /** Of all processes together for each operation, microseconds, and of each by its name. */
+  /** Of all processes together per operation, in microseconds, and of each by its name. */
   readonly cpuUs?: { readonly all: number; readonly of: Readonly<Record<string, number>> } | undefined;
-  /** The largest of the hub in the runs. */
+  /** The hub's largest in the runs. */
   readonly hubMiB?: number | undefined;
-  /** The limit of the same run that it is measured by, and what part of it this is (above 1: slower than the limit, where less is better). */
+  /** The limit of the same run that it is related to, and its share of it (above 1: slower than the limit, if less is better). */
   readonly limit?: string | undefined;
   readonly ratio?: number | undefined;
-  /** What the hub's own writing connection said of its durability. */
+  /** What the hub's own writing connection reported about its durability. */
   readonly durability?: string | undefined;
-  /** What this is a point of: how a cost grows. */
+  /** The series that it is a point of: how a cost grows. */
   readonly series?: { readonly name: string; readonly over: string; readonly at: number } | undefined;
-  /** Anything else worth a word. */
+  /** Any other remark. */
   readonly note?: string | undefined;
 }
 
@@ -42,7 +42,7 @@ export function median(numbers: readonly number[]): number {
   return (low + high) / 2;
 }
 
-/** Three figures, as people read them. */
+/** Three significant figures, as people read them. */
 export function round(value: number): string {
   const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
   return value.toLocaleString('en-US', { maximumFractionDigits: digits, minimumFractionDigits: Math.abs(value) >= 100 ? 0 : digits });
@@ -50,7 +50,7 @@ export function round(value: number): string {
 
 const times = ({ p50Ms, p99Ms, maxMs }: Spread): string => `p50 ${round(p50Ms)}, p99 ${round(p99Ms)}, max ${round(maxMs)} ms`;
 
-/** What each process took, in brackets; nothing for one that was alone. */
+/** What each process took, in brackets; nothing for a single one. */
 export function partsOf(of: Readonly<Record<string, number>>): string {
   const parts = Object.entries(of).map(([name, us]) => `${name} ${round(us)}`);
   return parts.length < 2 ? '' : ` (${parts.join(', ')})`;

@@ -1,10 +1,10 @@
-/** What each stage of a task's life took of the processor, from a profile of the hub and the times of its threads. */
+/** The CPU time of each stage of a task's life, from a profile of the hub and the times of its threads. */
 import type { CpuProfile } from './flame-graph.ts';
 import { placeOf } from './profiler.ts';
 import { isOurs, stageOf, STAGES, type Stage, type Workload } from './stages.ts';
 import type { ThreadTimes } from './thread-times.ts';
 
-/** A hub at work. */
+/** A busy hub. */
 export interface Seen {
   readonly tasks: number;
   /** Of its own thread. */
@@ -15,26 +15,27 @@ export interface Seen {
 
 export interface StageTime {
   readonly stage: Stage;
-  /** Microseconds of the processor for each task. */
+  /** Microseconds of CPU time per task. */
   readonly us: number;
-  /** The functions that took most of it, with their microseconds for each task; none on SQLite's thread, which is not JavaScript. */
+  /** The functions that took most of it, with their microseconds per task; none on SQLite's thread, which is not JavaScript. */
   readonly hottest: readonly { readonly what: string; readonly us: number }[];
 }
 
-/** What `docs/results/bench-budget.json` has of one workload. */
+/** What `docs/results/bench-budget.json` contains for one workload. */
 export interface StageTimes {
   readonly workload: Workload;
   readonly tasks: number;
   readonly stages: readonly StageTime[];
-  /** V8's own threads, the profiler's among them: of no stage, microseconds a task. */
+  /** V8's own threads, including the profiler's: in no stage, microseconds per task. */
   readonly helpersUs: number;
 }
 
 const HOTTEST = 3;
 
 /**
- * The profile says how the main thread's time is divided, the system how much it was. Each sample counts the same: one that says it
- * lasted longer was taken late, because the thread had to wait for a processor, most often behind a call that woke another thread.
+ * The profile shows how the main thread's time is divided, the system how much it was. Each sample counts the same:
+ * one that claims to have lasted longer was taken late, because the thread had to wait for a CPU, most often after a
+ * call that woke another thread.
  */
 export function stageTimes(workload: Workload, { tasks, profile, times }: Seen): StageTimes {
   const samples = samplesIn(profile);
@@ -49,7 +50,7 @@ export function stageTimes(workload: Workload, { tasks, profile, times }: Seen):
   return { workload, tasks, stages, helpersUs: (times.helpers * 1_000) / tasks };
 }
 
-/** How many samples each function has, by its stage; without those in which the thread had nothing to do. */
+/** How many samples each function has, by its stage; without those in which the thread was idle. */
 function samplesIn({ nodes, samples }: CpuProfile): ReadonlyMap<Stage, ReadonlyMap<string, number>> {
   const byId = new Map(nodes.map((node) => [node.id, node]));
   const callers = new Map(nodes.flatMap(({ id, children = [] }) => children.map((child) => [child, id] as const)));
@@ -74,7 +75,7 @@ function samplesIn({ nodes, samples }: CpuProfile): ReadonlyMap<Stage, ReadonlyM
 
 type Frame = CpuProfile['nodes'][number]['callFrame'];
 
-/** The function itself, and behind it the nearest of ours if it is none; without lines, which move. */
+/** The function itself, followed by the nearest own one if it is not own code; without lines, which move. */
 function nameOf(stack: readonly Frame[]): string {
   const [leaf] = stack;
   const ours = stack.findIndex(({ url }) => isOurs(url));

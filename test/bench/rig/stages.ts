@@ -1,12 +1,12 @@
-/** The stages of a task's life in the hub, and which code belongs to which: each sample of a profile is of exactly one stage. */
+/** The stages of a task's life in the hub, and which code belongs to which: each sample of a profile belongs to exactly one stage. */
 import type { CpuProfile } from './flame-graph.ts';
 import { placeOf } from './profiler.ts';
 
-/** What is done to a hub: tasks submitted one a request, and the same while sidecars work on them. */
+/** The load of a hub: tasks submitted one per request, and the same while sidecars work on them. */
 export const WORKLOADS = ['submit', 'together'] as const;
 export type Workload = (typeof WORKLOADS)[number];
 
-/** In the order in which a task meets them. */
+/** In the order in which a task passes them. */
 export const STAGES = [
   'read',
   'authenticate',
@@ -37,8 +37,8 @@ export const STAGE_TITLES: Readonly<Record<Stage, string>> = {
 };
 
 /**
- * Folders, files and functions (behind a space), named from the top of the tree without an extension; the longest that fits a frame
- * counts. A package or a module of node counts only where nothing of ours is on the stack.
+ * Folders, files and functions (after a space), named from the top of the tree without an extension; the longest that
+ * matches a frame counts. A package or a module of node counts only if there is no own code on the stack.
  */
 export const PLACES: Readonly<Record<Exclude<Stage, 'sqlite' | 'garbage'>, readonly string[]>> = {
   read: [
@@ -126,12 +126,12 @@ const STAGE_OF_PLACE: ReadonlyMap<string, Stage> = new Map(
 );
 /** Code of the hub, not of packages or node. */
 export const isOurs = (url: string): boolean => /^(?:core|adapters|apps|plugins)\//.test(placeOf(url));
-/** TypeBox compiles a schema into functions of this name that are in no file. */
+/** TypeBox compiles a schema into functions with this name that are in no file. */
 const COMPILED_CHECK = /^check_\d+$/;
 
 type Frame = CpuProfile['nodes'][number]['callFrame'];
 
-/** The stage of the nearest frame of ours, leaf first; else of the nearest of a package or module that is listed; else `other`. */
+/** The stage of the nearest own frame, leaf first; otherwise of the nearest listed package or module; otherwise `other`. */
 export function stageOf(stack: readonly Frame[]): Stage {
   if (stack[0]?.functionName === '(garbage collector)') return 'garbage';
   let ofPackage: Stage | null = null;

@@ -1,11 +1,11 @@
-/** What each figure is to reach on two cores that are shared with the load, and whether it does. */
+/** The target of each figure on two cores that are shared with the load, and whether it is reached. */
 import { isLessBetter, median, round, type Result } from './result.ts';
 
 export interface Target {
-  /** Of the median; at least for what is a rate, at most for what is not. */
+  /** Of the median; a minimum for rates, a maximum for everything else. */
   readonly figure: number;
   readonly p99Ms?: number;
-  /** Of all processes together, for each operation, microseconds. */
+  /** Of all processes together, per operation, in microseconds. */
   readonly cpuUs?: number;
 }
 
@@ -44,7 +44,7 @@ const TARGETS: Readonly<Record<string, Readonly<Record<string, Target>>>> = {
 export const targetOf = ({ scenario, what, storage, transport }: Result): Target | undefined =>
   TARGETS[`${scenario}: ${what}`]?.[storage === 'postgres' ? 'postgres' : (transport ?? 'ws')];
 
-/** What was wanted, in words; and whether it was reached. */
+/** The target, described; and whether it was reached. */
 export function judged(result: Result): { readonly wanted: string; readonly isReached: boolean } | null {
   const target = targetOf(result);
   if (target === undefined) return null;

@@ -1,17 +1,17 @@
-/** The processor time of each thread of a program, told apart by what it does: node gives all of them one name. */
+/** The CPU time of each thread of a program, identified by what it does: node gives all of them one name. */
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** Milliseconds of the processor. */
+/** Milliseconds of CPU time. */
 export interface ThreadTimes {
   /** JavaScript, and what it calls. */
   readonly main: number;
   /** The pool in which SQLite runs its statements and files are read and written. */
   readonly pool: number;
-  /** V8's own threads: marking and sweeping beside the main thread, compiling, and the profiler. */
+  /** V8's own threads: marking and sweeping next to the main thread, compiling, and the profiler. */
   readonly helpers: number;
 }
 
-/** Who has read or written so much is of the pool: V8's threads only wake the main one, 8 bytes at a time. */
+/** A thread that has read or written this much belongs to the pool: V8's threads only wake the main one, 8 bytes at a time. */
 const FILES_BYTES_MIN = 4_096;
 const NS_IN_MS = 1_000_000;
 

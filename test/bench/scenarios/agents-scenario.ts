@@ -1,4 +1,4 @@
-/** The same work with more and more agents: through all of them, and beside them while they have nothing to do. */
+/** The same work with more and more agents: through all of them, and next to them while they are idle. */
 import type { AgentId } from '../../../core/domain/ids.ts';
 import { enrolMany, inStore } from '../../chaos/rig/tasks/filled-store.ts';
 import { needFiles, startLight } from '../../chaos/rig/light-process.ts';
@@ -8,10 +8,10 @@ import { readsAt, restartsAt, stepsAt, sweepsAt, throughAt, workAt, type AtSize 
 
 const SIZES = [1, 100, 10_000];
 const QUICK_SIZES = [1, 200];
-/** So many take ten seconds to come back, each time. */
+/** This many take ten seconds to reconnect, each time. */
 const MANY = 10_000;
 const MANY_RESTARTS = 1;
-/** Of each agent that works; what is on its way is bounded by who submits. */
+/** Of each working agent; the submitter limits what is in flight. */
 const SLOTS = 64;
 
 export const agents: Scenario = {

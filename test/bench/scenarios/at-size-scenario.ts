@@ -1,4 +1,4 @@
-/** One hub with a certain number of something in it: what work, reads, sweeps and a start cost there. */
+/** One hub that contains a certain number of something: what work, reads, sweeps and a start cost there. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { repeated, resultOf, type Bench, type Run } from '../rig/bench-rig.ts';
 import type { BenchHub } from '../rig/bench-hub.ts';
@@ -13,12 +13,12 @@ export interface AtSize {
   readonly hub: BenchHub;
   readonly load: LoadProcess;
   readonly scenario: string;
-  /** What is counted, as it stands behind the number: `waiting tasks`. */
+  /** What is counted, as printed after the number: `waiting tasks`. */
   readonly over: string;
   readonly at: number;
   /** Waits until everything that is counted is there again after the hub came back. */
   readonly back?: (() => Promise<void>) | undefined;
-  /** Of the hub, whose start is timed; not given: as many as runs of anything. */
+  /** Number of timed starts of the hub; by default as many as other runs. */
   readonly restarts?: number | undefined;
 }
 
@@ -29,14 +29,14 @@ const QUICK_SHARE = 0.25;
 const RESTARTS = 3;
 const SIDECARS = 4;
 const SLOTS = 16;
-/** Sidecars with as many slots as they may have, so that many tasks take each step together. */
+/** Sidecars with as many slots as allowed, so that many tasks take each step together. */
 const STEPPING = 16;
 const STEPPING_SLOTS = 125;
 const SUBMITS_IN_FLIGHT = 64;
-/** Between two sweeps while their cost is measured, and for how long. */
+/** Interval between two sweeps while their cost is measured, and for how long. */
 const SWEEP_MS = 100;
 const SWEEPING_MS = 2_000;
-/** A hub that has started does nothing more after this. */
+/** A hub that has started is idle after this. */
 const SETTLED_MS = 1_000;
 
 /** A point of a series over that number. */
@@ -47,7 +47,7 @@ function tellAt({ bench, over, at }: AtSize, result: Result): void {
 
 const shareOf = (bench: Bench, count: number): number => (bench.isQuick ? count * QUICK_SHARE : count);
 
-/** Drains so many of what waits. */
+/** Drains this many of the waiting tasks. */
 export async function drain(hub: BenchHub, load: LoadProcess, count: number): Promise<Run> {
   const sidecars = await hub.newSidecars(SIDECARS, SLOTS);
   const plan = { ports: hub.ports, token: hub.adminToken, sidecars, atOnce: false, count, submit: { how: 'waiting' } } as const;
@@ -55,7 +55,7 @@ export async function drain(hub: BenchHub, load: LoadProcess, count: number): Pr
   return { figure: count / value.value.seconds, operations: count, cost: { ...cost, loadCpuMs: value.cpuMs } };
 }
 
-/** Submits tasks, and then drains as many: what waits stays as much. */
+/** Submits tasks, and then drains as many: the number of waiting tasks stays the same. */
 export async function workAt(here: AtSize): Promise<void> {
   const { bench, hub, load, scenario } = here;
   const count = shareOf(bench, WORKED);
@@ -74,7 +74,7 @@ export async function workAt(here: AtSize): Promise<void> {
   tellAt(here, resultOf(bench, hub, drains, { scenario, what: 'drain', unit: 'tasks/s', limit: commitsOf(storage, 64) }));
 }
 
-/** Has all of these work, as tasks are submitted. */
+/** Has all of these work while tasks are submitted. */
 export async function throughAt(here: AtSize, sidecars: LightSidecarsPlan['sidecars']): Promise<void> {
   const { bench, hub, load, scenario } = here;
   const count = shareOf(bench, WORKED);
@@ -86,11 +86,11 @@ export async function throughAt(here: AtSize, sidecars: LightSidecarsPlan['sidec
     return { figure: count / value.value.seconds, operations: count, cost: { ...cost, loadCpuMs: value.cpuMs } };
   });
   const told = { scenario, what: 'whole lives, all agents working', unit: 'tasks/s', limit: commitsOf(hub.pair.storage, 64) } as const;
-  // Processor time has that of connecting them all in it, which is no part of a task's.
+  // CPU time includes connecting all of them, which is not part of a task's cost.
   tellAt(here, { ...resultOf(bench, hub, runs, told), cpuUs: undefined });
 }
 
-/** What each step costs where many tasks take it together: being assigned, from the sidecars' connecting; being accepted; being completed. */
+/** The cost of each step if many tasks take it together: being assigned, from the sidecars' connecting; being accepted; being completed. */
 export async function stepsAt(here: AtSize): Promise<void> {
   const { bench, hub, load, scenario } = here;
   const stepping = shareOf(bench, STEPPING);
@@ -112,7 +112,7 @@ export async function stepsAt(here: AtSize): Promise<void> {
   }
 }
 
-/** What people and dashboards ask; the figure is the 99th of a hundred, since one slow answer is what is noticed. */
+/** What people and dashboards request; the figure is the 99th of a hundred, since one slow answer is what is noticed. */
 export async function readsAt(here: AtSize, more: Readonly<Record<string, readonly string[]>> = {}): Promise<void> {
   const { bench, hub, load, scenario } = here;
   const some = await hub.api.tasks.list({ limit: 50 });
@@ -134,7 +134,7 @@ export async function readsAt(here: AtSize, more: Readonly<Record<string, readon
   }
 }
 
-/** Processor time of one sweep: of a hub that sweeps all the time, over what it takes at rest. */
+/** CPU time of one sweep: of a hub that sweeps all the time, above what it takes when idle. */
 export async function sweepsAt(here: AtSize): Promise<void> {
   const { hub, scenario } = here;
   const restFor = async (timing: Readonly<Record<string, number>>) => {
@@ -160,12 +160,12 @@ export async function sweepsAt(here: AtSize): Promise<void> {
   tellAt(here, result);
 }
 
-/** From the start of the program, after a kill -9, to the first task in a sidecar's hands. */
+/** From the start of the program, after a kill -9, to the first task assigned to a sidecar. */
 export async function restartsAt(here: AtSize): Promise<void> {
   const { bench, hub, load, scenario, over } = here;
   const runs: Run[] = [];
   const restarts = bench.isQuick ? 1 : (here.restarts ?? RESTARTS);
-  // The first assignment needs a task that waits.
+  // The first assignment needs a waiting task.
   await fill(hub, load, restarts + 1);
   for (let nth = 0; nth <= restarts; nth += 1) {
     await here.back?.();

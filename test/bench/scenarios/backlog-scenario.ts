@@ -1,4 +1,4 @@
-/** The same work with more and more tasks waiting: draining, submitting, reading, sweeping, and a hub that starts over them. */
+/** The same work with more and more tasks waiting: draining, submitting, reading, sweeping, and starting a hub over them. */
 import { DEFAULT_PAIR, repeated, withHub, type Bench, type Scenario } from '../rig/bench-rig.ts';
 import type { BenchHub } from '../rig/bench-hub.ts';
 import type { LoadProcess } from '../rig/load-process.ts';
@@ -14,7 +14,7 @@ import { fill } from './lifecycle-scenario.ts';
 const SIZES = [1_000, 30_000, 1_000_000];
 const LONG_SIZES = [...SIZES, 10_000_000];
 const QUICK_SIZES = [1_000, 20_000];
-/** Elsewhere than on what people get unless they choose. */
+/** Except on the default that people get. */
 const OTHER_SIZES = [1_000, 100_000];
 const FILLED_AT_ONCE = 50_000;
 const OVER = 'waiting tasks';
@@ -46,7 +46,7 @@ export const backlog: Scenario = {
   },
 };
 
-/** The transport has no part in it: one pair for each storage. */
+/** The transport does not matter here: one pair for each storage. */
 const pairsOf = (bench: Bench): readonly Pair[] =>
   bench.pairs.filter(({ storage }, n) => bench.pairs.findIndex((pair) => pair.storage === storage) === n);
 
@@ -72,8 +72,8 @@ async function grow(bench: Bench, hub: BenchHub, load: LoadProcess, count: numbe
 const WARM_UPS = 6;
 
 /**
- * What is left of the rate with the fewest waiting when the most wait: drains in two stores in turn, two each for a ratio, so that what
- * changes of the speed of the machine and of the hubs meanwhile is in both.
+ * The share of the rate with the fewest waiting that remains when the most wait: drains in two stores alternate, two
+ * each for a ratio, so that changes in the speed of the machine and of the hubs affect both.
  */
 async function flatness(
   bench: Bench,
@@ -81,7 +81,7 @@ async function flatness(
   { hub, load, most, least }: { readonly hub: BenchHub; readonly load: LoadProcess; readonly most: number; readonly least: number },
 ): Promise<void> {
   if (most === least) return;
-  // As freshly started as the other: a hub that has worked for a while has more of its code compiled.
+  // Started at the same time as the other: a hub that has worked for a while has more of its code compiled.
   await hub.restart();
   const count = bench.isQuick ? QUICK_COMPARED : COMPARED;
   const ratios = await withHub(bench, pair, async (small, smallLoad) => {
@@ -104,7 +104,7 @@ async function flatness(
   bench.tell({ ...told, what: `the yardstick: ${what}`, runs: await flatnessOfYardstick(bench, pair, { most, least, count }) });
 }
 
-/** What the smallest program that does the hub's job has left of its rate, measured in the same way. */
+/** The share of its rate that the smallest program with the hub's job keeps, measured in the same way. */
 async function flatnessOfYardstick(
   bench: Bench,
   pair: Pair,
@@ -130,7 +130,7 @@ async function flatnessOfYardstick(
   });
 }
 
-/** What is left of the rate: each answers how long a drain took, with the most or the fewest waiting. */
+/** The share of the rate that remains: each returns how long a drain took, with the most or the fewest waiting. */
 async function ratiosOf(
   bench: Bench,
   pair: Pair,

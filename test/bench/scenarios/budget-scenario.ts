@@ -1,4 +1,4 @@
-/** What each stage of a task's life takes of the processor, beside what it may take: tasks submitted, and submitted and worked on together. */
+/** The CPU time of each stage of a task's life, next to its budget: tasks submitted, and submitted and completed together. */
 import { isDefault, type Scenario } from '../rig/bench-rig.ts';
 import { profiledHub } from '../rig/profiled-hub.ts';
 import { stageTimes } from '../rig/stage-times.ts';

@@ -1,4 +1,7 @@
-/** Whether every commit is a sync: the hub's own calls of fdatasync, counted by strace, against the batches that it committed meanwhile. */
+/**
+ * Whether every commit is a sync: the hub's own calls of fdatasync, counted by strace, compared with the batches that
+ * it committed meanwhile.
+ */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -57,7 +60,7 @@ export const commits: Scenario = {
   },
 };
 
-/** What strace said first: that it has hold of the threads, or why it does not get it. */
+/** strace's first message: that it has attached to the threads, or why it could not. */
 async function attached(stderr: Readable, ended: Promise<unknown>): Promise<string> {
   let said = '';
   const heard = new Promise<void>((resolve) =>

@@ -1,4 +1,4 @@
-/** Ten thousand sidecars with nothing to do: the memory of each, what their heartbeats cost, work beside them, and their coming back at once. */
+/** Ten thousand idle sidecars: the memory of each, the cost of their heartbeats, work next to them, and their reconnecting at once. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentId } from '../../../core/domain/ids.ts';
 import { withEnds } from '../../chaos/rig/chaos-figures.ts';
@@ -16,9 +16,9 @@ const SIDECARS = 10_000;
 const QUICK_SIDECARS = 500;
 /** Four heartbeats of each, and what V8 collects of them. */
 const HEARTBEATS_MS = 120_000;
-/** What the start left behind is cleared away by then: V8 begins some 8 s after a program has become quiet. */
+/** Garbage of the start is collected by then: V8 begins some 8 s after a program has become quiet. */
 const STARTED_MS = 12_000;
-/** And so is what connecting left, after two heartbeats of each. */
+/** And so is that of connecting, after two heartbeats of each. */
 const SETTLED_MS = 62_000;
 const QUICK_SETTLED_MS = 1_000;
 const DRAINED = 4_000;
@@ -40,7 +40,7 @@ export const connections: Scenario = {
   },
 };
 
-/** Answers the memory of each, KiB. */
+/** Returns the memory of each, in KiB. */
 const onTransport = (bench: Bench, transport: string, count: number): Promise<number> =>
   withEnds(async (end) => {
     needFiles(count);
@@ -101,7 +101,7 @@ async function all(reached: Promise<number | null>, count: number): Promise<numb
   return atMs;
 }
 
-/** What working costs beside so many that do not. */
+/** The cost of work next to so many idle ones. */
 async function drains(bench: Bench, hub: BenchHub, load: LoadProcess, idle: number): Promise<void> {
   const count = bench.isQuick ? QUICK_DRAINED : DRAINED;
   const runs: Run[] = [];

@@ -1,4 +1,4 @@
-/** The same work beside more and more history: tasks that have ended, with all that happened to them. */
+/** The same work with more and more history: ended tasks, with all their events. */
 import { rulesOf } from '../../../core/application/hub/batch/hub-context.ts';
 import { HUB_LIMITS } from '../../../core/config/limits.ts';
 import { HUB_TIMING } from '../../../core/config/times.ts';
@@ -8,7 +8,7 @@ import { progressBar } from '../../chaos/rig/progress-bar.ts';
 import { DEFAULT_PAIR, isDefault, withHub, type Scenario } from '../rig/bench-rig.ts';
 import { readsAt, restartsAt, stepsAt, sweepsAt, workAt, type AtSize } from './at-size-scenario.ts';
 
-/** Tasks of the past: half are completed, the others wait for what nobody offers. */
+/** Past tasks: half are completed, the others wait for a capability that no agent offers. */
 const SIZES = [1_000, 20_000, 360_000];
 const LONG_SIZES = [...SIZES, 3_600_000];
 const QUICK_SIZES = [1_000, 10_000];

@@ -1,4 +1,4 @@
-/** What a trivial task costs the program beside its agent, whose journal remembers nothing yet, or as many ended tasks as it ever does. */
+/** The cost of a trivial task to the sidecar, whose journal remembers nothing yet, or the maximum number of ended tasks. */
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,9 +17,9 @@ import { asInstalled } from './sidecar-scenario.ts';
 const AGENT = resolve(import.meta.dirname, 'spawned.sh');
 const TASKS = 200;
 const QUICK_TASKS = 40;
-/** Before what is measured, so that code is warm and files are written anew. */
+/** Before the measurement, so that code is warm and files are rewritten. */
 const WARM_UP_TASKS = 20;
-/** What a task's end leaves behind is done by then, milliseconds. */
+/** The work after a task's end is done by then, in milliseconds. */
 const SETTLED_MS = 2_000;
 const LOOK_MS = 100;
 const WITHIN_MS = 180_000;
@@ -49,7 +49,7 @@ export const journal: Scenario = {
   },
 };
 
-/** A data directory of a sidecar that has ended so many tasks within this hour. */
+/** A data directory of a sidecar that has ended this many tasks within this hour. */
 async function remember(dataDir: string, count: number): Promise<void> {
   const clock = systemClock();
   const hour = Math.floor(clock.nowMs() / HOUR_MS);
@@ -81,7 +81,7 @@ async function measure(
   tell('time of a task', 'ms', tookMs);
 }
 
-/** What a process has handed to the kernel to be written so far, bytes: files and pipes; frames are not among it. */
+/** What a process has handed to the kernel to be written so far, in bytes: files and pipes, but not frames. */
 const writtenBy = (pid: number): number => Number(/^wchar: ([0-9]+)$/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))?.[1] ?? 0);
 
 async function runTasks(hub: BenchHub, agentId: string, count: number): Promise<void> {

@@ -17,7 +17,7 @@ interface Case {
   readonly onlyDefault?: boolean;
 }
 
-/** Submits on their way while tasks are worked on. */
+/** Submits in flight while tasks are worked on. */
 const SUBMITS_IN_FLIGHT = 64;
 /** Of the bulk that fills the queue. */
 const FILLED_PER_REQUEST = 5_000;
@@ -83,7 +83,7 @@ export const lifecycle: Scenario = {
   },
 };
 
-/** Whole lives with and without readers of all events, in turns: what disturbs the machine disturbs both. */
+/** Whole lives with and without readers of all events, alternating: disturbances of the machine affect both. */
 async function besideReaders(bench: Bench): Promise<void> {
   const count = bench.isQuick ? TOGETHER.quickCount : 2 * TOGETHER.count;
   await withHub(
@@ -120,7 +120,7 @@ async function besideReaders(bench: Bench): Promise<void> {
   );
 }
 
-/** Answers the median rate. */
+/** Returns the median rate. */
 async function lifecycleCase(bench: Bench, hub: BenchHub, load: LoadProcess, one: Case): Promise<number> {
   const count = bench.isQuick ? one.quickCount : isDefault(hub.pair) ? one.count : one.count / 2;
   const runs = await repeated(bench, hub.pair, async (): Promise<Run> => {
@@ -149,7 +149,7 @@ async function lifecycleCase(bench: Bench, hub: BenchHub, load: LoadProcess, one
   return median(runs.map(({ figure }) => figure));
 }
 
-/** Has so many tasks wait. */
+/** Makes this many tasks wait. */
 export async function fill(hub: BenchHub, load: LoadProcess, count: number): Promise<void> {
   const plan = { ports: hub.ports, token: hub.adminToken, perRequest: FILLED_PER_REQUEST, inFlight: 1, withKeys: false };
   await load.do('submit', { ...plan, count });

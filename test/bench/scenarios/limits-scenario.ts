@@ -1,4 +1,4 @@
-/** What the machine can do without a hub, in the same run: every other figure is also a part of one of these. */
+/** What the machine can do without a hub, in the same run: every other figure is also given as a share of one of these. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,14 +9,14 @@ import type { Bench, Scenario } from '../rig/bench-rig.ts';
 import { startLoad, type Done } from '../rig/load-process.ts';
 import { median, type Result } from '../rig/result.ts';
 
-/** How long each is measured, milliseconds. */
+/** How long each is measured, in milliseconds. */
 const FULL_MS = 300;
 const QUICK_MS = 200;
-/** Round trips on their way at a time, as in the scenarios. */
+/** Round trips in flight at a time, as in the scenarios. */
 const IN_FLIGHT = 64;
 const BATCHES = [1, 64, 512];
 
-/** The names by which other scenarios ask for a limit. */
+/** The names by which other scenarios refer to a limit. */
 export const LIMITS = {
   sync: 'syncs of a page',
   sqlite: (rows: number) => `SQLite, ${rows} rows a commit`,
@@ -25,10 +25,10 @@ export const LIMITS = {
   http: (transport: string) => `HTTP requests echoed by ${transport === 'ws' ? 'node:http' : transport}`,
 } as const;
 
-/** The name of the middle time of one operation of a limit, milliseconds. */
+/** The name of a limit's median time of one operation, in milliseconds. */
 export const timeOf = (limit: string): string => `${limit} (ms)`;
 
-/** The commits that a hub's store could make at most, rows a second. */
+/** The most commits that a hub's store could make, in rows per second. */
 export const commitsOf = (storage: string, rows: number): string => (storage === 'sqlite' ? LIMITS.sqlite(rows) : LIMITS.postgres(rows));
 
 export const limits: Scenario = {
@@ -67,7 +67,7 @@ interface LimitRun {
   readonly cpuUs: number;
 }
 
-/** `of`: whose processor time is told, by their process numbers. */
+/** `of`: whose CPU time is reported, by pid. */
 async function each(bench: Bench, work: (nth: number) => Promise<Done<Limit>>, of: readonly number[]): Promise<readonly LimitRun[]> {
   const runs: LimitRun[] = [];
   for (let nth = 0; nth <= (bench.isQuick ? 2 : 5); nth += 1) {

@@ -1,4 +1,7 @@
-/** What one odd submitter, one curious viewer and one noisy agent cost everybody else: honest submits and identifies beside each, and alone. */
+/**
+ * What one odd submitter, one curious viewer and one noisy agent cost all others: honest submits and identifies next
+ * to each, and alone.
+ */
 import { connect, type Socket } from 'node:net';
 import { WebSocket } from 'ws';
 import { rulesOf } from '../../../core/application/hub/batch/hub-context.ts';
@@ -10,17 +13,20 @@ import { recordTimes, type Spread } from '../load/spread.ts';
 import { DEFAULT_PAIR, isDefault, withHub, type Bench, type Scenario } from '../rig/bench-rig.ts';
 import type { BenchHub } from '../rig/bench-hub.ts';
 
-/** Tasks of the past, and of the work that neighbours make. */
+/** Past tasks, and the amount of work that neighbours make. */
 const FULL = { tasks: 300_000, requirements: 10_000, dependents: 40_000, forMs: 8_000 };
 const QUICK = { tasks: 20_000, requirements: 2_000, dependents: 4_000, forMs: 2_000 };
 const BULK = 2_000;
 const SLOW_BODIES = 260;
 const LISTS_AT_ONCE = 24;
 const FLOODS_AT_ONCE = 50;
-/** What the flood may have unsent: the hub reads no faster than it allows one agent, and a backlog in this process would slow down what is measured. */
+/**
+ * How much of the flood may be unsent: the hub reads no faster than it allows one agent, and a backlog in this process
+ * would slow down what is measured.
+ */
 const FLOOD_UNSENT_BYTES_MAX = 1_048_576;
 const HONEST_EACH_MS = 20;
-/** Of the hub that removes: what has ended is old at once, and its quiet time after the start is over soon. */
+/** For the hub that removes: everything ended is expired at once, and its quiet period after the start is short. */
 const REMOVAL_TIMING = {
   ...{ endedKeptMs: 1, sweepMs: 1_000, quietAfterStartMs: 0 },
   ...{ heartbeatMs: 1_000, pongWaitMs: 1_000, reconnectMaxMs: 1_000, graceMarginMs: 0, reconnectGraceMs: 3_000 },
@@ -29,7 +35,7 @@ const REMOVAL_BEGINS_WITHIN_MS = 30_000;
 
 interface Neighbour {
   readonly name: string;
-  /** Begins; answers how to end it. */
+  /** Begins; returns how to end it. */
   begin(): Promise<() => void | Promise<void>>;
 }
 
@@ -79,7 +85,7 @@ function tellBeside(bench: Bench, name: string, seen: Seen, alone: Seen): void {
   }
 }
 
-/** What has ended is all old at once: how fast it goes, and what that costs the others. */
+/** Everything ended is expired: how fast it is removed, and what that costs the others. */
 async function removal(bench: Bench, hub: BenchHub, size: typeof FULL, alone: Seen): Promise<void> {
   await hub.restart(REMOVAL_TIMING);
   const completed = async (): Promise<number> => Number((await hub.api.tasks.stats())['completed']);
@@ -103,7 +109,7 @@ async function removal(bench: Bench, hub: BenchHub, size: typeof FULL, alone: Se
   tellBeside(bench, 'their removal', seen, alone);
 }
 
-/** Honest submits and identifies, one of each in turn, for so long. */
+/** Honest submits and identifies, alternating, for this long. */
 async function honest(
   hub: BenchHub,
   forMs: number,
@@ -144,7 +150,7 @@ const open = (hub: BenchHub, { agentId, token }: { readonly agentId: string; rea
   return socket.on('open', () => socket.send(JSON.stringify(frame)));
 };
 
-/** How long it takes from the connection to `identified`, milliseconds. */
+/** How long it takes from the connection to `identified`, in milliseconds. */
 async function identified(hub: BenchHub, sidecar: { readonly agentId: string; readonly token: string }): Promise<number> {
   const fromMs = performance.now();
   const socket = open(hub, sidecar);
@@ -162,7 +168,7 @@ async function identified(hub: BenchHub, sidecar: { readonly agentId: string; re
   return tookMs;
 }
 
-/** Tasks that each need what no other needs. */
+/** Tasks that each need a different capability. */
 const requirements = (hub: BenchHub, token: string, count: number): Neighbour => ({
   name: `${count} requirements of one submitter`,
   async begin() {
@@ -171,7 +177,7 @@ const requirements = (hub: BenchHub, token: string, count: number): Neighbour =>
   },
 });
 
-/** Tasks that wait for one, which is completed when the measuring begins. */
+/** Tasks that depend on one, which is completed when the measurement begins. */
 const dependents = (hub: BenchHub, token: string, count: number): Neighbour => ({
   name: `${count} dependents of one task`,
   async begin() {
@@ -195,7 +201,7 @@ async function bulk(hub: BenchHub, token: string, count: number, bodyOf: (n: num
   for (let from = 0; from < count; from += BULK) {
     const lines = Array.from({ length: Math.min(BULK, count - from) }, (_, n) => JSON.stringify(bodyOf(from + n)));
     const status = await post(hub, token, '/api/tasks/bulk', `${lines.join('\n')}\n`, 'application/x-ndjson');
-    // The hub's own bound on what one submitter may have waiting is an answer, too.
+    // The hub's limit on one submitter's waiting tasks is an answer, too.
     if (status === 429) return;
     if (status !== 201) throw new Error(`a bulk submit was answered with ${status}`);
   }

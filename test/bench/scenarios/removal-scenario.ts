@@ -1,4 +1,4 @@
-/** What it costs work that flows when everything that has ended is past its retention at once. */
+/** What it costs the current work when everything that has ended is past its retention at once. */
 import { rulesOf } from '../../../core/application/hub/batch/hub-context.ts';
 import { HUB_LIMITS } from '../../../core/config/limits.ts';
 import { HUB_TIMING } from '../../../core/config/times.ts';
@@ -10,7 +10,7 @@ import type { BenchHub } from '../rig/bench-hub.ts';
 import type { LoadProcess } from '../rig/load-process.ts';
 import { median } from '../rig/result.ts';
 
-/** Tasks of the past, of which half have ended. */
+/** Past tasks, half of which have ended. */
 const TASKS = 200_000;
 const LONG_TASKS = 2_000_000;
 const QUICK_TASKS = 100_000;
@@ -18,11 +18,11 @@ const PER_SECOND = 1_000;
 /** Tasks of a window: ten seconds. */
 const WINDOW = 10_000;
 const QUICK_WINDOW = 2_000;
-/** Windows without a removal, and at least so many with one. */
+/** Windows without a removal, and at least this many with one. */
 const WINDOWS = 5;
 const SIDECARS = 4;
 const SLOTS = 64;
-/** Nothing of the windows' own is removed; of the past, what is older. The quiet time after the start is over soon. */
+/** Nothing of the windows' own tasks is removed; of the past, what is older. The quiet period after the start is short. */
 const REMOVING = {
   ...{ endedKeptMs: 600_000, deadLetterKeptMs: 600_000, sweepMs: 1_000, quietAfterStartMs: 0 },
   ...{ heartbeatMs: 1_000, pongWaitMs: 1_000, reconnectMaxMs: 1_000, graceMarginMs: 0, reconnectGraceMs: 3_000 },

@@ -1,4 +1,4 @@
-/** The program beside every agent, as it is installed: from a task's acceptance to its agent's start, and what it takes while nothing happens. */
+/** The program next to every agent, as installed: from a task's acceptance to its agent's start, and its cost while idle. */
 import { cpSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,9 +17,9 @@ const TASKS = 200;
 const QUICK_TASKS = 20;
 const AT_REST_MS = 30_000;
 const QUICK_AT_REST_MS = 3_000;
-/** What a task's end leaves behind is done by then. */
+/** The work after a task's end is done by then. */
 const SETTLED_MS = 2_000;
-/** And so is what V8 collects of it, once: that begins some 8 s after a program has become quiet, and is no part of its rest. */
+/** And so is V8's one collection of it: it begins some 8 s after a program has become quiet, and is not part of its idle cost. */
 const AT_REST_AFTER_MS = 12_000;
 const LOOK_MS = 100;
 const WITHIN_MS = 120_000;
@@ -79,7 +79,7 @@ async function measure(bench: Bench, hub: BenchHub, program: Program): Promise<v
   bench.tell({ scenario: 'sidecar', what: 'CPU at rest', unit: '%', n: 1, runs: [share], note: `of a core, over ${restMs / 1_000} s` });
 }
 
-/** Has the sidecar run so many tasks, one after the other. */
+/** Has the sidecar run this many tasks, one after the other. */
 async function runTasks(hub: BenchHub, count: number): Promise<readonly string[]> {
   const bodies = Array.from({ length: count }, (_, n) => ({ description: `task ${n}`, assign_to: AGENT_ID }));
   const { task_ids: ids } = await hub.api.tasks.submitMany(bodies);
@@ -104,7 +104,7 @@ async function spawnTimes(hub: BenchHub, ids: readonly string[]) {
   return times.spread();
 }
 
-/** The tree without the packages that tests have bundled: each of their files is loaded, as where the package is installed. */
+/** The tree without the packages that tests have bundled: each of their files is loaded, as in an installed package. */
 export function asInstalled(tree: BuiltTree): BuiltTree {
   const from = dirname(dirname(dirname(tree.shippedBin)));
   const to = `${from}-installed-${process.pid}`;

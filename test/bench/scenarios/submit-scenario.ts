@@ -1,4 +1,4 @@
-/** Submits alone, nobody working: one a request with 64 on their way, and many a request. */
+/** Submits alone, without workers: one per request with 64 in flight, and many per request. */
 import { isDefault, repeated, resultOf, withHub, type Bench, type Run, type Scenario } from '../rig/bench-rig.ts';
 import type { BenchHub } from '../rig/bench-hub.ts';
 import type { LoadProcess } from '../rig/load-process.ts';
@@ -11,10 +11,10 @@ interface Case {
   readonly inFlight: number;
   readonly withKeys: boolean;
   readonly count: number;
-  /** 0: a quick run has no time for it. */
+  /** 0: a quick run skips it. */
   readonly quickCount: number;
   limit(pair: Pair): string;
-  /** Only on the pair that people get unless they choose. */
+  /** Only on the default pair that people get. */
   readonly onlyDefault?: boolean;
 }
 

@@ -9,7 +9,7 @@ export interface AgentcomSettings {
   readonly port: number;
   readonly token: string;
   readonly slots: number;
-  /** Completes each task only when its acceptance is acknowledged, which no worker waits for. */
+  /** Completes each task only when its acceptance is acknowledged, which no real worker waits for. */
   readonly inSteps: boolean;
 }
 

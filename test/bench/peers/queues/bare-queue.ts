@@ -1,10 +1,10 @@
-/** The yardstick: submits that are made while a request is on its way travel together, as those of AgentCom's client do. Several hubs take turns. */
+/** The yardstick: submits made while a request is in flight are sent together, as in AgentCom's client. Several hubs take turns. */
 import { httpLine, type HttpLine } from '../../load/http-line.ts';
 import { STATUS } from '../../bare/bare-store.ts';
 import { bareWorker, type BareSettings } from '../../bare/bare-worker.ts';
 import type { Payload, Queue } from './queue.ts';
 
-/** As `apps/client/submit-batcher.ts` has them. */
+/** As in `apps/client/submit-batcher.ts`. */
 const BATCH_MAX = 256;
 const AGE_MAX_MS = 1;
 

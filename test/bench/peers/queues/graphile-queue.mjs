@@ -1,4 +1,4 @@
-/** graphile-worker with its documented settings for throughput: a local queue and completions in batches. It deletes what is completed. */
+/** graphile-worker with its documented settings for throughput: a local queue and batched completions. It deletes completed jobs. */
 import { Logger, makeWorkerUtils, run } from 'graphile-worker';
 import pg from 'pg';
 
@@ -47,7 +47,7 @@ export async function open({ url, pool: max, concurrentJobs, localQueueSize }, p
   };
 }
 
-/** Calls back with each job whose completing DELETE is acknowledged; no event of the library says so. */
+/** Calls back with each job whose completing DELETE is acknowledged; the library has no event for this. */
 function watchDeletes(onDeleted) {
   const { query } = pg.Client.prototype;
   pg.Client.prototype.query = function (...words) {

@@ -3,7 +3,7 @@ import PgBoss from 'pg-boss';
 import pg from 'pg';
 
 const NAME = 'bench';
-/** `offWork` does not wait for the round that goes on. */
+/** `offWork` does not wait for the round in progress. */
 const LAST_ROUND_MS = 300;
 
 export async function open({ url, pool: max, loops, batchSize, pollingIntervalSeconds }, payloadOf) {
@@ -11,7 +11,7 @@ export async function open({ url, pool: max, loops, batchSize, pollingIntervalSe
   pool.on('error', fail);
   const numbers = new Map();
   let onDone = () => undefined;
-  // A database object of our own, an option of its API, sees when the statement that completes jobs is acknowledged.
+  // A custom database object, an option of its API, sees when the statement that completes jobs is acknowledged.
   const db = {
     async executeSql(text, values) {
       const answer = await pool.query(text, values);

@@ -5,7 +5,7 @@ import { better, defineQueue, defineWorker } from 'plainjob';
 const TYPE = 'noop';
 const FULL = 2;
 const DONE = 2;
-/** After so many submits the loop gets a turn. */
+/** After this many submits the event loop gets a turn. */
 const TURN = 50;
 const BUSY_MS = 30_000;
 const MAINTENANCE_MS = 3_600_000;

@@ -1,4 +1,4 @@
-/** A queue as its users program it. A submitter and a worker each open one in a process of their own. */
+/** A queue as its users program it. A submitter and a worker each open one in their own process. */
 
 /** Of a task, about 200 bytes of JSON: the same for every queue. */
 export interface Payload {
@@ -14,9 +14,9 @@ export interface Queue {
   submit(n: number): Promise<void>;
   /** In one call. */
   submitMany(first: number, count: number): Promise<void>;
-  /** One that does not run yet. `onCompleted` is called when the store has acknowledged the completion of task `n`. */
+  /** A worker that does not run yet. `onCompleted` is called when the store has acknowledged the completion of task `n`. */
   worker(onCompleted: (n: number) => void): Promise<QueueWorker>;
-  /** What the store says at the end. `completed` is null where a completed task is deleted. */
+  /** What the store reports at the end. `completed` is null if completed tasks are deleted. */
   counts(): Promise<{ readonly unfinished: number; readonly completed: number | null }>;
   close(): Promise<void>;
 }
