@@ -1,4 +1,4 @@
-/** The agent programs that are tried, how each is pointed to the made-up model, and what is known of each. */
+/** The agent programs under test, how each is pointed to the fake model, and known facts about each. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AgentProgram, Price } from './real-program.ts';
@@ -13,7 +13,7 @@ const CLAUDE: NpmProgram = { package: '@anthropic-ai/claude-code', version: '2.1
 const CODEX: NpmProgram = { package: '@openai/codex', version: '0.169.0', bin: 'codex' };
 const GEMINI: NpmProgram = { package: '@google/gemini-cli', version: '0.61.0', bin: 'gemini' };
 const OPENCODE: NpmProgram = { package: 'opencode-ai', version: '1.18.33', bin: 'opencode' };
-/** It refuses older ones, at its install and at its start. */
+/** It refuses older versions, at install and at start. */
 const NODE_OF_OPENCLAW: NpmProgram = { package: 'node', version: '24.21.0', bin: 'node' };
 const OPENCLAW: NpmProgram = { package: 'openclaw', version: '2026.9.6', bin: 'openclaw', node: NODE_OF_OPENCLAW };
 const CLAUDE_ACP: NpmProgram = {
@@ -30,17 +30,21 @@ const priceOfClaude = (model: string): Price =>
 const WORDLESS_REFUSAL: Otherwise = {
   cause: 'no_result',
   end: 'tried again',
-  why: 'it leaves out the words of a refusal, and nothing is left',
+  why: 'it omits the text of a refusal, and nothing is left',
 };
-const CUT_UNTOLD: Otherwise = { end: 'completed', why: 'it does not tell that the answer was cut off' };
+const CUT_UNTOLD: Otherwise = { end: 'completed', why: 'it does not report that the answer was truncated' };
 const FILTER_UNTOLD: Otherwise = {
   cause: 'agent_failed',
   end: 'tried again',
-  why: 'it says only that the stream of its model has ended, not that the answer is held back',
+  why: 'it reports only that the stream of its model has ended, not that the answer was filtered',
 };
-const WORDLESS_FILTER: Otherwise = { cause: 'no_result', end: 'tried again', why: 'it ends its turn without a word' };
-const STATUS_UNTOLD: Otherwise = { cause: 'agent_failed', end: 'tried again', why: 'it tells the words of its service, and no status' };
-const NOT_ADOPTABLE = 'it is talked to by pipes, which end with the sidecar';
+const WORDLESS_FILTER: Otherwise = {
+  cause: 'no_result',
+  end: 'it ends its turn without any output',
+  why: 'it reports the text of its service, but no status',
+};
+const STATUS_UNTOLD: Otherwise = { cause: 'agent_failed', end: 'tried again', why: 'it reports the text of its service, but no status' };
+const NOT_ADOPTABLE = 'it is driven by pipes, which end with the sidecar';
 
 export const PROGRAMS: readonly AgentProgram[] = [
   {
@@ -142,8 +146,8 @@ export const PROGRAMS: readonly AgentProgram[] = [
     noiseIsLife: 'it prints nothing else while it works',
     otherwise: {
       '413': { cause: 'agent_failed', why: 'it says only that the request was rejected' },
-      refused: { end: 'completed', why: 'it tells the words of a refusal as any answer' },
-      empty: { end: 'given up', why: 'it does not tell whether a tool has run, so one may have' },
+      refused: { end: 'completed', why: 'it reports the text of a refusal like any answer' },
+      empty: { end: 'given up', why: 'it does not report whether a tool has run, so one may have' },
     },
     triesOnAfter: ['429', '500', '503', '529'],
     tellsRetries: true,
@@ -163,7 +167,7 @@ export const PROGRAMS: readonly AgentProgram[] = [
     sessions: '.gemini/tmp',
     leavesOutThinking: true,
     otherwise: { truncated: CUT_UNTOLD, refused: WORDLESS_REFUSAL, filtered: WORDLESS_FILTER },
-    losesFreshSessions: 'it does not find a session that was begun in the same minute; begins afresh instead',
+    losesFreshSessions: 'it does not find a session that was begun in the same minute, and starts a new one instead',
     notAdoptable: NOT_ADOPTABLE,
     usageOf: 'all',
     tellsUsageEarly: false,
@@ -193,7 +197,7 @@ export const PROGRAMS: readonly AgentProgram[] = [
       '402': STATUS_UNTOLD,
       '403': STATUS_UNTOLD,
       '422': STATUS_UNTOLD,
-      credit: { cause: 'rate_limited', why: 'it tells no code, and of a spent rate Google says the same words' },
+      credit: { cause: 'rate_limited', why: 'it reports no code, and Google uses the same text for an exhausted rate' },
       truncated: CUT_UNTOLD,
       refused: WORDLESS_REFUSAL,
     },
@@ -219,14 +223,14 @@ export const PROGRAMS: readonly AgentProgram[] = [
     notAdoptable: NOT_ADOPTABLE,
     usageOf: 'work',
     dollarsOf: 'all',
-    countsLess: 'it tells the tokens of its own calls in this prompt, and dollars of all that have ended',
+    countsLess: 'it reports the tokens of its own calls in this prompt, and the cost of all calls that have ended',
     price: priceOfClaude,
     tellsUsageEarly: false,
     tellsWhetherItWorked: true,
     triesOnAfter: [],
     tellsRetries: false,
     background: ['subagent'],
-    forgetsBackground: 'its turn ends while a shell of it works on, and nothing tells of that shell',
+    forgetsBackground: 'its turn ends while one of its shells is still running, and nothing reports that shell',
     idleMs: 20_000,
   },
   {

@@ -1,4 +1,4 @@
-/** Every case with every program that could be installed, some at the same time; and what came of it. */
+/** Every case with every installable program, some in parallel; and the outcome. */
 import { withEnds } from '../chaos/rig/chaos-figures.ts';
 import { makeWorld, type World } from '../apps/app-world.ts';
 import type { AgentProgram } from './real-program.ts';
@@ -20,14 +20,14 @@ export interface ReadyProgram {
 export interface AgentsRun {
   readonly programs: readonly ReadyProgram[];
   readonly cases: readonly AgentCase[];
-  /** Rooms at the same time. */
+  /** Rooms in parallel. */
   readonly jobs: number;
   onOutcome(program: AgentProgram, tried: AgentCase, outcome: Outcome): void;
 }
 
-/** Nobody is away for long by chance, however busy the machine is. */
+/** No sidecar is away for long by chance, however busy the machine is. */
 const HUB_TIMING = { acceptMs: 60_000, leaseMs: 60_000, reconnectGraceMs: 60_000, quietAfterStartMs: 60_000, killGraceMs: 3_000 };
-/** Room for a program to be made forgetful between two attempts. */
+/** Time for a program to be made forgetful between two attempts. */
 const BACKOFF = { firstMs: 2_000, maxMs: 2_000 };
 const LOG_SHOWN = 2_000;
 

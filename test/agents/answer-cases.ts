@@ -1,4 +1,4 @@
-/** Each answer of the model's service, with each program: what comes of the task is what answers.ts says, or what the program is known to make of it. */
+/** Each answer of the model's service, with each program: the task ends as answers.ts says, or as the program is known to handle it. */
 import assert from 'node:assert/strict';
 import type { Acceptance } from '../../core/domain/task/task.ts';
 import { ANSWER_NAMES, ANSWERS, type AnswerName, type Outcome, type Otherwise } from './answers.ts';
@@ -43,16 +43,16 @@ const COMES_OF: Readonly<Record<Outcome['end'], (room: Room, tag: string, cause:
   },
 };
 
-/** Ends that a task may take as its result, by the word for it. */
+/** Ends that a task may accept as its result, by their word. */
 const TAKEN = { empty: 'empty', truncated: 'truncated', refused: 'refused', filtered: 'refused' } as const;
 
-/** It is a failure as any other where the program does not say which. */
+/** It is an ordinary failure if the program does not say which. */
 function untold(program: AgentProgram, name: AnswerName): string | null {
   const { cause, end } = wantedOf(program, name);
   return end === 'tried again' && cause !== 'no_result' ? `not possible: ${otherwise(program, name)?.why ?? ''}` : null;
 }
 
-/** A task that takes such an end gets it as its result, which says so; where there is not a word of it, it takes that too. */
+/** A task that accepts such an end gets it as its result, which names it; if the answer is empty, it must accept that too. */
 const takenCase = (name: keyof typeof TAKEN): AgentCase => ({
   name: `${name}-taken`,
   about: `${ANSWERS[name].about}, for a task that accepts it as its result`,
@@ -63,18 +63,18 @@ const takenCase = (name: keyof typeof TAKEN): AgentCase => ({
     const { text, accepted } = outputOf(task);
     const { cause, end } = wantedOf(room.program, name);
     const wanted = end === 'completed' ? undefined : cause === 'no_result' ? 'empty' : TAKEN[name];
-    assert.equal(accepted, wanted, `it was taken for ${String(accepted)}: "${text}"`);
-    // Some ask their model to go on some times, and tell all that it said.
+    assert.equal(accepted, wanted, `it was accepted as ${String(accepted)}: "${text}"`);
+    // Some ask their model to continue several times, and report everything it said.
     if (name === 'truncated' && wanted === 'truncated' && text !== '') assert.ok(text.startsWith(CUT_TEXT), text);
     if (wanted === 'empty') assert.equal(text, '');
-    return text === '' && name !== 'empty' ? 'not a word of it is told' : undefined;
+    return text === '' && name !== 'empty' ? 'no text of it is reported' : undefined;
   },
 });
 
 export const ANSWER_CASES: readonly AgentCase[] = [
   {
     name: '401',
-    about: 'a wrong key, whatever the request: no attempt is spent, and the agent is paused with the reason',
+    about: 'a wrong key, whatever the request: no attempt is used up, and the agent is paused with the reason',
     isKeyWrong: true,
     run: (room) => handedBack(room, '[[shell: true]]', 'auth'),
   },

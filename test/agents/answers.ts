@@ -1,9 +1,9 @@
-/** What the service of a model answers, and what comes of the task: the same whatever program tells it. See docs/agents.md, "Failures". */
+/** Answers of a model's service, and what they do to the task: the same whatever program reports them. See docs/agents.md, "Failures". */
 import type { FailureCause } from '../../core/ports/wake-runner.ts';
 
 /**
- * What comes of a task: it is handed back unspent, and its agent is paused; it has failed, and is not tried again; it has failed, and
- * is; or the program has made a result of it.
+ * The effect on a task: it is handed back unspent, and its agent is paused; it has failed, and is not retried; it has
+ * failed, and is retried; or the program has made a result of it.
  */
 export type TaskEnd = 'handed back' | 'given up' | 'tried again' | 'completed';
 
@@ -14,7 +14,7 @@ export interface Outcome {
 
 export interface ServiceAnswer extends Outcome {
   readonly about: string;
-  /** The word of it to the made-up model. */
+  /** Its word for the fake model. */
   readonly tag: string;
 }
 
@@ -44,5 +44,5 @@ export const ANSWERS = {
 export type AnswerName = keyof typeof ANSWERS;
 export const ANSWER_NAMES = Object.keys(ANSWERS) as readonly AnswerName[];
 
-/** What a program makes of an answer where that is not what the table says; `why` is for people. */
+/** What a program makes of an answer if it differs from the table; `why` is for people. */
 export type Otherwise = { readonly why: string } & (Partial<Outcome> | { readonly isImpossible: true });

@@ -1,4 +1,4 @@
-/** What is tried with every program. */
+/** All cases, tried with every program. */
 import { ANSWER_CASES } from './answer-cases.ts';
 import type { AgentCase } from './case-kit.ts';
 import { RUN_CASES } from './run-cases.ts';

@@ -1,4 +1,4 @@
-/** The made-up model does what the task says, in the words of each API. What the programs make of it: `npm run test:agents`. */
+/** The fake model does what the task says, in the format of each API. How the programs handle it: `npm run test:agents`. */
 import t from 'tap';
 import { fakeModel, WRONG_KEY } from './fake-model/fake-model.ts';
 import { ANSWERS } from './answers.ts';
@@ -36,7 +36,7 @@ t.test('an outage or a context that is too long ends after some calls; calls bes
   t.match(actFor([...after, tool('a')], ['Bash'], 1), { kind: 'fail', what: 503 });
   t.match(actFor([...after, tool('a')], ['Bash'], 2), says(doneText(1, 'a')));
   t.match(actFor([user('[[overflow]]')], ['Bash'], 0), { kind: 'fail', what: 'context' });
-  t.match(actFor([user('[[overflow]]')], ['Bash'], 1), says('it goes on after that'));
+  t.match(actFor([user('[[overflow]]')], ['Bash'], 1), says('it continues after that'));
 });
 
 t.test('background work is over once a message follows its start', async (t) => {
@@ -82,7 +82,7 @@ t.test('each API works with and without streaming; calls are counted by key, and
   t.equal((await fetch(`${model.url}/v1/elsewhere`, { method: 'POST' })).status, 404);
 });
 
-/** Status and words of each API: Anthropic's, OpenAI's two, Google's. */
+/** Status and text of each API: Anthropic's, OpenAI's two, Google's. */
 const SAID: Readonly<Record<string, readonly (readonly [status: number, words: RegExp])[]>> = {
   credit: [
     [400, /"invalid_request_error".*credit balance is too low/],

@@ -1,6 +1,6 @@
 /**
- * Agent programs from npm, each in a folder of its own in the user's cache: hundreds of megabytes that are fetched once. A
- * folder counts once its program has told the version that was asked for.
+ * Agent programs from npm, each in its own folder in the user's cache: hundreds of megabytes that are downloaded once.
+ * A folder counts once its program has reported the requested version.
  */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -14,9 +14,9 @@ export interface NpmProgram {
   readonly version: string;
   /** The file in `node_modules/.bin`. */
   readonly bin: string;
-  /** It does not know `--version`: what its package says counts. */
+  /** It does not know `--version`: its package's version counts. */
   readonly tellsNoVersion?: boolean | undefined;
-  /** A Node from npm that it is installed by and runs on, where it does not run on each that AgentCom runs on. */
+  /** A Node from npm that installs and runs it, if it does not run on every Node that AgentCom runs on. */
   readonly node?: NpmProgram | undefined;
 }
 
@@ -26,19 +26,19 @@ export type Installed =
       readonly file: string;
       /** For the environment of the program. */
       readonly path: string;
-      /** As it says it. */
+      /** As it reports it. */
       readonly says: string;
     }
   | { readonly kind: 'failed'; readonly why: string };
 
-/** Where all of them are, by the convention of XDG. */
+/** Where all of them are, by the XDG convention. */
 export const cacheFolder = (env: Readonly<Record<string, string | undefined>> = process.env): string =>
   join(env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'agentcom', 'test-agents');
 
 const INSTALL_WITHIN_MS = 600_000;
 const VERSION_WITHIN_MS = 60_000;
 
-/** What is there already is only asked for its version. Never throws for what can go wrong with a package. */
+/** What is already there is only asked for its version. Never throws for problems with a package. */
 export async function install(program: NpmProgram, folder = cacheFolder()): Promise<Installed> {
   const node = program.node === undefined ? null : await install(program.node, folder);
   if (node?.kind === 'failed') return { kind: 'failed', why: `its Node (${named(program.node as NpmProgram)}): ${node.why}` };

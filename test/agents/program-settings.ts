@@ -1,23 +1,23 @@
-/** Where each agent program reads its settings, and what stands in them: so that it talks to the made-up model, in a way of its own, or with a mistake. */
+/** Where each agent program reads its settings, and their contents: pointing it to the fake model, in an unusual way, or with an error. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { AgentPlace, Price, WakeOptions } from './real-program.ts';
 
 export const MODEL = 'made-up';
-/** Its prices are those that Claude Code knows by heart. */
+/** Its prices are those built into Claude Code. */
 export const CLAUDE_MODEL = 'claude-sonnet-4-5';
 export const CODEX_MODEL = 'gpt-5.1-codex';
-/** Made up, where the config of a program says it. */
+/** Fake, where the config of a program states it. */
 export const PRICE: Price = { input: 1, cached: 0.5, output: 10 };
 
-/** No settings in any of their languages. */
+/** Not valid settings in any of their formats. */
 const BROKEN = '{ "permissions": ';
 
 export const environment = ({ home, path }: AgentPlace) => ({ HOME: home, PATH: path, TMPDIR: join(home, 'tmp') });
 
 export async function geminiEnvironment(place: AgentPlace) {
   const { home, key, modelUrl } = place;
-  // Without it another address of the model is taken for another way to log in.
+  // Without it another address of the model is taken for another login method.
   await write(join(home, GEMINI_SETTINGS), JSON.stringify({ security: { auth: { selectedType: 'gemini-api-key' } } }));
   return { ...environment(place), GEMINI_API_KEY: key, GOOGLE_GEMINI_BASE_URL: modelUrl };
 }
@@ -61,7 +61,7 @@ export const claudeWithoutFiles = async (place: AgentPlace): Promise<WakeOptions
   env: { ...claudeEnvironment(place, place.key), CLAUDE_CODE_DISABLE_ATTACHMENTS: '1' },
 });
 
-/** `envKey`: the variable with its key; null: it wants none. */
+/** `envKey`: the variable with its key; null: it needs none. */
 export const codexConfig = (modelUrl: string, envKey: string | null): string => `model = "${CODEX_MODEL}"
 model_provider = "fake"
 approval_policy = "never"
@@ -101,20 +101,20 @@ export const brokenCodexSettings = broken(CODEX_SETTINGS);
 export const brokenGeminiSettings = broken(GEMINI_SETTINGS);
 export const brokenOpenclawSettings = broken('openclaw.json');
 
-/** Its key is what a command says. */
+/** A command prints its key. */
 export async function ownClaudeSettings(place: AgentPlace): Promise<WakeOptions> {
   const { key } = place;
   await write(join(place.home, CLAUDE_SETTINGS), JSON.stringify({ apiKeyHelper: `echo ${key}` }));
   return { env: claudeEnvironment(place, null) };
 }
 
-/** A provider that wants no key, as a model on the same machine. */
+/** A provider that needs no key, such as a model on the same machine. */
 export async function ownCodexSettings(place: AgentPlace): Promise<WakeOptions> {
   await writeCodexConfig(place, codexConfig(place.modelUrl, null));
   return { extraArgs: [], env: environment(place) };
 }
 
-/** Comments in them, and the key in a file. */
+/** With comments, and the key in a file. */
 export async function ownGeminiSettings(place: AgentPlace): Promise<WakeOptions> {
   const { GEMINI_API_KEY, ...env } = await geminiEnvironment(place);
   const settings = `/* how it logs in */

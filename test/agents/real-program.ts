@@ -1,10 +1,10 @@
-/** What is known of an agent program that is tried. */
+/** Known facts about an agent program under test. */
 import type { AnswerName, Otherwise } from './answers.ts';
 import type { NpmProgram } from './install.ts';
 
 /** Where one program runs in one case. */
 export interface AgentPlace {
-  /** Its file, with PATH as it wants it. */
+  /** Its file, with the PATH that it needs. */
   readonly file: string;
   readonly path: string;
   /** Both its own, and empty at first. */
@@ -18,7 +18,7 @@ export type WakeOptions = Readonly<Record<string, unknown>>;
 /** The name of a runner in `agentcom/runners`, and its options. */
 export type Wake = readonly [name: string, options: WakeOptions];
 
-/** US dollars for a million tokens. `input` is without `cached`. */
+/** US dollars per million tokens. `input` excludes `cached`. */
 export interface Price {
   readonly input: number;
   readonly cached: number;
@@ -30,46 +30,46 @@ export interface AgentProgram {
   readonly name: string;
   readonly npm: NpmProgram;
   wake(place: AgentPlace): Promise<Wake>;
-  /** Where it keeps sessions, in its home; undefined: it has none to go on with. */
+  /** Where it keeps sessions, in its home; undefined: it cannot resume sessions. */
   readonly sessions?: string;
-  /** Why a session that was broken off a moment ago cannot be gone on with, where it cannot. */
+  /** Why a session interrupted a moment ago cannot be resumed, if so. */
   readonly losesFreshSessions?: string;
-  /** Why its runs cannot be taken up by another sidecar, where they cannot. */
+  /** Why another sidecar cannot adopt its runs, if so. */
   readonly notAdoptable?: string;
-  /** What the usage of a run that ends well is of: all its calls, those of the work alone, or nothing that could be told. */
+  /** What the usage of a successful run includes: all its calls, those of the work alone, or nothing. */
   readonly usageOf: 'all' | 'work' | 'nothing';
-  /** The same for its dollars, where they are of other calls. */
+  /** The same for its cost, if that includes other calls. */
   readonly dollarsOf?: 'all' | undefined;
-  /** Whether it leaves those out that its model thought with. */
+  /** Whether it leaves out thinking tokens. */
   readonly leavesOutThinking?: boolean;
-  /** Why the tokens that it tells of subagents and of sessions that are gone on with are not all, where they are not. */
+  /** Why the tokens that it reports for subagents and resumed sessions are incomplete, if so. */
   readonly countsLess?: string;
-  /** What it takes for the price of a model of this name; undefined: it tells no dollars. */
+  /** The price that it assumes for a model of this name; undefined: it reports no cost. */
   readonly price?: (model: string) => Price;
-  /** Whether it tells what it has used before its result, so that a run which is killed counts too. */
+  /** Whether it reports its usage before its result, so that a killed run counts too. */
   readonly tellsUsageEarly: boolean;
-  /** Whether its failures tell that nothing was done yet. */
+  /** Whether its failures report that nothing was done yet. */
   readonly tellsWhetherItWorked: boolean;
-  /** Answers of its model after which it tries again for longer than anybody waits. */
+  /** Answers of its model after which it retries for longer than is acceptable. */
   readonly triesOnAfter: readonly AnswerName[];
-  /** Whether it says that it tries again. */
+  /** Whether it reports that it retries. */
   readonly tellsRetries: boolean;
-  /** What it makes of answers of its model, where that is not what the table says. */
+  /** How it handles answers of its model, if it differs from the table. */
   readonly otherwise?: Readonly<Partial<Record<AnswerName, Otherwise>>>;
-  /** What it can have at work in the background. */
+  /** What it can run in the background. */
   readonly background?: readonly ('shell' | 'subagent')[];
-  /** Why its result does not wait for the others, where it has them. */
+  /** Why its result does not wait for the other background work, if it has any. */
   readonly forgetsBackground?: string;
-  /** Whether it makes its context shorter when its model says that it is too long. */
+  /** Whether it compacts its context when its model says that it is too long. */
   readonly compacts?: boolean;
-  /** Lays out settings of its own that work by hand: comments in them, a key in a file, a provider that wants no key. */
+  /** Prepares settings that work when written by hand: with comments, a key in a file, a provider that needs no key. */
   readonly ownSettings?: (place: AgentPlace) => Promise<WakeOptions>;
-  /** Lays out settings with which it does not start, or does not heed what they forbid. */
+  /** Prepares settings with which it does not start, or ignores what they forbid. */
   readonly brokenSettings?: (place: AgentPlace) => Promise<WakeOptions>;
   /** Keeps `@path` in a task from putting that file into its prompt, as docs/agents.md says. */
   readonly keepsFilesOut?: (place: AgentPlace) => Promise<WakeOptions>;
-  /** Why noise on its standard error cannot be told from its own words, where it cannot. */
+  /** Why noise on its standard error cannot be distinguished from its own output, if so. */
   readonly noiseIsLife?: string;
-  /** Between two words of it in a run where all is well, milliseconds, with room. */
+  /** Longest silence in a healthy run, in milliseconds, with a margin. */
   readonly idleMs: number;
 }

@@ -1,4 +1,4 @@
-/** One program in one case: an empty home, a folder to work in, a sidecar of its own at the hub that all cases share. */
+/** One program in one case: an empty home, a folder to work in, and its own sidecar at the hub that all cases share. */
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
@@ -13,7 +13,7 @@ import type { AgentPlace, AgentProgram, WakeOptions } from './real-program.ts';
 
 /** For what takes a program no more than its start and two calls of its model: the slowest needs 30 s on two busy cores. */
 const WAIT_MS = 180_000;
-/** How long what is left of a run may take to be gone after its end was told. */
+/** How long leftovers of a run may take to disappear after its end was reported. */
 const GONE_WITHIN_MS = 20_000;
 const LOOK_EACH_MS = 50;
 
@@ -25,11 +25,11 @@ export interface RoomOptions {
   /** Of the case. */
   readonly name: string;
   readonly isKeyWrong: boolean;
-  /** Over those of the program, which it gets. */
+  /** On top of those of the program, which it receives. */
   readonly options: (own: WakeOptions, place: AgentPlace) => Promise<WakeOptions> | WakeOptions;
 }
 
-/** What a task says beside its description. */
+/** What a task contains besides its description. */
 export interface TaskMore {
   readonly max_retries?: number;
   readonly accept?: Acceptance;
@@ -41,22 +41,22 @@ export interface Room {
   /** Where the agent works. */
   readonly cwd: string;
   readonly home: string;
-  /** Submits a task for this agent alone; answers its id. */
+  /** Submits a task for this agent alone; returns its id. */
   submit(description: string, more?: TaskMore): Promise<string>;
   task(id: string): Promise<TaskDetail>;
-  /** Waits for an event of the task and answers the newest of this name, from its history. */
+  /** Waits for an event of the task and returns the newest of this name, from its history. */
   event(id: string, ...names: readonly HistoryEntry['event'][]): Promise<HistoryEntry>;
   /** Waits for its end, which must be `completed`, without having been handed back. */
   completed(id: string): Promise<TaskDetail>;
-  /** Waits for its end, whatever comes before. */
+  /** Waits for its end, whatever it is. */
   ended(id: string): Promise<TaskDetail>;
   cancel(id: string): Promise<void>;
   pausedCause(): Promise<string | null>;
-  /** Waits until the hub knows what the checks of the runner found, and answers what is wrong; empty: nothing. */
+  /** Waits until the hub has the results of the runner's checks, and returns what is wrong; empty: nothing. */
   failedChecks(): Promise<readonly NamedCheckJson[]>;
   /** Waits for a file in `cwd`. */
   file(name: string): Promise<void>;
-  /** Waits until so many calls of its model have failed. */
+  /** Waits until this many calls of its model have failed. */
   calledInVain(times: number): Promise<void>;
   /** The calls of the model so far. */
   calls(): readonly ModelCall[];
@@ -66,13 +66,13 @@ export interface Room {
   startSidecar(): Promise<void>;
   /** What the sidecar has logged. */
   log(): string;
-  /** What happened to its tasks, a line for each event. */
+  /** What happened to its tasks, one line per event. */
   histories(): Promise<string>;
   /** Ends every process of the task with SIGKILL. */
   killAgent(id: string): void;
   /** Fails unless nothing of the task's runs is left, or will be in a moment. */
   nothingLeft(id: string): Promise<void>;
-  /** Lets the program forget its sessions. */
+  /** Makes the program forget its sessions. */
   forgetSessions(): Promise<void>;
   close(): Promise<void>;
 }

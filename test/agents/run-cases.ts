@@ -1,4 +1,7 @@
-/** A run from its start to its end, with all that may come between: tools, a silent model, a cancel, kills of the sidecar and of the program. */
+/**
+ * A run from its start to its end, with everything that may happen in between: tools, a silent model, a cancel, kills
+ * of the sidecar and of the program.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +11,7 @@ import { outputOf, QUICK_TOOL, saidInTurn, stoppedAsSilent, usedAsCounted, usedO
 import type { ModelCall } from './fake-model/fake-model.ts';
 import type { Room } from './room.ts';
 
-/** A tool that works until a file `go` is there. */
+/** A tool that works until a file `go` exists. */
 const WAITING_TOOL = '[[shell: touch at-work; while [ ! -e go ]; do sleep 0.2; done; echo made by the tool > made.txt; cat made.txt]]';
 
 const noSessions = ({ sessions }: AgentProgram): string | null => (sessions === undefined ? 'its runs have no session' : null);
@@ -16,7 +19,7 @@ const noSessions = ({ sessions }: AgentProgram): string | null => (sessions === 
 export const RUN_CASES: readonly AgentCase[] = [
   {
     name: 'tool',
-    about: 'a tool is called, and the result and its usage come to the hub',
+    about: 'a tool is called, and the result and its usage arrive at the hub',
     async run(room) {
       const id = await room.submit(`[[shell: ${QUICK_TOOL}]]`);
       const task = await room.completed(id);
@@ -104,7 +107,7 @@ export const RUN_CASES: readonly AgentCase[] = [
   },
   {
     name: 'forgotten',
-    about: 'the same, but the program has lost the session: it starts afresh without another attempt',
+    about: 'the same, but the program has lost the session: it starts a new one without another attempt',
     unsupported: noSessions,
     async run(room) {
       const { task, callsBefore } = await killedInTheMiddle(room, () => room.forgetSessions());
@@ -134,12 +137,12 @@ async function lostWithItsSidecar(room: Room, id: string, why: string): Promise<
   const { details } = await room.event(id, 'completed', 'failed', 'released');
   assert.equal(details?.['kind'], 'lost', JSON.stringify(details));
   await room.nothingLeft(id);
-  return `not taken up: ${why}; lost, and nothing is left of it`;
+  return `not adopted: ${why}; lost, and nothing is left of it`;
 }
 
 interface KilledOnce {
   readonly task: TaskDetail;
-  /** Of the attempt that was killed. */
+  /** Of the killed attempt. */
   readonly callsBefore: readonly ModelCall[];
 }
 

@@ -1,4 +1,4 @@
-/** What is in files beside a program: settings that work by hand, settings that do not, and files that a task names. */
+/** Files that a program reads: settings that work when written by hand, settings that do not, and files that a task names. */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,7 +9,10 @@ import { FILE_SECRET } from './fake-model/fake-model.ts';
 const STARTS_MAX = 4;
 const NO_SETTINGS = 'its checks read no settings of its own';
 
-/** A failed login would send a person to log in where a comma is missing. Paths are long here, and a message is cut at 256 characters. */
+/**
+ * A failed login would send an operator to log in where a comma is missing. Paths are long here, and a message is cut
+ * at 256 characters.
+ */
 const isOfSettings = ({ check, message }: NamedCheckJson): boolean =>
   check === 'settings' || /(?:settings|\.claude|opencode|openclaw)\.json|config\.toml|Error in \S+\.gemini\/se/.test(message);
 

@@ -1,6 +1,7 @@
 /**
- * `npm run test:agents -- [--only NAME...] [--case NAME...] [--jobs N]`: the real agent programs, from npm, driven through a
- * real hub and real sidecars, with a made-up model on loopback. Prints a table, and ends with 1 if anything in it is red.
+ * `npm run test:agents -- [--only NAME...] [--case NAME...] [--jobs N]`: the real agent programs, from npm, driven
+ * through a real hub and real sidecars, with a fake model on loopback. Prints a table, and exits with 1 if anything in
+ * it failed.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,10 +17,10 @@ import { PROGRAMS } from './agent-programs.ts';
 const KEPT = join(ROOT, 'docs/results/agents.json');
 
 const command = new Command('npm run test:agents --')
-  .description('Runs the real agent programs through a real hub and real sidecars, with a made-up model on loopback.')
+  .description('Runs the real agent programs through a real hub and real sidecars, with a fake model on loopback.')
   .addOption(new Option('--only <names...>', 'only these programs').choices(PROGRAMS.map(({ name }) => name)))
   .addOption(new Option('--case <names...>', 'only these cases').choices(CASES.map(({ name }) => name)))
-  .addOption(new Option('--jobs <count>', 'programs at the same time').argParser(countOf).default(2))
+  .addOption(new Option('--jobs <count>', 'programs in parallel').argParser(countOf).default(2))
   .addHelpText(
     'after',
     `
@@ -103,7 +104,10 @@ const whole = { reached: isReached, ...figuresOf(ended), seconds: seconds + (oth
 writeFigures('agents', others !== null, whole, 'test:agents');
 process.exitCode = red === 0 && missing.size === 0 ? 0 : 1;
 
-/** Of the programs that were left out: what the kept result says of them. Null unless it has each case of each, in its present version. */
+/**
+ * For programs that were left out: what the stored result says about them. Null unless it has each case of each, in
+ * its present version.
+ */
 function keptOfOthers(): { readonly ended: Ended; readonly seconds: number } | null {
   const left = PROGRAMS.filter((program) => !programs.includes(program));
   if (left.length === 0) return { ended: {}, seconds: 0 };

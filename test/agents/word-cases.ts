@@ -1,4 +1,7 @@
-/** What programs say and do that is easily mistaken: for their last word, for a sign of life, for a result, for a command of theirs. */
+/**
+ * Output and behaviour of programs that is easily mistaken: for their last message, for a sign of life, for a result,
+ * for one of their commands.
+ */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,12 +9,12 @@ import { givenUp, outputOf, QUICK_TOOL, saidInTurn, stoppedAsSilent, usedAsCount
 import { OVER_TEXT } from './fake-model/script.ts';
 import type { Room } from './room.ts';
 
-/** Of a line that is too long for it, and longer than any that a program says by itself. */
+/** A line that is too long for it, and longer than any that a program prints by itself. */
 const LINE_BYTES_MAX = 65_536;
-/** Calls that fail in a short outage: more than a program tries by itself that gives up at all. */
+/** Calls that fail in a short outage: more than the retries of any program that gives up at all. */
 const OUTAGE_CALLS = 4;
 
-/** Says something on standard error each second, for as long as the program lives; `$0` is its file. */
+/** Prints something on standard error each second, as long as the program lives; `$0` is its file. */
 const WITH_NOISE = '(while kill -0 $$ 2>/dev/null; do echo noise >&2; sleep 1; done) & exec "$0" "$@"';
 
 export const WORD_CASES: readonly AgentCase[] = [
@@ -32,7 +35,7 @@ export const WORD_CASES: readonly AgentCase[] = [
   })),
   ...(['before', 'after'] as const).map((when): AgentCase => ({
     name: `outage-${when}`,
-    about: `a short outage of its model, ${when} a tool has run: no attempt is spent, and the task completes`,
+    about: `a short outage of its model, ${when} a tool has run: no attempt is used up, and the task completes`,
     run: (room) => overOutage(room, `[[outage: ${String(OUTAGE_CALLS)} ${when} ${QUICK_TOOL}]]`),
   })),
   {
@@ -44,7 +47,7 @@ export const WORD_CASES: readonly AgentCase[] = [
   {
     name: 'overflow',
     about: 'its context is too long, it compacts it and ends well: completed',
-    unsupported: ({ compacts }) => (compacts === true ? null : 'it does not go on after that'),
+    unsupported: ({ compacts }) => (compacts === true ? null : 'it does not continue after that'),
     async run(room) {
       const id = await room.submit('[[overflow]]');
       const task = await room.completed(id);
@@ -55,7 +58,7 @@ export const WORD_CASES: readonly AgentCase[] = [
   },
   {
     name: 'noise',
-    about: 'a model that never answers, with noise on standard error: noise is no sign of life',
+    about: 'a model that never answers, with noise on standard error: noise is not a sign of life',
     options: ({ idleMs }, { bin }) => ({ idleMs, bin: ['sh', '-c', WITH_NOISE, bin] }),
     unsupported: ({ noiseIsLife }) => noiseIsLife ?? null,
     run: stoppedAsSilent,
@@ -73,7 +76,7 @@ export const WORD_CASES: readonly AgentCase[] = [
   },
 ];
 
-/** Some programs get over it by themselves; from others the task comes back, and is given to them once more. */
+/** Some programs recover by themselves; from others the task is handed back, and is assigned to them once more. */
 async function overOutage(room: Room, description: string): Promise<string> {
   const id = await room.submit(description);
   const task = await room.ended(id);
@@ -84,5 +87,5 @@ async function overOutage(room: Room, description: string): Promise<string> {
   const released = task.history.filter(({ event }) => event === 'released');
   const causes = new Set(released.map(({ details }) => details?.['cause']));
   assert.deepEqual([...causes], released.length === 0 ? [] : ['model_unavailable']);
-  return released.length === 0 ? 'the program gets over it by itself' : `handed back ${String(released.length)} times`;
+  return released.length === 0 ? 'the program recovers by itself' : `handed back ${String(released.length)} times`;
 }

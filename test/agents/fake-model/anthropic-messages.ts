@@ -1,4 +1,4 @@
-/** `POST /v1/messages`, as Anthropic speaks it. */
+/** `POST /v1/messages`, the API of Anthropic. */
 import {
   CALL_USAGE,
   endOf,
@@ -71,7 +71,7 @@ function stopOf({ answer }: Reply): string {
   return end === undefined ? 'end_turn' : 'refusal';
 }
 
-/** None for an answer without a word. */
+/** None for an empty answer. */
 function blocksOf({ id, answer }: Reply): readonly Said[] {
   if ('call' in answer) return [{ type: 'tool_use', id: `toolu_${id}`, name: answer.call.name, input: answer.call.args }];
   return answer.text === '' ? [] : [{ type: 'text', text: answer.text }];

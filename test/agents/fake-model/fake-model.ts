@@ -1,4 +1,4 @@
-/** Model APIs on loopback that agent programs take for the real ones. What the model does stands in the task: see script.ts. */
+/** Model APIs on loopback that agent programs take for the real ones. The task tells the model what to do: see script.ts. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
@@ -11,11 +11,11 @@ import { actFor } from './script.ts';
 
 const APIS: readonly ModelApi[] = [anthropicMessages, openaiResponses, openaiChat, geminiContent];
 
-/** A key that begins so is refused, whatever is asked. */
+/** A key with this prefix is refused, whatever is asked. */
 export const WRONG_KEY = 'wrong-key';
 
-/** A word that is in no task: a call in which it stands has it from a file. */
-export const FILE_SECRET = 'a word that is in a file alone';
+/** A text that is in no task: a call that contains it has it from a file. */
+export const FILE_SECRET = 'a text that is only in a file';
 
 /** One call that a program made. */
 export interface ModelCall {
@@ -24,7 +24,7 @@ export interface ModelCall {
   readonly model: string;
   /** Null: it hangs; `cut`: its answer broke off. */
   readonly status: number | 'cut' | null;
-  /** A call beside the work, such as for a title: it has no tools. */
+  /** A call apart from the work, for a title for example: it has no tools. */
   readonly isAside: boolean;
   /** Input and output; 0 unless it was answered. */
   readonly tokens: number;
@@ -63,7 +63,7 @@ export async function fakeModel(): Promise<FakeModel> {
   };
 }
 
-/** An empty object for what is no JSON, or was cut off. */
+/** An empty object for text that is not JSON, or was truncated. */
 async function bodyOf(request: IncomingMessage): Promise<Said> {
   try {
     const chunks: Buffer[] = [];
@@ -78,7 +78,7 @@ interface Asked {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly body: Said;
-  /** So far; this one is put to them. */
+  /** So far; this one is added to them. */
   readonly calls: ModelCall[];
 }
 
@@ -138,7 +138,7 @@ function sendStream(response: ServerResponse, events: readonly StreamEvent[]): v
 
 interface FailureHow {
   readonly isStreamed: boolean;
-  /** It says when to try again. */
+  /** It says when to retry. */
   readonly isSoonOver: boolean;
 }
 

@@ -1,4 +1,4 @@
-/** `POST …/models/MODEL:generateContent` and `:streamGenerateContent`, as Google speaks it. */
+/** `POST …/models/MODEL:generateContent` and `:streamGenerateContent`, the API of Google. */
 import {
   CALL_USAGE,
   endOf,
@@ -33,7 +33,7 @@ export const geminiContent: ModelApi = {
   failure,
 };
 
-/** What it only thought stands beside what it said. */
+/** Its thoughts are separate from what it said. */
 const USAGE = {
   promptTokenCount: CALL_USAGE.input,
   cachedContentTokenCount: CALL_USAGE.cached,
@@ -51,7 +51,7 @@ function contentOf(reply: Reply): Said {
   return { ...head, candidates: [{ index: 0, content: { role: 'model', ...partsOf(reply) }, finishReason }] };
 }
 
-/** None for an answer without a word. */
+/** None for an empty answer. */
 function partsOf({ id, answer }: Reply): Said {
   if ('call' in answer) return { parts: [{ functionCall: { id: `call_${id}`, name: answer.call.name, args: answer.call.args } }] };
   return answer.text === '' ? {} : { parts: [{ text: answer.text }] };

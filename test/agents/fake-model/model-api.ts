@@ -1,27 +1,30 @@
-/** What the model APIs have in common, for a model that is made up. */
+/** What the model APIs share, for a fake model. */
 
-/** One thing that was said in a conversation, whatever API it came by. */
+/** One message of a conversation, whatever API it came from. */
 export interface Turn {
   readonly role: 'user' | 'assistant' | 'tool';
   readonly text: string;
 }
 
-/** A call of a tool that the model asks for. */
+/** A tool call that the model requests. */
 export interface ToolCall {
   readonly name: string;
   readonly args: Readonly<Record<string, unknown>>;
 }
 
-/** Why an answer is not whole, or is none: its longest length, a refusal of the model, a filter of its service. */
+/** Why an answer is incomplete, or missing: its maximum length, a refusal of the model, a filter of its service. */
 export type ShortEnd = 'truncated' | 'refused' | 'filtered';
 
-/** What it answers: words, or a call of a tool. */
+/** Its answer: text, or a tool call. */
 export type Answer = { readonly text: string; readonly end?: ShortEnd | undefined } | { readonly call: ToolCall };
 
-/** Tokens of one call, the same for all APIs; each says them in its own words. `input` includes `cached`, `output` `thinking`. */
+/**
+ * Tokens of one call, the same for all APIs; each reports them in its own format. `input` includes `cached`, `output`
+ * includes `thinking`.
+ */
 export const CALL_USAGE = { input: 120, cached: 20, output: 7, thinking: 3 } as const;
 
-/** What a service says in words of its own, beside what a status says: a spent account, a bad key, no such model, a context that is too long. */
+/** Failures that a service describes beyond a status: an exhausted account, a bad key, an unknown model, a context that is too long. */
 export const SERVICE_FAILURES = ['credit', 'bad-key', 'no-model', 'context'] as const;
 export type ServiceFailure = (typeof SERVICE_FAILURES)[number];
 
@@ -29,27 +32,27 @@ export type ServiceFailure = (typeof SERVICE_FAILURES)[number];
 export type Said = Readonly<Record<string, unknown>>;
 
 export interface Reply {
-  /** Unique, for the ids that an API wants. */
+  /** Unique, for the ids that an API requires. */
   readonly id: string;
   readonly model: string;
   readonly answer: Answer;
 }
 
 export interface StreamEvent {
-  /** Left out where the API names no events. */
+  /** Left out if the API does not name events. */
   readonly name?: string;
   readonly data: Said | string;
 }
 
-/** How a service says that it fails. */
+/** How a service reports a failure. */
 export interface Failure {
   readonly status: number;
   readonly body: Said;
-  /** Where it says so in a stream that has begun well, instead of by its status. */
+  /** If it reports it in a stream that has begun well, instead of by status. */
   readonly event?: StreamEvent | undefined;
 }
 
-/** How one API is spoken. Pure. */
+/** How one API works. Pure. */
 export interface ModelApi {
   readonly name: string;
   /** Whether a request to this path is a call of the model. */
@@ -71,7 +74,7 @@ export const objectOf = (value: unknown): Said =>
 
 export const listOf = (value: unknown): readonly Said[] => (Array.isArray(value) ? value.map(objectOf) : []);
 
-/** The words in a text or in a list of parts. */
+/** The text in a string or in a list of parts. */
 export function textOf(content: unknown): string {
   if (typeof content === 'string') return content;
   if (!Array.isArray(content)) return '';

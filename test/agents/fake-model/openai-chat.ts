@@ -1,4 +1,4 @@
-/** `POST /v1/chat/completions`, as OpenAI and many others speak it. */
+/** `POST /v1/chat/completions`, the API of OpenAI and many others. */
 import {
   CALL_USAGE,
   endOf,
@@ -55,7 +55,7 @@ export const openaiChat: ModelApi = {
 
 const headOf = ({ id, model }: Reply) => ({ id: `chatcmpl-${id}`, created: 1, model });
 
-/** A refusal in words of the model ends as any answer. */
+/** A refusal written by the model ends like any answer. */
 function reasonOf({ answer }: Reply): string {
   if ('call' in answer) return 'tool_calls';
   const end = endOf(answer);

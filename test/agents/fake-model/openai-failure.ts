@@ -1,4 +1,4 @@
-/** How OpenAI's service says that it fails, over both of its APIs. */
+/** How OpenAI's service reports a failure, in both of its APIs. */
 import type { Failure, ServiceFailure } from './model-api.ts';
 
 type Words = readonly [type: string, code: string | null, message: string];

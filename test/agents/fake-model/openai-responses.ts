@@ -1,4 +1,4 @@
-/** `POST /v1/responses`, as OpenAI speaks it. */
+/** `POST /v1/responses`, the API of OpenAI. */
 import {
   CALL_USAGE,
   endOf,
@@ -56,7 +56,7 @@ export const openaiResponses: ModelApi = {
 
 const begun = ({ id, model }: Reply) => ({ id: `resp_${id}`, object: 'response', created_at: 1, model, status: 'in_progress', output: [] });
 
-/** A refusal in words of the model ends as any answer. */
+/** A refusal written by the model ends like any answer. */
 const INCOMPLETE: Readonly<Record<string, string>> = { truncated: 'max_output_tokens', filtered: 'content_filter' };
 
 function responseOf(reply: Reply): Said {
@@ -73,7 +73,7 @@ function pieceOf({ answer }: Reply, item: Said): Said {
   return { type, content_index: 0, delta: answer.text };
 }
 
-/** None for an answer without a word. */
+/** None for an empty answer. */
 function itemsOf({ id, answer }: Reply): readonly Said[] {
   if ('call' in answer) {
     const { name, args } = answer.call;
@@ -85,7 +85,7 @@ function itemsOf({ id, answer }: Reply): readonly Said[] {
   return [{ type: 'message', id: `msg_${id}`, role: 'assistant', status: 'completed', content: [part] }];
 }
 
-/** What it finds once the stream has begun, in words for that. */
+/** Failures found once the stream has begun, reported in it. */
 const IN_STREAM: Readonly<Partial<Record<ServiceFailure, string>>> = {
   credit: 'You exceeded your current quota, please check your plan and billing details.',
   context: 'Your input exceeds the context window of this model. Please adjust your input and try again.',

@@ -35,15 +35,15 @@ const SHELLS: Readonly<Record<string, (command: string) => Args>> = {
   exec: (command) => ({ command }),
 };
 
-/** Answers that a program can be told apart by: in which turn of the user it was, and what its tool said. */
+/** Answers that distinguish runs: in which turn of the user it was, and what its tool said. */
 export const doneText = (userTurns: number, said: string): string => `done in turn ${String(userTurns)}: ${said}`;
-/** What it says of what is in the background: when it was begun, and when it is over. */
+/** What it says about background work: when it was started, and when it is over. */
 export const BEGUN_TEXT = 'it is at work in the background';
 export const OVER_TEXT = 'it is over in the background: this is the last word';
-/** The beginning of an answer that is cut off, and a refusal. */
+/** The beginning of a truncated answer, and a refusal. */
 export const CUT_TEXT = 'this is the beginning of an answer that is';
 export const REFUSAL_TEXT = 'I am sorry, but I cannot help with that.';
-/** Words that do not repeat themselves: some programs break those off. */
+/** Text without repetition: some programs cut repetitive text off. */
 const LONG_WORDS = 35_000;
 const OUTAGE_STATUS = 503;
 /** It has tools itself, and is told so in its own prompt. */
@@ -52,18 +52,18 @@ const SUBAGENT_PROMPT = '[[shell: sleep 2; echo made by the tool]]';
 const say = (text: string): Act => ({ kind: 'answer', answer: { text } });
 const call = (name: string, args: Args): Act => ({ kind: 'answer', answer: { call: { name, args } } });
 
-/** One conversation, from where its newest word to the model stands. */
+/** One conversation, from its newest message to the model on. */
 interface Asked {
   readonly rest: string;
   readonly tools: readonly string[];
-  /** What followed that word. */
+  /** What followed that message. */
   readonly later: readonly Turn[];
-  /** Of the user, with a word to the model in them. */
+  /** Of the user, with a command for the model in them. */
   readonly turns: number;
   readonly failedBefore: number;
 }
 
-/** `failedBefore`: calls of the same program that failed so far, but for those beside its work. */
+/** `failedBefore`: calls of the same program that failed so far, except those apart from its work. */
 export function actFor(turns: readonly Turn[], tools: readonly string[], failedBefore = 0): Act {
   const tagged = turns.flatMap(({ role, text }, index) => (role === 'user' && TAG.test(text) ? [index] : []));
   const last = tagged.at(-1);
@@ -91,7 +91,7 @@ const ACTS: Readonly<Record<string, (asked: Asked) => Act>> = {
     return withShell({ ...asked, rest: command });
   },
   overflow: ({ tools, failedBefore }) =>
-    tools.length > 0 && failedBefore === 0 ? { kind: 'fail', what: 'context' } : say('it goes on after that'),
+    tools.length > 0 && failedBefore === 0 ? { kind: 'fail', what: 'context' } : say('it continues after that'),
 };
 
 const resultsIn = ({ later }: Asked): readonly Turn[] => later.filter(({ role }) => role === 'tool');
@@ -99,14 +99,14 @@ const resultsIn = ({ later }: Asked): readonly Turn[] => later.filter(({ role })
 function withShell(asked: Asked): Act {
   const { tools, rest, turns } = asked;
   const shell = tools.find((name) => name in SHELLS);
-  if (tools.length === 0) return say('a title'); // Some programs ask for one beside the work.
+  if (tools.length === 0) return say('a title'); // Some programs ask for a title apart from the work.
   if (shell === undefined) return say(`there is no shell among ${tools.join(', ')}`);
   const results = resultsIn(asked);
   if (results.length > 0) return say(doneText(turns, results.at(-1)?.text.trim().slice(0, 200) ?? ''));
   return call(shell, SHELLS[shell]?.(rest) ?? {});
 }
 
-/** Once it has said that it has begun, whatever it is told next is that it is over. */
+/** Once it has said that it started, any further message means that it is over. */
 function inBackground({ tools, later }: Asked, begin: Act): Act {
   if (tools.length === 0) return say('a title');
   const result = later.findIndex(({ role }) => role === 'tool');
@@ -115,7 +115,7 @@ function inBackground({ tools, later }: Asked, begin: Act): Act {
   return say(begun === -1 ? BEGUN_TEXT : OVER_TEXT);
 }
 
-/** How a call ends that has no more to say than that. */
+/** How a call without more to say ends. */
 function answerTo(word: string): Act {
   const failure = SERVICE_FAILURES.find((name) => name === word);
   if (failure !== undefined) return { kind: 'fail', what: failure };
