@@ -1,6 +1,6 @@
 /**
- * An agent for tests that speaks ACP on its standard input and output, without the package of the protocol: what is tested
- * is not to be its own measure. The first argument says how it behaves; further ones are passed over.
+ * An agent for tests that speaks ACP on its standard input and output, without the protocol's package: the code under
+ * test must not be its own reference. The first argument selects its behaviour; further ones are ignored.
  */
 import { spawn } from 'node:child_process';
 import { appendFileSync, closeSync, existsSync, renameSync, watch, writeFileSync, writeSync } from 'node:fs';
@@ -15,7 +15,7 @@ const BRACKETS = 200_000;
 const PRINTED_BYTES = 65_536;
 const STEP = 'tool-1';
 
-/** At once and whole, also when the agent is killed right after. */
+/** Atomically, also when the agent is killed right after. */
 function say(line) {
   const bytes = Buffer.from(`${typeof line === 'string' ? line : JSON.stringify({ jsonrpc: '2.0', ...line })}\n`);
   for (let from = 0; from < bytes.length;) {
@@ -44,7 +44,7 @@ function succeed(usage = USAGE) {
   openPrompt = null;
 }
 
-/** As tools and their servers do. */
+/** Like tools and their servers. */
 function complain() {
   const lines = [
     'warning: it is late',
@@ -92,11 +92,11 @@ const behaviours = {
   'ignores-stop': work,
   'leaves-tools'() {
     spawn('sleep', ['600'], { detached: true, stdio: 'ignore' }).unref();
-    // The shell around it ends at once, so that nobody is its parent.
+    // The shell around it ends at once, so that it becomes an orphan.
     spawn('sh', ['-c', '(setsid sleep 600 &)'], { stdio: 'ignore' }).on('exit', work);
   },
   succeeds: () => succeed(),
-  /** As a real one does when its model refuses: a failure in the words of a success. */
+  /** Like a real one when its model refuses: a failure reported as a success. */
   'says-it-fails'() {
     update({ sessionUpdate: 'session_info_update', _meta: { codex: { threadStatus: { type: 'systemError' } } } });
     write('exceeded retry limit, last status: 429 Too Many Requests');
@@ -131,7 +131,7 @@ const behaviours = {
     writeSync(1, line.slice(0, line.length / 2));
     setTimeout(() => writeSync(1, `${line.slice(line.length / 2)}\n`), 200);
   },
-  /** As a model does: some characters at a time. */
+  /** Like a model: some characters at a time. */
   'spells-a-key'() {
     for (const piece of ['The k', 'ey: sk-', 'ant-0123', '4567', '89-abcd', '.\nThat', ' is', ' all.']) write(piece, 'message-1');
     succeed();
@@ -180,7 +180,7 @@ const behaviours = {
   },
   spends: () => update({ sessionUpdate: 'usage_update', used: 1, size: 2, cost: { amount: 0.75, currency: 'USD' } }),
 };
-/** Those that do not let themselves be asked to end. */
+/** Those that ignore requests to end. */
 const hasFailed = ['ignores-stop', 'outlives-input', 'hangs-after-result'].includes(behaviour);
 if (behaviour === 'ignores-stop') process.on('SIGTERM', () => note('SIGTERM'));
 if (behaviour === 'outlives-input') {
@@ -213,7 +213,7 @@ const methods = {
   },
   'session/load'(id, params) {
     session.id = params.sessionId;
-    // As a real one does: the history comes after the answer.
+    // Like a real one: the history comes after the answer.
     answer(id, {});
     setTimeout(() => {
       write('an earlier answer');

@@ -1,4 +1,4 @@
-/** The command runner where the last line of its program is the result. */
+/** The command runner when the last line of its program is the result. */
 import t from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
@@ -37,7 +37,7 @@ void t.test('neither a line nor an exit code alone is a result', (t) => {
   t.match(
     outcomeOf([{ status: 'success', output: 1 }], { exitCode: null }),
     { type: 'completed' },
-    'nobody can tell the code of an adopted run',
+    'the exit code of an adopted run is unknown',
   );
   t.match(outcomeOf([{ n: 1 }], { exitCode: null }), { type: 'failed' }, 'but then it must say so itself');
   t.end();
@@ -61,7 +61,7 @@ void t.test('earlier lines are progress', (t) => {
   t.end();
 });
 
-void t.test('what its exit codes may be', (t) => {
+void t.test('allowed exit codes', (t) => {
   const paths = (options: object) =>
     command({ argv: ['x'], ...options })
       .problems()
@@ -90,7 +90,7 @@ void t.test('R4: the last line needs no line end, and may begin with a byte orde
   }
 });
 
-void t.test('a quiet program may be quiet for as long as the config says', async (t) => {
+void t.test('a quiet program may be silent for as long as the config says', async (t) => {
   const world = await runWorld();
   t.teardown(() => world.close());
   const deps = { agentId: 'agent-1', baseDir: world.baseDir, dataDir: world.baseDir, clock: systemClock(), log: silentLog };

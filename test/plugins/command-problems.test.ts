@@ -1,4 +1,4 @@
-/** What the command runner refuses in options that fit its schema: above all the text of a task where a program runs it. */
+/** Options that match the schema but are refused by the command runner: above all task text where a program would run it. */
 import t from 'tap';
 import { command } from '../../plugins/command/index.ts';
 
@@ -57,6 +57,6 @@ void t.test('options that match the schema and are still invalid', (t) => {
   ]) {
     t.strictSame(command({ argv }).problems(), [], argv.join(' '));
   }
-  t.strictSame(command({ argv: ['ssh', 'host', '${TASK_DESCRIPTION}'], taskTextAsCode: true }).problems(), [], 'said by name');
+  t.strictSame(command({ argv: ['ssh', 'host', '${TASK_DESCRIPTION}'], taskTextAsCode: true }).problems(), [], 'named');
   t.end();
 });

@@ -39,7 +39,7 @@ withRuns('a missing, unexecutable or impossible program is refused with what to 
 });
 
 withRuns('R10: a program that only wakes and hands over does not count as ended early, and is found on a stop', async (t, world) => {
-  // As docker run -d and tmux do: what works on is neither its child nor of its group.
+  // Like docker run -d and tmux: what keeps running is neither its child nor in its group.
   const argv = ['sh', '-c', 'setsid sleep 60 </dev/null >/dev/null 2>&1 & exit "$1"', 'sh'];
   const request = await world.request();
   const runner = await create({ argv: [...argv, '0'], detaches: true }, world.baseDir);
@@ -48,7 +48,7 @@ withRuns('R10: a program that only wakes and hands over does not count as ended 
     events.map(({ type }) => type),
     ['spawned', 'woken'],
   );
-  t.equal(carriersOf(request.runId).length, 1, 'what it woke is at work');
+  t.equal(carriersOf(request.runId).length, 1, 'what it woke is running');
   const [spawned] = events;
   const run = { ...request, process: spawned?.type === 'spawned' ? spawned.process : null };
   t.match(await all(runner.attach(run, AbortSignal.abort())), [{ type: 'stopped', survivors: [] }]);
@@ -107,7 +107,7 @@ withRuns('hostile task text arrives byte for byte by standard input, file and ar
     t.equal(Buffer.from(report.stdin, 'base64').toString('utf8'), `${JSON.stringify(request.task)}\n`);
     t.equal(Buffer.from(report.file, 'base64').toString('utf8'), await readFile(request.taskFile, 'utf8'));
   }
-  await t.rejects(stat(mark), { code: 'ENOENT' }, 'nothing of it was run');
+  await t.rejects(stat(mark), { code: 'ENOENT' }, 'nothing of it was executed');
 });
 
 withRuns('the agent gets a small environment, and no variable of the sidecar’s that was not requested', async (t, world) => {
@@ -158,11 +158,11 @@ withRuns('a stop ends the whole tree: own groups, own sessions, orphans, all ign
   stop.abort();
   t.strictSame((await events).at(-1), { type: 'stopped', survivors: [] });
   const tookMs = performance.now() - beganMs;
-  t.ok(tookMs >= 300 && tookMs < 2_300, `gone and confirmed within the grace and two seconds: ${tookMs.toFixed(0)} ms`);
+  t.ok(tookMs >= 300 && tookMs < 2_300, `gone and confirmed within the grace period and two seconds: ${tookMs.toFixed(0)} ms`);
   t.strictSame(carriersOf(request.runId), []);
 });
 
-withRuns('an agent that is stopped may clean up first, within the grace', async (t, world) => {
+withRuns('an agent that is stopped may clean up first, within the grace period', async (t, world) => {
   const request = await world.request();
   const stop = new AbortController();
   const events = all((await create({ argv: [NODE, PROBE_AGENT, 'tidies'] }, world.baseDir)).wake(request, stop.signal));
@@ -209,7 +209,7 @@ withRuns('the agent outlives its sidecar, and the next one sees its end', async 
   await once(sidecar, 'exit');
   const before = (await stat(join(request.runDir, 'stdout'))).size;
   await fileAppears(request.runDir, 'stdout', (path) => statSync(path).size > before);
-  t.pass('it goes on writing');
+  t.pass('it keeps writing');
 
   const events = all((await create(options, world.baseDir)).attach({ ...request, process: main }, never()));
   await endAgent(request);
@@ -240,7 +240,7 @@ withRuns('a process that has the pid of the run’s process by chance is left al
   const run = { ...(await world.request()), process: { pid: stranger.pid ?? 0, startTime: '1', bootId } };
   const runner = await create({ argv: [NODE], graceMs: 0 }, world.baseDir);
   for (const signal of [never(), AbortSignal.abort()]) t.match(await all(runner.attach(run, signal)), [{ type: 'exited' }]);
-  t.equal(stranger.exitCode ?? stranger.signalCode, null, 'the stranger lives');
+  t.equal(stranger.exitCode ?? stranger.signalCode, null, 'the foreign process lives');
 });
 
 withRuns('50 MiB of output go to the file and not through the sidecar', async (t, world) => {
@@ -330,11 +330,11 @@ void t.test('task text that a program may parse as an option causes a warning', 
   }
 });
 
-/** The runner of the tests puts variables of its own into every child, behind the back of whoever starts it. */
+/** The test runner adds its own variables to every child process, without the parent knowing. */
 const withoutTap = (env: Readonly<Record<string, string>>): Record<string, string> =>
   Object.fromEntries(Object.entries(env).filter(([name, value]) => !name.startsWith('_TAPJS_') && !value.includes('@tapjs/processinfo')));
 
-/** A test that starts runs; at its end nothing of them may be alive. */
+/** A test that starts runs; at its end none of them may be alive. */
 function withRuns(title: string, run: (t: Test, world: RunWorld) => Promise<void>): void {
   void t.test(title, async (t) => {
     const world = await runWorld();

@@ -65,7 +65,7 @@ withAgent('ends as failed, with the reason', async (t, world, runner) => {
   }
 });
 
-withAgent('stops without a result when the task is taken back', async (t, world, runner) => {
+withAgent('stops without a result when the task is reclaimed', async (t, world, runner) => {
   await writeFile(join(world.baseDir, 'a.txt'), 'a');
   const request = await world.request({
     description: 'slow',

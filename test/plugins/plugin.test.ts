@@ -74,7 +74,7 @@ void t.test('anything that is not a runner is refused', async (t) => {
   }
 });
 
-// They were internal errors, with the request to report them to us.
+// Before, they were internal errors that asked the user to report them.
 void t.test('a runner that cannot be created is reported as an error of its plugin', async (t) => {
   const failing = (thrown: Error) =>
     defineWakeRunner({ name: 'odd', options: Type.Object({}), create: () => Promise.reject(thrown) })({}).create(deps);
@@ -111,7 +111,7 @@ void t.test('an invalid definition is refused where it is defined', (t) => {
   t.end();
 });
 
-void t.test('a runner without attach still answers for what is left of its runs', async (t) => {
+void t.test('a runner without attach still handles what is left of its runs', async (t) => {
   const runner = await beep({ times: 1 }).create(deps);
   t.match(await all(runner.attach({ ...request, process: null }, never)), [{ type: 'exited', exitCode: null, signal: null }]);
 });

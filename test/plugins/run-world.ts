@@ -1,4 +1,4 @@
-/** Folders, requests and a look at the machine, for tests that start real processes. */
+/** Folders, requests and process checks, for tests that start real processes. */
 import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, watch } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -15,7 +15,7 @@ export interface RunWorld {
   readonly baseDir: string;
   /** A request with its folders and its task file. */
   request(task?: { readonly description: string } & Readonly<Record<string, unknown>>): Promise<WakeRequest>;
-  /** Kills whatever carries the id of a run made here, removes the folder, and answers which runs had left something. */
+  /** Kills everything that carries the id of a run made here, removes the folder, and returns which runs had left something. */
   close(): Promise<readonly string[]>;
 }
 
@@ -51,7 +51,7 @@ export function carriersOf(runId: string): readonly number[] {
   return pids.filter((pid) => readOrEmpty(`/proc/${pid}/environ`).split('\0').includes(`AGENTCOM_RUN_ID=${runId}`)).map(Number);
 }
 
-/** Also for what is gone: it may end while it is looked at. */
+/** Also if it is gone: it may end while it is inspected. */
 export function readOrEmpty(path: string): string {
   try {
     return readFileSync(path, 'latin1');
@@ -60,7 +60,7 @@ export function readOrEmpty(path: string): string {
   }
 }
 
-/** Answers when a file exists and, where asked, `isRight` says so too. */
+/** Resolves when a file exists and, if given, `isRight` returns true. */
 export async function fileAppears(folder: string, name: string, isRight: (path: string) => boolean = () => true): Promise<void> {
   const path = join(folder, name);
   const isThere = (): boolean => existsSync(path) && isRight(path);

@@ -1,6 +1,6 @@
 /**
- * A process that wakes one agent as a sidecar does, says its mark and its outcome on standard output, and goes on
- * listening until it is killed, or, where it `leaves`, ends by itself.
+ * A process that wakes one agent like a sidecar, prints its mark and its outcome, and continues to listen until it is
+ * killed, or, with `leaves`, ends by itself.
  */
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../core/ports/log.ts';

@@ -1,4 +1,7 @@
-/** The subject of `wakeRunnerContract` for a runner that calls: a service on loopback, which starts the fake agent when it is called. */
+/**
+ * The subject of `wakeRunnerContract` for a runner that calls a service: one on loopback, which starts the fake agent
+ * when it is called.
+ */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -15,7 +18,7 @@ const TASK_ID = /task-[0-9a-f]+/;
 
 type MakeRunner = (url: string, deps: WakeRunnerDeps) => WakeRunner | Promise<WakeRunner>;
 
-/** `runner` makes one that calls this address. */
+/** `runner` creates one that calls this address. */
 export const webhookSubject = (runner: MakeRunner): WakeRunnerSubject => ({ follows: 'nothing', world: () => webhookWorld(runner) });
 
 async function webhookWorld(runner: MakeRunner): Promise<RunnerWorld> {
@@ -23,7 +26,7 @@ async function webhookWorld(runner: MakeRunner): Promise<RunnerWorld> {
   const { baseDir } = world;
   const deps: WakeRunnerDeps = { agentId: 'agent-1', baseDir, dataDir: baseDir, clock: systemClock(), log: silentLog };
   const requests: WakeRequest[] = [];
-  /** By what the caller names each call with: one that is repeated wakes nobody. */
+  /** By the key with which the caller names each call: a repeated call wakes nothing. */
   const woken = new Map<string, ChildProcess>();
 
   const wake = (name: string, body: string): boolean => {

@@ -29,7 +29,7 @@ interface Received {
   readonly body: string;
 }
 
-/** A server that notes what it gets and answers as it is told, and a runner that calls it. */
+/** A server that records requests and answers as told, and a runner that calls it. */
 async function hooked(t: Test, options: Partial<WebhookOptions> = {}, answer: RequestListener = (_, response) => void response.end()) {
   const received: Received[] = [];
   const server = createServer((request, response) => {
@@ -211,7 +211,7 @@ void t.test('which addresses are private', (t) => {
     '::ffff:10.0.0.1',
     'x',
   ];
-  // What stands for an IPv4 address goes wherever a network sends it.
+  // Addresses that embed an IPv4 address are routed wherever a network sends them.
   inside.push('::a00:1', '::8.8.8.8', '::ffff:8.8.8.8', '::ffff:0:8.8.8.8', '2002:a00:1::', '64:ff9b:1::a00:1', 'fec0::1');
   const outside = ['1.1.1.1', '172.32.0.1', '100.128.0.1', '2606:4700::1111', '2001:db9::1'];
   for (const address of inside) t.ok(isPrivateAddress(address), address);

@@ -1,4 +1,4 @@
-/** Ends of agents that are a failure, and a result for a task that takes them: of every program, with what it says. */
+/** Ends of agents that are a failure, but a result for a task that accepts them: for every program, with its messages. */
 import t from 'tap';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../../core/ports/log.ts';
@@ -13,7 +13,7 @@ import { agentRuns, type AgentDialect, type WakeEvent, type WakeRequest } from '
 /** Null: a line that was too long, and is left out. */
 type Lines = readonly (object | null)[];
 
-/** All that a run tells whose program prints these lines and ends with code 0. */
+/** Everything that is reported for a run whose program prints these lines and ends with code 0. */
 async function told<State>(
   dialect: AgentDialect<State>,
   lines: Lines,
@@ -52,7 +52,7 @@ type End = 'empty' | 'truncated' | 'refused';
 interface Program {
   readonly tell: (lines: Lines, accept?: Readonly<Record<string, unknown>>) => Promise<readonly WakeEvent[]>;
   readonly ends: { readonly [Name in End]: { readonly lines: Lines; readonly output: object } };
-  /** Of an answer that is cut off not a word is left. */
+  /** The text of a truncated answer is missing entirely. */
   readonly wordless: Lines;
   /** And here a piece of it was left out. */
   readonly lost?: Lines;
@@ -197,8 +197,8 @@ void t.test('R4: an end that a task accepts is its result, which names it; for a
       const others = Object.fromEntries(ENDS.map((each) => [each, each !== end]));
       for (const accept of [undefined, {}, others, { [end]: 'yes' }]) {
         const refused = verdictIn(await tell(lines, accept));
-        t.match(refused, { type: 'failed' }, `${name}: ${end} for a task that does not take it`);
-        t.notOk(refused !== undefined && 'acceptable' in refused, 'and nobody hears what it might have been');
+        t.match(refused, { type: 'failed' }, `${name}: ${end} for a task that does not accept it`);
+        t.notOk(refused !== undefined && 'acceptable' in refused, 'and what it might have been is not reported');
       }
       const taken = verdictIn(await tell(lines, { [end]: true }));
       t.equal(taken?.type, 'completed', `${name}: ${end}`);

@@ -1,4 +1,4 @@
-/** How what agents say over ACP is read, by recordings of the four that were seen. */
+/** How agents' ACP messages are read, tested with recordings of four real agents. */
 import { readFileSync } from 'node:fs';
 import { PassThrough, Readable } from 'node:stream';
 import t from 'tap';
@@ -39,7 +39,7 @@ function readMessages(messages: readonly Spoken[], { session, ...options }: HowR
 const readCase = (name: string, how?: HowRead): Reading => readMessages(spoken(name), how);
 const lastOf = (name: string): JsonObject => spoken(name).at(-1)?.from ?? {};
 
-void t.test('a success of each agent is what it said last', (t) => {
+void t.test('a successful answer of each agent is its last message', (t) => {
   for (const agent of ['claude', 'codex', 'gemini', 'opencode']) {
     const { events, outcome, isSettledByLine } = readCase(`${agent}-text`);
     t.match(events[0], { type: 'started', sessionId: /\S/ }, agent);
@@ -48,7 +48,7 @@ void t.test('a success of each agent is what it said last', (t) => {
     const worked = readCase(`${agent}-tool`, { onPermission: 'allow-once' });
     t.match(worked.outcome, { type: 'completed', output: { text: /^FAKE-DONE after 1 tool/ } }, `${agent}, after its tool`);
     const tools = worked.events.filter((event) => event.type === 'progress');
-    t.match(tools, [{ message: /^uses / }], `${agent}: however it tells of a tool, and however often, it is one`);
+    t.match(tools, [{ message: /^uses / }], `${agent}: however and however often it reports a tool, it is one`);
     t.equal(tools.length, 1);
   }
   t.end();
@@ -84,12 +84,12 @@ void t.test('R20: output of an agent beyond the limit is ignored, which is repor
   t.same(heard, [...Array.from({ length: 5 }, () => 'message'), String(line.length * 5)]);
 });
 
-void t.test('"end_turn" is no success: so Codex tells that its model refused', (t) => {
+void t.test('"end_turn" is not always success: Codex uses it when its model refuses', (t) => {
   for (const [name, kind, waiting] of [
     ['codex-429', 'rate_limited', 'rate_limited'],
     ['codex-500', 'model_unavailable', 'model_unavailable'],
   ] as const) {
-    t.match(lastOf(name)['result'], { stopReason: 'end_turn' }, 'the words of a success');
+    t.match(lastOf(name)['result'], { stopReason: 'end_turn' }, 'the text of a success');
     const { events, outcome } = readCase(name);
     t.match(outcome, { type: 'failed', kind, retryable: true, beforeWork: true, message: /429|high demand/ }, name);
     t.match(
@@ -98,11 +98,11 @@ void t.test('"end_turn" is no success: so Codex tells that its model refused', (
       'and what it waits for meanwhile',
     );
   }
-  t.match(readCase('codex-recovered').outcome, { type: 'completed' }, 'one that is active again has not broken');
+  t.match(readCase('codex-recovered').outcome, { type: 'completed' }, 'one that becomes active again is not broken');
   t.end();
 });
 
-void t.test('any agent may tell a failure as a success: one that counts its tokens and has none has not worked', (t) => {
+void t.test('any agent may report a failure as a success: one that counts its tokens and used none has not worked', (t) => {
   const ended = (result: JsonObject, text = 'Sorry.'): Reading['outcome'] => {
     const said = [
       { kind: 'answer', method: 'session/new', sessionId: 's', result: {} },
@@ -116,11 +116,11 @@ void t.test('any agent may tell a failure as a success: one that counts its toke
   t.match(ended({ stopReason: 'end_turn', usage: none }, 'status 401'), { kind: 'auth' });
   const uncalled = { stopReason: 'end_turn', _meta: { quota: { token_count: { input_tokens: 0, output_tokens: 0 } } } };
   t.match(ended(uncalled), { type: 'failed', kind: 'model_unavailable' });
-  t.match(ended(uncalled, ''), { kind: 'no_result', retryable: true }, 'without a word nothing says that the model is away');
+  t.match(ended(uncalled, ''), { kind: 'no_result', retryable: true }, 'without text nothing shows that the model is down');
   t.match(ended({ stopReason: 'end_turn' }), { type: 'completed' }, 'one that does not count');
   t.match(ended({ stopReason: 'end_turn' }, ''), { kind: 'no_result', retryable: true });
   const warning = 'Warning: Model metadata for `gpt` not found. Defaulting to fallback metadata; this can degrade performance.\n\n';
-  t.match(ended({ stopReason: 'end_turn' }, warning), { kind: 'no_result' }, 'what Codex says of itself is no answer');
+  t.match(ended({ stopReason: 'end_turn' }, warning), { kind: 'no_result' }, 'messages of Codex about itself are not an answer');
   for (const errorKind of ['__proto__', 'constructor', 'toString']) {
     const error = { code: -32_603, message: 'Internal error', data: { errorKind } };
     const refused = read(acpDialect({ usageOf: 'prompt' }), saying([{ kind: 'error', method: 'session/prompt', error }])).outcome;
@@ -159,7 +159,7 @@ void t.test('R4: a dropped piece of an ACP message prevents success, a dropped t
   t.end();
 });
 
-void t.test('refusals of the model, as each agent tells them', (t) => {
+void t.test('refusals of the model, as each agent reports them', (t) => {
   const wanted = {
     'claude-401': 'auth',
     'codex-401': 'auth',
@@ -187,34 +187,34 @@ void t.test('a rejected tool ends in "end_turn" too: the result names it, or fai
   t.end();
 });
 
-void t.test('usage is of the run: a prompt, not a session, and not the last step', (t) => {
+void t.test('usage is that of the run: of a prompt, not a session, and not of the last step', (t) => {
   const claude = readCase('claude-tool', { onPermission: 'allow-once' }).usage;
   t.match(claude, { tokensUsed: 258, byModel: { 'claude-opus-5-5': { inputTokens: 244, cachedInputTokens: 40, outputTokens: 14 } } });
   t.match(readCase('codex-tool').usage, { tokensUsed: 218 });
   const gemini = readCase('gemini-tool', { onPermission: 'allow-once' }).usage;
   t.match(gemini, { tokensUsed: 218 });
-  t.notMatch(JSON.stringify(gemini), 'cached', 'which it does not tell');
+  t.notMatch(JSON.stringify(gemini), 'cached', 'which it does not report');
   const opencode = { stopReason: 'end_turn', usage: { inputTokens: 82, outputTokens: 7, totalTokens: 109, cachedReadTokens: 20 } };
-  t.match(lastOf('opencode-tool')['result'], opencode, 'it called its model twice, and tells of one call');
+  t.match(lastOf('opencode-tool')['result'], opencode, 'it called its model twice, and reports one call');
   t.match(tokensOf(opencode), { tokensUsed: 109 });
   t.equal(readCase('opencode-tool', { onPermission: 'allow-once', usageOf: 'last-step' }).usage.tokensUsed, undefined);
   t.end();
 });
 
-void t.test('what a session has cost before is not counted again', (t) => {
+void t.test('the earlier cost of a session is not counted again', (t) => {
   const before: Session = { id: 'f6251378-2e39-4f5f-b67b-33376c02f3be', totals: { nanoUsd: 6_076_000 } };
   const resumed = readCase('claude-resumed', { session: before });
   t.strictSame(resumed.totals, { nanoUsd: 7_744_000 }, 'of the session, for the next run');
   t.match(resumed.outcome, { type: 'completed', costUsd: 0.001668, tokensUsed: 132 });
-  t.match(readCase('claude-resumed').outcome, { costUsd: 0.007744 }, 'a session that was not known is counted from its beginning');
+  t.match(readCase('claude-resumed').outcome, { costUsd: 0.007744 }, 'an unknown session is counted from its beginning');
   const anew = readCase('claude-resumed', { session: { ...before, totals: { nanoUsd: 9e9 } } });
-  t.match(anew.outcome, { costUsd: 0.007744 }, 'an agent whose count begins anew with each process');
+  t.match(anew.outcome, { costUsd: 0.007744 }, 'an agent whose count restarts with each process');
   t.match(readCase('claude-text', { maxCostUsd: 0.001 }).outcome, { kind: 'limit' });
   t.match(readCase('claude-text', { maxCostUsd: 0.01 }).outcome, { type: 'completed' });
   t.end();
 });
 
-void t.test('a session that the agent has lost is told with its reason, and a fresh one ends the task', (t) => {
+void t.test('a lost session is reported with its reason, and a new one ends the task', (t) => {
   const { events, outcome } = readCase('gemini-forgotten', { onPermission: 'allow-once', session: { id: 'gone', totals: {} } });
   t.match(events[0], {
     type: 'progress',
@@ -225,7 +225,7 @@ void t.test('a session that the agent has lost is told with its reason, and a fr
   t.end();
 });
 
-void t.test('a session that an agent finds to be lost only at its prompt is no failure; one that is not gone on with is', (t) => {
+void t.test('a session that turns out to be lost only at its prompt is not a failure; one that was not resumed is', (t) => {
   const said = (sessionId: string) => [
     { kind: 'answer', method: 'session/resume', sessionId, result: {} },
     {
@@ -243,7 +243,7 @@ void t.test('a session that an agent finds to be lost only at its prompt is no f
   t.end();
 });
 
-void t.test('what Claude says of an answer that was cut off is not what there is of the answer', (t) => {
+void t.test('what Claude says about a truncated answer is not part of the answer', (t) => {
   const words = "API Error: Claude's response exceeded the 32000 output token maximum.";
   const verdictAfter = (text: string) => {
     const update = { sessionUpdate: 'agent_message_chunk', content: { type: 'text', text } };
@@ -255,7 +255,7 @@ void t.test('what Claude says of an answer that was cut off is not what there is
   t.end();
 });
 
-void t.test('a spent account is told by Codex beside an error without words', (t) => {
+void t.test('an exhausted account is reported by Codex next to an error without text', (t) => {
   const data = { message: 'Quota exceeded. Check your plan and billing details.', codexErrorInfo: 'usageLimitExceeded' };
   const refusal = { kind: 'error', method: 'session/prompt', error: { code: -32_603, message: 'Internal error', data } };
   t.match(read(acpDialect({ usageOf: 'prompt' }), saying([refusal])).outcome, {
@@ -286,7 +286,7 @@ void t.test('its end without an answer is a failure, of its setup if it never be
   t.match(ended(1, 'unknown option --acp'), { kind: 'config', retryable: false, message: /unknown option/ });
   t.match(ended(0, ''), { kind: 'no_result', retryable: true });
   const begun = readMessages(spoken('claude-text').slice(0, -1));
-  t.match(begun.outcome, { kind: 'no_result' }, 'all but the answer to its prompt, and exit code 0');
+  t.match(begun.outcome, { kind: 'no_result' }, 'everything but the answer to its prompt, and exit code 0');
   t.end();
 });
 
@@ -298,12 +298,12 @@ void t.test('an answer is chosen by the kind of its option', (t) => {
   t.strictSame(optionIds({ onPermission: 'allow-once' }), ['allow-once', 'proceed_once', 'once']);
   t.strictSame(optionIds({}), ['reject', 'cancel', 'reject']);
   const onlyAlways = { toolCall: { kind: 'edit' }, options: [{ optionId: 'a', kind: 'allow_always' }] };
-  t.match(answerOf({ onPermission: 'allow-once' }, onlyAlways), { isAllowed: false, optionId: null }, 'once is not for ever');
+  t.match(answerOf({ onPermission: 'allow-once' }, onlyAlways), { isAllowed: false, optionId: null }, 'once is not forever');
   t.match(answerOf({}, {}), { isAllowed: false, optionId: null, tool: 'a tool' });
   t.end();
 });
 
-void t.test('nothing that an agent says makes it throw', (t) => {
+void t.test('nothing that an agent sends makes it throw', (t) => {
   const strange = [null, 1, 'x', [], {}, { sessionUpdate: 'tool_call' }, { sessionUpdate: 'usage_update', cost: 'much' }];
   for (const value of strange) {
     const reader = messageReader();
@@ -335,6 +335,6 @@ void t.test('R20: the newest 1,000 tool calls are remembered, and all are counte
   t.equal(state.tools.size, 1_000);
   t.equal(state.toolsAtWork.size, 1_000);
   t.ok([...state.tools].every((id) => id.length <= 256));
-  t.equal(told, 1, 'and its limit is that of all that it called');
+  t.equal(told, 1, 'and its limit counts everything that it called');
   t.end();
 });

@@ -12,7 +12,7 @@ const lineOf = (message: object): Buffer => Buffer.from(`${JSON.stringify({ json
 /** Which waits no longer than that. */
 const hurried = (mostMs: number): Clock => ({ ...systemClock(), after: (ms, fire) => systemClock().after(Math.min(ms, mostMs), fire) });
 
-/** Hears all that an agent says, and answers it as the protocol has it. */
+/** Receives everything an agent sends, and answers it according to the protocol. */
 async function heard(said: Iterable<Buffer>, input: Writable, clock = systemClock()) {
   const told = { messages: 0, noise: 0, unread: 0, sent: [] as JsonObject[] };
   const { stream, handled: over } = acpStream({
@@ -40,7 +40,7 @@ t.test('R20: an ACP agent that keeps sending requests and never reads its input 
   const { messages, unread, close } = await heard(questions, stuck, hurried(100));
   close();
   t.equal(messages, UNANSWERED_MAX, 'of 30,000');
-  t.equal(unread, 1, 'and it is told once');
+  t.equal(unread, 1, 'and this is reported once');
 });
 
 t.test('R20: long ACP requests count by their length', async (t) => {
@@ -70,7 +70,7 @@ t.test('an agent that reads its answers may send any number of requests, even at
   t.ok(answers >= 4_000, `${String(answers)} answers`);
 });
 
-t.test('a message that is no request, response or notification is not echoed', async (t) => {
+t.test('a message that is not a request, response or notification is not echoed', async (t) => {
   const odd = [{ id: { no: 'id' }, method: 'x' }, { method: 5 }, { text: 'x'.repeat(1_000) }].map(lineOf);
   const { messages, noise, sent, close } = await heard(odd, new PassThrough());
   close();

@@ -1,4 +1,4 @@
-/** An agent that is talked to over ACP: with a scripted one, from the first word to the end of its process tree. */
+/** An agent driven over ACP: with a scripted one, from the first message to the end of its process tree. */
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ import { atWork, carriersOf, runWorld, type RunWorld } from '../run-world.ts';
 
 const AGENT = [process.execPath, fileURLToPath(new URL('../acp-agent.mjs', import.meta.url))];
 
-// What it says is in the script, in the words of the protocol.
+// Its messages are in the script, in the format of the protocol.
 wakeRunnerContract(
   'acp',
   processSubject((bin, deps) => acp({ bin }).create(deps), { started: '', interim: '', result: '', failed: '' }, AGENT),
@@ -45,7 +45,7 @@ async function runnerOf(world: RunWorld, behaviour: string, options: AcpOptions 
 
 interface Told {
   readonly events: readonly WakeEvent[];
-  /** What the agent was told, in order. */
+  /** What the agent received, in order. */
   readonly notes: readonly string[];
   readonly failure: Extract<WakeEvent, { type: 'failed' }> | undefined;
   readonly output: unknown;
@@ -67,7 +67,7 @@ function result(events: readonly WakeEvent[], { resultsDir }: WakeRequest): Told
   };
 }
 
-withRuns('a run from its first word to its end, with its session and its usage', async (t, world) => {
+withRuns('a run from its first message to its end, with its session and its usage', async (t, world) => {
   const { events, notes, output } = await told(world, 'succeeds');
   t.strictSame(output, { text: 'it is done', session_id: 'session-1', stop_reason: 'end_turn' });
   t.match(
@@ -90,20 +90,20 @@ withRuns('agent text is reported in whole lines, so that a secret in it can be f
   t.ok(texts.length >= 8, 'each piece is a sign of life');
 });
 
-withRuns('a failure in the words of a success, as Codex tells it', async (t, world) => {
+withRuns('a failure reported as a success, as Codex does', async (t, world) => {
   const { failure, output } = await told(world, 'says-it-fails');
   t.equal(output, undefined);
   t.match(failure, { kind: 'rate_limited', retryable: true, beforeWork: true, message: /The agent on .*429 Too Many Requests/ });
 });
 
-withRuns('a result does not mean exit: its input ends, then it is sent SIGTERM, and its result stands', async (t, world) => {
+withRuns('a result does not imply exit: its input is closed, then it is sent SIGTERM, and its result stands', async (t, world) => {
   const { events, notes, output } = await told(world, 'outlives-input');
   t.match(output, { text: 'it is done' });
   t.strictSame(notes.slice(-2), ['end of input', 'SIGTERM']);
   t.match(events.at(-1), { type: 'exited' });
 });
 
-withRuns('a stop is first a word, then the end of its input, and only then a signal', async (t, world) => {
+withRuns('a stop is first a message, then the end of its input, and only then a signal', async (t, world) => {
   const stopped = async (behaviour: string, graceMs: number): Promise<Told> => {
     const request = await world.request();
     const stop = new AbortController();
@@ -120,25 +120,25 @@ withRuns('a stop is first a word, then the end of its input, and only then a sig
   t.strictSame(deaf.events.at(-1), { type: 'stopped', survivors: [] });
 });
 
-withRuns('what it asks is answered by the kind of an option, never by its name or its place', async (t, world) => {
+withRuns('its requests are answered by the kind of an option, never by its name or its position', async (t, world) => {
   const answered = async (options: AcpOptions, behaviour = 'asks'): Promise<string> => {
     const { notes } = await told(world, behaviour, options);
     return notes.find((line) => line.startsWith('answer')) ?? '';
   };
   const selected = (optionId: string): string => `answer {"outcome":{"outcome":"selected","optionId":"${optionId}"}}`;
-  t.equal(await answered({}), selected('allow_once'), 'rejected: that is what the option of this id stands for');
+  t.equal(await answered({}), selected('allow_once'), 'rejected: that is what the option with this id means');
   t.equal(await answered({ onPermission: 'allow-once' }), selected('go'));
   t.equal(await answered({ allowTools: ['execute'] }), selected('go'));
   t.equal(await answered({ allowTools: ['execute'] }, 'asks-to-read'), selected('allow_once'));
   t.equal(await answered({ onPermission: 'allow-once', denyTools: ['execute'] }), selected('allow_once'));
 });
 
-withRuns('a tool that was rejected is named in the result, or fails it', async (t, world) => {
+withRuns('a rejected tool is named in the result, or fails it', async (t, world) => {
   t.match(await told(world, 'asks'), { output: { text: 'it is done', denied: ['touch a file'] } });
   t.match((await told(world, 'asks', { whenDenied: 'fail' })).failure, { kind: 'denied', retryable: false, message: /onPermission/ });
 });
 
-withRuns('bounds on tool calls and on cost are kept by breaking off', async (t, world) => {
+withRuns('limits on tool calls and on cost are enforced by aborting', async (t, world) => {
   const called = await told(world, 'calls', { maxTurns: 3 });
   t.match(called.failure, { kind: 'limit', message: /more than 3 tools/, retryable: false });
   t.strictSame(called.notes.slice(-2), ['session/cancel', 'end of input']);
@@ -150,7 +150,7 @@ withRuns('bounds on tool calls and on cost are kept by breaking off', async (t, 
   );
 });
 
-withRuns('another attempt goes on with the session, as the agent can; what is replayed of it is no work of this run', async (t, world) => {
+withRuns('another attempt resumes the session if the agent can; replayed history is not work of this run', async (t, world) => {
   const first = await world.request();
   const again = async (): Promise<WakeRequest> => ({ ...(await world.request()), taskId: first.taskId, session: 'session-1' });
   const settings = { session: 'resume' } as const;
@@ -174,14 +174,14 @@ withRuns('another attempt goes on with the session, as the agent can; what is re
   t.match(forgot.output, { text: 'it is done' });
 });
 
-withRuns('its model is chosen by the option of its session, and one that there is not is a mistake of the config', async (t, world) => {
+withRuns('its model is selected by the option of its session, and an unknown one is a mistake in the config', async (t, world) => {
   t.ok((await told(world, 'succeeds', { model: 'small' })).notes.includes('m=small'));
   const { failure, notes } = await told(world, 'succeeds', { model: 'large' });
   t.match(failure, { kind: 'config', retryable: false, beforeWork: true, message: /no model "large": it offers the models small/ });
   t.notOk(notes.includes('session/prompt'));
 });
 
-withRuns('one that is not logged in, and one that speaks another version', async (t, world) => {
+withRuns('one that is not logged in, and one with another protocol version', async (t, world) => {
   t.match((await told(world, 'says-no')).failure, {
     kind: 'auth',
     retryable: false,
@@ -191,13 +191,13 @@ withRuns('one that is not logged in, and one that speaks another version', async
   t.match((await told(world, 'speaks-otherwise')).failure, { kind: 'config', message: /version 2 of the protocol/ });
 });
 
-withRuns('one that falls silent is given up', async (t, world) => {
+withRuns('one that falls silent is abandoned', async (t, world) => {
   const { failure, events } = await told(world, 'hangs', { idleMs: 300 });
   t.match(failure, { kind: 'unresponsive', message: /printed nothing within 300 ms/ });
   t.match(events.at(-1), { type: 'exited' });
 });
 
-withRuns('it is not left alone: when nobody listens any more, it ends', async (t, world) => {
+withRuns('it is not left alone: once its listener is gone, it ends', async (t, world) => {
   const request = await world.request();
   const listener = (await runnerOf(world, 'hangs')).wake(request, never())[Symbol.asyncIterator]();
   await listener.next();
@@ -218,7 +218,7 @@ void t.test('without its package the runner says what to install', async (t) => 
   );
 });
 
-void t.test('what it cannot honour is a mistake in the config', (t) => {
+void t.test('an option it cannot honour is a mistake in the config', (t) => {
   const problems = (options: AcpOptions) => acp(options).problems?.() ?? [];
   t.strictSame(problems({ agent: 'claude' }), []);
   t.strictSame(problems({ agent: 'gemini', bin: ['node', '/opt/gemini.js'], model: 'm' }), []);
@@ -231,7 +231,7 @@ void t.test('what it cannot honour is a mistake in the config', (t) => {
   t.end();
 });
 
-withRuns('the doctor greets it', async (t, world) => {
+withRuns('the doctor does the handshake with it', async (t, world) => {
   const checked = async (behaviour: string, options: AcpOptions = {}) => {
     const checks = (await (await runnerOf(world, behaviour, options)).check?.()) ?? [];
     return Object.fromEntries(checks.map((check) => [check.check, check]));

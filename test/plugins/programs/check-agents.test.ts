@@ -1,4 +1,4 @@
-/** What the doctor finds out about agent programs, by programs that answer as the real ones did. */
+/** What the doctor finds out about agent programs, with programs that answer like the real ones. */
 import { execFileSync } from 'node:child_process';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ import { fileAppears } from '../run-world.ts';
 
 const table = systemProcessTable();
 
-void t.test('a program that is there, new enough and logged in', async (t) => {
+void t.test('a program that exists, is new enough and is logged in', async (t) => {
   const { program, checks, folder } = await place(t);
   const found = await checks(claudeCode({ bin: await program(claude('2.1.328', true)), cwd: 'project' }));
   t.match(found, {
@@ -24,7 +24,7 @@ void t.test('a program that is there, new enough and logged in', async (t) => {
   });
 });
 
-void t.test('no program, one that cannot be run, one whose install scripts did not run, and one that is too old', async (t) => {
+void t.test('a program that is missing, cannot be run, has an incomplete install, or is too old', async (t) => {
   const { program, checks, folder } = await place(t);
   const cwd = 'project';
   t.match(await checks(claudeCode({ bin: 'no-such-claude', cwd })), {
@@ -48,7 +48,7 @@ void t.test('no program, one that cannot be run, one whose install scripts did n
   t.match(
     await checks(openclaw({ bin: wrongNode, cwd })),
     { program: { ok: false, message: /Node 20\.20\.2/ } },
-    'what stands on standard error is no version',
+    'standard error is not read as a version',
   );
 });
 
@@ -141,7 +141,7 @@ void t.test('a folder that is missing, that is not the agent’s, or that it can
   t.match(await checks(opencode({ bin, cwd: '/', model: 'a/b' })), { cwd: { ok: false, message: /not a safe working directory/ } });
 });
 
-/** Why there can be no disk of our own here; false when there can. */
+/** Why no disk can be mounted here; false if one can. */
 const noMount = (() => {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'mounting a disk needs root on Linux';
   try {
@@ -152,7 +152,7 @@ const noMount = (() => {
   }
 })();
 
-void t.test('a folder that nobody may write to, not even root, or whose disk is full', { skip: noMount }, async (t) => {
+void t.test('a folder that is not writable even for root, or whose disk is full', { skip: noMount }, async (t) => {
   const { program, checks, folder } = await place(t);
   const bin = await program(claude('2.1.328', true));
   for (const [options, wanted, message] of [
@@ -165,11 +165,11 @@ void t.test('a folder that nobody may write to, not even root, or whose disk is 
     const [working, reading] = [await looks('edit'), await looks('read-only')];
     execFileSync('umount', ['-l', join(folder, 'project')]);
     t.match(working, { ok: wanted, message }, options);
-    t.match(reading, { ok: true }, 'who only reads needs neither');
+    t.match(reading, { ok: true }, 'a program that only reads needs neither');
   }
 });
 
-void t.test('what programs are asked: their version and their login, within 5 s together, and never a prompt', async (t) => {
+void t.test('checks ask programs for version and login, within 5 s in total, and never send a prompt', async (t) => {
   const { program, checks, folder } = await place(t);
   const asked = join(folder, 'asked');
   const versions = "printf '9999.0.0\\n9999.0.0 (Claude Code)\\ncodex-cli 9999.0.0\\nOpenClaw 9999.0.0\\n'";
@@ -210,7 +210,7 @@ void t.test('opencode is queried sequentially: two at once would create its data
   t.strictSame(lines, ['began --version', 'ended --version', 'began models', 'ended models']);
 });
 
-void t.test('permissions that are refused to root', async (t) => {
+void t.test('permissions that apply to root too', async (t) => {
   const { program, checks } = await place(t);
   const bin = await program(claude('2.1.328', true));
   const isRoot = process.getuid?.() === 0;
@@ -226,7 +226,7 @@ void t.test('permissions that are refused to root', async (t) => {
 
 void t.test('an aborted check ends what it has started', async (t) => {
   const { folder, program } = await place(t);
-  // Some ask it twice at once: each ends, and one is looked at.
+  // Some ask it twice at once: each ends, and one is inspected.
   const bin = await program(`sleep 600 & echo $! > ${folder}/$$.part; mv ${folder}/$$.part ${folder}/child; wait`);
   const runners = [claudeCode, codex, gemini, openclaw].map((factory) => factory({ bin, cwd: 'project' }));
   for (const choice of [...runners, opencode({ bin, cwd: 'project', model: 'a/b' }), acp({ bin: [bin], cwd: 'project' })]) {

@@ -1,4 +1,4 @@
-/** A folder with a project in it, programs that are shell scripts, and what a runner's checks say there. */
+/** A folder with a project in it, programs that are shell scripts, and the results of a runner's checks there. */
 import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ export interface Place {
   readonly folder: string;
   /** A program that is this shell script. */
   program(script: string): Promise<string>;
-  /** What the runner says of itself, by the names of its checks. */
+  /** The runner's results, by the names of its checks. */
   checks(choice: WakeRunnerChoice): Promise<Readonly<Record<string, RunnerCheck>>>;
 }
 
@@ -34,6 +34,6 @@ export async function place(t: Test): Promise<Place> {
   };
 }
 
-/** Answers as Claude Code does: its version, and whether it is logged in. */
+/** Answers like Claude Code: its version, and whether it is logged in. */
 export const claude = (version: string, loggedIn: boolean): string =>
   `case $1 in --version) echo "${version} (Claude Code)";; auth) echo '{"loggedIn": ${String(loggedIn)}}'; exit ${loggedIn ? '0' : '1'};; esac`;

@@ -1,4 +1,4 @@
-/** What the doctor finds out about logins and settings of agent programs, by programs that answer as the real ones did. */
+/** What the doctor finds out about logins and settings of agent programs, with programs that answer like the real ones. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
@@ -22,7 +22,7 @@ void t.test('R16: codex with its own model provider needs the key of that provid
   });
   t.match(await login(`${own}env_key = "MY_LLM_KEY"\n`, { MY_LLM_KEY: 'k' }), { ok: true });
   t.match(await login(`${own}requires_openai_auth = true\n`), { ok: false, cure: /codex login/ });
-  t.match(await login('[profiles.a]\nmodel_provider = "mine"\n'), { ok: false, cure: /codex login/ }, 'only what is chosen');
+  t.match(await login('[profiles.a]\nmodel_provider = "mine"\n'), { ok: false, cure: /codex login/ }, 'only the chosen one');
   const env = { CODEX_HOME: folder, CODEX_API_KEY: '', OPENAI_API_KEY: '' };
   t.match(await checks(codex({ bin, cwd: 'project', env, extraArgs: ['-c', 'model_provider="mine"'] })), { login: { ok: true } });
 });
@@ -39,7 +39,7 @@ void t.test('R16: gemini with comments in its settings and a key in its env file
   await writeFile(join(folder, '.gemini', '.env'), 'OTHER=1\nexport GEMINI_API_KEY="k"\n');
   t.match(await login(), { ok: true });
   await writeFile(join(folder, 'project', '.env'), '# GEMINI_API_KEY=k\n');
-  t.match(await login(), { ok: false }, 'it reads the nearest only');
+  t.match(await login(), { ok: false }, 'it reads only the nearest one');
   await writeFile(join(folder, 'project', '.env'), 'GEMINI_API_KEY=k\n');
   t.match(await login(), { ok: true });
   await writeFile(join(folder, '.gemini', 'settings.json'), '{"a": }');
@@ -118,7 +118,7 @@ void t.test('R16: settings with which a program does not start are not reported 
   });
 });
 
-void t.test('settings with a mistake are found before a task meets them, whatever the login says', async (t) => {
+void t.test('settings with an error are found before a task is assigned, whatever the login check says', async (t) => {
   const { program, checks, folder } = await place(t);
   const bin = await program(claude('2.1.328', true));
   const env = { HOME: folder };
@@ -127,7 +127,7 @@ void t.test('settings with a mistake are found before a task meets them, whateve
     await writeFile(join(folder, file), text);
     return (await checks(claudeCode({ bin, cwd: 'project', env })))['settings'];
   };
-  t.equal(await settings('.claude/settings.json', ' \n'), undefined, 'an empty one is none');
+  t.equal(await settings('.claude/settings.json', ' \n'), undefined, 'an empty one counts as none');
   t.equal(await settings('.claude/settings.json', '\uFEFF{}'), undefined);
   const mistake = { ok: false, message: /settings\.json" is not JSON, so Claude Code ignores it, including everything that it forbids: / };
   t.match(await settings('.claude/settings.json', '{ "permissions": { "deny": ["Bash"] }, }'), mistake);

@@ -1,4 +1,4 @@
-/** How the output of Claude Code is read, by recordings of the real program, and how it is started. */
+/** How the output of Claude Code is read, tested with recordings of the real program, and how it is started. */
 import t from 'tap';
 import { claudeDialect } from '../../../plugins/claude-code/dialect.ts';
 import { claudeStart } from '../../../plugins/claude-code/start.ts';
@@ -8,7 +8,7 @@ import { wakeRunnerContract } from '../../product/contracts/runner/wake-runner.c
 import { jsonLinesOf, processSubject, type AgentWords } from '../../product/contracts/runner/process-subject.ts';
 import { read, READ_AT_MS, recorded, saying, type Recording } from './recording.ts';
 
-/** The parts of a result line that are of the whole session. */
+/** The fields of a result line that cover the whole session. */
 interface SessionResult {
   readonly session_id: string;
   readonly total_cost_usd: number;
@@ -18,15 +18,15 @@ interface SessionResult {
 const dialect = claudeDialect({ failsWhenDenied: false });
 const readCase = (name: string) => read(dialect, recorded('claude', name));
 
-void t.test('a session that is not there any more is no failure of the task', (t) => {
+void t.test('a session that does not exist any more is not a failure of the task', (t) => {
   const session = { id: '99999999-2222-4333-8444-555555555555', totals: {} };
   const gone = read(dialect, recorded('claude', 'resume-unknown'), { session });
   t.match(gone.outcome, { type: 'session_gone', message: /^No conversation found/ });
-  t.match(readCase('resume-unknown').outcome, { type: 'failed' }, 'unless none was to be gone on with');
+  t.match(readCase('resume-unknown').outcome, { type: 'failed' }, 'unless none was to be resumed');
   t.end();
 });
 
-void t.test('a success is its result line', (t) => {
+void t.test('the result of a success is its result line', (t) => {
   const { events, outcome, isSettledByLine } = readCase('stream');
   t.match(events[0], { type: 'started', sessionId: /^[0-9a-f-]{36}$/ });
   t.match(outcome, { type: 'completed', output: { text: /^FAKE-OK/, turns: 1 }, tokensUsed: 128 });
@@ -42,7 +42,7 @@ void t.test('exit code 0 is no success: it was interrupted, or no result came', 
   t.end();
 });
 
-void t.test('words of a failure that are no texts are told all the same', (t) => {
+void t.test('failure messages that are not strings are reported too', (t) => {
   const errors = [{ toString: null }, 'and a text'];
   const said = { type: 'result', subtype: 'error_during_execution', is_error: true, errors, session_id: 's' };
   t.match(read(dialect, saying([said])).outcome, {
@@ -58,7 +58,7 @@ void t.test('words of a failure that are no texts are told all the same', (t) =>
   t.end();
 });
 
-void t.test('subtype "success" with is_error is a failure, of the kind that its status says', (t) => {
+void t.test('subtype "success" with is_error is a failure, of the kind that its status indicates', (t) => {
   const wanted = {
     '401-retries0': { kind: 'auth', retryable: false },
     nokey: { kind: 'auth', retryable: false },
@@ -78,14 +78,14 @@ void t.test('subtype "success" with is_error is a failure, of the kind that its 
   t.end();
 });
 
-void t.test('where "type" stands in a line does not matter', (t) => {
+void t.test('the position of "type" in a line does not matter', (t) => {
   const result = recorded('claude', 'stream').lines.at(-1)?.text ?? '';
-  t.ok(result.indexOf('"type":"result"') > 200, 'the recorded line has it far behind');
+  t.ok(result.indexOf('"type":"result"') > 200, 'in the recorded line it is far from the start');
   t.equal(readCase('stream').outcome.type, 'completed');
   t.end();
 });
 
-void t.test('it says what it waits for while it tries again by itself', (t) => {
+void t.test('it reports what it waits for while it retries by itself', (t) => {
   const { events, outcome } = readCase('429-once');
   t.match(
     events.filter((event) => event.type === 'progress' && event.waiting !== undefined),
@@ -99,7 +99,7 @@ void t.test('it says what it waits for while it tries again by itself', (t) => {
   t.end();
 });
 
-void t.test('a spent allowance parks until it is given back', (t) => {
+void t.test('an exhausted quota pauses the agent until it resets', (t) => {
   const resetsAt = READ_AT_MS / 1_000 + 3_600;
   const lines = [
     '{"type":"system","subtype":"init","session_id":"s"}',
@@ -127,21 +127,21 @@ void t.test('usage over three resumes of one session is the sum of the runs, and
   t.equal(
     sum(runs.map(({ usage }) => usage.tokensUsed)),
     (session?.inputTokens ?? 0) + (session?.outputTokens ?? 0) + (session?.cacheReadInputTokens ?? 0),
-    'what the last run told of the whole session',
+    'what the last run reported for the whole session',
   );
   t.equal(sum(runs.map(({ usage }) => usage.costUsd)).toFixed(9), last?.total_cost_usd.toFixed(9));
   const byEarlier = sum(results.map(({ total_cost_usd: cost }) => cost));
-  t.ok(byEarlier > 2 * (last?.total_cost_usd ?? 0), 'whoever adds up the totals counts twice');
+  t.ok(byEarlier > 2 * (last?.total_cost_usd ?? 0), 'adding up the totals would count twice');
   t.end();
 });
 
-void t.test('usage counts calls that were thrown away, and those of a run that its budget ended', (t) => {
+void t.test('usage includes discarded calls, and those of a run that its budget ended', (t) => {
   t.match(readCase('cut').usage, { tokensUsed: 303 + 60 + 27, costUsd: 0.001764 });
   t.match(readCase('budget').usage, { costUsd: 0.000548, byModel: { 'claude-opus-5-5': { inputTokens: 121 } } });
   t.end();
 });
 
-void t.test('a run that is killed has told what it used until then, each message once', (t) => {
+void t.test('a killed run has reported its usage until then, each message once', (t) => {
   const { lines } = recorded('claude', 'max-turns');
   const untilResult: Recording = { ...recorded('claude', 'max-turns'), lines: lines.slice(0, -1) };
   const twice: Recording = { ...untilResult, lines: untilResult.lines.flatMap((line) => [line, line]) };
@@ -153,7 +153,7 @@ void t.test('a run that is killed has told what it used until then, each message
   t.end();
 });
 
-void t.test('many messages are counted in a moment, each once, also those that come again late', (t) => {
+void t.test('many messages are counted quickly, each once, including those that are repeated late', (t) => {
   const message = (id: number) => ({
     type: 'assistant',
     message: { id: `m${String(id)}`, model: 'x', content: [], usage: { input_tokens: 10, output_tokens: 1 } },
@@ -181,7 +181,7 @@ void t.test('R20: only a few of the models that Claude Code names are stored, an
   t.end();
 });
 
-void t.test('a denied tool is named in the result, or, where wanted, fails it', (t) => {
+void t.test('a denied tool is named in the result, or, if configured, fails it', (t) => {
   t.match(readCase('deny').outcome, { type: 'completed', output: { denied: ['Bash'] } });
   t.match(
     readCase('deny').events.find((event) => event.type === 'progress' && /not allowed/.test(event.message ?? '')),
@@ -193,7 +193,7 @@ void t.test('a denied tool is named in the result, or, where wanted, fails it', 
   t.end();
 });
 
-void t.test('what keeps it from beginning is a matter of its setup', (t) => {
+void t.test('a failure to start is a setup failure', (t) => {
   for (const name of ['badflag', 'noprompt', 'bypass-root']) {
     t.match(
       readCase(name).outcome,
@@ -205,7 +205,7 @@ void t.test('what keeps it from beginning is a matter of its setup', (t) => {
   t.end();
 });
 
-void t.test('a result is no end: a shell in the background keeps it alive, and the result stands', (t) => {
+void t.test('a result is not the end: a background shell keeps it alive, and the result stands', (t) => {
   const recording = recorded('claude', 'bash-background');
   t.equal(recording.signal, 'SIGKILL', 'it was waited for in vain');
   const { outcome, isSettledByLine } = readCase('bash-background');
@@ -214,7 +214,7 @@ void t.test('a result is no end: a shell in the background keeps it alive, and t
   t.end();
 });
 
-void t.test('a model that there is not is a matter of its setup', (t) => {
+void t.test('an unknown model is a setup failure', (t) => {
   t.match(readCase('model-bad').outcome, { kind: 'config', retryable: false, beforeWork: true });
   t.end();
 });
@@ -240,7 +240,7 @@ void t.test('R4: the final result is the answer: a result with work in the backg
   t.strictSame(
     answersTo(tasks('a', 'b'), result('started both'), tasks('b'), tasks(), { type: 'system', subtype: 'init' }, result('42')),
     [null, ['started both', true], ['started both', true], ['started both', true], ['started both', true], ['42', false]],
-    'it is at work until the result of a turn that leaves nothing behind',
+    'it is working until the result of a turn that leaves nothing behind',
   );
   t.end();
 });
@@ -275,7 +275,7 @@ void t.test('hostile lines change nothing', (t) => {
   t.match(
     read(dialect, saying(['{"type":"result"}'])).outcome,
     { type: 'failed', kind: 'agent_failed' },
-    'a result that does not say that it went well',
+    'a result that does not report success',
   );
   t.end();
 });

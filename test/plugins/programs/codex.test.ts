@@ -1,4 +1,4 @@
-/** How the output of Codex is read, by recordings of the real program, and how it is started. */
+/** How the output of Codex is read, tested with recordings of the real program, and how it is started. */
 import t from 'tap';
 import { codexDialect } from '../../../plugins/codex/dialect.ts';
 import { codexStart } from '../../../plugins/codex/start.ts';
@@ -11,7 +11,7 @@ import { read, recorded, saying } from './recording.ts';
 const dialect = codexDialect({ model: 'gpt' });
 const readCase = (name: string, session: Session | null = null) => read(dialect, recorded('codex', name), { session });
 
-void t.test('a success is the completed turn; the text is its last message', (t) => {
+void t.test('a success is a completed turn; the result is its last message', (t) => {
   const { events, outcome, isSettledByLine } = readCase('stdin');
   t.match(events[0], { type: 'started', sessionId: /^[0-9a-f-]{36}$/ });
   t.match(outcome, {
@@ -25,7 +25,7 @@ void t.test('a success is the completed turn; the text is its last message', (t)
   t.end();
 });
 
-void t.test('exit code 0 without a completed turn is no success', (t) => {
+void t.test('exit code 0 without a completed turn is not a success', (t) => {
   const { lines } = recorded('codex', 'stdin');
   t.match(read(dialect, { ...recorded('codex', 'stdin'), lines: lines.slice(0, -1) }).outcome, {
     type: 'failed',
@@ -36,7 +36,7 @@ void t.test('exit code 0 without a completed turn is no success', (t) => {
   t.end();
 });
 
-void t.test('an error line is not the end: it tries again by itself', (t) => {
+void t.test('an error line is not the end: it retries by itself', (t) => {
   const { events, outcome } = readCase('429-once');
   t.match(
     events.find((event) => event.type === 'progress'),
@@ -49,7 +49,7 @@ void t.test('an error line is not the end: it tries again by itself', (t) => {
   t.end();
 });
 
-void t.test('the kind of a failure is found in its text', (t) => {
+void t.test('the kind of a failure is found in its message', (t) => {
   const wanted = {
     '401': { kind: 'auth', retryable: false, beforeWork: true },
     nokey: { kind: 'auth', retryable: false },
@@ -67,12 +67,12 @@ void t.test('the kind of a failure is found in its text', (t) => {
   t.match(
     read(dialect, saying([{ type: 'turn.failed', error: { message: port } }])).outcome,
     { kind: 'agent_failed' },
-    'other numbers are no status',
+    'other numbers are not a status',
   );
   t.end();
 });
 
-void t.test('a thread that cannot be gone on with is no mistake in the config', (t) => {
+void t.test('a thread that cannot be resumed is not a mistake in the config', (t) => {
   const session = { id: '99999999-2222-7333-8444-555555555555', totals: {} };
   t.match(readCase('resume-unknown', session).outcome, {
     type: 'session_gone',
@@ -94,12 +94,12 @@ void t.test('usage over three resumes of one thread is the sum of the runs, and 
   t.equal(
     used.reduce((sum, tokens) => (sum ?? 0) + (tokens ?? 0), 0),
     410 + 28,
-    'what the last run told of the whole thread',
+    'what the last run reported for the whole thread',
   );
   t.end();
 });
 
-void t.test('a session that it did not go on with takes nothing off', (t) => {
+void t.test('a session that it did not resume subtracts nothing', (t) => {
   t.equal(readCase('stdin', { id: 'another', totals: { input: 90, output: 5 } }).usage.tokensUsed, 108);
   t.end();
 });
@@ -114,7 +114,7 @@ void t.test('work begins with the first command, not with a warning', (t) => {
   t.end();
 });
 
-void t.test('a commit that its sandbox refused ends in a completed turn: nothing it says tells of it, so the config has to', (t) => {
+void t.test('a commit refused by its sandbox ends in a completed turn: its output does not show it, so the config must', (t) => {
   const { outcome } = readCase('git-commit');
   t.match(outcome, { type: 'completed', output: { text: /index\.lock': Read-only file system\nrc=128/ } });
   const writable = (options: CodexOptions): boolean =>
@@ -122,7 +122,7 @@ void t.test('a commit that its sandbox refused ends in a completed turn: nothing
       'sandbox_workspace_write.writable_roots=["/srv/project/.git"]',
     );
   t.ok(writable({ mayCommit: true }));
-  t.notOk(writable({}), 'only where somebody has said so');
+  t.notOk(writable({}), 'only if configured');
   t.end();
 });
 

@@ -1,4 +1,4 @@
-/** What must hold of every runner of an agent program, however it reads it: what the program is given, and which options it takes. */
+/** What every runner of an agent program must do, however it reads the program: what the program receives, and which options it accepts. */
 import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { all } from '../../product/contracts/runner/wake-runner.contract.ts';
 import { runWorld, type RunWorld } from '../run-world.ts';
 
 type Options = Readonly<Record<string, unknown>>;
-/** Beside the common ones: what each needs, and the variable of its key. */
+/** Besides the common ones: what each needs, and the variable of its key. */
 const AGENTS: Readonly<Record<string, { readonly choose: (options: Options) => WakeRunnerChoice; readonly key: string | null }>> = {
   claudeCode: { choose: (options) => claudeCode(options), key: 'ANTHROPIC_API_KEY' },
   codex: { choose: (options) => codex(options), key: 'CODEX_API_KEY' },
@@ -41,10 +41,10 @@ const woken = async (world: RunWorld, choice: WakeRunnerChoice, request?: WakeRe
   all((await runnerOf(world, choice)).wake(request ?? (await world.request()), new AbortController().signal));
 const failureIn = (events: readonly WakeEvent[]) => events.find((event) => event.type === 'failed');
 
-/** A program that notes what it was given, its environment before its shell has touched it, and ends. */
+/** A program that records its input and its environment, before its shell has touched it, and ends. */
 const NOTES = ['sh', '-c', 'cat /proc/$$/environ > "$AGENTCOM_RESULTS_DIR/environ"; pwd -P > "$AGENTCOM_RESULTS_DIR/folder"', 'sh'];
 
-withRuns('its environment is small: the key of its own program and no other, and a PWD that is its folder', async (t, world) => {
+withRuns('its environment is small: only the key of its own program, and a PWD that is its folder', async (t, world) => {
   const before = { ...process.env };
   const planted = Object.fromEntries([...KEYS, 'PWD'].map((name) => [name, name === 'PWD' ? '/nowhere' : 'secret']));
   Object.assign(process.env, planted);
@@ -62,13 +62,13 @@ withRuns('its environment is small: the key of its own program and no other, and
       key === null ? [] : [key],
       name,
     );
-    t.ok(given.includes(`PWD=${join(world.baseDir, 'project')}`), `${name}: some believe it more than their folder`);
+    t.ok(given.includes(`PWD=${join(world.baseDir, 'project')}`), `${name}: some trust it more than their folder`);
     t.equal(folder, join(world.baseDir, 'project'));
     t.ok(given.includes(`AGENTCOM_RUN_ID=${request.runId}`));
   }
 });
 
-withRuns('a prompt that the program would refuse, or cut off without a word, is refused before anything is started', async (t, world) => {
+withRuns('a prompt that the program would refuse or silently truncate is refused before anything is started', async (t, world) => {
   const bare = { bin: 'no-such-program', prompt: '${TASK_DESCRIPTION}' };
   // The prompt ends with a line feed.
   for (const [name, choice, fits] of [
@@ -83,7 +83,7 @@ withRuns('a prompt that the program would refuse, or cut off without a word, is 
   }
 });
 
-/** Prints a session as its program does, and ends without a result; notes its arguments. */
+/** Prints a session as its program does, and ends without a result; records its arguments. */
 const begins = (line: object): readonly string[] => [
   'sh',
   '-c',
@@ -92,39 +92,36 @@ const begins = (line: object): readonly string[] => [
 ];
 const SESSION = '11111111-2222-4333-8444-555555555555';
 
-withRuns(
-  'a session is gone on with in the folder where it began, and nowhere else where the program would not find it',
-  async (t, world) => {
-    for (const [name, choice, isBound] of [
-      ['opencode', { choose: AGENTS['opencode']?.choose, line: { type: 'step_start', sessionID: SESSION } }, true],
-      ['gemini', { choose: AGENTS['gemini']?.choose, line: { type: 'init', session_id: SESSION, model: 'm' } }, true],
-      ['claudeCode', { choose: AGENTS['claudeCode']?.choose, line: { type: 'system', subtype: 'init', session_id: SESSION } }, false],
-      ['codex', { choose: AGENTS['codex']?.choose, line: { type: 'thread.started', thread_id: SESSION } }, false],
-    ] as const) {
-      const first = await world.request();
-      const resumes = async (cwd: string, session?: string): Promise<boolean> => {
-        const request = { ...(await world.request()), taskId: first.taskId, session };
-        // What has worked is kept; an attempt that did nothing gives its session up.
-        const bin = begins(choice.line);
-        await woken(world, choice.choose?.({ bin, cwd, session: 'resume' }) as WakeRunnerChoice, request);
-        return readFileSync(join(request.resultsDir, 'argv'), 'utf8').split('\n').includes(SESSION);
-      };
-      t.notOk(await resumes('project'), `${name}: the first has none`);
-      t.equal(await resumes('elsewhere', SESSION), !isBound, `${name}: from another folder`);
-    }
-    const again = await world.request();
-    const bin = begins({ type: 'step_start', sessionID: SESSION });
-    const opened = async (session?: string): Promise<string> => {
-      const request = { ...(await world.request()), taskId: again.taskId, session };
-      await woken(world, opencode({ model: 'a/b', bin, cwd: 'project', session: 'resume' }), request);
-      return readFileSync(join(request.resultsDir, 'argv'), 'utf8');
+withRuns('a session is resumed in the folder where it began, and nowhere else if the program would not find it', async (t, world) => {
+  for (const [name, choice, isBound] of [
+    ['opencode', { choose: AGENTS['opencode']?.choose, line: { type: 'step_start', sessionID: SESSION } }, true],
+    ['gemini', { choose: AGENTS['gemini']?.choose, line: { type: 'init', session_id: SESSION, model: 'm' } }, true],
+    ['claudeCode', { choose: AGENTS['claudeCode']?.choose, line: { type: 'system', subtype: 'init', session_id: SESSION } }, false],
+    ['codex', { choose: AGENTS['codex']?.choose, line: { type: 'thread.started', thread_id: SESSION } }, false],
+  ] as const) {
+    const first = await world.request();
+    const resumes = async (cwd: string, session?: string): Promise<boolean> => {
+      const request = { ...(await world.request()), taskId: first.taskId, session };
+      // A session in which work was done is kept; an attempt that did nothing discards its session.
+      const bin = begins(choice.line);
+      await woken(world, choice.choose?.({ bin, cwd, session: 'resume' }) as WakeRunnerChoice, request);
+      return readFileSync(join(request.resultsDir, 'argv'), 'utf8').split('\n').includes(SESSION);
     };
-    await opened();
-    t.match(await opened(SESSION), `--session\n${SESSION}\n`, 'in its own folder it is');
-  },
-);
+    t.notOk(await resumes('project'), `${name}: the first has none`);
+    t.equal(await resumes('elsewhere', SESSION), !isBound, `${name}: from another folder`);
+  }
+  const again = await world.request();
+  const bin = begins({ type: 'step_start', sessionID: SESSION });
+  const opened = async (session?: string): Promise<string> => {
+    const request = { ...(await world.request()), taskId: again.taskId, session };
+    await woken(world, opencode({ model: 'a/b', bin, cwd: 'project', session: 'resume' }), request);
+    return readFileSync(join(request.resultsDir, 'argv'), 'utf8');
+  };
+  await opened();
+  t.match(await opened(SESSION), `--session\n${SESSION}\n`, 'in its own folder it is');
+});
 
-withRuns('one that tries again for ever without a word is ended by its idle time, and nothing of it goes on', async (t, world) => {
+withRuns('a program that silently retries forever is ended by its idle time, and nothing of it keeps running', async (t, world) => {
   const silent = ['sh', '-c', 'exec sleep 600', 'sh'];
   for (const [name, times] of [
     ['opencode', { idleMs: 150 }],
@@ -140,7 +137,7 @@ withRuns('one that tries again for ever without a word is ended by its idle time
 
 const LONG = 'x'.repeat(2_000);
 const OPENCODE_LINE = { sessionID: SESSION };
-/** For each: a run whose last message is in a line that is too long, one where only what a tool answered is, and one without a word. */
+/** For each: a run whose last message is in a line that is too long, one where only a tool's answer is, and one without text. */
 const SAID: Readonly<Record<string, Readonly<Record<'cut' | 'toolCut' | 'silent', readonly object[]>>>> = {
   claudeCode: {
     cut: [claudeResult('INTERIM'), { type: 'result', result: LONG }],
@@ -197,7 +194,7 @@ function opencodeStep(type: string, reason?: string): object {
 function opencodeText(text: string): object {
   return { ...OPENCODE_LINE, type: 'text', part: { text } };
 }
-/** The prompt comes back from gemini first. */
+/** gemini prints the prompt first. */
 const BEGUN: Readonly<Record<string, readonly object[]>> = { gemini: [{ type: 'message', role: 'user', content: LONG }] };
 
 const verdictOn = async (world: RunWorld, name: string, what: 'cut' | 'toolCut' | 'silent'): Promise<WakeEvent | undefined> => {
@@ -230,7 +227,7 @@ withRuns('R4: dropped text of an agent prevents success, and no earlier text bec
     t.match(
       await verdictOn(world, name, 'toolCut'),
       { type: 'completed', output: { text: 'done' } },
-      `${name}: what a tool answered is no result`,
+      `${name}: a tool's answer is not a result`,
     );
   }
 });
@@ -241,7 +238,7 @@ withRuns('R4: an agent that reports success without any text has no result', asy
   }
 });
 
-/** The words of docs/agents.md, each with a value, and who can honour it. The rest must refuse it. */
+/** The words of docs/agents.md, each with a value, and which program can honour it. All others must refuse it. */
 const EVERYONE = Object.keys(AGENTS);
 const WORDS: Readonly<Record<string, { readonly value: unknown; readonly for: readonly string[] }>> = {
   cwd: { value: 'project', for: EVERYONE },
@@ -270,7 +267,7 @@ const WORDS: Readonly<Record<string, { readonly value: unknown; readonly for: re
   runMaxMs: { value: 5, for: [] },
 };
 
-void t.test('a word that a program cannot honour is a mistake in the config, and no other is', (t) => {
+void t.test('only words that a program cannot honour are a mistake in the config', (t) => {
   for (const [word, { value, for: honoured }] of Object.entries(WORDS)) {
     for (const [name, { choose }] of Object.entries(AGENTS)) {
       const paths = choose({ [word]: value })

@@ -1,4 +1,4 @@
-/** How the output of the Gemini CLI is read, by recordings of the real program, and how it is started. */
+/** How the output of the Gemini CLI is read, tested with recordings of the real program, and how it is started. */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ const dialect = geminiDialect({});
 const readCase = (name: string, session: string | null = null) =>
   read(dialect, recorded('gemini', name), { session: session === null ? null : { id: session, totals: {} } });
 
-void t.test('a success has what it said since its last tool, and nothing of the prompt that comes back', (t) => {
+void t.test('a successful result is its text since the last tool, without the echoed prompt', (t) => {
   t.match(readCase('stream').outcome, { type: 'completed', output: { text: 'FAKE-OK hello (tagged user turns: 1)' }, tokensUsed: 108 });
   t.match(readCase('stream').events[0], { type: 'started', sessionId: /^[0-9a-f-]{36}$/ });
   const said = (content: string) => ({ type: 'message', role: 'assistant', content, delta: true });
@@ -53,7 +53,7 @@ void t.test('R20: the stored text is bounded, and a truncated result is marked',
   t.end();
 });
 
-void t.test('exit code 0 is no success: cut off by itself, never asked, or ended by SIGTERM', (t) => {
+void t.test('exit code 0 is not always success: stopped by itself, never asked, or ended by SIGTERM', (t) => {
   t.match(readCase('big').outcome, { type: 'failed', kind: 'no_result', message: 'Loop detected, stopping execution' });
   t.equal(recorded('gemini', 'big').exitCode, 0);
   t.match(readCase('longstdin').outcome, { type: 'failed', kind: 'no_result' });
@@ -63,7 +63,7 @@ void t.test('exit code 0 is no success: cut off by itself, never asked, or ended
     { type: 'error', message: 'Loop detected, stopping execution' },
     { type: 'result', status: 'success' },
   ];
-  t.match(read(dialect, saying(cutOff)).outcome, { type: 'failed', kind: 'no_result' }, 'half an answer is none');
+  t.match(read(dialect, saying(cutOff)).outcome, { type: 'failed', kind: 'no_result' }, 'half an answer does not count');
   t.match(read(dialect, saying([{ type: 'init', session_id: 's' }])).outcome, { kind: 'no_result' });
   t.end();
 });
@@ -91,11 +91,11 @@ void t.test('the kind of a failure, by its type, its status or its exit code', (
     t.match(readCase(name).outcome, { type: 'failed', message: /\S/, ...failure, details: { cause: failure.kind } }, name);
   }
   t.notMatch((readCase('untrusted').outcome as { message: string }).message, /\u001b/, 'without the colours of a terminal');
-  t.match(read(dialect, saying([], { exitCode: 145 })).outcome, { kind: 'auth' }, '145 is no signal but the end of 401');
+  t.match(read(dialect, saying([], { exitCode: 145 })).outcome, { kind: 'auth' }, '145 is not a signal but the end of 401');
   t.end();
 });
 
-void t.test('that it waits is only said on standard error', (t) => {
+void t.test('that it waits is reported only on standard error', (t) => {
   const { events, outcome } = readCase('429-once');
   t.match(
     events.find((event) => event.type === 'progress'),
@@ -109,13 +109,13 @@ void t.test('that it waits is only said on standard error', (t) => {
   t.end();
 });
 
-void t.test('a session that cannot be gone on with is no mistake in the config', (t) => {
+void t.test('a session that cannot be resumed is not a mistake in the config', (t) => {
   t.match(readCase('resume-unknown', 'gone').outcome, { type: 'session_gone', message: /--list-sessions/ });
   t.match(readCase('resume-unknown').outcome, { kind: 'config' });
   t.end();
 });
 
-void t.test('a tool that is not offered is told, and usage is of the models that were used', (t) => {
+void t.test('a tool that is not offered is reported, and usage is that of the models used', (t) => {
   t.match(readCase('deny-forced').events.filter((event) => event.type === 'progress')[1], {
     message: /^a tool failed: Tool "run_shell_command" not found/,
   });
@@ -125,13 +125,13 @@ void t.test('a tool that is not offered is told, and usage is of the models that
   t.match(
     read(dialect, saying([{ type: 'result', status: 'success', stats: { models: { m: thought } } }])).events,
     [{ type: 'usage', tokensUsed: 18_270, byModel: { m: { inputTokens: 18_000, outputTokens: 270 } } }],
-    'what it only thought is paid as output',
+    'thinking is paid as output',
   );
   t.match(read(geminiDialect({ maxTurns: 1 }), recorded('gemini', 'max-turns')).outcome, { kind: 'limit', message: /more than 1 turns/ });
   t.end();
 });
 
-void t.test('a failure without words of its own is told in those of its last complaint', (t) => {
+void t.test('a failure without a message is reported with its last error line', (t) => {
   const said = [
     { type: 'init', session_id: 's' },
     { type: 'error', severity: 'error', message: 'The model returned an empty response.' },
@@ -186,7 +186,7 @@ void t.test('its command line and its options', (t) => {
   t.end();
 });
 
-void t.test('the doctor sees settings that are broken, or that want a key that there is not', async (t) => {
+void t.test('the doctor detects settings that are broken, or that need a missing key', async (t) => {
   const home = await mkdtemp(join(tmpdir(), 'agentcom-gemini-'));
   t.teardown(() => rm(home, { recursive: true, force: true }));
   await mkdir(join(home, '.gemini'));

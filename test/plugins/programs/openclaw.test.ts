@@ -1,4 +1,4 @@
-/** How the output of OpenClaw is read, by recordings of the real program, and how it is started. */
+/** How the output of OpenClaw is read, tested with recordings of the real program, and how it is started. */
 import t from 'tap';
 import { openclawDialect } from '../../../plugins/openclaw/dialect.ts';
 import { openclawStart } from '../../../plugins/openclaw/index.ts';
@@ -18,13 +18,13 @@ void t.test('a success is the object that it prints at the end, over many lines'
   t.strictSame(
     events.map(({ type }) => type),
     ['usage'],
-    'nothing of its log counts',
+    'nothing in its log counts',
   );
   t.match(read(openclawDialect, saying([{ ok: true, status: 'ok', final: 'x' }])).outcome, { type: 'completed' }, 'also in one line');
   t.end();
 });
 
-void t.test('half an object, or none, is no success', (t) => {
+void t.test('half an object, or none, is not a success', (t) => {
   const half = recorded('openclaw', 'json');
   t.match(read(openclawDialect, { ...half, lines: half.lines.slice(0, -1) }).outcome, { type: 'failed', kind: 'no_result' });
   t.match(read(openclawDialect, saying([])).outcome, { kind: 'no_result' });
@@ -33,7 +33,7 @@ void t.test('half an object, or none, is no success', (t) => {
   t.end();
 });
 
-void t.test('the kind of a failure is found in its text', (t) => {
+void t.test('the kind of a failure is found in its message', (t) => {
   const wanted = {
     '401': { kind: 'auth', retryable: false },
     '400': { kind: 'agent_failed', retryable: false },
@@ -78,14 +78,14 @@ void t.test('R4: a truncated answer, an empty one and one in an overlong line ar
   t.end();
 });
 
-void t.test('that it tries again by itself is told', (t) => {
+void t.test('that it retries by itself is reported', (t) => {
   const { events, outcome } = readCase('429-stopped');
   t.strictSame(events, [{ type: 'progress', message: 'waiting for the model: retry 1 of 9 (rate_limit)', waiting: 'rate_limited' }]);
   t.match(outcome, { kind: 'no_result' });
   t.end();
 });
 
-void t.test('that it does not call for a minute after a failed login is no failed login', (t) => {
+void t.test('its pause of a minute after a failed login is not a failed login', (t) => {
   t.match(readCase('cooldown-1').outcome, { kind: 'auth', retryable: false }, 'the one that failed is');
   t.match(readCase('cooldown-2').outcome, { kind: 'rate_limited', retryable: true, retryAfterMs: 60_000, beforeWork: true });
   t.end();

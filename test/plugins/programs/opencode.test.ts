@@ -1,4 +1,4 @@
-/** How the output of opencode is read, by recordings of the real program, and how it is started. */
+/** How the output of opencode is read, tested with recordings of the real program, and how it is started. */
 import t from 'tap';
 import { opencodeDialect } from '../../../plugins/opencode/dialect.ts';
 import { opencodeStart } from '../../../plugins/opencode/start.ts';
@@ -13,7 +13,7 @@ const readCase = (name: string, session: string | null = null) =>
 const says = (text: string) => ({ type: 'text', sessionID: 's', part: { text } });
 const step = (reason: string, part: object = {}) => ({ type: 'step_finish', sessionID: 's', part: { reason, ...part } });
 
-void t.test('a success is an end with code 0 after a step that stopped, and the text is that of this step', (t) => {
+void t.test('a success is an end with code 0 after a step that stopped, and the result is the text of this step', (t) => {
   const { events, outcome, isSettledByLine } = readCase('stdin');
   t.match(events[0], { type: 'started', sessionId: /^ses_/ });
   t.equal(events.filter(({ type }) => type === 'started').length, 1);
@@ -23,7 +23,7 @@ void t.test('a success is an end with code 0 after a step that stopped, and the 
   t.end();
 });
 
-void t.test('exit code 0 alone is no success, nor is a last step alone', (t) => {
+void t.test('exit code 0 alone is not a success, nor is a last step alone', (t) => {
   t.equal(recorded('opencode', 'ask').exitCode, 0);
   t.match(readCase('ask').outcome, { type: 'failed', kind: 'denied', retryable: false, details: { denied: 'bash' } });
   t.match(read(dialect, saying([step('tool-calls')])).outcome, { kind: 'no_result', message: /last step ended with "tool-calls"/ });
@@ -39,7 +39,7 @@ void t.test('exit code 0 alone is no success, nor is a last step alone', (t) => 
   t.equal(
     read(dialect, saying([says('done'), step('stop')], { exitCode: null })).outcome.type,
     'completed',
-    'nobody can tell the code of an adopted run',
+    'the exit code of an adopted run is unknown',
   );
   t.end();
 });
@@ -75,15 +75,15 @@ void t.test('the kind of a failure, by its status', (t) => {
     t.match(readCase(name).outcome, { type: 'failed', message: /\S/, ...failure, details: { cause: failure.kind } }, name);
   }
   t.match(readCase('resume-unknown', 'ses_gone').outcome, { type: 'session_gone', message: /Session not found/ });
-  t.match(readCase('cut').outcome, { kind: 'no_result' }, 'it tried again without end, and was killed');
+  t.match(readCase('cut').outcome, { kind: 'no_result' }, 'it retried endlessly, and was killed');
   t.end();
 });
 
-void t.test('it tries again without a word, and what ends it before its answer is no result', (t) => {
+void t.test('it retries silently, and an end before its answer is not a result', (t) => {
   const { events, outcome } = readCase('429-once');
   t.notOk(
     events.some((event) => event.type === 'progress' && event.waiting !== undefined),
-    'nothing tells of the 429',
+    'nothing reports the 429',
   );
   t.equal(outcome.type, 'completed');
   for (const name of ['hang-term', 'bash-daemon']) t.match(readCase(name).outcome, { kind: 'no_result', retryable: true }, name);
@@ -105,7 +105,7 @@ void t.test('usage is the sum of the steps of this run', (t) => {
   t.end();
 });
 
-void t.test('too many steps or dollars end it, but not after its last one', (t) => {
+void t.test('too many steps or too high a cost ends it, but not after its last step', (t) => {
   const strict = opencodeDialect({ model: 'a/b', maxTurns: 2, maxCostUsd: 0.5 });
   t.match(read(strict, saying([step('tool-calls'), step('tool-calls')])).outcome, { kind: 'limit', details: { maxTurns: 2 } });
   t.match(read(strict, saying([step('tool-calls', { cost: 0.6 })])).outcome, { kind: 'limit', details: { maxCostUsd: 0.5 } });

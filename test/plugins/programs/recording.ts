@@ -1,4 +1,4 @@
-/** What agent programs printed when they were driven by a machine, as fixtures; and a dialect's reading of it. */
+/** Output of agent programs that were driven by a machine, as fixtures; and how a dialect reads it. */
 import { readdirSync, readFileSync } from 'node:fs';
 import type {
   AgentDialect,
@@ -35,27 +35,27 @@ export function recorded(program: string, name: string): Recording {
   };
 }
 
-/** Every line of every recording of a program, as it stands in the fixture. */
+/** Every line of every recording of a program, as in the fixture. */
 export function everyLine(program: string): readonly string[] {
   const folder = new URL(`./fixtures/${program}/`, import.meta.url);
   return readdirSync(folder).flatMap((name) => readFileSync(new URL(name, folder), 'utf8').trimEnd().split('\n').slice(1));
 }
 
 export interface Reading {
-  /** All that was told before the verdict. */
+  /** Everything reported before the outcome. */
   readonly events: readonly ParsedEvent[];
   readonly outcome: RunOutcome | SessionGone;
-  /** The verdict, or the answer that became it, came by a line and not by the end of the program. */
+  /** The outcome, or the answer that became it, came from a line and not from the end of the program. */
   readonly isSettledByLine: boolean;
-  /** Of the session, as last told; null when nothing was. */
+  /** Of the session, as last reported; null if nothing was. */
   readonly totals: SessionTotals | null;
-  /** The last word of it. */
+  /** Its last message. */
   readonly usage: RunUsage;
 }
 
 export const READ_AT_MS = Date.UTC(2026, 10, 20);
 
-/** Reads a recording as a run would be read. */
+/** Reads a recording like a run. */
 export function read<State>(
   dialect: AgentDialect<State>,
   recording: Recording,
@@ -97,7 +97,7 @@ function usageIn(events: readonly ParsedEvent[]): RunUsage {
     : {};
 }
 
-/** A recording with lines of one's own. */
+/** A recording with custom lines. */
 export const saying = (
   lines: readonly (string | object)[],
   end: { readonly exitCode?: number | null; readonly signal?: string | null } = {},

@@ -1,4 +1,4 @@
-/** What the service of a model answers, in the words of each program, and what it is taken for. */
+/** Errors of a model's service, as each program reports them, and how they are classified. */
 import t from 'tap';
 import { acpDialect } from '../../../plugins/acp/dialect.ts';
 import { claudeDialect } from '../../../plugins/claude-code/dialect.ts';
@@ -14,7 +14,7 @@ const google = (code: number, message: string, reason?: string): string =>
 const openai = (message: string, type = 'invalid_request_error', code: string | null = null): string =>
   JSON.stringify({ error: { message, type, code, param: null } });
 
-/** How each program says that its model's service failed. */
+/** How each program reports that its model's service failed. */
 const PROGRAMS: Readonly<Record<string, (words: string, status: number | null) => Reading>> = {
   claude: (words, status) =>
     read(
@@ -84,7 +84,7 @@ const ANSWERS: readonly Answer[] = [
   ['acp', null, 'Internal error: Conversation history too large to compact - exceeds model context limit', 'limit', false],
   ['gemini', null, google(500, 'models/gemini-2.5-flash is not found for API version v1beta'), 'config', false],
   ['opencode', 404, 'model not found', 'config', false],
-  // Allowance.
+  // Rate limit.
   ['claude', 429, 'API Error: Request rejected (429) · This would exceed your rate limit of 30,000 input tokens', 'rate_limited', true],
   ['claude', null, 'Claude AI usage limit reached', 'rate_limited', true],
   ['codex', null, 'exceeded retry limit, last status: 429 Too Many Requests', 'rate_limited', true],
@@ -120,7 +120,7 @@ const ANSWERS: readonly Answer[] = [
   ['openclaw', null, 'Context overflow: prompt too large for the model.', 'limit', false],
   ['acp', null, 'Internal error: Prompt is too long', 'limit', false],
   ['acp', null, 'Internal error: Request too large (max 32MB). Remove older images or compact the conversation.', 'limit', false],
-  // Cut off.
+  // Truncated.
   ['claude', null, "API Error: Claude's response exceeded the 32000 output token maximum.", 'limit', false],
   ['codex', null, 'stream disconnected before completion: Incomplete response returned, reason: max_output_tokens', 'limit', false],
   // Refused.
@@ -134,7 +134,7 @@ const ANSWERS: readonly Answer[] = [
   ['codex', null, 'stream disconnected before completion: Incomplete response returned, reason: content_filter', 'agent_failed', false],
   ['gemini', null, '[API Error: blocked: PROHIBITED_CONTENT]', 'agent_failed', false],
   ['gemini', null, 'The model response was blocked due to safety settings.', 'agent_failed', false],
-  // Wrong.
+  // Bad request.
   ['claude', 400, 'API Error: 400 no', 'agent_failed', false],
   ['claude', 413, 'API Error: 413 no', 'limit', false],
   ['claude', 422, 'API Error: 422 no', 'agent_failed', false],
@@ -155,7 +155,7 @@ void t.test('R13: an error of a model service is the same failure from every pro
   t.end();
 });
 
-void t.test('an answer of opencode that was cut off or filtered is not asked for again', (t) => {
+void t.test('an opencode answer that was truncated or filtered is not requested again', (t) => {
   const ended = (reason: string) =>
     read(
       opencodeDialect({ model: 'p/m' }),

@@ -1,4 +1,4 @@
-/** The piece that all runners of agent programs share: what settles a run, what ends it, and what is kept of its session. */
+/** The part that all runners of agent programs share: what settles a run, what ends it, and what is kept of its session. */
 import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -28,7 +28,7 @@ import { all } from '../../product/contracts/runner/wake-runner.contract.ts';
 import { FAKE_AGENT, writeWords } from '../../product/contracts/runner/process-subject.ts';
 import { atWork, carriersOf, runWorld, type RunWorld } from '../run-world.ts';
 
-/** Lines are events as they are; `totals` of a line are those of the session. A tool is work. */
+/** Lines are events as they are; `totals` of a line cover the session. A tool is work. */
 const plainly: AgentDialect<{ readonly mayHaveSideEffects: boolean }> = {
   begin: () => ({ mayHaveSideEffects: false }),
   onLine(state, { json }) {
@@ -59,7 +59,7 @@ interface Tried {
   readonly words?: Readonly<Record<string, string>>;
   readonly settings?: AgentRunSettings;
   readonly more?: Partial<AgentProgramOptions<{ readonly mayHaveSideEffects: boolean }>>;
-  /** Told which session each start goes on with. */
+  /** Called with the session that each start continues. */
   readonly sessions?: (Session | null)[];
 }
 
@@ -102,7 +102,7 @@ withRuns('R4: the last answer counts, once the program ends or has been silent f
   t.equal(output(await answered(`${says('one')}; ${says('two')}`)), 'two');
   t.equal(output(await answered(`${says('one', { at_work: true })}; sleep 4; ${says('two')}`)), 'two', 'longer than the moment');
   const hanging = await answered(`${says('one')}; sleep 60`);
-  t.strictSame([output(hanging), types(hanging).at(-1)], ['one', 'exited'], 'what goes on after it is stopped');
+  t.strictSame([output(hanging), types(hanging).at(-1)], ['one', 'exited'], 'what keeps running after it is stopped');
   const busy = await answered(`${says('one', { at_work: true })}; sleep 60`, { idleMs: 300 });
   t.strictSame([output(busy), types(busy).at(-1)], ['one', 'exited'], 'at the latest after its idle time');
   t.equal(output(await answered(`${says('one')}; exit 3`)), 'one');
@@ -116,7 +116,7 @@ withRuns('a program that keeps running after its result is stopped without a req
   t.equal(carriersOf(request.runId).length, 0);
 });
 
-withRuns('an agent that does not start in time, or falls silent, is stopped', async (t, world) => {
+withRuns('an agent that does not start in time, or goes silent, is stopped', async (t, world) => {
   const silent = await told(world, 'hangs', { settings: { startWithinMs: 150 } });
   t.strictSame(types(silent), ['spawned', 'failed', 'exited']);
   t.match(silent[1], { kind: 'unresponsive', retryable: true, beforeWork: true, message: /did not start within 150 ms/ });
@@ -126,7 +126,7 @@ withRuns('an agent that does not start in time, or falls silent, is stopped', as
   t.match(quiet[2], { kind: 'unresponsive', beforeWork: undefined, message: /printed nothing within 150 ms/ });
 
   const late = await told(world, 'hangs', { settings: { startWithinMs: 1, idleMs: 150 }, more: { printsBeforeAnswer: false } });
-  t.match(late[1], { message: /did not start within 150 ms/ }, 'a program that says nothing before its answer has the longer time');
+  t.match(late[1], { message: /did not start within 150 ms/ }, 'a program that prints nothing before its answer has the longer time');
 });
 
 withRuns('R16: output on standard error is not a sign of life of an agent that hangs', async (t, world) => {
@@ -142,7 +142,7 @@ withRuns('R16: output on standard error is not a sign of life of an agent that h
   t.match(
     other.find(({ type }) => type === 'failed'),
     { kind: 'no_result' },
-    'one that prints nothing else may go on',
+    'one that prints nothing else may continue',
   );
 });
 
@@ -261,7 +261,7 @@ withRuns('another attempt resumes the session of the earlier one, with its total
   const settings = { session: 'resume' } as const;
   const words = { started: `${SESSION}{"type":"tool"}\n{"type":"totals","tokens":120,"usd":0.0008}\n` };
   await told(world, 'says-nothing', { settings, sessions }, request);
-  t.strictSame(sessions, [null], 'nothing is gone on with at first');
+  t.strictSame(sessions, [null], 'nothing is resumed at first');
 
   await told(world, 'crashes-before-result', { words, settings, sessions }, request);
   await told(world, 'succeeds', { settings, sessions }, again);
@@ -279,7 +279,7 @@ withRuns('another attempt resumes the session of the earlier one, with its total
   t.equal(sessions.at(-1), null, 'after a result it is forgotten');
   await told(world, 'crashes-before-result', { words, settings: {}, sessions }, request);
   await told(world, 'succeeds', { settings, sessions }, again);
-  t.equal(sessions.at(-1), null, 'and nothing is kept where it is not wanted');
+  t.equal(sessions.at(-1), null, 'and nothing is kept if not configured');
 });
 
 withRuns('a session that cannot be resumed is dropped, unless something else caused the failure', async (t, world) => {
@@ -364,8 +364,8 @@ void t.test('R4: slash commands in a task do not end it: its text reaches the ag
     t.equal(promptOf('${EARLIER_ATTEMPT}\n\n${TASK_DESCRIPTION}', text), `Do this task:\n\n${text}\n`);
     t.match(promptOf(DEFAULT_PROMPT, text), /^Do this task, to its end/);
   }
-  t.equal(promptOf('${TASK_DESCRIPTION}', 'see /etc'), 'see /etc\n', 'other texts are as they are');
-  t.equal(promptOf('/review ${TASK_DESCRIPTION}', '/clear'), '/review /clear\n', 'a command that the config names is meant');
+  t.equal(promptOf('${TASK_DESCRIPTION}', 'see /etc'), 'see /etc\n', 'other texts are unchanged');
+  t.equal(promptOf('/review ${TASK_DESCRIPTION}', '/clear'), '/review /clear\n', 'a command named in the config is intended');
   t.end();
 });
 

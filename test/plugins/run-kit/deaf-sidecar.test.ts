@@ -1,4 +1,4 @@
-/** A sidecar that cannot listen for a while: its process is stopped, as in a container that is paused, or it can open no file. */
+/** A sidecar that cannot listen for a while: its process is stopped, as in a paused container, or it cannot open files. */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
@@ -12,10 +12,10 @@ import { runWorld } from '../run-world.ts';
 const SIDECAR_PROCESS = builtTree().compiled('test/plugins/sidecar-process.ts');
 const IDLE_MS = 1_000;
 
-/** Prints a line each 50 ms until there is a file `end`. */
+/** Prints a line every 50 ms until a file `end` exists. */
 const TALKS = `until test -e "$AGENTCOM_RESULTS_DIR/end"; do echo '{"percent":1}'; sleep 0.05; done; echo '{"status":"success","output":"heard"}'`;
 
-/** What a sidecar reports of an agent that goes on printing while `disturb` runs, and then prints its result. */
+/** What a sidecar reports about an agent that keeps printing while `disturb` runs, and then prints its result. */
 async function outcomeDespite(t: Test, disturb: (sidecar: ChildProcess, end: () => Promise<void>) => Promise<void>): Promise<unknown> {
   const world = await runWorld();
   t.teardown(() => world.close());
@@ -33,7 +33,7 @@ async function outcomeDespite(t: Test, disturb: (sidecar: ChildProcess, end: () 
   return JSON.parse(String(await outcome)) as unknown;
 }
 
-void t.test('R16: an agent that went on printing while its sidecar was stopped does not count as silent', async (t) => {
+void t.test('R16: an agent that kept printing while its sidecar was stopped does not count as silent', async (t) => {
   const outcome = await outcomeDespite(t, async (sidecar) => {
     for (let times = 0; times < 3; times += 1) {
       sidecar.kill('SIGSTOP');
@@ -48,7 +48,7 @@ void t.test('R16: an agent that went on printing while its sidecar was stopped d
 const limitFiles = (sidecar: ChildProcess, files: number) =>
   execFileSync('prlimit', ['--pid', String(sidecar.pid), `--nofile=${String(files)}:`]);
 
-void t.test('R16: a sidecar that could open no file for a moment reads on, and its agent does not fail', async (t) => {
+void t.test('R16: a sidecar that could not open files for a moment continues to read, and its agent does not fail', async (t) => {
   const outcome = await outcomeDespite(t, async (sidecar) => {
     limitFiles(sidecar, 3);
     await sleep(0.5 * IDLE_MS);

@@ -1,4 +1,4 @@
-/** A plugin that ignores the abort of its signal keeps neither its agent alive nor its slot taken. */
+/** A plugin that ignores the abort of its signal cannot keep its agent alive or its slot occupied. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import t from 'tap';
@@ -9,7 +9,7 @@ import { defineWakeRunner, Type } from '../../../plugins/plugin.ts';
 import { STOP_MARGIN_MS } from '../../../plugins/run-kit/process/enforce-stop.ts';
 import { aGeneration, anAgentId, aTaskId } from '../../product/contracts/fixtures.ts';
 
-/** Time in which the margin is short. */
+/** A timing with a short margin. */
 const clock = { ...systemClock(), after: (ms: number, fire: () => void) => systemClock().after(ms >= STOP_MARGIN_MS ? 200 : ms, fire) };
 const deps = { agentId: 'a1', baseDir: '/', dataDir: '/', clock, log: silentLog };
 
@@ -57,7 +57,8 @@ void t.test('R11: a stop that a runner ignores is enforced by run id, and report
   }
 });
 
-// Its events were passed on without a turn for timers, so that the whole sidecar stood still: no stop, no heartbeat, no SIGTERM.
+// Before, its events were passed on without a turn for timers, so that the whole sidecar stood still: no stop, no
+// heartbeat, no SIGTERM.
 void t.test('R11: a runner that yields events without ever waiting is stopped, too', async (t) => {
   const endless = async function* (): AsyncGenerator<WakeEvent> {
     for (;;) yield { type: 'progress', percent: 1 };
@@ -70,7 +71,7 @@ void t.test('R11: a runner that yields events without ever waiting is stopped, t
   t.strictSame([...seen], ['progress', 'stopped']);
 });
 
-void t.test('a wake that returns something else than events is explained', async (t) => {
+void t.test('a wake that returns something other than events is explained', async (t) => {
   const cases: readonly (readonly [unknown, RegExp])[] = [
     [
       Promise.resolve(generated()),

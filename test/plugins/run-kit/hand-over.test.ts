@@ -1,4 +1,4 @@
-/** A program that only wakes its agent and hands over, taken up by another sidecar. */
+/** A program that only wakes its agent and hands over, adopted by another sidecar. */
 import t from 'tap';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../../core/ports/log.ts';
@@ -26,7 +26,7 @@ t.test('R10: an agent woken by a program that hands over keeps working, even if 
   const told = all(runner.attach(run, never()));
   await endAgent(request);
   t.match(await told, [{ type: 'woken' }]);
-  t.equal(carriersOf(request.runId).length, 1, 'what it woke is at work');
+  t.equal(carriersOf(request.runId).length, 1, 'what it woke is running');
   t.match(await all(runner.attach(run, AbortSignal.abort())), [{ type: 'stopped', survivors: [] }], 'and is found when it must stop');
   t.match(await all(runner.attach(run, never())), [{ type: 'exited' }], 'nothing is left: it has ended');
 });

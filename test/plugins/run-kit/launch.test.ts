@@ -1,4 +1,4 @@
-/** How a program is started: which errors are an answer, and which are thrown. */
+/** How a program is started: which errors are returned, and which are thrown. */
 import { mkdir } from 'node:fs/promises';
 import t from 'tap';
 import { launch, launchPiped, runEnvironment, runFiles, systemProcessTable, type ProcessTable } from '../../../plugins/run-kit/index.ts';

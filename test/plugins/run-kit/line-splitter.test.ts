@@ -1,4 +1,4 @@
-/** Which lines of a program's output are left out, and how an object is known among them. */
+/** Which lines of a program's output are dropped, and how an object is recognised among them. */
 import t from 'tap';
 import { lineSplitter, objectIn } from '../../../plugins/run-kit/index.ts';
 

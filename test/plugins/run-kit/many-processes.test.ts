@@ -1,4 +1,7 @@
-/** A machine full of processes: an agent that forks without end must not stop its sidecar, which walks the table on the same thread. */
+/**
+ * A machine full of processes: an agent that forks endlessly must not block its sidecar, which walks the process table
+ * on the same thread.
+ */
 import t from 'tap';
 import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import { stopTree, type ProcessRow, type ProcessTable } from '../../../plugins/run-kit/index.ts';
@@ -47,7 +50,7 @@ void t.test('more children than one call takes arguments are all found', (t) => 
   t.end();
 });
 
-void t.test('a stop looks at each process a bounded number of times, however many are in the control group', async (t) => {
+void t.test('a stop inspects each process a bounded number of times, however many are in the control group', async (t) => {
   const count = 1_000;
   let looks = 0;
   const counted = (pid: number): ProcessRow =>
@@ -58,7 +61,7 @@ void t.test('a stop looks at each process a bounded number of times, however man
         return pid;
       },
     });
-  // Over the highest pid that Linux gives out, so that every signal to one of them finds nobody.
+  // Above the highest pid that Linux assigns, so that signals to them reach no process.
   const firstPid = 2 ** 22 + 1;
   const grouped = Array.from({ length: count }, (_, index) => firstPid + index);
   const listed = grouped.map((pid) => counted(pid + count));

@@ -1,4 +1,4 @@
-/** What programs do to the file of their output: they empty it, as `> /dev/stdout` in a shell does, or flood it. */
+/** What programs do to their output file: they empty it, as `> /dev/stdout` in a shell does, or flood it. */
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { appendFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -32,7 +32,7 @@ void t.test('R4: a file that was emptied is read from its beginning, whatever it
     t.strictSame(await follower.read(), { lines, offset: after.length, dropped: [], isAtEnd: true, isRewritten: true });
     await appendFile(path, 'next\n');
     t.match(await follower.read(), { lines: ['next'], isRewritten: false });
-    t.strictSame(follower.end().lines, [], 'nothing is left of what was not whole');
+    t.strictSame(follower.end().lines, [], 'nothing is left of the incomplete line');
   }
 });
 
@@ -91,7 +91,7 @@ void t.test('a stream that is not a regular file is not followed', async (t) => 
 const says = (line: object): string => `echo '${JSON.stringify(line)}'`;
 const progress = { percent: 5, message: 'long enough that what follows is shorter' };
 
-/** What a shell script that waits for `go` ends with; `onProgress` runs once its first line was read, before it goes on. */
+/** The last lines of a shell script that waits for `go`; `onProgress` runs once its first line was read, before it continues. */
 async function endsOf(t: Test, { last, onProgress }: { last: string; onProgress: (request: WakeRequest) => Promise<unknown> }) {
   const world = await runWorld();
   t.teardown(() => world.close());

@@ -1,4 +1,4 @@
-/** What a listener makes of a line, before any dialect has read it. */
+/** How a listener treats a line, before any dialect has read it. */
 import t from 'tap';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
@@ -37,7 +37,7 @@ t.test('R4: JSON on standard error is not program output: a tool server may log 
     const text = JSON.stringify(line);
     const listener = listenerOf(dialect as AgentDialect<unknown>);
     t.same(await listener.onErrorLine?.(text), [], `${name}: on standard error`);
-    t.not([(await listener.onLine(text)) ?? []].flat().length, 0, `${name}: on standard output it says something`);
+    t.not([(await listener.onLine(text)) ?? []].flat().length, 0, `${name}: on standard output it counts`);
     listener.close?.();
   }
 });

@@ -1,4 +1,4 @@
-/** A runner made of a program and, where it talks, of what its lines mean. */
+/** A runner defined by a program and, if its output is read, by the meaning of its lines. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -18,7 +18,7 @@ import { processSubject } from '../../product/contracts/runner/process-subject.t
 import { runWorld, type RunWorld } from '../run-world.ts';
 
 const never = (): AbortSignal => new AbortController().signal;
-/** Reads `{"type": …}` lines as the events that they are, and passes over types that there are not. */
+/** Reads `{"type": …}` lines as the events that they are, and ignores unknown types. */
 const onLine = jsonLines((said) => (said['type'] === 'no such thing' ? undefined : (said as unknown as ParsedEvent)));
 
 wakeRunnerContract(
@@ -61,7 +61,7 @@ withRuns('program output is reported in order, all of it before the exit', async
      console.log('{"type":"completed","output":{"n":1}}');`,
   );
   t.strictSame(types(events.slice(0, 3)), ['spawned', 'started', 'output'], 'it is attached: nothing is left to its files');
-  t.equal(events[2]?.type === 'output' && events[2].text, 'no JSON\n{ nor this\n[1]\n ', 'what says nothing is a sign of life');
+  t.equal(events[2]?.type === 'output' && events[2].text, 'no JSON\n{ nor this\n[1]\n ', 'a line without a meaning is a sign of life');
   t.strictSame(
     events.flatMap((event) => (event.type === 'progress' ? [event.message] : [])),
     Array.from({ length: many }, (_, n) => `é${n}`),
@@ -82,7 +82,7 @@ withRuns('a line may yield several events, and the last line needs no line end',
     { type: 'progress', message: 'two' },
     { type: 'exited' },
   ]);
-  t.equal(events.length, 6, 'the last line of a program that has ended needs no end of its own');
+  t.equal(events.length, 6, 'the last line of a program that has ended needs no line break');
 });
 
 withRuns('the program reads the task, or the input given instead, from standard input', async (t, world) => {

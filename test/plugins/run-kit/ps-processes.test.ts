@@ -1,4 +1,7 @@
-/** Runs, their adoption and the lock of a data directory where processes are told by `ps`, as on macOS and the BSDs; run here with its words. */
+/**
+ * Runs, their adoption and the lock of a data directory where processes are identified by `ps`, as on macOS and the
+ * BSDs; run here with its output.
+ */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -18,7 +21,7 @@ import { atWork, carriersOf, endAgent, runWorld } from '../run-world.ts';
 
 const sidecarProcess = builtTree().compiled('test/plugins/sidecar-process.ts');
 
-// Whoever asks which system this is from now on is told so, here and in what is started: only the tests look into /proc.
+// From now on the platform is reported as another one, here and in child processes: only the tests read /proc.
 const AS_ON_MACOS = "Object.defineProperty(process, 'platform', { value: 'darwin' });";
 Object.defineProperty(process, 'platform', { value: 'darwin' });
 process.env['NODE_OPTIONS'] = `--import=data:text/javascript,${encodeURIComponent(AS_ON_MACOS)}`;
@@ -29,7 +32,7 @@ wakeRunnerContract(
   t,
 );
 
-for (const way of ['goes on to its end', 'is stopped'] as const) {
+for (const way of ['continues to its end', 'is stopped'] as const) {
   void t.test(`R10, R11: with ps, a run whose sidecar was killed with -9 ${way}`, async (t) => {
     const world = await runWorld();
     t.teardown(() => world.close());
@@ -97,7 +100,7 @@ void t.test('R10, J4: with ps, a plugin that starts its process itself is not wo
   t.strictSame(carriersOf(request.runId), [children[0]?.pid]);
   const another = await world.request();
   const unasked = await all(runner.attach({ ...another, process: null }, AbortSignal.abort()));
-  t.match(unasked.at(-1), { type: 'exited' }, 'of one that its runner was never asked for nothing is alive');
+  t.match(unasked.at(-1), { type: 'exited' }, 'a run that its runner was never asked for has no process');
 });
 
 void t.test('R22: with ps, a second sidecar is refused, and takes over once the first is killed', async (t) => {

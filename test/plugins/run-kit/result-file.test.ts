@@ -1,4 +1,4 @@
-/** What a real program leaves in its results folder, beside what its runner hears of it. */
+/** What a real program leaves in its results folder, in addition to what its runner reads from it. */
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

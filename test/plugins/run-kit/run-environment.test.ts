@@ -1,4 +1,4 @@
-/** The trace of a task in the environment of its agent: only if it is one, and never that of the sidecar. */
+/** The trace of a task in the environment of its agent: only if it is valid, and never that of the sidecar. */
 import t from 'tap';
 import { runEnvironment } from '../../../plugins/plugin.ts';
 import type { AgentId, Generation, TaskId } from '../../../core/domain/ids.ts';

@@ -1,4 +1,7 @@
-/** What a run starts is found and killed by its control group, wherever it has gone. Needs cgroup v2 and leave to make groups. */
+/**
+ * Processes started by a run are found and killed by its control group, wherever they have gone. Needs cgroup v2 and
+ * permission to create groups.
+ */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -15,7 +18,7 @@ import { all } from '../../product/contracts/runner/wake-runner.contract.ts';
 import { fileAppears, runWorld, type RunWorld } from '../run-world.ts';
 
 const groups = process.platform === 'linux' ? linuxRunCgroups() : null;
-/** A group may be made here. */
+/** A group can be created here. */
 const canGroup = (() => {
   const child = groups === null ? '' : execFileSync('sh', ['-c', 'sleep 5 >/dev/null 2>&1 & echo $!'], { encoding: 'utf8' });
   const isAdded = groups?.add('probe', Number(child)) ?? false;
@@ -24,9 +27,9 @@ const canGroup = (() => {
   groups?.remove('probe', null);
   return isAdded;
 })();
-const skip = canGroup ? false : 'needs cgroup v2, and leave to make groups';
+const skip = canGroup ? false : 'needs cgroup v2, and permission to create groups';
 
-/** Leaves its parent, its session and its environment, and is another process every 20 ms. */
+/** Leaves its parent, its session and its environment, and becomes another process every 20 ms. */
 const HOPPER = `
 if [ -e "$1/over" ]; then exit; fi
 echo $$ > "$1/hopper.part" && mv "$1/hopper.part" "$1/hopper"
@@ -43,7 +46,7 @@ const runnerOf = ({ baseDir }: RunWorld, program: string, { resultsDir }: WakeRe
     log: silentLog,
   });
 
-/** Whether it still hops: it says each of its numbers. */
+/** Whether it is still hopping: it prints each of its pids. */
 async function isHopping({ resultsDir }: WakeRequest): Promise<boolean> {
   const seen = await readFile(join(resultsDir, 'hopper'), 'utf8');
   await new Promise((resolve) => setTimeout(resolve, 300));
@@ -76,7 +79,7 @@ for (const [title, program, isStopped] of [
   });
 }
 
-/** Of a run that ends at once nobody can say for how long it hops. */
+/** For a run that ends at once it is unknown how long it hops. */
 const isHoppingUnless = async (isStopped: boolean, request: WakeRequest): Promise<boolean> => !isStopped || (await isHopping(request));
 
 function groupFolder({ runId }: WakeRequest): string {
@@ -110,6 +113,6 @@ void t.test('where cgroup v2 is mounted', (t) => {
   t.equal(mountOf(version1), null);
   t.equal(mountOf(`${version1}\n41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw`), '/sys/fs/cgroup/unified');
   t.equal(mountOf('29 23 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate'), '/sys/fs/cgroup');
-  t.equal(mountOf('29 23 0:26 /docker/x /sys/fs/cgroup ro - cgroup2 cgroup rw'), null, 'a part of it says other paths than /proc does');
+  t.equal(mountOf('29 23 0:26 /docker/x /sys/fs/cgroup ro - cgroup2 cgroup rw'), null, 'a part of it has other paths than /proc');
   t.end();
 });

@@ -1,4 +1,4 @@
-/** Which processes are a run's, where that is hard to know: a stranger's numbers, no marks, `ps` alone. */
+/** Which processes belong to a run in difficult cases: foreign pids, no marks, `ps` alone. */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
@@ -25,7 +25,7 @@ const table = systemProcessTable();
 void t.test('R11: a foreign daemon that now has the process group number of a run is never signalled', async (t) => {
   const world = await runWorld();
   t.teardown(() => world.close());
-  // A leader that leaves its group behind, as every daemon's does; without our variables, and with one of another run.
+  // A leader that leaves its group behind, like every daemon's; without our variables, and with one of another run.
   const daemon = async (env: Record<string, string>) => {
     const child = spawn('sh', ['-c', 'sleep 60 & echo $!'], { env: { PATH: process.env['PATH'], ...env }, detached: true });
     const [[said]] = (await Promise.all([once(child.stdout, 'data'), once(child, 'exit')])) as [[Buffer], unknown];
@@ -38,7 +38,7 @@ void t.test('R11: a foreign daemon that now has the process group number of a ru
   for (const env of [{}, { AGENTCOM_RUN_ID: 'run-of-another' }])
     for (const [title, bootId, startTime] of [
       ['an earlier boot', 'earlier', '1'],
-      ['this boot, a container that was started anew', table.bootId, '1'],
+      ['this boot, a restarted container', table.bootId, '1'],
     ] as const) {
       const { groupId, pid } = await daemon(env);
       const request = await world.request();
@@ -100,7 +100,7 @@ void t.test('R10: with ps, the start time of a process does not depend on the ti
   const path = process.env['PATH'] ?? '';
   t.teardown(() => (process.env['PATH'] = path));
   const ps = execFileSync('sh', ['-c', 'command -v ps'], { encoding: 'utf8' }).trim();
-  // The zone of the machine, which counts where nothing else is said.
+  // The zone of the machine, which counts if nothing else is set.
   await writeFile(join(folder, 'ps'), `#!/bin/sh\nTZ="\${TZ:-$(cat '${folder}/zone')}" exec ${ps} "$@"\n`, { mode: 0o700 });
   process.env['PATH'] = `${folder}:${path}`;
   const inList = async () => (await psProcessTable().list()).find(({ pid }) => pid === process.pid)?.startTime;
@@ -133,7 +133,7 @@ void t.test('R10, R22: where run ids cannot be read, a run that may still be ali
     await t.rejects(adopted(null, stop), { message: /its process was not recorded when it was started\. Kill what is left/ });
     await t.rejects(adopted(outcome.main, stop), { message: /processes \d+ may be what its process \d+ left behind/ });
   }
-  t.strictSame(carriersOf(request.runId).length, 1, 'and what may be a stranger is not signalled');
+  t.strictSame(carriersOf(request.runId).length, 1, 'and what may be a foreign process is not signalled');
   t.strictSame(await world.close(), [request.runId]);
   t.match(await adopted(outcome.main, signal), [{ type: 'exited', exitCode: null }], 'once they are gone it has ended');
 });

@@ -82,7 +82,7 @@ void t.test(
     t.strictSame(await table.carriersOf(runId, rows, null), [pid]);
     const later = { ...mark, startTime: String(Number(mark.startTime) + 1) };
     t.strictSame(await table.carriersOf(runId, rows, later), [], 'older than its run: not its own');
-    t.strictSame(await table.carriersOf(runId, rows, { ...later, bootId: 'another boot' }), [pid], 'times of another start of the machine');
+    t.strictSame(await table.carriersOf(runId, rows, { ...later, bootId: 'another boot' }), [pid], 'times of another boot of the machine');
     t.strictSame(await table.carriersOf(runId, rows, { ...mark, startTime: null }), [pid]);
   },
 );
@@ -93,7 +93,7 @@ void t.test('a mark taken right after the spawn has its start time even if the c
   execFileSync('sleep', ['0.1']); // Blocks: the child ends and stays a zombie, as the loop cannot collect it.
   const mark = markOf(table, child.pid ?? 0);
   t.match(mark.startTime, /^\d+$/);
-  t.notOk(isAlive(table, mark), 'a zombie does not run');
+  t.notOk(isAlive(table, mark), 'a zombie is not alive');
   t.notOk((await table.list()).some((row) => row.pid === child.pid));
   await exited;
 });
@@ -101,7 +101,7 @@ void t.test('a mark taken right after the spawn has its start time even if the c
 void t.test('a process is found by its run id even while it execs another program', async (t) => {
   const runId = 'run-becoming';
   const program = 'test "$1" -eq 0 || exec sh -c "$0" "$0" $(($1 - 1))';
-  // Of many pages, with its run id behind them: a read may end between them.
+  // Large enough for many pages, with its run id at the end: a read may end between them.
   const env = { PATH: process.env['PATH'], FIRST: 'x'.repeat(60_000), SECOND: 'y'.repeat(60_000), AGENTCOM_RUN_ID: runId };
   const child = spawn('sh', ['-c', program, program, '1000000'], { stdio: 'ignore', env });
   t.teardown(() => child.kill('SIGKILL'));
@@ -124,7 +124,7 @@ void t.test('which processes belong to a run', (t) => {
     ['its process and every descendant', [row(100, 50), row(101, 100), row(102, 101), stranger], {}, [100, 101, 102]],
     ['its group, when the leader has just ended', [row(101, 1, { groupId: 100, sessionId: null }), stranger], {}, [101]],
     ['its session', [row(101, 1, { sessionId: 100 }), stranger], {}, [101]],
-    ['not a group without a leader that nobody saw', [row(101, 1, { groupId: 100, sessionId: 100 })], { leaderSeen: false }, []],
+    ['not a group without a leader that was never seen', [row(101, 1, { groupId: 100, sessionId: 100 })], { leaderSeen: false }, []],
     [
       'not what began before it',
       [row(101, 1, { groupId: 100, startTime: '99' })],
@@ -139,9 +139,9 @@ void t.test('which processes belong to a run', (t) => {
     ],
     ['what was seen before, with its descendants', [row(300, 1), row(301, 300), stranger], { seen: new Set([300]) }, [300, 301]],
     ['what was seen, where no process is known', [row(300, 1), stranger], { seen: new Set([300]), main: null }, [300]],
-    ['never the one who asks, nor its other children', [row(50, 1), row(60, 50), row(100, 50)], { seen: new Set([50]) }, [100]],
+    ['never the caller, nor its other children', [row(50, 1), row(60, 50), row(100, 50)], { seen: new Set([50]) }, [100]],
     ['never the first process', [row(1, 0), stranger], { seen: new Set([1]) }, []],
-    ['nothing, when nothing lives', [stranger], {}, []],
+    ['nothing, if nothing is alive', [stranger], {}, []],
   ] as const) {
     const members = runMembers(rows, { main, leaderSeen: true, seen: new Set(), selfPid: 50, ...given });
     t.strictSame(members.map(({ pid }) => pid).sort(), wanted, title);
@@ -151,7 +151,7 @@ void t.test('which processes belong to a run', (t) => {
 
 void t.test('processes that cannot be killed are reported after a bounded time', async (t) => {
   const clock = virtualClock();
-  // Over the highest pid that Linux gives out, so that every signal to it finds nobody.
+  // Above the highest pid that Linux assigns, so that signals to it reach no process.
   const row: ProcessRow = { pid: 2 ** 22 + 1, parentPid: 1, groupId: 2 ** 22 + 1, sessionId: null, startTime: '1', isZombie: false };
   const undying: ProcessTable = {
     bootId: 'b',
@@ -298,11 +298,7 @@ void t.test('lines are followed from an offset that a later process can resume a
   await writeFile(path, 'one\ntwo\nth');
   const follower = lineFollower({ path, lineBytesMax: 10 });
   t.strictSame(await follower.read(), { lines: ['one', 'two'], offset: 8, dropped: [], isAtEnd: false, isRewritten: false });
-  t.strictSame(
-    await follower.read(),
-    { lines: [], offset: 8, dropped: [], isAtEnd: true, isRewritten: false },
-    'a line that is not whole waits',
-  );
+  t.strictSame(await follower.read(), { lines: [], offset: 8, dropped: [], isAtEnd: true, isRewritten: false }, 'an incomplete line waits');
   await appendFile(path, 'ree é\n\n');
   t.strictSame(await follower.read(), { lines: ['three é', ''], offset: 18, dropped: [], isAtEnd: true, isRewritten: false });
   await appendFile(path, `${'x'.repeat(11)}\n${'y'.repeat(10)}\n`);
@@ -316,7 +312,7 @@ void t.test('lines are followed from an offset that a later process can resume a
     told.reduce((sum, { dropped }) => sum + dropped.length, 0),
     1,
   );
-  t.strictSame((await lineFollower({ path, offset: 8 }).read()).lines.slice(0, 2), ['three é', ''], 'a later process reads on');
+  t.strictSame((await lineFollower({ path, offset: 8 }).read()).lines.slice(0, 2), ['three é', ''], 'a later process continues to read');
 });
 
 void t.test('a line split over many reads is joined, and one that never ends is not buffered', async (t) => {
@@ -356,7 +352,7 @@ void t.test('events are handed over one at a time, in order', async (t) => {
   })[Symbol.asyncIterator]();
   t.strictSame((await events.next()).value, { type: 'started' });
   await new Promise((resolve) => setImmediate(resolve));
-  t.strictSame(handed, ['started'], 'the second waits for its taker');
+  t.strictSame(handed, ['started'], 'the second waits until the first is taken');
   t.strictSame((await events.next()).value, { type: 'woken' });
   t.strictSame(await events.next(), { done: true, value: undefined });
   t.strictSame(await events.next(), { done: true, value: undefined });
@@ -386,7 +382,7 @@ void t.test('a listener that leaves is released at once, and the producer is not
   const unparsedOnly = wakeEvents(() => Promise.resolve(void (isBegun = true)))[Symbol.asyncIterator]();
   await unparsedOnly.return?.();
   t.strictSame(await unparsedOnly.next(), { done: true, value: undefined });
-  t.notOk(isBegun, 'who left before listening starts nothing');
+  t.notOk(isBegun, 'a listener that left before listening starts nothing');
 });
 
 async function scratch(t: Test): Promise<string> {

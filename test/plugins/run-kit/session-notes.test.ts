@@ -1,4 +1,4 @@
-/** The notes of sessions: what is kept on the disk of a machine between the runs of a task. */
+/** Session notes: what is kept on the disk of a machine between the runs of a task. */
 import { mkdir, readdir, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
@@ -21,7 +21,7 @@ void t.test('a run gets the session of an earlier run if the hub names it, and i
   await notes.remove(first);
   await notes.remove(first);
   t.equal(await notes.load(first), null);
-  t.strictSame(log.lines, [], 'a note that is not there is nothing to log');
+  t.strictSame(log.lines, [], 'a missing note is not logged');
 });
 
 void t.test('a file that disappears while old notes are pruned does not prevent saving a note', async (t) => {
@@ -30,7 +30,7 @@ void t.test('a file that disappears while old notes are pruned does not prevent 
   const names = Array.from({ length: 1_002 }, (_, n) => `old-${String(n).padStart(4, '0')}.json`);
   await Promise.all(names.map((name) => writeFile(join(folder, name), '{}')));
   for (const name of names.slice(0, 2)) await utimes(join(folder, name), 1, 1);
-  // `readdir` names it and `stat` does not find it, as with the file of another run that is removed in between.
+  // `readdir` lists it and `stat` does not find it, like the file of another run that is removed in between.
   await symlink('nowhere', join(folder, 'gone.json'));
   const log = memoryLog();
   const notes = sessionNotes(folder, log);

@@ -1,4 +1,4 @@
-/** How the pieces of a text become whole lines. */
+/** How pieces of text become whole lines. */
 import t from 'tap';
 import { HELD_CHARACTERS_MAX, withPiece } from '../../../plugins/run-kit/output/whole-lines.ts';
 
@@ -18,7 +18,7 @@ void t.test('whole lines are emitted, and the rest is buffered', (t) => {
   t.end();
 });
 
-void t.test('R20: a line over the bound is cut after a word, or after all of it', (t) => {
+void t.test('R20: a line over the limit is cut after a word, or if there is none, at the limit', (t) => {
   const word = 'x'.repeat(HELD_CHARACTERS_MAX - 2);
   t.strictSame(through([`first\n${word} y`, 'z', 'secret', '\n']), ['first', word, '', ' yzsecret', '']);
   t.strictSame(through([`a\n${'x'.repeat(HELD_CHARACTERS_MAX + 1)}`]), [`a\n${'x'.repeat(HELD_CHARACTERS_MAX + 1)}`, '']);
