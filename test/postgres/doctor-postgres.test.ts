@@ -1,4 +1,4 @@
-/** The doctor on a real Postgres: the same checks as of a file, on a snapshot beside a hub; and what stands for a backup there. */
+/** The doctor on a real Postgres: the same checks as for a file, on a snapshot next to a hub; and what replaces a backup there. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import t, { type Test } from 'tap';
@@ -53,7 +53,7 @@ async function postgresWorld(t: Test): Promise<PostgresWorld> {
 t.test('I1 to I16: an undamaged store on Postgres is clean, with its hub running and without it', async (t) => {
   const world = await postgresWorld(t);
   const beside = await world.findings('--fsck');
-  t.match(beside, { ok: true, code: 0 }, 'beside the hub');
+  t.match(beside, { ok: true, code: 0 }, 'next to its hub');
   t.strictSame(
     beside.findings.map(({ check }) => check),
     ['not_durable'],
@@ -108,7 +108,7 @@ const DAMAGES: readonly (readonly [what: string, check: string, taskId: string |
 ];
 
 for (const [what, check, taskId, damage] of DAMAGES)
-  t.test(`${check}: on Postgres ${what}: is reported with its cure`, async (t) => {
+  t.test(`${check}: on Postgres ${what}: is reported with its remedy`, async (t) => {
     const world = await postgresWorld(t);
     await world.storage.close();
     await server.ask(`SET search_path = ${world.schema}; ${damage}`);
@@ -117,7 +117,7 @@ for (const [what, check, taskId, damage] of DAMAGES)
     t.equal(code, 8);
     const found = findings.find((one) => one.check === check && (taskId === null || one.task_id === taskId));
     t.ok(found, `found ${findings.map((one) => `${one.check} ${one.task_id ?? ''}: ${one.found}`).join('; ')}`);
-    t.ok((found?.cure.length ?? 0) > 30, 'the cure says what to do');
+    t.ok((found?.cure.length ?? 0) > 30, 'the remedy says what to do');
   });
 
 t.test('a missing server or store is reported', async (t) => {

@@ -1,4 +1,4 @@
-/** A hub that is told to stop while its Postgres says nothing: a network that is gone, not a server that refuses. */
+/** A hub that is told to stop while its Postgres is silent: an unreachable network, not a server that refuses. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
@@ -6,9 +6,9 @@ import { postgresUnderTest } from '../apps/adapters-under-test.ts';
 import { tcpProxy } from '../durability/tcp-proxy.ts';
 import { makeWorld } from '../apps/app-world.ts';
 
-/** What a program that was told to stop has. */
+/** How long a program that was told to stop may take. */
 const STOPPED_WITHIN_MS = 10_000;
-/** Until what was asked waits for an answer. */
+/** Until the requests wait for an answer. */
 const ASKED_MS = 500;
 
 const server = await postgresServer();

@@ -1,17 +1,17 @@
-/** A hub on a real Postgres, as people run it: started, killed, and with its server gone for a while. */
+/** A hub on a real Postgres, as people run it: started, killed, and with its server down for a while. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
 import { postgresUnderTest } from '../apps/adapters-under-test.ts';
 import { makeWorld } from '../apps/app-world.ts';
 
-/** How long the server is gone. */
+/** How long the server is down. */
 const GONE_MS = 20_000;
 
 const server = await postgresServer();
 const world = await makeWorld(t, {
   storage: postgresUnderTest(server.url),
-  // A restart on a busy machine takes longer than the grace of other tests; here nobody is away for good.
+  // A restart on a busy machine takes longer than the grace period of other tests; here no agent stays away.
   hubTiming: { reconnectGraceMs: 60_000, quietAfterStartMs: 60_000, leaseMs: 60_000 },
 });
 t.teardown(() => server.end());
@@ -41,7 +41,7 @@ t.test('a task completes, and /health names the storage', async (t) => {
 });
 
 t.test('when the hub is killed, acknowledged tasks survive, and the agent keeps working', async () => {
-  const id = await atWork('goes on while the hub is down');
+  const id = await atWork('continues while the hub is down');
   await hub.kill('SIGKILL');
   hub = await world.startHub();
   world.release(id);
@@ -54,7 +54,7 @@ t.test(
   async (t) => {
     const { power } = server;
     if (power === null) return;
-    const [goesOn, ends] = [await atWork('goes on while Postgres is down'), await atWork('ends while Postgres is down')];
+    const [goesOn, ends] = [await atWork('continues while Postgres is down'), await atWork('ends while Postgres is down')];
     await power.stop();
     const goneAtMs = performance.now();
     const answer = await fetch(`http://127.0.0.1:${world.port}/api/tasks`, {
@@ -65,11 +65,11 @@ t.test(
     t.equal(answer.status, 503);
     t.match(answer.headers.get('retry-after'), /^\d+$/);
     t.match(await answer.json(), { error: 'storage_unavailable' });
-    // What /health says may be a second old.
+    // The answer of /health may be a second old.
     while ((await api.health())['status'] !== 'degraded');
     world.release(ends);
     await world.ledgerLine(ends, 'end');
-    // Longer than a hub's lease, so that it has sent its sidecars off when the server is back.
+    // Longer than a hub's lease, so that it has disconnected its sidecars when the server is back.
     await sleep(Math.max(0, goneAtMs + GONE_MS - performance.now()));
     await power.start();
     await endsOnce(ends);

@@ -1,4 +1,4 @@
-/** Two whole hubs on a real Postgres, in this process, on machines whose clocks and calls are the test's. */
+/** Two whole hubs on a real Postgres, in this process, on machines whose clocks and notifications the test controls. */
 import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import 'reflect-metadata';
@@ -35,7 +35,7 @@ const HOUR_MS = 3_600_000;
 const AN_AGENT = 'a1' as AgentId;
 /** What a busy machine may add to a time. */
 const SLACK_MS = 5_000;
-/** Nothing but a call or a poll finds anything. */
+/** Only a notification or a poll finds anything. */
 const NO_SWEEPS: Partial<HubTiming> = { sweepMs: HOUR_MS };
 
 interface Hub {
@@ -50,7 +50,7 @@ interface HubSetting {
   readonly timing?: Partial<HubTiming>;
   /** How far the clock of its machine is off. */
   readonly offsetMs?: number;
-  /** Whether no call of another hub arrives. */
+  /** Whether no notification of another hub arrives. */
   readonly isDeaf?: boolean;
 }
 
@@ -79,7 +79,7 @@ async function startHub(t: Test, { schema, timing = {}, offsetMs = 0, isDeaf = f
   return { port, queue, storage: made, stop: () => lifecycle.stop() };
 }
 
-/** An agent that says only what the test says for it. */
+/** An agent that sends only what the test sends for it. */
 async function agentAt(t: Test, hub: Hub) {
   const token = 'a-token-of-an-agent';
   await hub.storage.agents.addToken(aToken({ agentId: AN_AGENT, hash: systemDigest().sha256(token) }));
@@ -170,7 +170,7 @@ t.test('hub clocks an hour apart change no lease decision', async (t) => {
   await isFromNow(HUB_TIMING.leaseMs, 'the lease');
   for (const hub of [one, two, one]) t.match(await hub.queue.do({ kind: 'sweep' }), { hadDuty: true });
   t.match(await task(), { status: 'assigned', generation: 1 }, 'it is not reclaimed');
-  t.match((await one.storage.agents.getAgent(AN_AGENT))?.agent, { connected: true }, 'nor is the other hub taken for dead');
+  t.match((await one.storage.agents.getAgent(AN_AGENT))?.agent, { connected: true }, 'nor is the other hub considered dead');
   const leases = await server.ask(`SELECT lease_until::float8 AS until FROM ${schema}.hubs`);
   t.equal(leases.length, 2);
   for (const { until } of leases) t.ok(Math.abs((until as number) - Date.now() - HUB_TIMING.hubLeaseMs) < HUB_TIMING.pollMs + SLACK_MS);

@@ -1,4 +1,7 @@
-/** A hub that has a Postgres store to itself: another one joins at once, what was cached is forgotten then, and one that stands still is fenced off. */
+/**
+ * A hub with exclusive use of a Postgres store: another one joins at once, cached data is then dropped, and a stalled
+ * one is fenced off.
+ */
 import pg from 'pg';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
@@ -22,7 +25,7 @@ const loaded = (storage: Storage): Promise<Task | undefined> =>
   storage.tasks.transact('load', async (unit) => (await unit.load({ tasks: [aTaskId(1)] })).tasks[0]);
 const retried = (retryCount: number) => updating(aTask({ retryCount }));
 
-/** A clock on which time can be let pass. */
+/** A clock on which time can be advanced. */
 function clockAhead() {
   const clock = systemClock();
   let aheadMs = 0;
@@ -32,10 +35,10 @@ function clockAhead() {
   };
 }
 
-/** Takes these locks of a schema on a connection of its own, as a hub or a move that does nothing more. */
+/** Takes these locks of a schema on a separate connection, like a hub or a move that does nothing more. */
 async function holding(t: Test, schema: string, locks: readonly Parameters<typeof lockKey>[1][]) {
   const client = new pg.Client({ connectionString: server.url });
-  // It may be ended by the server.
+  // The server may end it.
   client.on('error', () => undefined);
   await client.connect();
   t.teardown(() => client.end());
@@ -126,7 +129,7 @@ t.test("a hub's cache is not used after its connection has ended, even if nothin
   const program = await server.session();
   t.teardown(() => program.end());
   let answers = 0;
-  // As a hub that stood still while another took over: its connection has ended, and it does not know yet.
+  // Like a hub that stalled while another took over: its connection has ended, and it does not know yet.
   const late = one.tasks.transact('late', async (unit) => {
     const { tasks } = await unit.load({ tasks: [aTaskId(1)] });
     await program.ask(

@@ -1,4 +1,4 @@
-/** What Postgres' storage answers when a lock, the connection or the server is in the way, and that it is well again afterwards. */
+/** What the Postgres storage answers when a lock, the connection or the server fails, and that it recovers afterwards. */
 import t from 'tap';
 import type { ErrorCode } from '../../core/errors/codes.ts';
 import type { Row } from '../../adapters/storage-knex/engine.ts';
@@ -17,12 +17,12 @@ t.teardown(() => server.end());
 
 const submit = (n: number) => ({ ...inserting(aTask({ id: aTaskId(n) })), events: [anEvent({ taskId: aTaskId(n) })] });
 
-/** Asks until the answer is true: something that the server does in its own time. */
+/** Polls until the answer is true: something that the server does in its own time. */
 async function until(question: string): Promise<void> {
   while ((await server.ask(question))[0]?.['answer'] !== true) await new Promise(setImmediate);
 }
 
-t.test("the server's time never goes back from one transaction to the next, known or heard", async (t) => {
+t.test("the server's time never goes back from one transaction to the next, known or received", async (t) => {
   const storage = closedBefore(t, postgresStorage({ url: server.url, schema: emptySchema(t, server) }));
   await storage.open();
   const asked = async (): Promise<number> => Number((await server.ask('SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS ms'))[0]?.['ms']); // prettier-ignore
@@ -83,7 +83,7 @@ for (const [how, isLast] of [
   ['at COMMIT', false],
   ['as one statement is saved', true],
 ] as const)
-  t.test(`a connection cut ${how}: the outcome of the commit is found out`, async (t) => {
+  t.test(`a connection cut ${how}: the outcome of the commit is determined`, async (t) => {
     const proxy = await commitProxy(t, server.url);
     const storage = closedBefore(t, postgresStorage({ url: proxy.url, schema: emptySchema(t, server) }));
     await storage.open();
@@ -126,7 +126,7 @@ for (const [how, isLast] of [
       await failed;
       const asked = storage.tasks.committed('late');
       if (isLast) {
-        // Nothing of it is at the server: that it never will be is made sure of.
+        // Nothing of it is at the server: it is ensured that it never will be.
         t.equal(await asked, false);
         commitOnItsWay.send();
         await commit(storage, submit(5));
@@ -144,7 +144,7 @@ for (const [how, isLast] of [
     t.equal((await storage.tasks.stats()).statuses.queued, 3);
   });
 
-t.test('a batch whose transaction never ends does not stay unanswered for ever', async (t) => {
+t.test('a batch whose transaction never ends does not stay unanswered forever', async (t) => {
   const proxy = await commitProxy(t, server.url);
   const storage = closedBefore(
     t,
@@ -169,7 +169,7 @@ t.test('a batch whose transaction never ends does not stay unanswered for ever',
   await commit(storage, submit(2));
 });
 
-t.test('an unresponsive server is given up', async (t) => {
+t.test('an unresponsive server is abandoned', async (t) => {
   const proxy = await commitProxy(t, server.url);
   const options = {
     url: proxy.url,
@@ -200,7 +200,7 @@ t.test('a query that takes too long is stopped', async (t) => {
   );
   t.match(slow?.message, 'exceeded its time limit');
   t.equal((await engine.read(async (db) => (await db('store').select('store_id')) as readonly Row[])).length, 1, 'the next one works');
-  const mistake = new TypeError('a mistake of ours');
+  const mistake = new TypeError('an internal mistake');
   t.equal(
     await engine.read(() => Promise.reject(mistake)).catch((thrown: unknown) => thrown),
     mistake,
@@ -218,7 +218,7 @@ t.test("another program's lock asks for a repeat, which succeeds once the lock i
   await program.ask(`BEGIN; SELECT FROM ${schema}.tasks FOR UPDATE`);
   const refused = await failsWith(t, save(), 'AC_STORE_RETRY', 'locked');
   t.match(refused?.message, '55P03');
-  t.equal((await storage.tasks.stats()).statuses.queued, 1, 'reads go on');
+  t.equal((await storage.tasks.stats()).statuses.queued, 1, 'reads continue');
   await program.end();
   await save();
 });
@@ -250,7 +250,7 @@ t.test('a server that does not persist its commits is logged as a warning', asyn
 
 t.test('the doctor reports a server that does not persist its commits', async (t) => {
   const schema = emptySchema(t, server);
-  // The server of the tests is without fsync, which is told too.
+  // The test server runs without fsync, which is reported too.
   const checked = async (url: string) =>
     ((await postgres({ url, schema }).check?.({ clock: systemClock() })) ?? []).filter(({ what }) => !what.startsWith('fsync '));
   t.strictSame(await checked(server.url), []);
@@ -292,8 +292,8 @@ t.test('a server is stopped, crashed and started', { skip: server.power === null
     await end();
     isUp = false;
     await working;
-    await failsWith(t, commit(storage, submit(100_000)), 'AC_STORE_UNAVAILABLE', 'a commit while it is away');
-    await failsWith(t, storage.tasks.stats(), 'AC_STORE_UNAVAILABLE', 'a read while it is away');
+    await failsWith(t, commit(storage, submit(100_000)), 'AC_STORE_UNAVAILABLE', 'a commit while it is down');
+    await failsWith(t, storage.tasks.stats(), 'AC_STORE_UNAVAILABLE', 'a read while it is down');
     await failsWith(t, storage.tasks.committed('batch-1'), 'AC_STORE_UNAVAILABLE', 'nor are commit outcomes known');
     t.equal(await storage.healthy(), false);
     await power.start();

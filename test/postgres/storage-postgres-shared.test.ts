@@ -1,4 +1,7 @@
-/** What Postgres' storage keeps when several have it open at the same time: nothing is lost, doubled, passed over or shown early. */
+/**
+ * What the Postgres storage guarantees when several have it open at the same time: nothing is lost, duplicated,
+ * skipped or visible too early.
+ */
 import pg from 'pg';
 import t, { type Test } from 'tap';
 import type { OpenEngine } from '../../adapters/storage-knex/engine.ts';
@@ -45,19 +48,19 @@ async function two(t: Test, schema = emptySchema(t, server)): Promise<readonly [
   return both;
 }
 
-/** A promise and what settles it. */
+/** A promise and its resolver. */
 function gate() {
   let open = (): void => undefined;
   const opened = new Promise<void>((resolve) => (open = resolve));
   return { open, opened };
 }
 
-/** Asks until the answer is true: something that the server does in its own time. */
+/** Polls until the answer is true: something that the server does in its own time. */
 async function until(question: string): Promise<void> {
   while ((await server.ask(question))[0]?.['answer'] !== true) await new Promise(setImmediate);
 }
 
-/** Answers once a hub's connection waits for another's lock. */
+/** Resolves once a hub's connection waits for another's lock. */
 const someoneWaits = (): Promise<void> =>
   until(`SELECT count(*) > 0 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub' AND wait_event_type = 'Lock'`);
 
@@ -212,7 +215,7 @@ t.test('the counts stay correct, and their rows few, while several hubs commit',
   const [kept] = await server.ask(`SELECT count(*)::integer AS parts FROM ${options.schema}.task_counts`);
   t.ok(
     (kept?.['parts'] as number) <= 2 * 64 + 4,
-    `${String(kept?.['parts'])} parts of the counts are kept: what both added since they last added up`,
+    `${String(kept?.['parts'])} parts of the counts are stored: what both added since they last summed up`,
   );
 });
 
@@ -309,7 +312,7 @@ t.test('a hub that is alone sends no notifications until another one listens', a
     wake();
   });
   await client.query(`LISTEN ${schema}`);
-  // Their own name in the URL does not hide them from each other.
+  // Their own application name in the URL does not hide them from each other.
   const url = new URL(server.url);
   url.searchParams.set('application_name', 'mine');
   const named = () => closedBefore(t, postgresStorage({ url: url.href, schema }));
@@ -321,7 +324,7 @@ t.test('a hub that is alone sends no notifications until another one listens', a
   // It has asked, and has its answer.
   await until(`SELECT count(*) = 1 AS answer FROM pg_stat_activity WHERE query LIKE 'SELECT pg_notify($1, $2) FROM%' AND state = 'idle'`);
   t.teardown(other.notifier.listen(() => undefined));
-  // What is notified before it listens reaches nobody: it polls first.
+  // A notification sent before it listens is lost: it polls first.
   await until(`SELECT count(*) = 2 AS answer FROM pg_stat_activity WHERE query LIKE 'SELECT pg_notify($1, $2)%' AND state = 'idle'`);
   one.notifier.notify(about('together'));
   while (!heard.has(anAgentId('together'))) await new Promise<void>((resolve) => (wake = resolve));

@@ -1,4 +1,7 @@
-/** The order in which a transaction on Postgres sends its statements, and what becomes of it when one fails: on a connection that only notes them. */
+/**
+ * The order in which a transaction on Postgres sends its statements, and what happens when one fails: on a connection
+ * that only records them.
+ */
 import t from 'tap';
 import type { Row, Transaction } from '../../adapters/storage-knex/engine.ts';
 import type { Begun, PostgresConnection } from '../../adapters/storage-knex/postgres/connection.ts';
@@ -13,7 +16,7 @@ type Fault = { readonly code?: string; readonly severity?: string };
 const at = (nowMs: number) => ({ nowMs: () => nowMs, removableMs: () => nowMs });
 const unheard = { clock: at(0), isClockKnown: () => false };
 
-/** A connection that does nothing but fail its `failAt`-th statement; statements are kept as they came. */
+/** A connection that only fails its `failAt`-th statement; statements are recorded as received. */
 function failingConnection(failAt: number, fault: Fault) {
   const statements: string[] = [];
   const step = async <T>(sql: string, answer: T): Promise<T> => {
@@ -141,7 +144,7 @@ t.test('reads are sent behind an unanswered BEGIN, and writes wait for it', asyn
         await Promise.all<unknown>(asked);
         return transaction.nowMs;
       },
-      markBroken: () => 'told by the failure too',
+      markBroken: () => 'reported by the failure too',
       clock: at(5),
       isClockKnown: () => true,
       begun,
@@ -240,7 +243,7 @@ t.test('with exclusive use: one statement, or a transaction that begins with the
       fault.code,
     );
     t.equal(broken.length > 0, isLost, fault.code);
-    t.equal(statements.length, 1, 'nothing is rolled back where nothing began');
+    t.equal(statements.length, 1, 'nothing is rolled back if nothing began');
   }
 
   const { connection, statements } = failingConnection(0, {});

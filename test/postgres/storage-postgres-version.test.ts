@@ -1,4 +1,4 @@
-/** A server that is too old is told by its version, whatever else it does not know. */
+/** A server that is too old is recognised by its version, whatever else it does not know. */
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
@@ -9,17 +9,17 @@ import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
 const server = await postgresServer();
 t.teardown(() => server.end());
 
-/** As 10 and 12 were seen to answer: their versions, and settings that they never heard of. Of the same length, so that frames stay whole. */
+/** As 10 and 12 answered: their versions, and settings that they do not know. Of the same length, so that frames stay complete. */
 const THEN = [
   { version: '100020', knowsJit: false },
   { version: '120022', knowsJit: true },
 ];
 
-/** The server's address by way of a network that makes it look like that one. */
+/** The server's address, through a proxy that makes it look like that version. */
 async function aged(t: Test, { version, knowsJit }: (typeof THEN)[number]): Promise<string> {
   const [row] = await server.ask(`SELECT current_setting('server_version_num') AS now`);
   const now = String(row?.['now']);
-  t.equal(now.length, version.length, 'versions are of one length');
+  t.equal(now.length, version.length, 'versions have the same length');
   const sockets = new Set<Socket>();
   const changed = (chunk: Buffer, from: string, to: string): Buffer => Buffer.from(chunk.toString('latin1').replaceAll(from, to), 'latin1');
   const proxy = createServer((client) => {
@@ -27,7 +27,7 @@ async function aged(t: Test, { version, knowsJit }: (typeof THEN)[number]): Prom
     const upstream = connect(Number(target.port), target.hostname);
     for (const socket of [client, upstream]) {
       sockets.add(socket);
-      // How the hub lets go of it is not the question here.
+      // How the hub closes the connection does not matter here.
       socket.on('error', () => socket.destroy());
     }
     client.on('data', (chunk: Buffer) => upstream.write(knowsJit ? chunk : changed(chunk, 'jit = off', 'jet = off')));

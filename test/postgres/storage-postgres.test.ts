@@ -1,4 +1,4 @@
-/** Postgres keeps the contract of storage on a real server. */
+/** Postgres fulfils the storage contract on a real server. */
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import type { Knex } from 'knex';
 import t from 'tap';
@@ -91,7 +91,7 @@ wholeStorageContract('postgres', subject, t);
 storesContract('postgres', { ...subject, place: madePlace }, t);
 storesContract('postgres beside another hub', { ...subject, place: besideAnother }, t);
 
-/** Another hub keeps the storage from having the store to itself. */
+/** Another hub keeps the storage from exclusive use of the store. */
 async function besideAnother(t: Teardown): Promise<StoragePlace> {
   const url = await databases.copy(t);
   const other = closedBefore(t, postgresStorage({ url }));
@@ -171,7 +171,7 @@ t.test('R15: when the server clock stays ahead, all hubs follow it in one step, 
   const first = closedBefore(t, postgresStorage({ url: server.url, schema }));
   await first.open();
   await first.close();
-  // As two hubs left it that did not believe the clock of the server, which was an hour ahead.
+  // As two hubs left it that did not trust the clock of the server, which was an hour ahead.
   await server.ask(`UPDATE ${schema}.store SET clock_mark = clock_mark - 3600000, clock_offset = -3600000`);
   const hub = () => closedBefore(t, postgresStorage({ url: server.url, schema }, { clock }));
   const [one, other] = [hub(), hub()];
