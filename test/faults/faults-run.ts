@@ -1,4 +1,4 @@
-/** Plays every scenario once for each call that can fail: N = 1, 2, … until a run meets no fault. */
+/** Plays every scenario once for each call that can fail: N = 1, 2, … until a run hits no fault. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { statementFaults, STORE_FAULTS, type StatementFaults, type StoreFault } 
 import { World } from './rig/faults-world.ts';
 import { SCENARIOS, type Scenario } from './scenarios.ts';
 
-/** What fails and how; `lasting`: so does all after it, until the end of the story. */
+/** What fails and how; with `lasting`, so does everything after it, until the end of the scenario. */
 export type Kind =
   | { readonly where: 'store'; readonly fault: StoreFault; readonly lasting: boolean }
   | { readonly where: 'journal'; readonly fault: DiskFault; readonly lasting: boolean }
@@ -33,7 +33,7 @@ export const nameOf = ({ where, fault, lasting }: Kind): string => `${where}: ${
 export interface Outcome {
   readonly scenario: string;
   readonly kind: string;
-  /** Calls that were failed, each in a run of its own. */
+  /** Calls that were failed, each in its own run. */
   readonly failed: number;
   readonly violations: readonly { readonly nth: number; readonly what: string }[];
 }
@@ -41,12 +41,12 @@ export interface Outcome {
 export interface FaultsOptions {
   readonly scenarios?: readonly Scenario[] | undefined;
   readonly kinds?: readonly Kind[] | undefined;
-  /** Only each so manyth call fails; 1: every one. */
+  /** Fail only every n-th call; 1: every one. */
   readonly step?: number | undefined;
-  /** Which calls of each `step`: from 1. */
+  /** The first call of each `step`: from 1. */
   readonly first?: number | undefined;
   readonly onProgress?: ((done: number, of: number, note: string) => void) | undefined;
-  /** Told of each pair of story and fault once it was played: a run that is broken off has said what it found. */
+  /** Called with each pair of scenario and fault once it was played, so that an aborted run has reported what it found. */
   readonly onOutcome?: ((outcome: Outcome) => void) | undefined;
 }
 
@@ -80,7 +80,7 @@ export const faultsRun = (options: FaultsOptions = {}): Promise<readonly Outcome
     return outcomes;
   });
 
-/** With the faults in the driver of this process, and an empty database to begin with; leaves neither. */
+/** Starts with the faults in the driver of this process, and an empty database; removes both at the end. */
 export async function withPlayer<T>(work: (play: Play) => Promise<T>): Promise<T> {
   const statements = statementFaults();
   const template = await emptyDatabase();
@@ -106,11 +106,11 @@ async function everyCall(scenario: Scenario, kind: Kind, calls: Calls, rig: Rig)
 
 interface Rig {
   readonly statements: StatementFaults;
-  /** A database with its schema and nothing in it. */
+  /** A database with its schema and no rows. */
   readonly template: string;
 }
 
-/** One run; in it at most the Nth call fails, or it and all after it. */
+/** One run, in which at most the Nth call fails, or it and all after it. */
 export async function playOnce(
   scenario: Scenario,
   kind: Kind,
@@ -128,7 +128,8 @@ export async function playOnce(
     for (const count of armed()) count.mend();
     world.onMachine = null;
     const losses = [...(scenario.losses ?? [])];
-    // A machine without power loses its agents, and whoever stays away for longer than the grace what it had.
+    // A machine without power loses its agents, and one that stays away for longer than the grace period loses its
+    // assignments.
     if (kind.fault === 'power') losses.push('lost', 'not_held');
     if (world.machines.some((machine) => !machine.isRunning)) losses.push('disconnected');
     await world.judgeTold();
@@ -166,7 +167,7 @@ function arm(world: World, kind: Kind, nth: number): void {
 async function emptyDatabase(): Promise<{ readonly file: string; remove(): void }> {
   const folder = mkdtempSync(join(tmpdir(), 'agentcom-faults-template-'));
   const file = join(folder, 'hub.db');
-  // Made in the worlds' time: a store's time never goes back behind what it was.
+  // Created in the world's time: a store's time never goes back.
   const storage = sqliteStorage(file, { time: virtualClock() });
   await storage.open();
   await storage.close();

@@ -23,11 +23,13 @@ const [step, first] = [wholeNumber('step', values.step), wholeNumber('first', va
 const processes = wholeNumber('processes', values.processes);
 const scenarios = SCENARIOS.filter(({ name }) => name.includes(values.scenario));
 if (scenarios.length === 0)
-  throw new Error(`--scenario ${values.scenario}: there is none of that name; ${SCENARIOS.map(({ name }) => name).join('; ')}`);
+  throw new Error(
+    `--scenario ${values.scenario}: no scenario of that name; expected one of ${SCENARIOS.map(({ name }) => name).join('; ')}`,
+  );
 
 sayMachine(thisMachine());
 say(
-  `${scenarios.length} stories; of each, call ${first} and every ${step === 1 ? '' : `${step}th `}call after it fails, one in each run; nothing is drawn by chance`,
+  `${scenarios.length} scenarios; in each, call ${first} and every ${step === 1 ? '' : `${step}th `}call after it fails, one in each run; nothing is random`,
 );
 const beganMs = performance.now();
 let bar: ReturnType<typeof progressBar> | null = null;
@@ -47,7 +49,7 @@ const violations = outcomes.flatMap(({ scenario, kind, violations: found }) =>
 );
 for (const kind of new Set(outcomes.map((outcome) => outcome.kind))) {
   const of = outcomes.filter((outcome) => outcome.kind === kind);
-  say(`${kind}: ${of.reduce((sum, outcome) => sum + outcome.failed, 0)} calls failed in ${of.length} stories`);
+  say(`${kind}: ${of.reduce((sum, outcome) => sum + outcome.failed, 0)} calls failed in ${of.length} scenarios`);
 }
 say(`${failed} calls failed, ${violations.length} violations (expected 0); ${seconds} s`);
 writeFigures('faults', values.scenario === '' && first === 1 && step === 1, {

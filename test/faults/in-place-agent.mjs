@@ -1,6 +1,6 @@
 /**
- * An agent on a disk that is about to be full: it takes the room for its result when it starts, which is a line in `$LEDGER_DIR`, on
- * another disk. It writes into that room once `$LEDGER_DIR/release-<task id>` is there.
+ * An agent on an almost full disk: it reserves room for its result when it starts, and records this as a line in
+ * `$LEDGER_DIR`, on another disk. It writes into that room once `$LEDGER_DIR/release-<task id>` exists.
  */
 import { appendFileSync, existsSync, openSync, renameSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** `faultsRun`, spread over processes: statements are failed in the driver, so one process plays one story at a time. */
+/** `faultsRun`, spread over processes: statements are failed in the driver, so one process plays one scenario at a time. */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -7,7 +7,7 @@ import type { AskedPair } from './pair-worker.ts';
 
 const WORKER = fileURLToPath(new URL('./pair-worker.ts', import.meta.url));
 
-/** In the order of the pairs, whatever order they end in. Fails when a process ends before it is let go. */
+/** In the order of the pairs, whatever order they end in. Fails if a process ends before it is released. */
 export async function faultsInProcesses(processes: number, options: FaultsOptions): Promise<readonly Outcome[]> {
   const { step = 1, first = 1, onProgress = () => undefined, onOutcome = () => undefined } = options;
   const pairs = pairsOf(options.scenarios, options.kinds);
@@ -17,7 +17,7 @@ export async function faultsInProcesses(processes: number, options: FaultsOption
     const worker = fork(WORKER);
     const exited = once(worker, 'exit');
     const endedEarly = exited.then(([code, signal]) => {
-      throw new Error(`a process that plays stories ended with ${String(code ?? signal)}`);
+      throw new Error(`a process that plays scenarios ended with ${String(code ?? signal)}`);
     });
     const play = async (): Promise<void> => {
       for (let at = next++; at < pairs.length; at = next++) {

@@ -1,4 +1,4 @@
-/** The short form of `npm run faults`, of a sidecar's disk. */
+/** The short form of `npm run faults`, for a sidecar's disk. */
 import t from 'tap';
 import { faultsRun, KINDS } from './faults-run.ts';
 import { SCENARIOS } from './scenarios.ts';
@@ -6,7 +6,7 @@ import { SCENARIOS } from './scenarios.ts';
 // Each run is a hub and its sidecars on real files, on a machine that is busy with other tests.
 t.setTimeout(120_000);
 
-/** From this step of its journal on, the sidecar that comes, works and stops is stopping. */
+/** From this step of its journal on, the sidecar of the scenario "comes, works and stops" is stopping. */
 const STOP_FROM = 95;
 
 const chosen = (...names: readonly string[]) => SCENARIOS.filter(({ name }) => names.some((each) => name.startsWith(each)));

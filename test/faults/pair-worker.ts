@@ -1,8 +1,8 @@
-/** Plays pairs of story and fault as they are asked for: a process of `npm run faults`, until its parent lets go of it. */
+/** Plays pairs of scenario and fault on request: a process of `npm run faults`, until its parent releases it. */
 import { once } from 'node:events';
 import { nameOf, pairsOf, withPlayer } from './faults-run.ts';
 
-/** What is asked for, by names; the answer is its `Outcome`. */
+/** The request, by names; the answer is its `Outcome`. */
 export interface AskedPair {
   readonly scenario: string;
   readonly kind: string;
@@ -13,7 +13,7 @@ export interface AskedPair {
 await withPlayer(async (play) => {
   process.on('message', ({ scenario, kind, first, step }: AskedPair) => {
     const pair = pairsOf().find((one) => one.scenario.name === scenario && nameOf(one.kind) === kind);
-    if (pair === undefined) throw new Error(`there is no ${scenario}; ${kind}`);
+    if (pair === undefined) throw new Error(`no such scenario: ${scenario}; ${kind}`);
     void play(pair, { first, step }).then((outcome) => process.send?.(outcome));
   });
   await once(process, 'disconnect');

@@ -1,6 +1,7 @@
 /**
- * What is done while something fails: short stories of one hub and its sidecars. Each says what its tasks must come to and
- * why an attempt may be lost in it. A story goes on whatever is answered; who was not answered asks again at the end.
+ * What is done while something fails: short scenarios of one hub and its sidecars. Each says how its tasks must end
+ * and why an attempt may be lost in it. A scenario continues whatever the answers are; unanswered requests are
+ * repeated at the end.
  */
 import type { Generation } from '../../core/domain/ids.ts';
 import type { Wanted } from './rig/faults-judge.ts';
@@ -8,7 +9,7 @@ import type { World } from './rig/faults-world.ts';
 
 export interface Scenario extends Wanted {
   readonly name: string;
-  /** What of it can fail that others do not show as well. */
+  /** What in it can fail that others do not cover. */
   readonly fails: readonly ('store' | 'journal' | 'folders')[];
   /** Before the first call is counted. */
   prepare(world: World): Promise<void>;
@@ -21,10 +22,13 @@ const oneSidecar =
   async (world: World): Promise<void> =>
     void (await world.machine('a1', slots));
 const nothing = (): Promise<void> => Promise.resolve();
-/** A cut is told to nobody: attempts may only be lost by it where the grace is over. */
+/** A cut is not reported to either side: attempts may only be lost by it after the grace period. */
 const BEYOND_GRACE_MS = 30_000;
 
-/** Folders that fail from the first wake on spend three before the story is over: what fails once by itself needs more than the usual three. */
+/**
+ * Folders that fail from the first wake on use up three attempts before the scenario is over: a task that also fails
+ * once by itself needs more than the usual three.
+ */
 const SPARE_RETRIES = 6;
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -67,7 +71,7 @@ export const SCENARIOS: readonly Scenario[] = [
     async act(world) {
       const [, dead] = await world.submit(['fail-first 500', 'fail-once 500'], { maxRetries: SPARE_RETRIES });
       await world.pass(4_000);
-      // Asked for until it is there: at the latest when nothing fails any more.
+      // Requested until it exists: at the latest when nothing fails any more.
       if (dead !== undefined) await world.retryOnceDead(dead);
       await world.pass(3_000);
     },
@@ -141,7 +145,7 @@ export const SCENARIOS: readonly Scenario[] = [
     prepare: oneSidecar(4),
     async act(world) {
       const first = await world.submit(['work 500', 'work 700']);
-      // Whoever names a task must have been answered about it.
+      // A client that names a task must have received its id.
       await world.answered();
       const second = await world.submit(['work 500'], { dependsOn: first });
       await world.answered();

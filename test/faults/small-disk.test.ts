@@ -1,4 +1,4 @@
-/** Real programs on a real disk that is full: a small tmpfs under the folder of the hub, or of the sidecar. */
+/** Real programs on a real full disk: a small tmpfs under the folder of the hub, or of the sidecar. */
 import { readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,7 +8,7 @@ import { run } from '../apps/cli/cli-world.ts';
 import { noSmallDisk, smallDisk } from './rig/mounted-disk.ts';
 
 const AGENT = [process.execPath, resolve(import.meta.dirname, 'in-place-agent.mjs')];
-/** How long what must happen by itself may take, on a busy machine. Milliseconds. */
+/** How long automatic recovery may take on a busy machine. Milliseconds. */
 const WITHIN_MS = 30_000;
 const LOOK_MS = 100;
 
@@ -40,7 +40,7 @@ t.test(
         body: JSON.stringify({ description: key, metadata: { ms: 10, ballast: 'x'.repeat(200_000) } }),
       });
     const answers: { readonly key: string; readonly response: Response }[] = [];
-    // What room there is in the log is used up first.
+    // The room that is left in the log is used up first.
     await until('503', async () => {
       const key = `key-${answers.length}`;
       answers.push({ key, response: await submit(key) });
@@ -82,7 +82,7 @@ t.test(
     await world.startSidecar('a1', { argv: AGENT, extra: 'slots: 2' });
     const { task_id: running } = await world.api.tasks.submit({ description: 'running' });
     await world.event(running, ['woken']);
-    // The program was started; only its own line says that it has its room.
+    // The program was started; only its own line shows that it has reserved its room.
     await world.ledgerLine(running, 'start');
     disk.fill();
     const { task_id: refused } = await world.api.tasks.submit({ description: 'refused' });

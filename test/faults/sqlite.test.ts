@@ -1,4 +1,4 @@
-/** A real second process that holds the write lock, and a reader that lasts. */
+/** A real second process that holds the write lock, and a long reader. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { stat } from 'node:fs/promises';
@@ -13,10 +13,10 @@ import { builtTree } from '../rig/built-tree.ts';
 
 t.setTimeout(120_000);
 
-/** What the log may keep once it was cut back (`journal_size_limit`), and what the reader makes it grow beyond. */
+/** What the log may keep after it was truncated (`journal_size_limit`); the reader makes it grow beyond. */
 const WAL_BYTES_KEPT = 67_108_864;
 
-/** A process that takes the write lock, says so, and lets go of it when its input ends. */
+/** A process that takes the write lock, reports it, and releases it when its input ends. */
 async function lockHolder(t: Test, file: string): Promise<{ letGo(): Promise<void> }> {
   const program = builtTree().compiled('test/faults/rig/write-lock-process.ts');
   const child = spawn(process.execPath, [program, file], { stdio: ['pipe', 'pipe', 'inherit'] });

@@ -1,4 +1,4 @@
-/** The short form of `npm run faults`, of the store: some of its calls in each of the stories that change most at once. */
+/** The short form of `npm run faults`, for the store: some of its calls in each of the scenarios that change most at once. */
 import t from 'tap';
 import { faultsRun, KINDS } from './faults-run.ts';
 import { SCENARIOS } from './scenarios.ts';
@@ -24,7 +24,7 @@ t.test('R2, R4, R15: a store that fails during a late result or a hub restart co
 
 t.test('R2, R15: if the answer to a commit is lost, its assignments still reach their agents', async (t) => {
   const kinds = stores.filter(({ fault }) => fault === 'answer lost');
-  // The third call of this story is the one statement that saves the submit, and gives the task to its agent.
+  // The third call of this scenario is the one statement that saves the submit, and assigns the task.
   const outcomes = await faultsRun({ scenarios: chosen('submit, assign'), kinds, first: 3, step: 1_000 });
   for (const { scenario, kind, violations, failed } of outcomes) {
     t.equal(failed, 1);

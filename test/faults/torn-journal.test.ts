@@ -1,4 +1,7 @@
-/** A journal that is torn or flipped at every byte: the last good copy, or a refusal; never an empty one, never another state. */
+/**
+ * A journal that is torn or flipped at every byte: the last good copy is read, or it is refused; never an empty one,
+ * never another state.
+ */
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -13,7 +16,7 @@ t.setTimeout(120_000);
 const OLDER = { ...EMPTY_JOURNAL, ended: ['older'] };
 const NEWER = { ...EMPTY_JOURNAL, ended: ['newer'] };
 
-/** What is read from a folder with these copies; a code where it is refused. */
+/** What is read from a folder with these copies; a code if it is refused. */
 async function readFrom(dataDir: string, newest: Buffer, previous: Buffer): Promise<unknown> {
   await writeFile(join(dataDir, 'queue.json'), newest);
   await writeFile(join(dataDir, 'queue.json.1'), previous);
@@ -63,7 +66,7 @@ t.test('R22: with the newest copy damaged at any byte the previous one is read; 
       if (kind !== at % DAMAGES) continue;
       tried += 1;
       const found = await readFrom(dataDir, damaged, previous);
-      // A version that is not ours might be a newer program's: that is for a person to say.
+      // An unknown version might be a newer program's: that is for an operator to decide.
       if (JSON.stringify(found) !== JSON.stringify(OLDER) && found !== 'AC_SCHEMA_UNKNOWN')
         wrong.push(`byte ${at}, kind ${kind}: ${JSON.stringify(found)}`);
     }
@@ -103,7 +106,7 @@ t.test('R22, R10: a sidecar with a torn journal never tells the hub that it hold
   await world.pass(70_000);
   const task = (await world.stored()).tasks.get(id ?? '');
   t.equal(task?.task.status, 'completed');
-  // The older copy did not know yet that the wake had been told.
+  // The older copy did not know yet that the wake had been reported.
   t.strictSame(
     [...new Set(task?.events.map(({ event }) => event))],
     ['submitted', 'eligible', 'assigned', 'accepted', 'woken', 'completed'],

@@ -1,6 +1,6 @@
 /**
- * A real hub under hostile peers from everywhere, while honest clients submit and honest sidecars work. Judged by what
- * the hostile were answered, what the honest were promised, what the log says, and what is stored in the end.
+ * A real hub under hostile peers of every kind, while honest clients submit and honest sidecars work. Judged by how
+ * the hostile were answered, what the honest were promised, what was logged, and what is stored in the end.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
@@ -31,13 +31,16 @@ export interface FuzzOptions {
   readonly hostileAgents: number;
   readonly honestSidecars: number;
   readonly honestPerSecond: number;
-  /** Frames and bodies of a first round, after which memory is looked at: caches are full and code is compiled then. */
+  /** Frames and bodies of a first round, after which memory is measured: caches are full and code is compiled then. */
   readonly warmUp: { readonly frames: number; readonly bodies: number } | null;
-  /** How long honest clients are alone, before the hostile come: what their latency is compared with. */
+  /** How long honest clients are alone before the hostile peers start: the baseline for their latency. */
   readonly undisturbedMs: number;
-  /** Whether the hostile have only what all others leave of the processors, as if they were other machines; on a busy one they starve. */
+  /**
+   * Whether the hostile peers get only the CPU time that all others leave, as if they were other machines; on a busy
+   * machine they starve.
+   */
   readonly hostileIdle?: boolean;
-  /** How long the hub is left alone before its memory is looked at: garbage is collected and sockets are gone by then. */
+  /** How long the hub is left idle before its memory is measured: garbage is collected and sockets are gone by then. */
   readonly restMs: number;
   readonly onProgress?: (frames: number, note: string) => void;
 }
@@ -48,19 +51,19 @@ export interface FuzzOutcome {
   /** What the hub counted as refused, over both rounds. */
   readonly refused: Readonly<Record<string, Readonly<Record<string, number>>>>;
   readonly seconds: number;
-  /** Milliseconds, of each honest submit while the hostile were at it. */
+  /** Milliseconds, for each honest submit during the attack. */
   readonly honestMs: readonly number[];
-  /** The same before they came, after the warm-up. */
+  /** The same before the attack, after the warm-up. */
   readonly undisturbedMs: readonly number[];
   readonly honest: { readonly answered: number; readonly completed: number; readonly repeated: number };
   readonly rss: { readonly before: Sample; readonly during: readonly Sample[]; readonly after: Sample };
   readonly lag: readonly LagSample[];
   readonly stored: { readonly tasks: number; readonly events: number };
-  /** All that must not be. */
+  /** Everything that must not happen. */
   readonly violations: readonly string[];
 }
 
-/** Plays at once: as many as keep the hub busy without keeping the honest waiting on this machine's own cores. */
+/** Parallel plays: as many as keep the hub busy without keeping the honest waiting on this machine's own cores. */
 const AT_ONCE = { sockets: 24, requests: 8 };
 const DRAINED_WITHIN_MS = 120_000;
 const SHOWN = 10;
@@ -104,7 +107,7 @@ export async function fuzzRun(t: TestEnd, options: FuzzOptions): Promise<FuzzOut
   await sleep(options.undisturbedMs);
   const undisturbedMs = honestMs.splice(0);
   const before = await collected(hub.pid);
-  // Submits that waited for that collection are of neither round.
+  // Submits that waited for that collection belong to neither round.
   honestMs.length = 0;
   const during: Sample[] = [];
   const beganMs = Date.now();
@@ -152,13 +155,13 @@ export async function fuzzRun(t: TestEnd, options: FuzzOptions): Promise<FuzzOut
   };
 }
 
-/** Tokens of every role for the hostile, who are known people and agents as well as strangers. */
+/** Tokens of every role for the hostile, who include known people and agents as well as unknown peers. */
 async function ordersFor(world: ChaosWorld, options: FuzzOptions): Promise<Orders> {
   const { api } = world;
   const agents: { agentId: string; token: string }[] = [];
   for (let n = 1; n <= options.hostileAgents; n += 1) {
     const agentId = `hostile-${n}`;
-    // Fixed by the token: whatever they claim, no honest task is ever given to them.
+    // Fixed by the token: whatever they claim, no honest task is ever assigned to them.
     const { token = '' } = await api.tokens.create({ agent_id: agentId, capabilities: ['hostile'], max_slots: 4 });
     agents.push({ agentId, token });
   }
@@ -185,8 +188,8 @@ async function hostileRound(
   const file = join(world.dir, 'hostile.json');
   writeFileSync(file, JSON.stringify(orders), { mode: 0o600 });
   const program = [process.execPath, tree.compiled('test/fuzz/hostile/main.ts'), file];
-  // It stands for other machines, so it has what the hub and the honest leave of this one's processors: even a process of the
-  // lowest priority keeps a processor for milliseconds after somebody else wants it.
+  // It represents other machines, so it gets what the hub and the honest leave of this machine's CPUs: even a process of
+  // the lowest priority keeps a CPU for milliseconds after another needs it.
   const hasIdle = isIdle && spawnSync('chrt', ['--idle', '0', 'true']).status === 0;
   const [command = '', ...args] = hasIdle ? ['chrt', '--idle', '0', ...program] : program;
   const child = spawn(command, args, { cwd: world.dir, stdio: ['ignore', 'pipe', 'inherit'] });
@@ -206,7 +209,7 @@ async function hostileRound(
   return last;
 }
 
-/** Submits evenly until it is stopped; answers what went wrong, which is nothing. */
+/** `an honest submit failed: ${String(thrown)}` */
 function honestLoad(perSecond: number, submit: (n: number) => Promise<void>): { stop(): Promise<readonly string[]> } {
   const failures: string[] = [];
   const pending = new Set<Promise<void>>();
@@ -225,7 +228,7 @@ function honestLoad(perSecond: number, submit: (n: number) => Promise<void>): { 
   };
 }
 
-/** Every honest task that was acknowledged is there, with its text, and completed; and the store has nothing wrong. */
+/** Every honest task that was acknowledged exists, with its text, and is completed; and the store is sound. */
 async function judgeStore(world: ChaosWorld, answered: ReadonlyMap<string, string>): Promise<readonly string[]> {
   const stored = await readStored(world.database);
   const violations: string[] = [];
@@ -242,13 +245,13 @@ async function judgeStore(world: ChaosWorld, answered: ReadonlyMap<string, strin
   return violations.slice(0, SHOWN * 3);
 }
 
-/** More than the writer of the database keeps of it in memory, 32 MiB: a store that has grown is no leak. */
+/** More than the database writer keeps in memory, 32 MiB: a store that has grown is not a leak. */
 async function fillStore({ api }: ChaosWorld): Promise<void> {
-  const body = { description: 'x'.repeat(FILLING.characters), needed_capabilities: ['nobody has it'] };
+  const body = { description: 'x'.repeat(FILLING.characters), needed_capabilities: ['offered by no agent'] };
   for (let n = 0; n < FILLING.bulks; n += 1) await api.tasks.submitMany(Array.from({ length: FILLING.tasks }, () => body));
 }
 
-/** The hub's memory, without what is garbage. */
+/** The hub's memory, without garbage. */
 async function collected(pid: number): Promise<Sample> {
   process.kill(pid, 'SIGUSR2');
   await sleep(COLLECTED_WITHIN_MS);

@@ -1,7 +1,8 @@
 /**
- * Ten million hostile values at the doors of a sidecar, in one process: `npm run fuzz:sidecar -- [--values N] [--seed TEXT]`. Exits
- * with 1 unless nothing throws, each answer is a value within its bounds or a refusal of bounded length, no value takes over a
- * second of the processor, and memory is back within 64 MiB after a collection. README.md tells what is given where.
+ * Ten million hostile values at the entry points of a sidecar, in one process: `npm run fuzz:sidecar -- [--values N]
+ * [--seed TEXT]`. Exits with 1 unless nothing throws, each answer is a value within its bounds or a refusal of bounded
+ * length, no value takes over a second of CPU time, and memory is back within 64 MiB after a collection. README.md
+ * lists which values go where.
  */
 import { readOptions, say, sayMachine, thisMachine, writeFigures } from '../chaos/rig/chaos-figures.ts';
 import { progressBar } from '../chaos/rig/progress-bar.ts';
@@ -21,10 +22,10 @@ bar.end();
 const seconds = Math.round((performance.now() - beganMs) / 1_000);
 const grownMiB = Math.round((grownBytes / MIB) * 10) / 10;
 for (const [name, { values: given, taken, refused, longestMs }] of Object.entries(doors))
-  say(`${name}: ${given}, of which ${taken} taken and ${refused} refused; the longest took ${longestMs} ms`);
+  say(`${name}: ${given}, ${taken} accepted and ${refused} refused; the longest took ${longestMs} ms`);
 for (const violation of violations) say(`VIOLATION ${violation}`);
 say(
-  `${violations.length} violations (expected 0); ${grownMiB} MiB more held than after the warm-up (expected under ${MEMORY_MIB}); ${seconds} s`,
+  `${violations.length} violations (expected 0); ${grownMiB} MiB more in use than after the warm-up (expected under ${MEMORY_MIB}); ${seconds} s`,
 );
 const isReached = violations.length === 0 && grownMiB < MEMORY_MIB;
 writeFigures('fuzz-sidecar', values >= FIGURE.values, {

@@ -1,4 +1,4 @@
-/** The short form of `npm run fuzz`. Latency and memory are for the long form, on a machine that has nothing else to do. */
+/** The short form of `npm run fuzz`. Latency and memory are for the long form, on an otherwise idle machine. */
 import t from 'tap';
 import { builtTree } from '../rig/built-tree.ts';
 import { fuzzRun } from './fuzz-run.ts';

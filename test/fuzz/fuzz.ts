@@ -11,10 +11,10 @@ import { fuzzRun } from './fuzz-run.ts';
 
 const FIGURE = { frames: 1_000_000, bodies: 100_000 };
 const RSS_MIB = 64;
-/** p99 of honest submits under fire, as a ratio to that of the same submits in the same run before the hostile came. */
+/** p99 of honest submits under attack, as a ratio to that of the same submits in the same run before the attack. */
 const HONEST_P99_RATIO = 2;
 const UNDISTURBED_MS = 60_000;
-/** Share of the whole that is done before memory is looked at first. */
+/** Share of the whole that is done before memory is first measured. */
 const WARM_UP = 0.05;
 const REST_MS = 5_000;
 const HOSTILE_AGENTS = 120;

@@ -1,4 +1,4 @@
-/** Whatever stands in a frame, a body, a file or a config: what reads it answers, or fails with an error of ours, never otherwise. */
+/** Whatever is in a frame, a body, a file or a config: its reader returns, or fails with an AgentcomError, never otherwise. */
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -26,10 +26,10 @@ import { brokenFrames, brokenIdentifies, wellMadeFrames } from './hostile/frame-
 import { awkward, fitting, oneWrong } from './hostile/from-schema.ts';
 
 const SEED = 20_260_102;
-/** Of each kind of text; more when asked for. */
+/** Of each kind of text; more on request. */
 const RUNS = Number(process.env['AGENTCOM_READER_RUNS'] ?? 800);
 
-/** Fails unless it answers, or throws an error of ours. */
+/** Fails unless it returns, or throws an AgentcomError. */
 function answersOrFails<T>(read: () => T, what: string): T | AgentcomError {
   try {
     return read();
@@ -103,7 +103,7 @@ t.test('R22: an invalid id never becomes a path, a frame or a body', async (t) =
 t.test('R22: any journal is read, or reported as corrupt or newer', async (t) => {
   const kinds = new Map<string, number>();
   const note = (kind: string): void => void kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
-  /** As somebody would make it who knows how digests are made. */
+  /** Forged by an attacker who knows how digests are computed. */
   const forged = (state: string): Buffer => {
     const sha256 = createHash('sha256').update(state).digest('hex');
     return Buffer.from(`{"version":1,"length":${Buffer.byteLength(state)},"sha256":"${sha256}","state":${state}}\n`);

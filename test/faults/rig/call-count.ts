@@ -1,9 +1,9 @@
-/** Which of the calls that are counted fails: the Nth from the moment it is armed, alone or with all after it. */
+/** Which of the counted calls fails: the Nth from the moment it is armed, alone or with all after it. */
 
 export interface Aim {
   /** 1 is the next call. */
   readonly nth: number;
-  /** All after it fail too, until it is mended. */
+  /** All calls after it fail too, until it is repaired. */
   readonly lasting: boolean;
 }
 
@@ -39,7 +39,7 @@ export class CallCount {
     return this.#isMet;
   }
 
-  /** What `work` calls is neither counted nor failed: a look from outside. */
+  /** Calls made by `work` are neither counted nor failed: an observation from outside. */
   async apart<T>(work: () => Promise<T>): Promise<T> {
     this.#isPaused = true;
     try {
@@ -49,7 +49,7 @@ export class CallCount {
     }
   }
 
-  /** A call is made. Answers whether it fails. */
+  /** A call is made. Returns whether it fails. */
   hits(): boolean {
     if (this.#aim === null || this.#isPaused) return false;
     this.#calls += 1;

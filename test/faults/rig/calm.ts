@@ -1,11 +1,11 @@
-/** Waiting without time: until real files, real SQLite and everybody's promises have nothing more to do. */
+/** Waiting without advancing time: until real files, real SQLite and all promises are idle. */
 import type { VirtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import type { Storage } from '../../../core/ports/storage.ts';
 import type { Life } from '../../simulation/runner/world-life.ts';
 
-/** Turns of the event loop in which nothing was under way. */
+/** Turns of the event loop in which nothing was in progress. */
 const QUIET_TURNS = 3;
-/** What Node calls the requests of its file system that are under way. */
+/** Node's names for file system requests in progress. */
 const FILE_REQUEST = /^(FSReq|CloseReq)/;
 
 export class Calm {
@@ -16,7 +16,7 @@ export class Calm {
     this.#clock = clock;
   }
 
-  /** Ends when nothing happens any more unless time goes on. */
+  /** Resolves when nothing more happens unless time advances. */
   readonly wait = async (): Promise<void> => {
     for (let quiet = 0; quiet < QUIET_TURNS; quiet = this.#isBusy() ? 0 : quiet + 1) {
       await new Promise<void>((resolve) => setImmediate(resolve));
@@ -30,7 +30,7 @@ export class Calm {
     return process.getActiveResourcesInfo().some((kind) => FILE_REQUEST.test(kind));
   }
 
-  /** The same port, whose calls are waited for, while its process lives. SQLite works on threads that Node does not tell of. */
+  /** The same port, whose calls are awaited while its process lives. Node does not report the threads that SQLite works on. */
   watching<T extends object>(port: T, life: Life | null = null): T {
     return new Proxy(port, {
       get: (target, name, receiver) => {

@@ -1,7 +1,7 @@
 /**
- * The disk of a sidecar's journal: real files whose Nth step fails, is cut short, or is the last before the process dies.
- * It also knows what of the folders would be left after a loss of power: the names as they were when their folder was
- * synced last. What a file holds is synced by whoever writes it, before it has its name.
+ * The disk of a sidecar's journal: real files whose Nth step fails, is cut short, or is the last before the process
+ * dies. It also knows what a power failure would leave of the folders: the names as of the last sync of their folder.
+ * File contents are synced by their writer, before the file gets its name.
  */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -13,13 +13,13 @@ import type { AssignmentId } from '../../../core/domain/assignment/slot.ts';
 import { CallCount } from './call-count.ts';
 
 /**
- * `fails`: the step is not done and fails. `sync fails`: it is done and fails. `short`: a write is cut in half and
- * says nothing. `killed`: the process dies there. `power`: the machine does, and what was not synced is lost.
+ * `fails`: the step is not done and fails. `sync fails`: it is done and fails. `short`: a write is cut in half
+ * silently. `killed`: the process dies there. `power`: the machine does, and unsynced data is lost.
  */
 export const DISK_FAULTS = ['fails', 'sync fails', 'short', 'killed', 'power'] as const;
 export type DiskFault = (typeof DISK_FAULTS)[number];
 
-/** Not of the state: who holds the folder, and room that may be given up. */
+/** Not part of the state: the lock of the folder, and reserved room. */
 const NOT_KEPT = /^(lock|reserve)/;
 
 export class Disk {
@@ -28,7 +28,7 @@ export class Disk {
   /** Called where the process dies. */
   onDeath: () => void = () => undefined;
   readonly #dataDir: string;
-  /** Folder → name → what it holds, as of the last sync. */
+  /** Folder → name → contents, as of the last sync. */
   readonly #synced = new Map<string, ReadonlyMap<string, Buffer>>();
 
   constructor(dataDir: string) {
@@ -65,7 +65,7 @@ export class Disk {
     freeBytes: (path) => this.#step('other', () => nodeJournalFiles.freeBytes(path)),
   };
 
-  /** What is added to a file whose name was synced is there after a loss of power too. */
+  /** Data appended to a file whose name was synced also survives a power failure. */
   async #appended(path: string, at: number, bytes: Buffer): Promise<void> {
     await nodeJournalFiles.append(path, at, bytes);
     const [folder, name] = [dirname(path), basename(path)];
@@ -92,7 +92,7 @@ export class Disk {
     }
   }
 
-  /** What was not synced is lost. */
+  /** Unsynced data is lost. */
   losePower(): void {
     for (const [folder, names] of this.#synced) {
       for (const name of namesIn(folder).keys()) rmSync(join(folder, name));
@@ -100,7 +100,7 @@ export class Disk {
     }
   }
 
-  /** Whether a loss of power would leave this assignment in the journal. */
+  /** Whether a power failure would leave this assignment in the journal. */
   holds(name: AssignmentId): boolean {
     const bytes = this.#synced.get(this.#dataDir)?.get('queue.json');
     const read = bytes === undefined ? null : unpack(bytes);

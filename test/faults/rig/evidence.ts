@@ -1,6 +1,6 @@
 /**
- * What was told and done in one run, and what must follow from it. Frames are judged as they leave: at that moment what
- * they tell of must be on disk.
+ * What was told and done in one run, and what must follow from it. Frames are judged as they are sent: at that moment
+ * what they report must be on disk.
  */
 import type { StoredEvent } from '../../../core/domain/task/event.ts';
 import type { TaskId } from '../../../core/domain/ids.ts';
@@ -29,9 +29,9 @@ interface Run extends AssignmentId {
 export class Evidence {
   /** `rule: what`. */
   readonly violations: string[] = [];
-  /** Submits that were answered: the key of each, and what came of it. */
+  /** Submits that were answered: the key of each, and its outcome. */
   readonly answered = new Map<string, readonly TaskId[]>();
-  /** What sidecars were told of assignments. */
+  /** What sidecars were told about assignments. */
   readonly told: Told[] = [];
   readonly finishedRuns: Finished[] = [];
   readonly #runs: Run[] = [];
@@ -63,15 +63,16 @@ export class Evidence {
     this.finishedRuns.push({ taskId, generation, marker });
   }
 
-  /** R3, R4, J5: a sidecar sends this; what it says must outlive a loss of power at this very moment. */
+  /** R3, R4, J5: a sidecar sends this; what it says must survive a power failure at this very moment. */
   said(text: string, disk: Disk): void {
     const { type, ...fields } = JSON.parse(text) as { readonly type: string };
     const name = nameIn(fields);
     if (name === null) return;
-    if (type === 'task_accepted' && !disk.holds(name)) this.violate('R3', `${assignmentText(name)} was accepted and is not in the journal`);
-    // Once it was answered its files go, before the journal forgets it: what is said in between gets the first answer again.
+    if (type === 'task_accepted' && !disk.holds(name)) this.violate('R3', `${assignmentText(name)} was accepted but is not in the journal`);
+    // Once it was answered its files are removed, before the journal forgets it: what is sent in between gets the first
+    // answer again.
     if ((type === 'task_complete' || type === 'task_failed') && !this.#isAnswered(name) && !(disk.holds(name) && disk.holdsReport(name)))
-      this.violate('R4', `${type} of ${assignmentText(name)} was sent before it was kept`);
+      this.violate('R4', `${type} of ${assignmentText(name)} was sent before it was stored`);
   }
 
   #isAnswered({ taskId, generation }: AssignmentId): boolean {
@@ -80,18 +81,18 @@ export class Evidence {
     );
   }
 
-  /** A sidecar, or a peer, is sent this. */
+  /** A sidecar, or a peer, receives this. */
   heard(agentId: string, text: string): void {
     const { type, ...fields } = JSON.parse(text) as { readonly type: string; readonly status?: string };
     const name = nameIn(fields);
     if (name !== null) this.told.push({ ...name, agentId, type, status: fields.status ?? '' });
   }
 
-  /** R2, J3: whatever was told so far is in this history. */
+  /** R2, J3: everything told so far is in this history. */
   judgeTold(historyOf: (id: TaskId) => readonly StoredEvent[]): void {
     for (const { agentId, type, status, taskId, generation } of this.told) {
       const wanted = type === 'task_ack' ? ACK_EVENTS[status] : type === 'task_assign' ? ['assigned'] : [];
-      if (wanted === undefined) this.violate('J3', `an acknowledgement "${status}" that nobody knows`);
+      if (wanted === undefined) this.violate('J3', `an unknown acknowledgement "${status}"`);
       if (wanted === undefined || wanted.length === 0) continue;
       const isThere = historyOf(taskId).some(
         (event) => wanted.includes(event.event) && event.generation === generation && event.agentId === agentId,
@@ -101,7 +102,7 @@ export class Evidence {
   }
 }
 
-/** What must be in the history before an acknowledgement of this status leaves. */
+/** What must be in the history before an acknowledgement of this status is sent. */
 const ACK_EVENTS: Readonly<Record<string, readonly string[]>> = {
   accepted: ['accepted'],
   complete: ['completed'],

@@ -1,4 +1,4 @@
-/** What must be true once faults are over and everything has ended, of the store, the sidecars' folders and what was told. */
+/** What must hold once faults are over and everything has ended, for the store, the sidecars' folders and what was told. */
 import { checkInvariants } from '../../../core/domain/invariants/invariants.ts';
 import { assignmentText } from '../../../core/ports/assignment-name.ts';
 import type { Stored } from '../../chaos/rig/stored.ts';
@@ -8,7 +8,7 @@ import type { World } from './faults-world.ts';
 export interface Wanted {
   /** How each task ends, by the first word of its description; others complete. */
   readonly ends?: Readonly<Record<string, readonly string[]>> | undefined;
-  /** Why an attempt may be lost, as its event says; none otherwise. */
+  /** Why an attempt may be lost, according to its event; never otherwise. */
   readonly losses?: readonly string[] | undefined;
 }
 
@@ -25,7 +25,7 @@ export async function judge(world: World, wanted: Wanted): Promise<void> {
   if (stored.integrity !== 'ok') world.evidence.violate('store', `SQLite says: ${stored.integrity}`);
 }
 
-/** R1: each submit made its tasks once, all of them, and those are the ones that were named. */
+/** R1: each submit created its tasks once, all of them, and exactly those that were named. */
 function judgeSubmits({ evidence, submits }: World, stored: Stored): void {
   const known = new Set<string>();
   for (const { key, drafts } of submits) {
@@ -34,10 +34,11 @@ function judgeSubmits({ evidence, submits }: World, stored: Stored): void {
     else if (ids.length !== drafts.length) evidence.violate('R1', `${key} made ${ids.length} tasks of ${drafts.length}`);
     for (const id of ids ?? []) {
       known.add(id);
-      if (!stored.tasks.has(id)) evidence.violate('R1', `${id} was answered and is not there`);
+      if (!stored.tasks.has(id)) evidence.violate('R1', `${id} was answered but is missing`);
     }
   }
-  for (const id of stored.tasks.keys()) if (!known.has(id)) evidence.violate('R1', `${id} is there, and nobody was told of it`);
+  for (const id of stored.tasks.keys())
+    if (!known.has(id)) evidence.violate('R1', `${id} exists, but its creation was not reported to anyone`);
 }
 
 /** J1, I5, R15: everything has ended as it must, once, and lost no attempt on the way. */
@@ -56,7 +57,7 @@ function judgeEnds({ evidence }: World, stored: Stored, { ends = {}, losses = []
   }
 }
 
-/** J2: a finished result is recorded, late or refused: in one of them, under the assignment that made it. */
+/** J2: a finished result is recorded, late or refused: in exactly one of them, under the assignment that made it. */
 function judgeResults({ evidence, machines }: World, stored: Stored): void {
   const places: { readonly marker: string | null; readonly name: string; readonly where: string }[] = [];
   for (const { task, result, events } of stored.tasks.values()) {

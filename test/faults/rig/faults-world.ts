@@ -1,6 +1,6 @@
 /**
- * A small world for faults: the real hub over a real SQLite file, real sidecars with real journals and files, time that
- * is moved by hand and a network in memory. Clients say again what was not answered, as ours do.
+ * A small world for faults: the real hub over a real SQLite file, real sidecars with real journals and files, time
+ * that is moved by hand and a network in memory. Clients repeat what was not answered, like the real client.
  */
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -36,14 +36,14 @@ export const TIMING: Partial<HubTiming> = {
   backoff: { firstMs: 500, maxMs: 4_000 },
   breaker: { firstMs: 10_000, maxMs: 60_000 },
 };
-/** Another program's lock is not waited for: the fault is what is looked at. */
+/** Another program's lock is not waited for: the fault itself is under test. */
 const BUSY_MS = 20;
-/** Once faults are over, everything ends within this time, by steps. */
+/** Once faults are over, everything ends within this time, in steps. */
 const ROUND_MS = 10_000;
 const ROUNDS_MAX = 60;
-/** Where a sync costs nothing: what is looked at here is order and answers, not the disk. */
+/** On a file system where a sync costs nothing: order and answers are under test here, not the disk. */
 const FOLDER = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
-/** A client gives up for a while after so many tries. */
+/** A client gives up for a while after this many attempts. */
 const ANSWER_TRIES_MAX = 5;
 const COMMANDS_FAIL_WITH = ['AC_STORE_UNAVAILABLE', 'AC_STORE_RETRY', 'AC_COMMIT_UNKNOWN', 'AC_HUB_STOPPING', 'AC_STORE_CLOSED'] as const;
 
@@ -60,7 +60,7 @@ export class World {
   readonly evidence = new Evidence();
   readonly statements: StatementFaults;
   readonly machines: Machine[] = [];
-  /** Told of a machine before it starts. */
+  /** Called with a machine before it starts. */
   onMachine: (() => void) | null = null;
   readonly #dir: string;
   readonly #calm = new Calm(this.clock);
@@ -68,11 +68,11 @@ export class World {
   readonly #ids = seededIds({ seed: 'clients' });
   readonly #submits: Submit[] = [];
   readonly #operations: { readonly command: Operation; isAnswered: boolean }[] = [];
-  /** Dead letters that are to be retried. */
+  /** Dead letters to be retried. */
   readonly #retries = new Set<TaskId>();
   #hub: HubRig | null = null;
   #hubs = 0;
-  /** Lines of its log that were looked at. */
+  /** Number of its log lines already checked. */
   #linesSeen = 0;
 
   private constructor(dir: string, statements: StatementFaults) {
@@ -80,7 +80,7 @@ export class World {
     this.statements = statements;
   }
 
-  /** A hub on an empty database. `template`: a copy of one, so that the schema is not made each time. */
+  /** A hub on an empty database. `template`: a copy of one, so that the schema is not created each time. */
   static async make(statements: StatementFaults, template: string | null): Promise<World> {
     const world = new World(mkdtempSync(join(FOLDER, 'agentcom-faults-')), statements);
     if (template !== null) copyFileSync(template, world.database);
@@ -92,7 +92,7 @@ export class World {
     return join(this.#dir, 'hub.db');
   }
 
-  /** The hub that runs; fails when none does. */
+  /** The running hub; fails if there is none. */
   get hub(): HubRig {
     if (this.#hub === null) throw new Error('no hub runs');
     return this.#hub;
@@ -102,7 +102,7 @@ export class World {
     return this.#hub !== null;
   }
 
-  /** Starts a hub; where it cannot, it ends, as its program would. */
+  /** Starts a hub; if it cannot start, it ends, as its program would. */
   async startHub(): Promise<void> {
     if (this.#hub !== null) return;
     this.#hubs += 1;
@@ -118,7 +118,8 @@ export class World {
         calm: this.#calm.wait,
       });
     } catch (thrown) {
-      if (!AgentcomError.is(thrown)) this.evidence.violate('hub', `it ended with no error of ours: ${messageOf(thrown)}`);
+      if (!AgentcomError.is(thrown))
+        this.evidence.violate('hub', `it ended with an error that is not an AgentcomError: ${messageOf(thrown)}`);
       await storage.close();
     }
   }
@@ -133,7 +134,7 @@ export class World {
     await this.startHub();
   }
 
-  /** A machine with a sidecar on it, which starts. */
+  /** A machine with a sidecar, which is started. */
   async machine(agentId: string, slots = 2): Promise<Machine> {
     const token = `token of ${agentId}`;
     await this.#addToken({
@@ -169,7 +170,7 @@ export class World {
     return machine;
   }
 
-  /** Until it is there: an operator who makes a token sees whether it worked. */
+  /** Until it exists: an operator who creates a token sees whether it worked. */
   async #addToken(token: TokenRecord): Promise<void> {
     for (let tries = 1; ; tries += 1) {
       try {
@@ -183,7 +184,7 @@ export class World {
     }
   }
 
-  /** Submits tasks together, under a key; each is named by what its agent is to do. Answers their ids. */
+  /** Submits tasks together, under a key; each is named by what its agent is to do. Returns their ids. */
   async submit(words: readonly string[], over: Partial<TaskDraft> = {}): Promise<readonly TaskId[]> {
     const drafts = words.map((description) => aDraft(this.#ids.task(), { body: aBody({ description }), ...over }));
     const submit: Submit = { key: `key-${this.#submits.length + 1}`, drafts, isAnswered: false };
@@ -213,7 +214,7 @@ export class World {
     return this.#operate({ kind: 'retry', taskId, by: 'op' });
   }
 
-  /** A retry is for a dead letter only: said now if it is one, else as soon as it is. */
+  /** A retry is for a dead letter only: sent now if it is one, otherwise as soon as it is. */
   async retryOnceDead(taskId: TaskId): Promise<void> {
     this.#retries.add(taskId);
     await this.#sayRetries();
@@ -223,7 +224,7 @@ export class World {
     const { tasks } = await this.stored();
     for (const taskId of this.#retries) {
       const status = tasks.get(taskId)?.task.status;
-      // One whose first attempt was lost, and not failed for good, never comes into the dead letter.
+      // A task whose first attempt was lost, but did not fail for good, never becomes a dead letter.
       if (status === 'completed') this.#retries.delete(taskId);
       if (status !== 'dead_letter') continue;
       this.#retries.delete(taskId);
@@ -231,7 +232,7 @@ export class World {
     }
   }
 
-  /** Until every submit was answered; each is said again each second. Faults that last make it give up. */
+  /** Until every submit was answered; each is repeated every second. With lasting faults it gives up. */
   async answered(): Promise<void> {
     for (let tries = 0; tries < ANSWER_TRIES_MAX; tries += 1) {
       const waiting = this.#submits.filter(({ isAnswered }) => !isAnswered);
@@ -259,7 +260,7 @@ export class World {
 
   async #operate(command: Operation): Promise<void> {
     const operation = { command, isAnswered: false };
-    // An operator's last word on an agent is what is wanted, and what is said again.
+    // An operator's latest command for an agent is what counts, and what is repeated.
     if (command.kind === 'agent_control')
       for (const older of this.#operations)
         older.isAnswered ||= older.command.kind === 'agent_control' && older.command.agentId === command.agentId;
@@ -269,11 +270,11 @@ export class World {
 
   async #sendOperation(operation: { readonly command: Operation; isAnswered: boolean }): Promise<void> {
     const answer = await this.#ask(operation.command);
-    // What it is about is not there yet: its submit has not been answered.
+    // Its task does not exist yet: its submit has not been answered.
     operation.isAnswered = answer !== null && !(answer.kind === 'refused' && answer.code === 'unknown_task');
   }
 
-  /** Null: a hub that cannot commit says so, and one that is not there nothing. */
+  /** Null: a hub that cannot commit says so, and one that is down says nothing. */
   async #ask<C extends Command>(command: C): Promise<AnswerTo<C> | null> {
     if (this.#hub === null) return null;
     try {
@@ -296,20 +297,20 @@ export class World {
     return this.statements.count.apart(() => readStored(this.database));
   }
 
-  /** R2: what was told so far was committed, whatever comes. */
+  /** R2: what was told so far was committed, whatever happens next. */
   async judgeTold(): Promise<void> {
     const { tasks } = await this.stored();
     this.evidence.judgeTold((id) => tasks.get(id)?.events ?? []);
   }
 
-  /** Faults are over: whoever ended starts, what was not answered is said again, and time passes until all has ended. */
+  /** Faults are over: what ended is restarted, what was not answered is repeated, and time passes until all has ended. */
   async recover(): Promise<void> {
     await this.startHub();
-    if (this.#hub === null) return this.evidence.violate('R16', 'the hub does not start though nothing fails any more');
+    if (this.#hub === null) return this.evidence.violate('R16', 'the hub does not start although nothing fails any more');
     for (const machine of this.machines) {
       machine.join();
       await machine.start();
-      if (!machine.isRunning) this.evidence.violate('R16', 'a sidecar does not start though nothing fails any more');
+      if (!machine.isRunning) this.evidence.violate('R16', 'a sidecar does not start although nothing fails any more');
     }
     for (let round = 0; round < ROUNDS_MAX; round += 1) {
       for (const submit of this.#submits) if (!submit.isAnswered) await this.#sendSubmit(submit);
@@ -320,7 +321,7 @@ export class World {
     }
     const rest = [...(await this.stored()).tasks.values()].filter(({ task }) => !isOver(task.status));
     const stories = rest.map(({ task, events }) => `${task.id} is ${task.status}: ${events.map(({ event }) => event).join(' ')}`);
-    this.evidence.violate('R16', `after ${(ROUNDS_MAX * ROUND_MS) / 1_000} s something goes on: ${stories.join('; ')}`);
+    this.evidence.violate('R16', `after ${(ROUNDS_MAX * ROUND_MS) / 1_000} s something is still in progress: ${stories.join('; ')}`);
   }
 
   async #isOver(): Promise<boolean> {
@@ -330,7 +331,7 @@ export class World {
     return this.machines.every((machine) => machine.filesIn('outbox').size === 0 && machine.agents.living().length === 0);
   }
 
-  /** What the hub itself calls broken, but for the faults that were planted. */
+  /** What the hub itself logs as broken, except for the planted faults. */
   #judgeLog(): void {
     if (this.#hub === null) return;
     const { lines } = this.#hub.log;
@@ -342,7 +343,7 @@ export class World {
     this.#linesSeen = lines.length;
   }
 
-  /** Every submit with what came of it. */
+  /** Every submit with its outcome. */
   get submits(): readonly { readonly key: string; readonly drafts: readonly TaskDraft[] }[] {
     return this.#submits;
   }

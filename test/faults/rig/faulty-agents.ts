@@ -1,6 +1,6 @@
 /**
- * The agents of one machine. What an agent does stands in the description of its task, as `WORD MS …`; what it writes
- * are real files. They outlive the sidecar that woke them, and write down what they did.
+ * The agents of one machine. The description of its task tells an agent what to do, as `WORD MS …`; it writes real
+ * files. Agents outlive the sidecar that woke them, and record what they did.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,8 +17,8 @@ import type { Life } from '../../simulation/runner/world-life.ts';
 import type { Evidence } from './evidence.ts';
 
 /**
- * `work`: has its result after so long. `hang`: works until it is stopped. `deaf`: that too, and has to be killed. `fail-first`: its
- * first attempt fails. `fail-once`: so does it, and that is for good.
+ * `work`: has its result after this time. `hang`: runs until it is stopped. `deaf`: the same, and has to be killed.
+ * `fail-first`: its first attempt fails. `fail-once`: the same, and that is final.
  */
 export type AgentWord = 'work' | 'hang' | 'deaf' | 'fail-first' | 'fail-once';
 
@@ -41,7 +41,7 @@ export class Agents {
     return this.#runner.living();
   }
 
-  /** The machine is gone, and they with it. */
+  /** The machine is gone, and its agents with it. */
   killAll(): void {
     for (const runId of this.#runner.living()) this.#runner.end(runId);
   }
@@ -79,7 +79,7 @@ export class Agents {
     if (isThere && value['status'] === 'success') this.#evidence.finished(request, marker);
   }
 
-  /** The runner as one sidecar process has it: what it listens to ends with it. */
+  /** The runner as seen by one sidecar process: its streams end with the process. */
   runnerFor(life: Life): WakeRunner {
     const runner = this.#runner;
     return {

@@ -21,9 +21,9 @@ import type { Evidence } from './evidence.ts';
 import { failingInbox, type InboxFaults } from './inbox-faults.ts';
 
 const TIMING: SidecarTiming = { ...SIDECAR_TIMING, wakeRetriesMs: [500, 1_000], reportRepeat: { firstMs: 2_000, maxMs: 8_000 } };
-/** A mark of a process that is gone: no system counts so far. */
+/** The mark of a dead process: no system counts this far. */
 const DEAD_HOLDER = `${JSON.stringify({ pid: 2 ** 22 + 1, startTime: '1', bootId: null, id: 'dead' })}\n`;
-/** Nothing is heard of the network for this long after a cut. */
+/** The network is silent for this long after a cut. */
 const REFUSED_MS = 10;
 
 export interface MachineDeps {
@@ -64,7 +64,7 @@ export class Machine {
     return this.#running !== null;
   }
 
-  /** Starts the sidecar; where it cannot, it ends, as its program would, and the next `start` tries again. */
+  /** Starts the sidecar; if it cannot start, it ends, as its program would, and the next `start` tries again. */
   async start(): Promise<void> {
     if (this.#running !== null) return;
     const { dataDir, clock, calm, agentId, slots, token, evidence } = this.#deps;
@@ -77,7 +77,7 @@ export class Machine {
       clock: own,
       log: this.log,
       resultStillMs: TIMING.resultStillMs,
-      // Watchers tell when they like; the listing every five seconds is moved by the clock.
+      // Watchers report at arbitrary times; the clock moves the listing every five seconds.
       watch: () => ({ close: () => Promise.resolve() }),
     });
     const sidecar = createSidecar({
@@ -88,25 +88,25 @@ export class Machine {
       clock: own,
       ids: seededIds({ seed: `${agentId} ${this.#starts}` }),
       digest: systemDigest(),
-      log: heedingLog(this.log, (what) => evidence.violate('sidecar', `${agentId} broke a rule of its own: ${what}`)),
+      log: heedingLog(this.log, (what) => evidence.violate('sidecar', `${agentId} broke an internal rule: ${what}`)),
       stopController: () => new AbortController(),
       config: { hubs: ['ws://hub:4000/ws'], agentId, name: agentId, token, capabilities: [], slots, timing: TIMING },
     });
     life.onEnd(() => void inbox.close());
     this.#running = { life, sidecar, journal };
-    sidecar.finished.catch((error: unknown) => evidence.violate('sidecar', `${agentId} broke a rule of its own: ${String(error)}`));
+    sidecar.finished.catch((error: unknown) => evidence.violate('sidecar', `${agentId} broke an internal rule: ${String(error)}`));
     let isFailed = false;
     sidecar.start().catch(() => (isFailed = true));
     await calm.wait();
     if (isFailed && !life.isOver) this.kill();
   }
 
-  /** As kill -9: its agents work on. */
+  /** Like kill -9: its agents continue. */
   kill(): void {
     this.#die(false);
   }
 
-  /** As SIGTERM. */
+  /** Like SIGTERM. */
   async stop(): Promise<void> {
     const running = this.#running;
     if (running === null) return;
@@ -116,7 +116,7 @@ export class Machine {
     // It waits for its last answers, by the clock.
     const isAlive = (): boolean => this.#running === running;
     for (let turns = 0; !isStopped && isAlive() && turns < 20; turns += 1) await this.#deps.clock.walk(1_000, this.#deps.calm.wait);
-    // One that was killed, or lost its power, amid its stop is as any that was.
+    // A sidecar that was killed, or lost its power, during its stop is like any other killed one.
     if (!isAlive()) return;
     if (!isStopped) this.#deps.evidence.violate('sidecar', `${this.#deps.agentId} did not stop within 20 s`);
     this.kill();
@@ -146,7 +146,7 @@ export class Machine {
     this.#isCut = false;
   }
 
-  /** What lies in a folder of its data directory: name → text. */
+  /** The files in a folder of its data directory: name → text. */
   filesIn(folder: 'outbox' | 'refused'): ReadonlyMap<string, string> {
     const path = join(this.#deps.dataDir, folder);
     return new Map(readdirSync(path).map((name) => [name, readFileSync(join(path, name), 'utf8')]));

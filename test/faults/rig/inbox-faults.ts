@@ -1,4 +1,4 @@
-/** Fails the Nth call of a sidecar's folders: laying a task out, taking it back, looking, removing. */
+/** Fails the Nth call of a sidecar's folders: preparing, withdrawing, scanning, removing. */
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { ResultInbox } from '../../../core/ports/result-inbox.ts';
 import { CallCount } from './call-count.ts';

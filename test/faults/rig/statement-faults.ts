@@ -1,5 +1,5 @@
 /**
- * Fails statements of real SQLite. It stands in the driver, around every statement of every connection (BEGIN, reads,
+ * Fails statements of real SQLite. It hooks into the driver, around every statement of every connection (BEGIN, reads,
  * writes, COMMIT, ROLLBACK, checkpoints), so that neither the storage nor Knex knows of it.
  */
 import { ThreadDatabase } from '../../../adapters/storage-knex/sqlite/node-driver.ts';
@@ -7,8 +7,8 @@ import { testedDriver } from '../../adapters/storage-places/sqlite-storage-place
 import { CallCount } from './call-count.ts';
 
 /**
- * `ioerr`, `busy`: the statement is not run and fails with that code of SQLite; a full or broken disk is as `ioerr` to all
- * above. `answer lost`: it is run, and fails all the same; of a COMMIT nobody knows then whether it was.
+ * `ioerr`, `busy`: the statement is not run and fails with that SQLite code; a full or broken disk looks like `ioerr`
+ * to all layers above. `answer lost`: it is run, and fails all the same; after a COMMIT the outcome is then unknown.
  */
 export const STORE_FAULTS = ['ioerr', 'busy', 'answer lost'] as const;
 export type StoreFault = (typeof STORE_FAULTS)[number];
@@ -25,16 +25,16 @@ type Method = (this: object, ...parts: unknown[]) => unknown;
 
 export interface StatementFaults {
   readonly count: CallCount;
-  /** What the failing statements meet from now on. */
+  /** What the failing statements hit from now on. */
   fault: StoreFault;
-  /** Takes it out of the driver. */
+  /** Removes it from the driver. */
   remove(): void;
 }
 
-/** What every statement goes through. */
+/** What every statement passes through. */
 const statements: object = testedDriver.name === 'node' ? ThreadDatabase.prototype : (await import('sqlite3')).default.Statement.prototype;
 
-/** Puts itself into the driver of this process; one at a time. */
+/** Hooks into the driver of this process; one at a time. */
 export function statementFaults(): StatementFaults {
   const prototype = statements as Record<string, Method>;
   const count = new CallCount();

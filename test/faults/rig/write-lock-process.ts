@@ -1,4 +1,4 @@
-/** A process that takes the write lock of the database named on its command line, says so, and lets go of it when its input ends. */
+/** A process that takes the write lock of the database named on its command line, reports it, and releases it when its input ends. */
 import { testedDriver } from '../../adapters/storage-places/sqlite-storage-place.ts';
 
 const { connection, close } = await testedDriver.open(process.argv[2] ?? '', 'write');

@@ -1,4 +1,4 @@
-/** Cheap choices of a seed: millions are made. */
+/** Cheap seeded choices: millions are made. */
 import { seededRandom } from '../../product/twins/ids-seeded/seeded-random.ts';
 
 export interface Chooser {
@@ -7,7 +7,7 @@ export interface Chooser {
   /** True once in so many. */
   oneIn(many: number): boolean;
   of<T>(list: readonly T[]): T;
-  /** An address of this machine's own network that is not the one that honest clients have. */
+  /** A loopback address other than the one that honest clients have. */
   address(): string;
 }
 

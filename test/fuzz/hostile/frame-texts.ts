@@ -1,6 +1,6 @@
 /**
- * What hostile peers say, made once and varied cheaply afterwards. Task ids and generations are markers, for which each
- * sender sets what hurts most: its own task, another's, one that is gone.
+ * What hostile peers send, generated once and varied cheaply afterwards. Task ids and generations are placeholders,
+ * which each sender fills with what hurts most: its own task, another's, one that is gone.
  */
 import fc from 'fast-check';
 import type { TSchema } from 'typebox';
@@ -18,7 +18,7 @@ const generation = fc.oneof(
   { arbitrary: fc.constantFrom(1_000, 2 ** 31, 2 ** 32 + 1, 2 ** 53 - 2, 2 ** 53 - 1), weight: 1 },
 );
 
-/** With marks where task ids stand, also in the inventory of an identify. */
+/** With placeholders where task ids belong, also in the inventory of an identify. */
 const marked = (frame: fc.Arbitrary<unknown>): fc.Arbitrary<Readonly<Record<string, unknown>>> =>
   fc.tuple(frame as fc.Arbitrary<Readonly<Record<string, unknown>>>, mark, generation, fc.boolean()).map(([object, id, count, keep]) => {
     if (keep || !('task_id' in object)) return object;
@@ -28,7 +28,7 @@ const marked = (frame: fc.Arbitrary<unknown>): fc.Arbitrary<Readonly<Record<stri
 const fittingFrame = fc.oneof(...SCHEMAS.map(([, schema]) => marked(fitting(schema))));
 const wrongFrame = fc.oneof(...SCHEMAS.map(([, schema]) => oneWrong(schema)));
 
-/** JSON text as it may not stand in any value of JavaScript. */
+/** JSON text that no JavaScript value produces. */
 const rawJson = fc.constantFrom(
   '1e400',
   '-1e400',
@@ -80,7 +80,7 @@ const notFrames = fc.oneof(
   awkward.map((value) => JSON.stringify(value) ?? 'undefined'),
 );
 
-/** A frame's text that was cut, joined with another, or hurt in one place. */
+/** A frame's text that was cut, joined with another, or damaged in one place. */
 const hurt = fc
   .tuple(
     fittingFrame.map((frame) => JSON.stringify(frame)),
@@ -108,11 +108,11 @@ const hurt = fc
     }
   });
 
-/** Frames of which the most is right: each of a type that exists. */
+/** Frames that are mostly right: each of an existing type. */
 export const wellMadeFrames = (count: number, seed: number): readonly string[] =>
   fc.sample(fittingFrame, { numRuns: count, seed }).map((frame) => JSON.stringify(frame));
 
-/** Frames with one thing wrong, hurt texts, and what is no frame at all. */
+/** Frames with one error, damaged texts, and text that is not a frame at all. */
 export const brokenFrames = (count: number, seed: number): readonly string[] =>
   fc.sample(
     fc.oneof(
@@ -123,7 +123,7 @@ export const brokenFrames = (count: number, seed: number): readonly string[] =>
     { numRuns: count, seed },
   );
 
-/** An identify with something wrong: also with the right token in it, where `TOKEN` and `AGENT` stand. */
+/** An identify with an error: also with the right token in it, in place of `TOKEN` and `AGENT`. */
 export const brokenIdentifies = (count: number, seed: number): readonly string[] =>
   fc
     .sample(oneWrong(v2Schemas.identify) as fc.Arbitrary<Readonly<Record<string, unknown>>>, { numRuns: count, seed })

@@ -1,4 +1,4 @@
-/** Arbitraries from the very schemas that the hub checks with: values that fit one, and values with one thing wrong. */
+/** Arbitraries from the very schemas that the hub validates with: valid values, and values with one error. */
 import fc from 'fast-check';
 import type { TSchema } from 'typebox';
 
@@ -19,17 +19,17 @@ interface Shape {
   readonly maximum?: number;
 }
 
-/** Lengths beyond these say nothing new, and cost much: only `beyond` goes to the true bounds. */
+/** Longer texts reveal nothing new, and cost much: only `beyond` goes to the true limits. */
 const LENGTH_USUAL = 12;
 const ITEMS_USUAL = 4;
 const WHOLE_USUAL = 5;
 
-/** Numbers around the ends of what programs count, time and store with. */
+/** Numbers around the limits of what programs count, time and store with. */
 const edgeNumber = fc.constantFrom(
   ...[2 ** 31, 2 ** 32, 2 ** 53, 1e15, 8.64e15, 1e308].flatMap((edge) => [edge - 1, edge, edge + 1, -edge, edge / 3]),
 );
 
-/** Deeper than any bound, at it, and just under it: objects, arrays, and both in turn. */
+/** Deeper than any limit, at it, and just below it: objects, arrays, and both in turn. */
 const deepValue = fc
   .tuple(fc.constantFrom(30, 31, 32, 33, 34, 100, 1_000, 3_000), fc.constantFrom('array', 'object', 'both'), fc.jsonValue({ maxDepth: 1 }))
   .map(([depth, kind, inner]) => {
@@ -39,7 +39,7 @@ const deepValue = fc
     return value;
   });
 
-/** Many members or elements, names that are long, alike, numbers or of the prototype; some over the bound of a frame or a body. */
+/** Many members or elements; names that are long, alike, numbers or from the prototype; some over the limit of a frame or a body. */
 const wideValue = fc
   .tuple(
     fc.constantFrom(10, 1_000, 10_000, 60_000),
@@ -57,12 +57,12 @@ const wideValue = fc
     return Object.fromEntries(Array.from({ length: size }, (_, n) => [nameOf(n), n % 7]));
   });
 
-/** Texts at and over the bounds of fields, events and histories, in one, two and four bytes a character. */
+/** Texts at and over the limits of fields, events and histories, in one, two and four bytes a character. */
 const longText = fc
   .tuple(fc.constantFrom(1_024, 16_384, 16_385, 65_536, 250_000), fc.constantFrom('x', 'é', '\u{1f9e8}', '\\', '"', '\n'))
   .map(([length, character]) => character.repeat(Math.ceil(length / character.length)));
 
-/** Values whose structure is the attack: depth, width, size, and numbers at the ends of what is exact. */
+/** Values whose structure is the attack: depth, width, size, and numbers at the limits of exactness. */
 export const structured: fc.Arbitrary<unknown> = fc.oneof(
   { arbitrary: edgeNumber, weight: 6 },
   { arbitrary: deepValue, weight: 2 },
@@ -70,7 +70,7 @@ export const structured: fc.Arbitrary<unknown> = fc.oneof(
   { arbitrary: wideValue, weight: 1 },
 );
 
-/** Values that have surprised programs before. */
+/** Values that are known to have surprised programs. */
 export const awkward: fc.Arbitrary<unknown> = fc.oneof(
   fc.constantFrom<unknown>(
     null,
@@ -115,7 +115,7 @@ export const awkward: fc.Arbitrary<unknown> = fc.oneof(
   fc.jsonValue({ maxDepth: 4 }),
 );
 
-/** Values that this schema takes; mostly short ones. */
+/** Values that this schema accepts; mostly short ones. */
 export const fitting = (schema: TSchema): fc.Arbitrary<unknown> => fits(schema as Shape);
 
 function fits(shape: Shape): fc.Arbitrary<unknown> {
@@ -158,7 +158,7 @@ function objectOf({ properties = {}, required = [] }: Shape): fc.Arbitrary<unkno
   return fc.record(fields, { requiredKeys: [...required] });
 }
 
-/** Values of an object schema with one thing wrong: a field that is missing, of another type, beyond its bound, or unknown. */
+/** Values of an object schema with one error: a field that is missing, of another type, beyond its limit, or unknown. */
 export function oneWrong(schema: TSchema): fc.Arbitrary<unknown> {
   const { properties = {}, required = [] } = schema as Shape;
   const names = Object.keys(properties);
@@ -174,7 +174,7 @@ export function oneWrong(schema: TSchema): fc.Arbitrary<unknown> {
   const unknown = fc.tuple(whole, fc.constantFrom('__proto__', 'constructor', 'extra', ''), fc.oneof(awkward, structured));
   return fc.oneof(
     ...wrongs,
-    // As JSON gives it: a property of its own, not a prototype.
+    // As parsed from JSON: an own property, not a prototype.
     unknown.map(([object, name, value]) => Object.defineProperty({ ...object }, name, { value, enumerable: true })),
   );
 }

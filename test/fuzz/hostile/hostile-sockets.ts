@@ -1,4 +1,4 @@
-/** Hostile peers on the wire: strangers from everywhere, and agents with tokens of their own who keep to no rule. */
+/** Hostile peers on the wire: unknown peers from everywhere, and agents with tokens of their own that break every rule. */
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,9 +10,9 @@ import { brokenFrames, brokenIdentifies, MARKS, wellMadeFrames } from './frame-t
 import type { Chooser } from './choose.ts';
 import type { Tallying } from './tally.ts';
 
-/** Invalid frames that an agent may send in a minute and stay. */
+/** Invalid frames that an agent may send in a minute without being disconnected. */
 const INVALID_TOLERATED = 9;
-/** An agent that sent more rests for longer than it is held off, one that sent some until they do not count any more. */
+/** An agent that sent more rests for longer than it is blocked, one that sent some until they no longer count. */
 const HELD_OFF_MS = 125_000;
 const MINUTE_MS = 61_000;
 const DEAF_MS = 2_000;
@@ -25,7 +25,7 @@ export interface Pools {
   readonly identifies: readonly string[];
 }
 
-/** `size` texts of each kind, told apart by what each version of the protocol takes; what is sent varies them. */
+/** `size` texts of each kind, separated by what each version of the protocol accepts; what is sent varies them. */
 export function framePools(seed: number, size: number): Pools {
   const texts = [...wellMadeFrames(size, seed), ...brokenFrames(size, seed + 1)];
   const sorted = (schemas: typeof v1Schemas | typeof v2Schemas) => {
@@ -59,7 +59,7 @@ export interface Target {
 export interface Targets {
   /** Tasks of honest agents, with their generations. */
   others: readonly Target[];
-  /** Those of the hostile. */
+  /** Those of the hostile agents. */
   hostile: readonly Target[];
 }
 
@@ -69,7 +69,7 @@ export interface SocketDeps {
   readonly choose: Chooser;
   readonly tally: Tallying;
   readonly targets: Targets;
-  /** Whether enough was sent by all: who has begun says no more. */
+  /** Whether enough was sent in total: peers that have begun send no more. */
   readonly isOver?: () => boolean;
 }
 
@@ -85,12 +85,12 @@ const WORDS = new Set<string>([
 
 export interface Peer {
   readonly socket: WebSocket;
-  /** The assignment it was given last. */
+  /** The latest assignment it received. */
   own: { readonly id: string; readonly generation: number } | null;
-  /** Called with the type of each frame that comes. */
+  /** Called with the type of each received frame. */
   onType: (type: string) => void;
   send(text: string): void;
-  /** Waits until the hub has looked at all that was sent; false when the connection is over. */
+  /** Waits until the hub has processed all that was sent; false if the connection is over. */
   settled(): Promise<boolean>;
   end(): Promise<void>;
 }
@@ -102,7 +102,7 @@ export async function connect({ port, choose, tally }: SocketDeps, address: stri
     skipUTF8Validation: true,
   });
   tally.socket();
-  // What the hub does to it shows in its close code.
+  // Its close code shows what the hub does to it.
   socket.on('error', () => undefined);
   const closed = once(socket, 'close') as Promise<[number]>;
   closed.then(
@@ -148,7 +148,7 @@ function note(peer: Peer, tally: Tallying, text: string): void {
   if (!WORDS.has(String(frame['error']))) tally.surprise(`an error that is not documented: ${text}`);
 }
 
-/** With real tasks where the marks stand: its own with the right or a wrong generation, others', and one that never was. */
+/** With real tasks in place of the placeholders: its own with the right or a wrong generation, others', and one that never existed. */
 function aimed(text: string, peer: Peer, { choose, targets }: SocketDeps): string {
   if (!text.includes('"task-')) return text;
   const other = targets.others.length === 0 ? null : choose.of(targets.others);
@@ -175,7 +175,7 @@ const RAW: readonly Buffer[] = [
   Buffer.from([0x88, 0x82, 0, 0, 0, 0, 0x00, 0x01]), // a close with a code that is none
 ];
 
-/** Somebody without a token, from an address that was never seen. Answers how many frames it sent. */
+/** A peer without a token, from a new address. Returns how many frames it sent. */
 export async function stranger(deps: SocketDeps): Promise<void> {
   const { choose, pools, tally } = deps;
   const peer = await connect(deps, choose.address());
@@ -197,7 +197,7 @@ export async function stranger(deps: SocketDeps): Promise<void> {
   await peer.end();
 }
 
-/** Says who it is, and waits for the answer; false when there is none. */
+/** Identifies, and waits for the answer; false if there is none. */
 export async function identified(peer: Peer, frame: Readonly<Record<string, unknown>>): Promise<boolean> {
   const answer = new Promise<boolean>((resolve) => {
     peer.onType = (type) => resolve(type === 'identified');
@@ -209,7 +209,7 @@ export async function identified(peer: Peer, frame: Readonly<Record<string, unkn
   return isIn;
 }
 
-/** An agent with a right token: identifies, then says what it likes, mostly frames that are valid and lies. */
+/** An agent with a valid token: identifies, then sends anything, mostly frames that are valid and lies. */
 export async function liar(deps: SocketDeps, agent: HostileAgent, version: 1 | 2 = deps.choose.oneIn(4) ? 1 : 2): Promise<void> {
   const { choose, pools, targets } = deps;
   const peer = await connect(deps, choose.address());
@@ -224,7 +224,7 @@ export async function liar(deps: SocketDeps, agent: HostileAgent, version: 1 | 2
   const { agentId, token } = agent;
   const who = { agent_id: agentId, token, capabilities: ['code', 'hostile'], slots: 128, ...(version === 2 ? v2 : {}) };
   const isIn = await identified(peer, who);
-  /** Invalid frames it will send: none, as many as are let pass, or more. */
+  /** Number of invalid frames that it will send: none, as many as are tolerated, or more. */
   const invalidMax = choose.oneIn(3) ? (choose.oneIn(4) ? Infinity : INVALID_TOLERATED) : 0;
   let invalid = 0;
   for (let burst = 0; isIn && burst < BURSTS && deps.isOver?.() !== true; burst += 1) {
@@ -239,7 +239,7 @@ export async function liar(deps: SocketDeps, agent: HostileAgent, version: 1 | 2
   await peer.end();
 }
 
-/** One who takes nothing: asks for much and reads no answer, until the hub lets go of it or the time is over. */
+/** A peer that reads nothing: requests much and reads no answer, until the hub disconnects it or the time is over. */
 export async function deaf(deps: SocketDeps, { agentId, token }: HostileAgent): Promise<void> {
   const { choose, pools } = deps;
   const peer = await connect(deps, choose.address());
@@ -251,7 +251,7 @@ export async function deaf(deps: SocketDeps, { agentId, token }: HostileAgent): 
   peer.socket.terminate();
 }
 
-/** One who says who it is and, before that is answered, all that it has to say. */
+/** A peer that identifies and, before that is answered, sends everything else. */
 export async function impatient(deps: SocketDeps, { agentId, token }: HostileAgent): Promise<void> {
   const { choose, pools } = deps;
   const peer = await connect(deps, choose.address());

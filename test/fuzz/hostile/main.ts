@@ -1,6 +1,6 @@
 /**
- * The hostile process: its one argument is a file with its orders. It writes what it has done and was answered as a line
- * of JSON each second, and once more at its end.
+ * The hostile process: its one argument is a file with its orders. It writes what it has done and how it was answered,
+ * as a line of JSON each second, and once more at its end.
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -19,16 +19,16 @@ export interface Orders {
   readonly tokens: readonly HostileToken[];
   /** May see which tasks others have. */
   readonly viewerToken: string;
-  /** Plays at once, on the wire and over HTTP. */
+  /** Parallel plays, on the wire and over HTTP. */
   readonly atOnce: { readonly sockets: number; readonly requests: number };
 }
 
-/** Texts of each kind that are made at the start: a quarter of what is sent, within these. */
+/** Texts of each kind that are generated at the start: a quarter of what is sent, within these limits. */
 const POOL_MIN = 300;
 const POOL_MAX = 6_000;
 const TELL_EACH_MS = 1_000;
 const LOOK_EACH_MS = 1_000;
-/** Of so many plays on the wire one has a token; and of so many of these one is deaf, and one impatient. */
+/** One in this many plays on the wire has a token; and one in this many of these reads nothing, and one is impatient. */
 const AGENT_ONE_IN = 20;
 const DEAF_ONE_IN = 50;
 const IMPATIENT_ONE_IN = 20;
@@ -58,7 +58,7 @@ async function socketPlays(n: number): Promise<void> {
   }
 }
 
-/** One that has rested; it is used by nobody else until it is given back. */
+/** One that has rested; it is used by no other play until it is returned. */
 function takeAgent(): HostileAgent | null {
   const at = agents.findIndex((agent) => agent.restsUntilMs <= performance.now());
   return at === -1 ? null : (agents.splice(at, 1)[0] ?? null);
@@ -68,7 +68,7 @@ async function requestPlays(): Promise<void> {
   while (tally.bodies < bodies) await requests.send();
 }
 
-/** Which tasks honest agents have just now. */
+/** Which tasks honest agents have now. */
 async function lookForTargets(): Promise<void> {
   while (!isOver) {
     const answer = await fetch(`http://127.0.0.1:${port}/api/tasks?status=assigned&limit=100`, {

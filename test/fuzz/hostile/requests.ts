@@ -1,4 +1,4 @@
-/** Hostile HTTP: every route with paths, queries, headers, bodies and encodings that are wrong, and bytes that are no request. */
+/** Hostile HTTP: every route with paths, queries, headers, bodies and encodings that are wrong, and bytes that are not a request. */
 import { once } from 'node:events';
 import { Agent, request, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
@@ -13,7 +13,7 @@ import type { Chooser } from './choose.ts';
 import type { Targets } from './hostile-sockets.ts';
 import type { Tallying } from './tally.ts';
 
-/** Addresses whose connections are kept, so that not each request opens one. */
+/** Addresses whose connections are kept open, so that not each request opens one. */
 const KEPT_ADDRESSES = 100;
 const WITHIN_MS = 30_000;
 
@@ -111,7 +111,7 @@ const hostileRequest: fc.Arbitrary<HostileRequest> = fc
     };
   });
 
-/** Bytes that Node's own parser must turn away, or a server behind it might mistake. */
+/** Bytes that Node's own parser must reject, or a server behind it might misinterpret. */
 const RAW: readonly string[] = [
   'GET / HTTP/9.9\r\n\r\n',
   'GET\r\n\r\n',
@@ -138,7 +138,7 @@ const RAW: readonly string[] = [
   'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n',
 ];
 
-/** `mayEnd`: its role may cancel, retry or adopt what others submitted, which is no fault of the hub. */
+/** `mayEnd`: its role may cancel, retry or adopt what others submitted, which is not a fault of the hub. */
 export interface HostileToken {
   readonly token: string;
   readonly mayEnd: boolean;
@@ -146,7 +146,7 @@ export interface HostileToken {
 
 export interface RequestDeps {
   readonly port: number;
-  /** Tokens of hostile people and agents, and some that are none; the empty one sends no token. */
+  /** Tokens of hostile people and agents, and some invalid ones; the empty one sends no token. */
   readonly tokens: readonly HostileToken[];
   readonly choose: Chooser;
   readonly tally: Tallying;
@@ -158,7 +158,7 @@ export interface Requester {
   close(): void;
 }
 
-/** `size` requests are made at the start, and sent again with other tokens, tasks and addresses. */
+/** `size` requests are generated at the start, and sent again with other tokens, tasks and addresses. */
 export function requester(deps: RequestDeps, seed: number, size: number): Requester {
   const { port, tokens, choose, tally, targets } = deps;
   const pool = fc.sample(hostileRequest, { numRuns: size, seed });
@@ -178,7 +178,7 @@ export function requester(deps: RequestDeps, seed: number, size: number): Reques
     const { method, path, headers: more, body: bytes } = choose.of(pool);
     const sender = choose.of(tokens);
     const { token } = sender;
-    // Hanging up in the middle of a body is a way of its own.
+    // Disconnecting in the middle of a body is a case of its own.
     const hangsUp = bytes !== null && choose.oneIn(50);
     const asked = request({
       host: '127.0.0.1',
@@ -194,7 +194,7 @@ export function requester(deps: RequestDeps, seed: number, size: number): Reques
         ...more,
       },
     });
-    // The hub may answer and hang up before it has taken a body: what counts is its answer.
+    // The hub may answer and disconnect before it has read a body: its answer is what counts.
     asked.on('error', () => undefined);
     asked.on('timeout', () => {
       tally.surprise(`no answer within ${WITHIN_MS} ms: ${method} ${path.slice(0, 200)}`);
@@ -232,7 +232,7 @@ export function requester(deps: RequestDeps, seed: number, size: number): Reques
       tally.surprise(`${status} for ${what}: ${said}`);
   }
 
-  /** Bytes as they stand; whatever comes back is only looked at for its status. */
+  /** Raw bytes; of the response only the status is checked. */
   async function raw(): Promise<void> {
     const socket = connect({ host: '127.0.0.1', port, localAddress: choose.address() });
     let said = '';

@@ -1,4 +1,4 @@
-/** What a hostile process has done and was answered. */
+/** What a hostile process has done and how it was answered. */
 
 export interface Tally {
   readonly frames: number;
@@ -6,11 +6,11 @@ export interface Tally {
   /** Sockets that were opened, and how each ended, by close code. */
   readonly sockets: number;
   readonly closes: Readonly<Record<string, number>>;
-  /** Answers over the wire by their type, errors by their word, nacks by their reason. */
+  /** Answers over the wire by type, errors by code, nacks by reason. */
   readonly answers: Readonly<Record<string, number>>;
-  /** HTTP answers by status; `cut` where the hub let go of the connection without one. */
+  /** HTTP answers by status; `cut` if the hub disconnected without one. */
   readonly statuses: Readonly<Record<string, number>>;
-  /** What no peer may ever see: a 500, a close with 1011, an error without a documented word. */
+  /** What no peer may ever see: a 500, a close with 1011, an undocumented error code. */
   readonly surprises: readonly string[];
 }
 

@@ -1,4 +1,4 @@
-/** The doors of a sidecar: where what others made comes in. */
+/** The entry points of a sidecar: where input from others arrives. */
 import fc from 'fast-check';
 import { pack, unpack } from '../../../adapters/journal-file/envelope.ts';
 import { EMPTY_JOURNAL, readJournalState } from '../../../core/application/sidecar/state/journal-state.ts';
@@ -24,18 +24,18 @@ import type { Chooser } from '../hostile/choose.ts';
 import { atWork, TOLD_MAX, wrongIn } from './taken.ts';
 import { fromSchemas, hurt, oddValues, pick, pooled, varied, type Pool } from './vary.ts';
 
-/** `taken`: within all bounds; `refused`: in words of bounded length; else what must not be. */
+/** `taken`: within all bounds; `refused`: with a message of bounded length; otherwise a violation. */
 export type Answer = 'taken' | 'refused' | readonly string[];
 
 export interface Door {
   readonly name: string;
-  /** One of so many values goes here: some doors are opened once in a process, and cost more. */
+  /** One in this many values goes here: some entry points are opened once per process, and cost more. */
   readonly share: number;
   next(choose: Chooser): unknown;
   give(value: unknown): Answer;
 }
 
-/** Values of each kind that are made at the start. */
+/** Values of each kind that are generated at the start. */
 const POOL = 2_000;
 /** Lines of one conversation. */
 const LINES = 2_000;
@@ -49,7 +49,7 @@ export function doorsOf(seed: number, pool = POOL): readonly Door[] {
   return [hubFrames(odd, seed, pool), ...agentFiles(odd, seed, pool), ...runnerWords(odd, seed, pool), ...dialects(odd), journal(odd)];
 }
 
-/** Values of JSON, varied in one place, as text that is hurt now and then. */
+/** JSON values, varied in one place, as text that is sometimes damaged. */
 const texts = (values: Pool<unknown>, odd: Pool<unknown>) => (choose: Chooser) => {
   const value = pick(values, choose);
   const text = JSON.stringify(choose.oneIn(2) ? varied(value, odd, choose) : value) ?? '';
@@ -66,7 +66,7 @@ function hubFrames(odd: Pool<unknown>, seed: number, pool: number): Door {
   const identified = fc
     .sample(policies, { numRuns: pool / 4, seed })
     .map((policy) => ({ type: 'identified', agent_id: 'worker-1', protocol_version: 2, store_id: 'store-1', held: [], policy }));
-  // Of the task that it works on, half of the time: else most are of tasks that it never had.
+  // About the task that it works on, half of the time: otherwise most would be about tasks that it never had.
   const own = (frame: unknown, n: number): unknown =>
     n % 2 === 0 && typeof frame === 'object' && frame !== null && 'task_id' in frame
       ? { ...frame, task_id: NAME.taskId, generation: (n % 3) + 1 }
@@ -137,7 +137,7 @@ function agentFiles(odd: Pool<unknown>, seed: number, pool: number): readonly Do
   ];
 }
 
-/** Events as a runner may yield them, which are no JSON: they may answer otherwise each time, or throw. */
+/** Events as a runner may yield them, which are not JSON: they may change on each read, or throw. */
 function runnerWords(odd: Pool<unknown>, seed: number, pool: number): readonly Door[] {
   const [takeEvent, takeChecks] = [atWork(), atWork()];
   const used = {
@@ -223,7 +223,7 @@ function runnerWords(odd: Pool<unknown>, seed: number, pool: number): readonly D
 
 const RUN = { runId: working().slot()?.run?.runId ?? '' };
 
-/** Lines of recordings, varied, in conversations that have no end but ours. */
+/** Lines of recordings, varied, in conversations without an end of their own. */
 function dialects(odd: Pool<unknown>): readonly Door[] {
   const plain = (program: string): readonly unknown[] =>
     everyLine(program).flatMap((line) => {
@@ -283,7 +283,7 @@ function conversation<State>(
     share: 1,
     next: (choose) => {
       const line = pick(lines, choose);
-      // Not all is JSON that they print.
+      // Not everything that they print is JSON.
       if (typeof line === 'string') return choose.oneIn(4) ? hurt(line, choose) : line;
       return texts({ small: [line], big: [] }, odd)(choose);
     },
@@ -302,7 +302,7 @@ function conversation<State>(
   };
 }
 
-/** A file that somebody made who knows how digests are made. What is believed must be something that a sidecar starts with. */
+/** A file forged by an attacker who knows how digests are computed. What is accepted must be something that a sidecar can start with. */
 function journal(odd: Pool<unknown>): Door {
   const before = working().state.journal;
   const states: readonly unknown[] = [

@@ -1,4 +1,4 @@
-/** Gives hostile values to the doors of a sidecar, one after the other, and judges each answer. */
+/** Feeds hostile values to the entry points of a sidecar, one after the other, and judges each answer. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { messageOf } from '../../../core/errors/agentcom-error.ts';
@@ -8,7 +8,7 @@ import { doorsOf, type Door } from './doors.ts';
 export interface SidecarFuzzOptions {
   readonly values: number;
   readonly seed: string;
-  /** Values of each kind that are made at the start. */
+  /** Values of each kind that are generated at the start. */
   readonly pool?: number;
   readonly onProgress?: (values: number) => void;
 }
@@ -17,20 +17,20 @@ export interface DoorTally {
   readonly values: number;
   readonly taken: number;
   readonly refused: number;
-  /** The longest that one value took of the processor, milliseconds. */
+  /** The longest CPU time that one value took, in milliseconds. */
   readonly longestMs: number;
 }
 
 export interface SidecarFuzzOutcome {
   readonly doors: Readonly<Record<string, DoorTally>>;
-  /** More than after the warm-up, of what the program itself holds, bytes. */
+  /** More than after the warm-up, of what the program itself retains, in bytes. */
   readonly grownBytes: number;
   readonly violations: readonly string[];
 }
 
-/** What one value may take, milliseconds of the processor. */
+/** The CPU time that one value may take, in milliseconds. */
 export const ONE_VALUE_MS = 1_000;
-/** What took longer is given once more: it may have been the machine, whose processors have other work. */
+/** A value that took longer is fed once more: it may have been the machine, whose CPUs have other work. */
 const LONG_MS = 10;
 const VIOLATIONS_MAX = 30;
 const WARM_UP = 0.1;
@@ -65,7 +65,7 @@ export function sidecarFuzz({ values, seed, pool, onProgress }: SidecarFuzzOptio
   let heldBytes = 0;
   for (let n = 0; n < values; n += 1) {
     const door = doors[n % doors.length] as Door;
-    // Its turn is another's where its share is small.
+    // An entry point with a small share is often skipped.
     give(door.share === 1 || choose.oneIn(door.share) ? door : choose.of(doors.filter(({ share }) => share === 1)));
     if (n === Math.floor(values * WARM_UP)) heldBytes = held();
     if (n % TELL_EACH === 0) onProgress?.(n);
@@ -73,13 +73,13 @@ export function sidecarFuzz({ values, seed, pool, onProgress }: SidecarFuzzOptio
   return { doors: Object.fromEntries(tallies), grownBytes: held() - heldBytes, violations };
 }
 
-/** Of the processor alone; asked of each value it would cost as much as all else. */
+/** CPU time only; measuring it for each value would cost as much as everything else. */
 function againMs(door: Door, value: unknown): number {
   const began = process.cpuUsage();
   try {
     door.give(value);
   } catch {
-    return 0; // It was told of above.
+    return 0; // It was reported above.
   }
   const { user, system } = process.cpuUsage(began);
   return (user + system) / 1_000;

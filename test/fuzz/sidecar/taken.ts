@@ -1,19 +1,19 @@
-/** What a sidecar does with a value that a door let in, judged: nothing that it says, keeps or waits for is without bounds. */
+/** Judges what a sidecar does with an accepted value: everything that it sends, stores or waits for is bounded. */
 import type { Effect } from '../../../core/application/sidecar/state/effects.ts';
 import type { SidecarInput } from '../../../core/application/sidecar/state/inputs.ts';
 import { working, type Stage } from '../../core/sidecar/rig/stage.ts';
 
-/** A report with its body, and any other frame, characters of JSON. */
+/** A report with its body, and any other frame, in characters of JSON. */
 const REPORT_MAX = 1_048_576;
 const FRAME_MAX = 262_144;
-/** The fields of a line of the log, characters of JSON. */
+/** The fields of a log line, in characters of JSON. */
 export const TOLD_MAX = 65_536;
 
-/** Of what is said again and again as the hub's policy wants it, milliseconds. */
+/** Intervals of what is repeated as the hub's policy wants it, in milliseconds. */
 const LEAST_MS = 50;
 const FROM_POLICY: readonly string[] = ['ping', 'pong', 'lease'];
 
-/** The same sidecar at work, again and again: its state is never changed in place. */
+/** The same busy sidecar, again and again: its state is never changed in place. */
 export function atWork(): (event: (stage: Stage) => SidecarInput) => readonly string[] {
   const stage = working();
   const before = stage.state;
@@ -24,7 +24,7 @@ export function atWork(): (event: (stage: Stage) => SidecarInput) => readonly st
   };
 }
 
-/** What of an effect must not be. */
+/** The violations of an effect. */
 export function wrongIn(effect: Effect): readonly string[] {
   switch (effect.type) {
     case 'send': {
@@ -37,7 +37,7 @@ export function wrongIn(effect: Effect): readonly string[] {
       return lengthOver(`the log of "${effect.message}"`, effect.fields, TOLD_MAX);
     case 'startTimer': {
       const { delayMs, timer } = effect;
-      // A policy of zeros is no reason to say the same without a rest.
+      // A policy of zeros is no reason to repeat the same without a pause.
       const leastMs = FROM_POLICY.includes(timer.purpose) ? LEAST_MS : 0;
       return Number.isFinite(delayMs) && delayMs >= leastMs ? [] : [`a timer ${timer.purpose} of ${delayMs} ms`];
     }

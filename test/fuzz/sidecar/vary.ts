@@ -1,18 +1,18 @@
-/** Cheap variations of values that were made at the start: millions of them cost less than what reads them. */
+/** Cheap variations of values that were generated at the start: millions of them cost less than what reads them. */
 import fc from 'fast-check';
 import type { TSchema } from 'typebox';
 import type { Chooser } from '../hostile/choose.ts';
 import { awkward, fitting, oneWrong, structured } from '../hostile/from-schema.ts';
 
-/** Values of a door: small ones, of which nearly all are, and those whose size or structure is the attack. */
+/** Values of an entry point: small ones, which nearly all are, and those whose size or structure is the attack. */
 export interface Pool<T> {
   readonly small: readonly T[];
   readonly big: readonly T[];
 }
 
-/** A value whose JSON is longer is a big one, characters. */
+/** A value whose JSON is longer is a big one, in characters. */
 const SMALL_CHARACTERS = 4_096;
-/** One of so many values is a big one. */
+/** One in this many values is a big one. */
 const BIG_ONE_IN = 1_000;
 /** How deep a variation goes into a value. */
 const DEPTH = 4;
@@ -26,17 +26,17 @@ export function pooled<T>(values: readonly T[]): Pool<T> {
 export const pick = <T>({ small, big }: Pool<T>, choose: Chooser): T =>
   choose.of(big.length > 0 && (small.length === 0 || choose.oneIn(BIG_ONE_IN)) ? big : small);
 
-/** What is put in the place of something. */
+/** Replacement values. */
 export const oddValues = (count: number, seed: number): Pool<unknown> =>
   pooled(fc.sample(fc.oneof(awkward, structured), { numRuns: count, seed }));
 
-/** Values that fit these schemas, and values with one thing wrong. */
+/** Valid values of these schemas, and values with one error. */
 export const fromSchemas = (schemas: readonly TSchema[], count: number, seed: number): readonly unknown[] =>
   schemas.flatMap((schema, n) =>
     fc.sample(fc.oneof(fitting(schema), oneWrong(schema)), { numRuns: Math.ceil(count / schemas.length), seed: seed + n }),
   );
 
-/** A copy of a value of JSON with something odd in one place. */
+/** A copy of a JSON value with something odd in one place. */
 export function varied(value: unknown, odd: Pool<unknown>, choose: Chooser, depth = DEPTH): unknown {
   if (typeof value !== 'object' || value === null || depth === 0) return pick(odd, choose);
   const keys = Object.keys(value);
@@ -47,7 +47,7 @@ export function varied(value: unknown, odd: Pool<unknown>, choose: Chooser, dept
   return { ...fields, [key]: choose.oneIn(3) ? pick(odd, choose) : varied(fields[key], odd, choose, depth - 1) };
 }
 
-/** A text that was cut, or hurt in one place. */
+/** A text that was cut, or damaged in one place. */
 export function hurt(text: string, choose: Chooser): string {
   const place = choose.below(text.length + 1);
   if (choose.oneIn(4)) return text.slice(0, place);
