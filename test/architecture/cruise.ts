@@ -1,4 +1,4 @@
-/** Runs dependency-cruiser as `npm run arch` does, and reads what it found. */
+/** Runs dependency-cruiser as `npm run arch` does, and reads its report. */
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 export const ROOT = path.resolve(import.meta.dirname, '../..');
 
 const BINARY = path.join(ROOT, 'node_modules/dependency-cruiser/bin/dependency-cruise.mjs');
-/** The report of a tree of this size is some MiB. */
+/** The report of a tree of this size has some MiB. */
 const REPORT_BYTES_MAX = 256 * 1024 * 1024;
 
 export interface Violation {
@@ -27,7 +27,7 @@ interface Report {
   readonly summary: { readonly violations: readonly { from: string; to: string; rule: { name: string } }[] };
 }
 
-/** The words of the `arch` script after `depcruise`: what the tests cruise is what the command cruises. */
+/** The arguments of the `arch` script after `depcruise`: the tests cruise what the command cruises. */
 export function archArguments(): readonly string[] {
   const manifest = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as { scripts: { arch: string } };
   const [program, ...words] = manifest.scripts.arch.split(' ');
@@ -35,7 +35,7 @@ export function archArguments(): readonly string[] {
   return words;
 }
 
-/** Cruises the tree in `folder`. Violations are in the answer; an answer that is no report throws. */
+/** Cruises the tree in `folder`. Violations are in the returned report; output that is not a report throws. */
 export async function cruise(folder: string): Promise<Cruised> {
   const words = [BINARY, ...archArguments(), '--output-type', 'json'];
   const { stdout } = await promisify(execFile)(process.execPath, words, { cwd: folder, maxBuffer: REPORT_BYTES_MAX });

@@ -1,4 +1,4 @@
-/** Who writes an adapter needs no file of ours: its entry exports every type that the port names, however deep. */
+/** The author of an adapter needs only its entry: it exports every type that the port refers to, however deep. */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import t from 'tap';
@@ -6,14 +6,14 @@ import ts from 'typescript';
 import { ROOT } from './cruise.ts';
 import { filesUnder } from './tree.ts';
 
-/** An entry, the types that its adapters are made of, and where these are declared. */
+/** An entry, the root types of its adapters, and where these are declared. */
 const ENTRIES: readonly { readonly entry: string; readonly roots: Readonly<Record<string, readonly string[]>> }[] = [
   { entry: 'adapters/storages.ts', roots: { 'core/config/config.ts': ['StorageChoice', 'StorageDeps'] } },
   { entry: 'adapters/transports.ts', roots: { 'core/config/config.ts': ['TransportChoice', 'TransportDeps'] } },
   { entry: 'plugins/plugin.ts', roots: { 'core/config/config.ts': ['WakeRunnerChoice', 'WakeRunnerDeps'] } },
 ];
 
-/** Of these files alone: types from packages are named by who uses them, and found there. */
+/** From these files alone: types from packages are imported from there. */
 async function programOf(files: readonly string[]): Promise<ts.Program> {
   const core = (await filesUnder('core')).filter((file) => file.endsWith('.ts'));
   const rootNames = [...core, ...files].map((file) => path.join(ROOT, file));
@@ -36,7 +36,10 @@ function exportsOf(program: ts.Program, file: string): ReadonlyMap<string, ts.Sy
   return new Map(checker.getExportsOfModule(module).map((symbol) => [symbol.name, resolved(checker, symbol)]));
 }
 
-/** Every type of this tree that the declarations of `roots` name, theirs included, each with where it was named first. */
+/**
+ * Every type of this tree that the declarations of `roots` refer to, directly or indirectly, each with the place that
+ * first refers to it.
+ */
 function reachable(program: ts.Program, roots: readonly ts.Symbol[]): ReadonlyMap<ts.Symbol, string> {
   const checker = program.getTypeChecker();
   const found = new Map<ts.Symbol, string>(roots.map((root) => [root, 'the port']));

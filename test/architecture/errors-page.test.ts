@@ -1,4 +1,4 @@
-/** docs/errors.md tells what to do about each word that people can meet: every word, no other, with the right numbers. */
+/** docs/errors.md explains each code that users can encounter: every code, no other, with the right numbers. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import t from 'tap';
@@ -10,7 +10,7 @@ import { ROOT } from './cruise.ts';
 
 const page = readFileSync(path.join(ROOT, 'docs/errors.md'), 'utf8');
 
-/** The rows of the table under a heading, each as its cells, the word of the first cell without its quotes. */
+/** The rows of the table under a heading, each as its cells, with the code in the first cell without its quotes. */
 function rowsUnder(heading: string): readonly (readonly string[])[] {
   const [, section = ''] = page.split(`\n${heading}\n`);
   const [own = ''] = section.split(/\n#+ /);

@@ -5,7 +5,7 @@ import t from 'tap';
 import { ROOT } from './cruise.ts';
 import { sourceFiles } from './tree.ts';
 
-/** Words that must not be in an exported name, each with the term to use instead. `lookup` is one word and another one. */
+/** Words that must not be in an exported name, each with the term to use instead. `lookup` is one word and a different one. */
 const RETIRED: ReadonlyMap<string, string> = new Map(
   (
     [
@@ -25,7 +25,7 @@ const RETIRED: ReadonlyMap<string, string> = new Map(
 
 const EXPORTED = /^export (?:declare )?(?:abstract )?(?:async )?(?:const|let|function\*?|class|interface|type|enum) (\w+)/gm;
 
-/** Each name that core, adapters, plugins or apps export, with a file that does. */
+/** Each name exported by core, adapters, plugins or apps, with a file that exports it. */
 async function exportedNames(): Promise<ReadonlyMap<string, string>> {
   const names = new Map<string, string>();
   const files = (await sourceFiles()).filter((file) => /^(core|adapters|plugins|apps)\//.test(file));

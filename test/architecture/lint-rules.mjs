@@ -1,12 +1,12 @@
-/** Lint rules of our own, where a rule from the shelf would let the fault through. */
+/** Custom lint rules, for faults that the available rules miss. */
 
-/** `catch {}` with or without a comment, `.catch(() => {})`, `.catch(() => undefined)`: the error is gone for good. */
+/** `catch {}` with or without a comment, `.catch(() => {})`, `.catch(() => undefined)`: the error is lost for good. */
 const noSwallowedErrors = {
   meta: {
     type: 'problem',
     schema: [],
     messages: {
-      swallowed: 'This error is lost. Log it, answer it as a value, or pass it on. To wait for an end only: Promise.allSettled([work]).',
+      swallowed: 'This error is lost. Log it, return it as a value, or rethrow it. If only the end matters: Promise.allSettled([work]).',
     },
   },
   create(context) {

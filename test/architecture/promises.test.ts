@@ -1,4 +1,4 @@
-/** The promises are proven: each by a test that can fail, and the pages say so as it is. */
+/** The promises are proven: each by a test that can fail, and the pages say so accurately. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import t from 'tap';

@@ -1,6 +1,6 @@
 /**
- * Core compiles without Node and without a browser: what it wants of the machine it gets through a port. The compiler
- * refuses what exists only there; the linter refuses what the language itself brings along, such as `Date.now`.
+ * Core compiles without Node and without a browser: it reaches the machine only through ports. The compiler refuses
+ * what exists only in a platform; the linter refuses what the language itself brings along, such as `Date.now`.
  */
 import { ESLint } from 'eslint';
 import path from 'node:path';
@@ -9,7 +9,7 @@ import ts from 'typescript';
 import tseslint from 'typescript-eslint';
 import { ROOT } from './cruise.ts';
 
-/** Compiles each of `sources` as a file of core, with core's own tsconfig, and answers what the compiler says of it. */
+/** Compiles each of `sources` as a file of core, with core's own tsconfig, and returns the compiler's errors. */
 function complaints(sources: readonly string[]): readonly (readonly string[])[] {
   const configPath = path.join(ROOT, 'core/tsconfig.json');
   const config = ts.getParsedCommandLineOfConfigFile(configPath, undefined, {
@@ -67,7 +67,7 @@ t.test('the dashboard compiles against the browser, not Node', (t) => {
   const { fileNames, options } = ts.parseJsonConfigFileContent(config, ts.sys, folder);
   const browserFiles = fileNames.filter((file) => !file.endsWith('vite.config.ts'));
   t.ok(browserFiles.length > 20, `${browserFiles.length} files`);
-  // What was found is kept for the next run, which checks again only what has changed.
+  // The result is cached for the next run, which checks only what has changed.
   const incremental = { incremental: true, noEmit: true, tsBuildInfoFile: path.join(ROOT, '.built/dashboard.tsbuildinfo') };
   const program = ts.createIncrementalProgram({ rootNames: browserFiles, options: { ...options, ...incremental, types: [] } });
   // Its own files only: the others are compiled elsewhere.
@@ -84,7 +84,7 @@ t.test('the dashboard compiles against the browser, not Node', (t) => {
 // The planted text is in no project; the rules below need no types.
 const eslint = new ESLint({ cwd: ROOT, overrideConfig: [tseslint.configs.disableTypeChecked as never] });
 
-/** The rules that the linter sees broken in `source`, were it the file at `place`. */
+/** The rules that the linter reports for `source` as the file at `place`. */
 async function broken(place: string, source: string): Promise<readonly string[]> {
   const [result] = await eslint.lintText(source, { filePath: path.join(ROOT, place) });
   if (result === undefined) throw new Error(`ESLint ignores ${place}.`);

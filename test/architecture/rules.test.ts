@@ -1,4 +1,4 @@
-/** The layers hold, and each rule that keeps them can be broken: a rule that nothing can break keeps nothing. */
+/** The layers hold, and each rule that keeps them can be broken: a rule that nothing can break proves nothing. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -7,7 +7,7 @@ import t from 'tap';
 import { archArguments, cruise, ROOT } from './cruise.ts';
 import { copyWithPlanted, plantedFiles, sourceFiles } from './tree.ts';
 
-/** Files beside an offender that it reaches for; they do no wrong. */
+/** Files that an offender imports; they are not offenders themselves. */
 const isTarget = (file: string): boolean => path.basename(file) === 'target.ts';
 
 const { forbidden } = createRequire(import.meta.url)(path.join(ROOT, '.dependency-cruiser.cjs')) as {
@@ -27,7 +27,7 @@ t.test('every rule is an error with a remedy, and has a planted file', async (t)
   }
 });
 
-// One cruise, of a copy with the planted files: they are the only ones that trip a rule.
+// One cruise, of a copy with the planted files: only they break a rule.
 t.test('the tree keeps its layers, all of it is checked, and each planted file breaks only its rule', async (t) => {
   const copy = await mkdtemp(path.join(tmpdir(), 'agentcom-planted-'));
   t.teardown(() => rm(copy, { recursive: true, force: true }));

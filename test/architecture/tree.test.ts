@@ -1,4 +1,4 @@
-/** What a reader may count on when they open this tree, as far as a tool can see it. */
+/** What a reader of this tree may rely on, as far as a tool can check it. */
 import { readFile, access } from 'node:fs/promises';
 import path from 'node:path';
 import t from 'tap';
@@ -49,10 +49,10 @@ t.test('files are short enough to grasp', async (t) => {
 const WITHOUT_CONTRACT: ReadonlyMap<string, string> = new Map([
   ['archive-files', 'nothing reads through its port: its test reads the files'],
   ['env-process', 'read while the config is evaluated, before there is anything to put behind a port'],
-  ['http', 'the face of the hub: its contract is the protocol page, route by route'],
+  ['http', 'the HTTP face of the hub: its contract is the protocol page, route by route'],
 ]);
 
-/** A test with what stands beside it and makes the place that it runs in. */
+/** A test together with the files next to it that prepare its environment. */
 async function withPlaces(test: string): Promise<string> {
   const text = await read(test);
   const places = [...text.matchAll(/from '\.\/([a-z-]+\.ts)'/g)].map(([, file = '']) => path.join(path.dirname(test), file));
@@ -61,7 +61,7 @@ async function withPlaces(test: string): Promise<string> {
 
 t.test('every adapter is tested against the contract of its port', async (t) => {
   const inFolders = (await filesUnder('adapters')).map((file) => file.split('/')).filter((parts) => parts.length > 2);
-  // What adapters share is no adapter; it is tested through each of them.
+  // Code shared by adapters is not an adapter; it is tested through each of them.
   const folders = new Set(inFolders.map((parts) => parts[1] ?? '').filter((folder) => folder !== 'kit'));
   const tests = (await filesUnder('test/adapters')).filter((file) => file.endsWith('.test.ts'));
   const texts = await Promise.all(tests.map(withPlaces));
@@ -84,7 +84,7 @@ t.test('every contract is run', async (t) => {
   t.strictSame(unrun, []);
 });
 
-/** So many files at one level are seen at a glance; more want rooms. */
+/** This many files in one folder can be taken in at a glance; more need subfolders. */
 const FILES_OF_FOLDER_MAX = 20;
 
 t.test('no folder has too many files at one level', async (t) => {
@@ -96,7 +96,7 @@ t.test('no folder has too many files at one level', async (t) => {
   );
 });
 
-/** One part that several folders have: two databases, two transports, the runners, the programs. Every other name stands once. */
+/** One part that several folders have: two databases, two transports, the runners, the programs. Every other name occurs once. */
 const PARTS: readonly (readonly [where: RegExp, names: readonly string[]])[] = [
   [
     /^adapters\/storage-knex\//,
@@ -202,7 +202,7 @@ t.test('every link in the pages resolves', async (t) => {
   t.strictSame(broken, []);
 });
 
-/** The anchors of a page's headings, as GitHub makes them: a second one of the same name ends in `-1`. */
+/** The anchors of a page's headings, as GitHub generates them: a second one of the same name ends in `-1`. */
 function headings(text: string): ReadonlySet<string> {
   const found = new Map<string, number>();
   for (const [, title = ''] of text.matchAll(/^#+ (.+)$/gm)) {

@@ -11,7 +11,7 @@ const PLANTED = path.join('test', 'architecture', 'planted');
 const PEERS = path.join('test', 'bench', 'peers');
 const ROOT_FILES = ['package.json', 'tsconfig.json', '.dependency-cruiser.cjs', 'agentcom.config.ts'];
 
-/** Files under `folder` (relative to `root`), each relative to `root`, sorted; not what is installed there. A folder that is not there has none. */
+/** Files under `folder` (relative to `root`), each relative to `root`, sorted, without installed packages. A missing folder has none. */
 export async function filesUnder(folder: string, root: string = ROOT): Promise<readonly string[]> {
   const entries = await readdir(path.join(root, folder), { recursive: true, withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
@@ -21,13 +21,13 @@ export async function filesUnder(folder: string, root: string = ROOT): Promise<r
   return files.filter((file) => !file.split(path.sep).includes('node_modules')).sort();
 }
 
-/** Every source file, without what is planted. */
+/** Every source file, without the planted ones. */
 export async function sourceFiles(): Promise<readonly string[]> {
   const lists = await Promise.all(SOURCE_FOLDERS.map((folder) => filesUnder(folder)));
   return lists.flat().filter((file) => /\.(tsx?|mjs|cjs)$/.test(file) && !file.startsWith(PLANTED));
 }
 
-/** The planted files, by the rule that each breaks, as paths in the tree where they would stand. */
+/** The planted files, by the rule that each breaks, as paths in the tree where they would be. */
 export async function plantedFiles(): Promise<ReadonlyMap<string, readonly string[]>> {
   const byRule = new Map<string, string[]>();
   for (const file of await filesUnder(PLANTED)) {
@@ -40,7 +40,7 @@ export async function plantedFiles(): Promise<ReadonlyMap<string, readonly strin
 
 /** Copies the tree into the empty folder `copy`, with every planted file at its place. */
 export async function copyWithPlanted(copy: string): Promise<void> {
-  // What is a package of its own is one in the copy too.
+  // A package of its own stays one in the copy.
   const manifests = [path.join(PEERS, 'package.json'), ...(await filesUnder('examples'))].filter(
     (file) => path.basename(file) === 'package.json',
   );

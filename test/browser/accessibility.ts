@@ -67,5 +67,5 @@ export async function accessibility(t: Test, room: BrowserRoom): Promise<void> {
   }
 }
 
-/** Until the data of a page is there: what it shows by then is what is judged, milliseconds. */
+/** How long the data of a page may take to appear before the page is judged, in milliseconds. */
 const SETTLED_MS = 700;

@@ -1,4 +1,4 @@
-/** Debian's Chromium, and pages in it that fail the test for whatever goes wrong in them. */
+/** Debian's Chromium, and pages in it that fail the test if anything goes wrong in them. */
 import { existsSync } from 'node:fs';
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
 import type { Test } from 'tap';
@@ -23,7 +23,7 @@ export interface Watched {
   readonly faults: string[];
 }
 
-/** Lines of the console that Chromium writes by itself when the hub is away or refuses. */
+/** Console lines that Chromium writes by itself when the hub is unreachable or refuses. */
 const EXPECTED = /Failed to load resource|net::ERR_/;
 
 /** Text, because it runs in the page. */
@@ -37,7 +37,7 @@ export interface PageOptions {
   readonly theme?: 'light' | 'dark';
 }
 
-/** A page of its own session. At the end of the test it must have had no fault. */
+/** A page with its own session. At the end of the test it must have had no fault. */
 export async function watchedPage(
   t: Pick<Test, 'teardown'>,
   browser: Browser,

@@ -1,4 +1,4 @@
-/** `agentcom/client` in a web page of another origin: one that the hub names, and one that it does not. */
+/** `agentcom/client` in a web page of another origin: one that the hub allows, and one that it does not. */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -7,7 +7,7 @@ import type { Test } from 'tap';
 import { bundledForBrowser } from '../apps/client/page-program.ts';
 import { runningHub } from '../apps/running-hub.ts';
 
-/** Each flow of the page ends with what it has seen, or with the code of what it was refused. */
+/** Each flow of the page ends with what it has seen, or with the code of the refusal. */
 const PROGRAM = `
 import { hubClient } from 'agentcom/client';
 const codeOf = (error) => [error.code, error.details?.status ?? error.details?.reason];
@@ -81,7 +81,7 @@ export async function clientInPage(t: Test, browser: Browser): Promise<void> {
     t.strictSame(
       named.asked.filter((line) => line.startsWith('POST')),
       ['POST /api/tasks/batch'],
-      'submits of one moment are one request',
+      'simultaneous submits are one request',
     );
     t.strictSame(
       await named.run('refusals'),

@@ -1,4 +1,7 @@
-/** In the list of tasks, what somebody is about to choose does not become another task, and the list is found again where it was left. */
+/**
+ * In the list of tasks, a row that the user is about to choose does not become another task, and the list is found
+ * again where it was left.
+ */
 import type { Test } from 'tap';
 import { runningHub } from '../apps/running-hub.ts';
 import type { BrowserRoom } from './browser-room.ts';

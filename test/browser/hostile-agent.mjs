@@ -1,4 +1,4 @@
-/** An agent whose every word is an attack on whoever shows it. `metadata.end`: `success` or `failed`. */
+/** An agent whose every output is an attack on whatever shows it. `metadata.end`: `success` or `failed`. */
 import { appendFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 

@@ -1,4 +1,4 @@
-/** Hostile text in every field that somebody else can write: none of it is run, and what hides in it is made visible. */
+/** Hostile text in every field that others can write: none of it is run, and hidden characters are made visible. */
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { badge, goTo, type BrowserRoom } from './browser-room.ts';
@@ -18,9 +18,9 @@ const ATTACKS = [
 const ACCENTS = `Z${'\u0489'.repeat(80)}`;
 const HIDDEN = 'abc\u202egpj.exe\u2066x\u2069 zero\u200bwidth \u001b[31mred\u001b[0m \u0007bell \ufeffbom';
 export const HOSTILE_TEXT = `${ACCENTS} ${ATTACKS.join(' ')} ${HIDDEN}`;
-/** As long as an ID may be. */
+/** The maximum length of an ID. */
 const HOSTILE_AGENT = `hostile-${'x'.repeat(56)}`;
-/** Until the data of a page is there, milliseconds. */
+/** How long the data of a page may take to appear, in milliseconds. */
 const SETTLED_MS = 500;
 const PLACES = ['', 'tasks', 'agents', 'dead-letters'];
 
@@ -60,7 +60,7 @@ export async function hostileText(t: Test, room: BrowserRoom): Promise<void> {
       t.notMatch(shown, /[\u202a-\u202e\u2066-\u2069\u001b\u0007]/, 'and no hostile text is in the page source');
     }
     await world.api.tasks.submit({ description: HOSTILE_TEXT, needed_capabilities: [ATTACKS[0] ?? ''] });
-    // Whatever the length to which a place cuts it, it cuts one of the two in the middle of an emoji.
+    // At whatever length a place cuts it, it cuts one of the two in the middle of an emoji.
     const emoji = '😀'.repeat(700);
     for (const description of [emoji, `a${emoji}`]) {
       const { task_id: id } = await world.api.tasks.submit({
@@ -88,7 +88,7 @@ export async function hostileText(t: Test, room: BrowserRoom): Promise<void> {
       const foreign = await page.evaluate(
         'document.querySelectorAll("main script, main img, main iframe, main svg, main style, main base, main [onerror], main [onload], a[href^=javascript]").length',
       );
-      t.equal(foreign, 0, `/${place.slice(0, 30)}: no element came out of text`);
+      t.equal(foreign, 0, `/${place.slice(0, 30)}: no element came from text`);
     }
     t.strictSame(faults, [], 'no error, no violation of the policy, no dialog, no request to another host');
   });

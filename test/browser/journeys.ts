@@ -98,7 +98,7 @@ export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
     await page.getByText('No agent has "gpu"').waitFor();
     await goTo(page, room, 'tasks');
     await page.getByLabel('Text').fill('do 17');
-    // The counts on the page are read again meanwhile: what was typed must stay.
+    // The counts on the page are read again meanwhile: the user's input must stay.
     await world.api.tasks.submit({ description: 'Changes the counts', needed_capabilities: ['gpu'], priority: 'low' });
     await page.getByRole('button', { name: 'queued 31' }).waitFor();
     await page.getByLabel('Text').press('Enter');
@@ -120,7 +120,7 @@ export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
     await page.getByText('No task matches these filters.').waitFor();
   });
 
-  await t.test('a bulk action counts what the hub refused apart from what it did not answer', async (t) => {
+  await t.test('a bulk action counts refusals by the hub apart from missing answers', async (t) => {
     const submit = async (description: string) => (await world.api.tasks.submit({ description, needed_capabilities: ['gpu'] })).task_id;
     const [before, unheard] = [await submit('Is cancelled before'), await submit('Loses its answer')];
     await submit('Is cancelled');
@@ -129,7 +129,7 @@ export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
     await page.getByRole('button', { name: 'Cancel…' }).click();
     await page.getByText('This will cancel 3 tasks.').waitFor();
     await world.api.tasks.cancel(before);
-    // The hub does what it was asked, and its answer is lost.
+    // The hub executes the request, and its answer is lost.
     const lost = `**/api/tasks/${unheard}/cancel`;
     await page.route(lost, async (route) => {
       await route.fetch();
@@ -200,7 +200,7 @@ export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
     await page.route(/\/api\/tasks\?.*limit=100/, async (route) => {
       reads += 1;
       const response = await route.fetch();
-      // The hub has answered without the second task, and the page has not got the answer.
+      // The hub has answered without the second task, and the page has not received the answer yet.
       onRead();
       if (reads === 1) await held;
       await route.fulfill({ response });

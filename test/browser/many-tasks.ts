@@ -1,4 +1,4 @@
-/** The list of 100,000 tasks: it opens at once, scrolls, and keeps little in memory. And that of 1,000 agents. */
+/** The list of 100,000 tasks: it opens at once, scrolls, and keeps little in memory. And the list of 1,000 agents. */
 import type { Test } from 'tap';
 import { runningHub } from '../apps/running-hub.ts';
 import { goTo, type BrowserRoom } from './browser-room.ts';

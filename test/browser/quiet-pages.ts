@@ -1,4 +1,4 @@
-/** Pages ask nothing while nothing happens, and still show at once what happens to agents. */
+/** Pages send no requests while nothing happens, and still show agent changes at once. */
 import { setTimeout } from 'node:timers/promises';
 import type { Request } from 'playwright-core';
 import type { Test } from 'tap';
@@ -6,13 +6,13 @@ import { runningHub } from '../apps/running-hub.ts';
 import type { BrowserRoom } from './browser-room.ts';
 import { signIn, watchedPage } from './chromium.ts';
 
-/** Both together are below the 40 s after which a page takes a silent event stream for dead: its clock is moved, that of the hub is not. */
+/** Both together are below the 40 s after which a page considers a silent event stream dead: its clock is moved, the hub's is not. */
 const QUIET_MS = 24_000;
 const START_MS = 6_000;
 /** Long enough to be seen, and for the task to be cancelled meanwhile. */
 const PAUSE_MS = 8_000;
 const STARTS_MAX = 2;
-/** How many tasks are submitted, and how long after each other: longer than the least time between two reads of all agents. */
+/** How many tasks are submitted, and the interval between them: longer than the minimum between two reads of all agents. */
 const SUBMITS = 4;
 const SUBMIT_GAP_MS = 2_100;
 
@@ -33,7 +33,7 @@ export async function quietPages(t: Test, { browser }: BrowserRoom): Promise<voi
     });
     page.on('requestfinished', (request) => open.delete(request));
     page.on('requestfailed', (request) => open.delete(request));
-    /** Lets time pass in the page, and waits for the answers to what it asked. */
+    /** Lets time pass in the page, and waits for the answers to its requests. */
     const pass = async (ms: number): Promise<readonly string[]> => {
       asked = [];
       await page.clock.runFor(ms);
@@ -49,12 +49,12 @@ export async function quietPages(t: Test, { browser }: BrowserRoom): Promise<voi
       await page.reload();
       await page.getByText(seen).first().waitFor();
       await page.getByText('live', { exact: true }).waitFor();
-      // What the page reads at its start, and what it reads again because events of the past arrived.
+      // What the page reads at its start, and what it reads again because past events arrived.
       for (let starts = 0; starts < STARTS_MAX && (await pass(START_MS)).length > 0;) starts += 1;
-      t.strictSame(await pass(QUIET_MS), [], `/${place}: nothing is asked in ${QUIET_MS / 1_000} s`);
+      t.strictSame(await pass(QUIET_MS), [], `/${place}: no requests in ${QUIET_MS / 1_000} s`);
     }
     await page.goto(`${hub.url}/dashboard#/agents`);
-    // Then the page knows how far its clock is from that of the hub.
+    // By then the page knows how far its clock is from the hub's.
     await page.reload();
     const badge = (id: string, word: string) => page.locator('.agent-card', { hasText: id }).locator('.badge', { hasText: word });
     await badge('steady', 'idle').waitFor();
@@ -69,7 +69,7 @@ export async function quietPages(t: Test, { browser }: BrowserRoom): Promise<voi
     agent.send({ type: 'task_released', task_id: id, generation: 1, reason: 'slow down', cause: 'rate_limited', retry_after_ms: PAUSE_MS });
     await badge('steady', 'paused').waitFor();
     await hub.api.tasks.cancel(id);
-    // The end of a pause is no event.
+    // The end of a pause is not an event.
     await badge('steady', 'idle').waitFor();
     const second = await hub.agent('second');
     await badge('second', 'idle').waitFor();
@@ -95,7 +95,7 @@ export async function quietPages(t: Test, { browser }: BrowserRoom): Promise<voi
       await page.goto(`${hub.url}/dashboard#/${place}`);
       await page.getByText(seen).first().waitFor();
       await page.getByText('live', { exact: true }).waitFor();
-      // The events of the past arrive with the first ones.
+      // Past events arrive with the first ones.
       await setTimeout(SUBMIT_GAP_MS);
       const asked: string[] = [];
       page.on('request', (request) => void asked.push(new URL(request.url()).pathname));

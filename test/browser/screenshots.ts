@@ -1,7 +1,6 @@
 /**
- * `npm run screenshots`: each page of the dashboard, light and dark, on a desktop and on a phone: of a new hub, of one with a small fleet at
- * work, and of text as long and as hostile as it comes.
- * Writes PNG files into `data/screenshots`.
+ * `npm run screenshots`: each page of the dashboard, light and dark, on a desktop and on a phone: of a new hub, of one
+ * with a busy small fleet, and with text as long and hostile as possible. Writes PNG files into `data/screenshots`.
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,7 +14,7 @@ import { signIn, startChromium, watchedPage } from './chromium.ts';
 
 const FOLDER = join(ROOT, 'data/screenshots');
 const TIMEOUT_MS = 300_000;
-/** Until the data of a page is there, milliseconds. */
+/** How long the data of a page may take to appear, in milliseconds. */
 const SETTLED_MS = 1_500;
 const SIZES = { desktop: { width: 1_280, height: 800 }, phone: { width: 390, height: 844 } } as const;
 
@@ -100,10 +99,10 @@ const MIGRATION = {
 \tIs the server running on that host and accepting TCP/IP connections?`,
   fails: true,
 };
-/** As long as an ID may be. */
+/** The maximum length of an ID. */
 const LONG_ID = 'an-agent-with-a-name-as-long-as-a-name-may-be-on-a-build-machine';
 
-/** Some agents at work, some that cannot, a queue, failures. Resolves to a task that failed, and one that runs. */
+/** Some busy agents, some that cannot work, a queue, failures. Resolves to a failed task, and a running one. */
 async function fleetAtWork(world: World): Promise<{ readonly failed: string; readonly running: string }> {
   const { api } = world;
   const agents = ['build-1', 'build-2', 'docs-1', 'gpu-1'];

@@ -8,7 +8,7 @@ import { signIn, watchedPage } from './chromium.ts';
 /** More than the six connections that a browser opens for one hub. */
 const TABS = 8;
 
-/** Chromium without a screen shows every tab: what it tells a page that is in the background is said here. */
+/** Chromium without a screen shows every tab, so this tells a page that it is in the background. */
 const setHidden = (page: Page, isHidden: boolean): Promise<unknown> =>
   page.evaluate(`Object.defineProperty(document, 'hidden', { configurable: true, value: ${isHidden} });
     document.dispatchEvent(new Event('visibilitychange'));`);
@@ -32,14 +32,14 @@ export async function severalTabs(t: Test, { browser }: BrowserRoom): Promise<vo
     }
     await hub.api.tasks.submit({ description: 'Submitted meanwhile' });
     await last.locator('.tile', { hasText: 'Queued' }).getByText('1', { exact: true }).waitFor();
-    t.equal(await first.getByText('Submitted meanwhile').count(), 0, 'nobody sees it');
+    t.equal(await first.getByText('Submitted meanwhile').count(), 0, 'it is hidden');
     await setHidden(first, false);
     await first.getByText('Submitted meanwhile').waitFor();
     await first.getByText('live', { exact: true }).waitFor();
     t.strictSame(faults, []);
   });
 
-  await t.test('signing out, or in as somebody else, in one tab does so in all', async (t) => {
+  await t.test('signing out, or in as another user, in one tab does so in all', async (t) => {
     await hub.api.tasks.submit({ description: 'Submitted by the admin' });
     const { page: first, context } = await watchedPage(t, browser, hub.url);
     const second = await context.newPage();
@@ -58,7 +58,7 @@ export async function severalTabs(t: Test, { browser }: BrowserRoom): Promise<vo
   });
 }
 
-/** As a script of the page does: the session of the tab before is replaced without signing out. */
+/** Like a script of the page: the session of the tab before is replaced without signing out. */
 async function signInAs(page: Page, origin: string, token: string): Promise<void> {
   await page.context().clearCookies();
   await page.reload();

@@ -1,4 +1,4 @@
-/** A page for which the hub has no event stream left: it says so, with the hub's reason, and still shows what changes. */
+/** A page for which the hub has no event stream left: it says so, with the hub's reason, and still shows changes. */
 import type { Test } from 'tap';
 import { runningHub } from '../apps/running-hub.ts';
 import type { BrowserRoom } from './browser-room.ts';

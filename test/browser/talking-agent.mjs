@@ -1,4 +1,4 @@
-/** Prints `metadata.out` and `metadata.err`, then works on without an end, or fails at once if `metadata.fails` is set. */
+/** Prints `metadata.out` and `metadata.err`, then runs forever, or fails at once if `metadata.fails` is set. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 

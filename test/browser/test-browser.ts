@@ -1,6 +1,6 @@
 /**
- * `npm run test:browser`: the dashboard in Chromium, with a real hub, a real sidecar and real agent processes. Prints the size of the
- * bundle, the first paint, and how quick the list of 100,000 tasks is.
+ * `npm run test:browser`: the dashboard in Chromium, with a real hub, a real sidecar and real agent processes. Prints
+ * the size of the bundle, the first paint, and how fast the list of 100,000 tasks is.
  */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** The output of an agent on the page of its task: live, harmless, across a restart of the hub, and however much it is. */
+/** The output of an agent on the page of its task: live, harmless, across a restart of the hub, and in any amount. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Page } from 'playwright-core';
@@ -11,7 +11,7 @@ const PRINTING_AGENT = [process.execPath, resolve(import.meta.dirname, '../apps/
 const HOSTILE = '<img src=x onerror=alert(1)> \u001b[31mred \u202egpj.exe \u0007';
 /** 5 MB in frames as large as a sidecar's. */
 const FLOOD = { chunks: 330, characters: 16_384 };
-/** What the page promises: `WINDOW_MAX` of the dashboard. */
+/** The limit that the page guarantees: `WINDOW_MAX` of the dashboard. */
 const WINDOW_MAX = { characters: 300_000, elements: 4_000 };
 const ELEMENTS_OF_PAGE = 500;
 

@@ -1,4 +1,7 @@
-/** Agents that spoil their own folders, as an ordinary user: each row of a table, each on a sidecar of its own with an honest agent in its other slot. */
+/**
+ * Agents that tamper with their own folders, as an ordinary user: each row of a table, each on its own sidecar with an
+ * honest agent in its other slot.
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';

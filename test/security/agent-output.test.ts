@@ -1,4 +1,4 @@
-/** What an agent writes reaches people's terminals and other programs as text, and nothing it says becomes a property of ours. */
+/** What an agent writes reaches terminals and other programs as text, and none of it becomes a property of our objects. */
 import t from 'tap';
 import { newAgent } from '../../core/domain/agent/agent.ts';
 import { readResult } from '../../core/protocol/agent-files.ts';
@@ -9,7 +9,7 @@ import { hubRig } from '../core/hub/hub-rig.ts';
 
 const codePoints = (from: number, to: number): string =>
   Array.from({ length: to - from + 1 }, (_, n) => String.fromCodePoint(from + n)).join('');
-/** Everything that a terminal might obey, or that turns text around. */
+/** Everything that a terminal might obey, or that reverses text. */
 const HOSTILE = `${codePoints(0, 31)}${codePoints(127, 159)}\u061c\u200e\u200f\u2028\u2029${codePoints(0x202a, 0x202e)}${codePoints(0x2066, 0x2069)}\ufeff`;
 const OBEYED = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]/;
 

@@ -1,4 +1,7 @@
-/** How fast one agent may send: beyond it the socket is closed and the agent held off, and what decides a task is not lost. */
+/**
+ * How fast one agent may send: beyond it the socket is closed and the agent is blocked for a while, and nothing that
+ * decides a task is lost.
+ */
 import t from 'tap';
 import { HELD_MAX } from '../../core/protocol/fields.ts';
 import { hubRig } from '../core/hub/hub-rig.ts';

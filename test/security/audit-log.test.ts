@@ -1,4 +1,4 @@
-/** What of the HTTP API is in the audit log: who did what from where, nothing secret, and nothing of what tasks are. */
+/** Which HTTP API actions are in the audit log: who did what from where, nothing secret, and nothing about the contents of tasks. */
 import t from 'tap';
 import { breakAt } from '../../core/domain/audit/audit-chain.ts';
 import { AUDIT_START } from '../../core/domain/audit/audit-entry.ts';

@@ -1,8 +1,8 @@
 /**
- * Every bound of the hub and the sidecar: its constant, its value, and the test that goes one over it and sees the answer
- * that the pages promise. A bound that changes, or loses its test, fails here.
+ * Every limit of the hub and the sidecar: its constant, its value, and the test that exceeds it by one and gets the
+ * answer that the pages promise. A limit that changes, or loses its test, fails here.
  *
- * Long on purpose: one table with a row for each bound.
+ * Long on purpose: one table with a row for each limit.
  */
 import t from 'tap';
 import { OUTPUT_BYTES_MAX, OUTPUT_HELD } from '../../core/application/sidecar/state/constants.ts';
@@ -29,7 +29,7 @@ import { missingTest, type NamedTest } from './named-tests.ts';
 const MIB = 1_048_576;
 const HERE = 'security/bounds.test.ts';
 
-/** what · its constant · what it is to be · what is answered beyond it · the test that goes there */
+/** what · its constant · its value · what is answered beyond it · the test that exceeds it */
 const BOUNDS: readonly (readonly [what: string, value: number, wanted: number, beyond: string, test: NamedTest])[] = [
   [
     'frame, bytes',
@@ -279,14 +279,14 @@ const BOUNDS: readonly (readonly [what: string, value: number, wanted: number, b
     HUB_LIMITS.readMsPerSecond,
     250,
     'waits',
-    ['adapters/http/read-turns.test.ts', 'R20: constant reads of one token get a quarter of the time, and none is lost'],
+    ['adapters/http/read-turns.test.ts', 'R20: constant reads by one token get a quarter of the time, and none is lost'],
   ],
   [
     'time of reads of a token at once, ms',
     HUB_LIMITS.readBurstMs,
     1_000,
     'waits',
-    ['adapters/http/read-turns.test.ts', 'R20: constant reads of one token get a quarter of the time, and none is lost'],
+    ['adapters/http/read-turns.test.ts', 'R20: constant reads by one token get a quarter of the time, and none is lost'],
   ],
   [
     'frames of an agent in a second',
@@ -382,13 +382,13 @@ t.test('R20: with a full inbox submits get 503 and reports no answer, and nothin
   const ids = [await rig.submit(), await rig.submit()];
   for (const task_id of ids) await peer.send({ type: 'task_accepted', task_id, generation: 1 });
   peer.news();
-  // The disk takes its time; what is sent meanwhile waits.
+  // The disk is slow; what is sent meanwhile waits.
   const { tasks } = rig.storage;
   const transact = tasks.transact.bind(tasks);
   let toDisk: () => void = () => undefined;
   const disk = new Promise<void>((resolve) => (toDisk = resolve));
   Object.assign(tasks, { transact: async (...of: Parameters<typeof transact>) => (await disk, transact(...of)) });
-  await peer.send({ type: 'task_complete', task_id: ids[0], generation: 1, result: 'in the batch on its way' });
+  await peer.send({ type: 'task_complete', task_id: ids[0], generation: 1, result: 'in the batch in progress' });
   const submits = Array.from({ length: 12 }, () =>
     rig.submit().then(
       (id) => id,
@@ -522,8 +522,8 @@ t.test('R20: no timer of the hub is longer than an hour', async (t) => {
   const sweeper = new Sweeper({
     clock,
     inbox: {
-      do: () => Promise.reject(new Error('nobody waits for a sweep')),
-      doAll: () => Promise.reject(new Error('nobody waits for a sweep')),
+      do: () => Promise.reject(new Error('no command waits for a sweep')),
+      doAll: () => Promise.reject(new Error('no command waits for a sweep')),
       post: (command, settled) => {
         asked.push(command);
         settled({ ok: true, answer: { kind: 'noted' } as never });

@@ -14,7 +14,7 @@ import { hubRig, type AnyFrame, type Peer } from '../core/hub/hub-rig.ts';
 import { assignFrame, NONCE, sent, stage, TASK, type SentFrame, type Stage } from '../core/sidecar/rig/stage.ts';
 
 const task = { task_id: TASK, generation: 1 };
-/** A valid frame of each type; one that is added does not compile without. */
+/** A valid frame of each type; if a new type is missing here, this file does not compile. */
 const FROM_SIDECAR: Readonly<Record<SidecarFrameType, object>> = {
   hello: { agent_id: 'w1', token_hint: 'ab'.repeat(8), nonce: NONCE },
   identify: { agent_id: 'w1', token: 'no token' },

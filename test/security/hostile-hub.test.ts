@@ -1,4 +1,4 @@
-/** A hub that was taken over: it says to its sidecars what it likes, over the real protocol. */
+/** A compromised hub: it sends its sidecars anything, over the real protocol. */
 import { once } from 'node:events';
 import { generateKeyPairSync } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
@@ -11,7 +11,7 @@ import { workerRoom } from '../apps/worker/worker-room.ts';
 
 type Frame = Readonly<Record<string, unknown>>;
 
-/** Stands between a sidecar and an honest hub, and changes each assignment as `tamper` says. */
+/** A proxy between a sidecar and an honest hub that changes each assignment as `tamper` says. */
 async function hostileHub(t: Test, hubUrl: string, tamper: (assignment: Frame) => Frame): Promise<string> {
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
   await once(server, 'listening');
@@ -124,7 +124,7 @@ t.test('a sidecar that trusts a submitter runs what it signed, and nothing that 
   tamper = (assignment) => assignment;
   t.match(await outcome(taskSigner({ key, audience: ['fleet-a'] })), { status: 'completed' }, 'and it still works');
 
-  // Signed for another agent: the hub gives it to this one.
+  // Signed for another agent: the hub assigns it to this one.
   tamper = (frame) => frame;
   const misdirected = await signWith({ ...body, assign_to: 'w2' });
   const { task_id: id } = await room.hub.api.tasks.submit({ ...body, signature: misdirected });

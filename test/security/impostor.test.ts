@@ -1,4 +1,4 @@
-/** Somebody on the line between a sidecar and its hub, who passes each frame on and keeps a copy. */
+/** An eavesdropper between a sidecar and its hub, who forwards each frame and keeps a copy. */
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
@@ -33,7 +33,7 @@ async function eavesdropper(t: Test, hubPort: number): Promise<Eavesdropper> {
         if (to.readyState === WebSocket.OPEN) to.send(text);
         else waiting.push(text);
       });
-      // A connection that is cut is what a test's end is made of.
+      // Connections are cut at the end of a test.
       from.on('error', () => to.terminate());
       from.on('close', () => to.terminate());
     };

@@ -1,11 +1,11 @@
-/** How deep JSON may be and how many values it may hold, at the doors of the hub. */
+/** How deep JSON may be and how many values it may hold, at the entry points of the hub. */
 import t from 'tap';
 import { hasTooManyMembers, JSON_DEPTH_MAX, JSON_VALUES_MAX, VALUES_PER_MEMBER } from '../../core/protocol/json-bounds.ts';
 import { hubBench } from '../adapters/http/hub-bench.ts';
 import { hubRig } from '../core/hub/hub-rig.ts';
 
 t.test('R20: JSON nested 32 deep is accepted and 33 deep is refused, in a frame and in a body', async (t) => {
-  /** An object of this depth, one of it its own. */
+  /** An object of this depth, itself included. */
   const deep = (levels: number): unknown => (levels === 1 ? {} : { a: deep(levels - 1) });
   const rig = await hubRig();
   const peer = await rig.peer('a1');

@@ -1,4 +1,4 @@
-/** Another user of the same machine: folders and secret files are for their owner alone, and wider ones are refused. */
+/** Another user of the same machine: folders and secret files are accessible to their owner only, and wider permissions are refused. */
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -48,7 +48,7 @@ t.test('a secret file is written for its owner only, and one that others may rea
   t.equal(await readSecretFile(file), null);
   await writeSecretFile(file, 'a secret');
   t.strictSame([await modeOf(file), await readSecretFile(file)], ['600', 'a secret']);
-  t.strictSame(await readdir(dir), ['admin-token'], 'nothing is left beside it');
+  t.strictSame(await readdir(dir), ['admin-token'], 'nothing is left next to it');
   await chmod(file, 0o640);
   await t.rejects(readSecretFile(file), { code: 'AC_DATA_DIR', message: /mode 640.*chmod 600/ });
 });

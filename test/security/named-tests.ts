@@ -1,13 +1,13 @@
-/** Whether a test of this title stands in this file: what a table leans on must be there. */
+/** Whether this file has a test with this title: tests that a table refers to must exist. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 
-/** A file below `test`, and the whole title of one of its tests. */
+/** A file below `test`, and the full title of one of its tests. */
 export type NamedTest = readonly [file: string, title: string];
 
-/** Null when it is there; else what is missing. A title that is put together by the file is named by its beginning and `…`. */
+/** Null if it exists; otherwise what is missing. A title that the file composes is named by its beginning and `…`. */
 export function missingTest([file, title]: NamedTest): string | null {
   const path = join(ROOT, 'test', file);
   if (!existsSync(path)) return `there is no ${file}`;

@@ -1,4 +1,4 @@
-/** Somebody on the network without a token: what he may send, for how long, and whom he can keep out. */
+/** A peer on the network without a token: what it may send, for how long, and whom it can keep out. */
 import { gzipSync } from 'node:zlib';
 import { request, type IncomingMessage } from 'node:http';
 import { once } from 'node:events';

@@ -1,4 +1,4 @@
-/** Messages between agents are data with their sender named, few, and can be switched off. */
+/** Messages between agents are data with a named sender, limited in number, and can be disabled. */
 import t from 'tap';
 import { BROADCAST_BYTES_MAX } from '../../core/application/hub/sessions/agent-frames.ts';
 import type { HubFrame } from '../../core/protocol/hub-frames.ts';
@@ -92,7 +92,7 @@ t.test('a message carries its true sender, whatever it claims, and is only data'
   const [told, ...more] = other.news();
   t.match(told, { type: 'message', from: 'one', payload, message_type: 'task_assign' });
   t.strictSame(more, [], 'it has no other effect');
-  t.strictSame((await rig.storage.tasks.stats()).statuses.assigned, 0, 'and it makes no task');
+  t.strictSame((await rig.storage.tasks.stats()).statuses.assigned, 0, 'and it creates no task');
   await rig.stop();
 });
 

@@ -1,4 +1,4 @@
-/** Rotating a token: the new one has the rights of the old one and no more, both work for the overlap, and each is rotated once. */
+/** Rotating a token: the new one has the rights of the old one and no more, both work during the overlap, and each is rotated once. */
 import t from 'tap';
 import { OVERLAP_MS_DEFAULT, OVERLAP_MS_MAX } from '../../core/protocol/http-bodies.ts';
 import { A_MOMENT_MS } from '../product/contracts/fixtures.ts';

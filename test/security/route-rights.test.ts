@@ -1,4 +1,7 @@
-/** Who may call which route: each role, and each token that is none, on each row of the route table, on one's own tasks and on those of others. */
+/**
+ * Who may call which route: each role, and each invalid token, on each row of the route table, on one's own tasks and
+ * on those of others.
+ */
 import t from 'tap';
 import { ROUTES, rolesOf, type Reach, type Route, type RouteName } from '../../adapters/http/routes.ts';
 import { ROLES, type Role } from '../../core/ports/agent-store.ts';
@@ -6,7 +9,7 @@ import type { TaskId } from '../../core/domain/ids.ts';
 import { BENCH_AGENT, HOST, hashOf, hubBench, type Answered, type HubBench, type Sending } from '../adapters/http/hub-bench.ts';
 import { A_MOMENT_MS, aTaskId, aToken, anAgent, anAgentId, anAssignedTask, changes, inserting } from '../product/contracts/fixtures.ts';
 
-/** Of the submitter and assigned to the agent of the bench; and one that is neither. */
+/** One task of the submitter, assigned to the agent of the bench; and one unrelated to both. */
 const MINE = aTaskId(1);
 const OTHERS = aTaskId(2);
 const OTHER_AGENT = 'a2';
@@ -14,16 +17,16 @@ const OTHER_AGENT = 'a2';
 const OWN_PAGE = { origin: `http://${HOST}`, 'x-agentcom-dashboard': '1', 'content-type': 'application/json' };
 const OTHER_PAGE = { 'sec-fetch-site': 'cross-site', 'content-type': 'application/json' };
 
-/** A request that its route answers: of these it needs no more than a token. `task`: the one that it names, where it names one. */
+/** A request that its route answers: these need only a token. `task`: the one that it names, if any. */
 interface Aim {
   readonly path: string;
   readonly json?: unknown;
   readonly lines?: string;
-  /** It lists tasks: who reaches only its own sees no other. */
+  /** It lists tasks: a role limited to its own tasks sees no others. */
   readonly lists?: true;
 }
 
-/** A route that is added here has to be added there: without an aim it does not compile. */
+/** A new route must be added there: without a request it does not compile. */
 const AIMS: Readonly<Record<RouteName, (task: TaskId) => Aim>> = {
   submit: () => ({ path: '/api/tasks', json: { description: 'x' } }),
   submitBatch: () => ({ path: '/api/tasks/batch', lines: '{"description":"x"}\n' }),
@@ -66,7 +69,7 @@ const AIMS: Readonly<Record<RouteName, (task: TaskId) => Aim>> = {
   ready: () => ({ path: '/ready' }),
 };
 
-/** `unknown`: the task is not there, as far as the caller can tell. */
+/** `unknown`: the task does not exist, as far as the caller can tell. */
 type Verdict = 'allowed' | '401' | '403' | 'other page' | 'unknown';
 const VERDICTS: Readonly<Record<string, Verdict>> = {
   '401 unauthorized': '401',
@@ -92,7 +95,7 @@ async function ask(bench: HubBench, route: Route, aim: Aim, { token = null, head
   return { status, headers: response.headers, text, json, verdict: VERDICTS[`${status} ${String(json['error'])}`] ?? 'allowed' };
 }
 
-/** A hub with the two tasks, and tokens that are over. */
+/** A hub with the two tasks, and tokens that are no longer valid. */
 async function benchOfRights(): Promise<HubBench> {
   const bench = await hubBench();
   await bench.commit(changes({ agents: [anAgent(), anAgent({ id: anAgentId(OTHER_AGENT) })] }));
@@ -149,7 +152,7 @@ t.test('R7: every route allows each role exactly what its row states', async (t)
       const cookie = await cookieOf(bench, bench.tokens[role]);
       t.not(cookie, '');
       const inDashboard = await ask(bench, route, aim(MINE), { headers: { ...OWN_PAGE, cookie } });
-      // The page sends JSON only: with anything else, another page could pass for it.
+      // The page sends JSON only: with anything else, another page could pretend to be it.
       t.equal(
         inDashboard.verdict,
         route.body === 'lines' ? 'other page' : mine,

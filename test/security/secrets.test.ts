@@ -1,4 +1,4 @@
-/** Secrets that are planted everywhere, in a hub and a sidecar that log all they can: none of them is in a log. */
+/** Secrets planted everywhere, in a hub and a sidecar at the highest log level: none of them is logged. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -6,7 +6,7 @@ import { v1Client } from '../apps/version1/version1-client.ts';
 import { makeWorld } from '../apps/app-world.ts';
 
 const DEBUG = { AGENTCOM_LOG_LEVEL: 'debug' };
-/** What stands for the secrets of people: each in another place. */
+/** Stand-ins for users' secrets: each in another place. */
 const PLANTED = {
   bearer: 'planted-wrong-bearer-0123456789',
   query: 'planted-in-a-query-0123456789',
@@ -26,7 +26,8 @@ t.test('secrets and agent environments never reach logs, whatever fails', async 
   const hub = await world.startHub({ ...DEBUG });
   const enrolSecret = readFileSync(join(dir, 'hub/enrol-secret'), 'utf8').trim();
   const sidecar = await world.startSidecar('a1', {
-    // An agent that tells its whole environment and fails: its key last on both pipes, for only the end of what it told is kept.
+    // An agent that prints its whole environment and fails: its key comes last on both pipes, because only the end of
+    // the output is kept.
     argv: ['/bin/sh', '-c', 'env; echo "$AGENT_KEY"; env >&2; echo "$AGENT_KEY" >&2; exit 3'],
     env: { AGENT_KEY: PLANTED.agentEnvironment },
     programEnv: { ...DEBUG, MACHINE_KEY: PLANTED.sidecarEnvironment },
@@ -83,7 +84,7 @@ t.test('a secret in anything that an agent emits never appears in the hub, its l
   const hub = await world.startHub({ ...DEBUG });
   const key = PLANTED.agentEnvironment;
   const [head, tail] = [key.slice(0, 5), key.slice(5)];
-  // Printed whole, in two writes, and by the shell's trace; then told as progress, and as a result or a failure.
+  // Printed whole, in two writes, and by the shell's trace; then reported as progress, and as a result or a failure.
   const script = `printf '${head}'; printf '${tail}\\n'; env; set -x; echo "is: $AGENT_KEY."
 result="$AGENTCOM_RESULTS_DIR/$AGENTCOM_TASK_ID"
 echo "{\\"percent\\": 5, \\"message\\": \\"with $AGENT_KEY\\"}" > "$result.progress"

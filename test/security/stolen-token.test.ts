@@ -1,4 +1,4 @@
-/** What somebody with an agent's token can do: that agent's own work within what the token fixes, until it is revoked. */
+/** What the holder of an agent's token can do: that agent's own work within what the token fixes, until it is revoked. */
 import t from 'tap';
 import type { AgentId } from '../../core/domain/ids.ts';
 import type { AgentStore } from '../../core/ports/agent-store.ts';
@@ -7,7 +7,7 @@ import { hubRig, settle, type HubRig, type Peer } from '../core/hub/hub-rig.ts';
 
 const types = (frames: readonly { readonly type: string }[]): string => frames.map((frame) => frame.type).join(' ');
 
-/** An agent at work, and the thief of another agent's token. */
+/** A busy agent, and the thief of another agent's token. */
 async function twoAgents(): Promise<{ readonly rig: HubRig; readonly owner: Peer; readonly thief: Peer; readonly id: string }> {
   const rig = await hubRig();
   const owner = await rig.peer('owner');
@@ -44,7 +44,7 @@ t.test("R7: every kind of report on another agent's task is refused and counted,
   ])
     await thief.send({ task_id: id, generation: 1, ...word });
   t.strictSame(await rig.record(id as never), before);
-  t.strictSame(owner.news(), [], 'the owner hears nothing of it');
+  t.strictSame(owner.news(), [], 'the owner receives nothing about it');
   t.strictSame(rig.sessions.refusals().frames, { not_assignee: 8, stale_generation: 2 });
   await rig.stop();
 });
@@ -53,7 +53,7 @@ t.test('R7: a frame of a replaced session changes nothing and is counted', async
   const { rig, owner, id } = await twoAgents();
   const report = { type: 'task_complete', task_id: id, generation: 1, result: 'of the old connection' };
   const newer = await owner.again();
-  // The report arrives while the identify that replaces its session is on its way to disk.
+  // The report arrives while the identify that replaces its session is being committed.
   const { tasks } = rig.storage;
   const transact = tasks.transact.bind(tasks);
   let toDisk: () => void = () => undefined;

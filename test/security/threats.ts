@@ -1,11 +1,10 @@
 /**
- * Who tries what, what stops it, and the tests that show it. `npm run promises` writes this table into SECURITY.md; a test
- * that is renamed or removed fails threats.test.ts until its row says what took its place.
- * Long on purpose: it is one table.
+ * Who tries what, what stops it, and the tests that show it. `npm run promises` writes this table into SECURITY.md; if
+ * a test is renamed or removed, threats.test.ts fails until its row is updated. Long on purpose: it is one table.
  */
 import type { NamedTest } from './named-tests.ts';
 
-/** One way in, and what stops it. */
+/** One attack, and what stops it. */
 export interface Threat {
   readonly who: string;
   readonly stoppedBy: string;
@@ -109,14 +108,14 @@ export const THREATS: readonly Threat[] = [
   },
   {
     who: 'network peer',
-    stoppedBy: 'a hello tells nothing of which tokens there are, and guessing counts',
+    stoppedBy: 'a hello does not reveal which tokens exist, and guessing counts',
     tests: [
       [PROOF, 'unknown hints, hints of other agents and of revoked tokens get the same kind of answer as a valid hint'],
       [PROOF, 'R20: guessing with hello blocks the address, and a peer that is silent after hello is closed in time'],
     ],
   },
   {
-    who: 'hub that was taken over',
+    who: 'compromised hub',
     stoppedBy:
       'a sidecar can be told to run only what a submitter signed, for it and for now: tampered with, unsigned, by another key, expired, for others or replayed, it is rejected before anything is written or woken',
     tests: [
@@ -144,7 +143,7 @@ export const THREATS: readonly Threat[] = [
   {
     who: 'submitter',
     stoppedBy:
-      'a sidecar can be told whose tasks it accepts, of which repositories, and for how long; what it rejects ends elsewhere and is no strike',
+      'a sidecar can be told whose tasks it accepts, of which repositories, and for how long; what it rejects ends elsewhere and is not a strike',
     tests: [
       [POLICY, 'every configured condition must hold'],
       [POLICY, 'a task that violates the policy is rejected with the reason, before anything is written or woken'],
@@ -162,7 +161,7 @@ export const THREATS: readonly Threat[] = [
   },
   {
     who: 'network peer',
-    stoppedBy: 'frames that are none cost their own socket, and are counted',
+    stoppedBy: 'invalid frames cost their own socket, and are counted',
     tests: [
       ['product/contracts/wire/hub-transport-raw.contract.ts', 'ends exactly that socket, once, for …'],
       ['adapters/http/tasks.test.ts', 'R7: stats count everything, including what was refused'],
@@ -207,7 +206,7 @@ export const THREATS: readonly Threat[] = [
   },
   {
     who: 'web page',
-    stoppedBy: 'lists of Origin and Host, before anything else is looked at',
+    stoppedBy: 'lists of Origin and Host, checked first',
     tests: [
       [API, 'a foreign host or origin is refused before its token is checked'],
       [WIRE, 'upgrades on /ws only, for allowed hosts only, up to the limit'],
@@ -233,7 +232,7 @@ export const THREATS: readonly Threat[] = [
   },
   {
     who: 'web page',
-    stoppedBy: 'answers that may not be kept, framed or loaded from',
+    stoppedBy: 'answers that may not be cached, framed or loaded from',
     tests: [[API, 'every response has a content type and forbids caching and framing']],
   },
   {
@@ -360,13 +359,13 @@ export const THREATS: readonly Threat[] = [
   },
   {
     who: 'other agent',
-    stoppedBy: 'data with its sender named; wakes nobody',
+    stoppedBy: 'data with a named sender; wakes no agent',
     tests: [
       [OTHER, 'a message carries its true sender, whatever it claims, and is only data'],
       [OTHER, 'a message to a sidecar wakes no agent'],
     ],
   },
-  { who: 'other agent', stoppedBy: 'can be off', tests: [[OTHER, 'with agentMessages off, no message is passed on']] },
+  { who: 'other agent', stoppedBy: 'can be disabled', tests: [[OTHER, 'with agentMessages off, no message is passed on']] },
   {
     who: 'local user',
     stoppedBy: 'folders 0700 and files 0600, refused if wider',
@@ -393,7 +392,7 @@ export const THREATS: readonly Threat[] = [
   },
   {
     who: 'hostile agent',
-    stoppedBy: 'what it says it holds changes no other assignment, and raises a generation by what a store can have lost at most',
+    stoppedBy: 'what it claims to hold changes no other assignment, and raises a generation by at most what a store can have lost',
     tests: [
       ['core/hub/held-claims.test.ts', 'R6 R7: claims by another agent never end the assignment of the agent that has the task'],
       ['core/hub/held-claims.test.ts', 'R6: an agent that once had the task cannot take it from the one that has it now'],
@@ -406,7 +405,7 @@ export const THREATS: readonly Threat[] = [
   },
   {
     who: 'hostile agent',
-    stoppedBy: 'histories bounded in bytes and events; late and refused results kept apart, once',
+    stoppedBy: 'histories bounded in bytes and events; late and refused results stored separately, once',
     tests: [
       [
         'core/hub/load/bounded-history.test.ts',
@@ -421,7 +420,7 @@ export const THREATS: readonly Threat[] = [
   },
   {
     who: 'hostile agent',
-    stoppedBy: 'what it says counts per agent, in frames and bytes, over its connections',
+    stoppedBy: 'what it sends counts per agent, in frames and bytes, across its connections',
     tests: [
       [OTHER, 'R20: messages of an agent count across its connections'],
       [OTHER, 'R20: status and wake_result frames are limited too, and refused with a retry time'],
@@ -463,7 +462,7 @@ export const THREATS: readonly Threat[] = [
   },
   {
     who: 'hostile agent',
-    stoppedBy: 'who makes the hub work for nothing waits behind the others, on the wire and for a commit',
+    stoppedBy: 'peers that make the hub work for nothing wait behind the others, on the wire and for a commit',
     tests: [
       [
         'core/hub/load/wasteful-agents.test.ts',
@@ -481,7 +480,7 @@ export const THREATS: readonly Threat[] = [
   },
   {
     who: 'odd neighbour',
-    stoppedBy: 'batches bounded by work, turns between owners, bodies and reads per token',
+    stoppedBy: 'batches bounded by work, turns between owners, limits on bodies and reads per token',
     tests: [
       ['core/hub/load/fair-turns.test.ts', 'R20: one submitter with thousands of commands delays others by at most one batch'],
       [
@@ -496,7 +495,7 @@ export const THREATS: readonly Threat[] = [
   {
     who: 'network peer',
     stoppedBy:
-      'no address takes all places, of sockets or, with `ws()`, of other connections; who floods and reads nothing is closed; a request has one length',
+      'no address takes all places, of sockets or, with `ws()`, of other connections; a peer that floods and reads nothing is closed; a request has one length',
     tests: [
       [PEER, 'R20: silent unidentified connections from one address crowd out only that address'],
       [PEER, 'R20: an unidentified peer that pings and reads nothing is closed when its send buffer exceeds the limit'],
@@ -520,7 +519,7 @@ export const THREATS: readonly Threat[] = [
   },
   {
     who: 'damaged database',
-    stoppedBy: 'rows are checked as they are read; restores that are killed lose nothing',
+    stoppedBy: 'rows are validated as they are read; killed restores lose nothing',
     tests: [
       [
         'adapters/storage/storage-damaged-rows.test.ts',
@@ -532,7 +531,7 @@ export const THREATS: readonly Threat[] = [
   },
   {
     who: "agent's output",
-    stoppedBy: 'what a runner or a result says wrongly ends its own run: it is copied word by word, bounded, at one door',
+    stoppedBy: 'an invalid event or result ends its own run: it is copied field by field, within limits, at one entry point',
     tests: [
       ['core/sidecar/run/runner-words.test.ts', 'R16: an invalid runner event is refused, with what was expected'],
       ['core/sidecar/run/runner-words.test.ts', 'R16: a result that cannot be sent is invalid, in whatever way it is constructed'],
@@ -579,7 +578,7 @@ export const THREATS: readonly Threat[] = [
   },
   {
     who: 'hostile agent',
-    stoppedBy: 'what left its tree is found by its control group (cgroup v2), or by the run id in its environment',
+    stoppedBy: 'a process that left its tree is found by its control group (cgroup v2), or by the run id in its environment',
     tests: [
       ['plugins/run-kit/run-groups.test.ts', 'R11: no process of a run survives once the run …'],
       [
@@ -592,7 +591,7 @@ export const THREATS: readonly Threat[] = [
   },
   {
     who: 'old run of the same task',
-    stoppedBy: 'a flat name that comes beside it counts only where it names its generation',
+    stoppedBy: 'while it may be alive, a flat name counts only if it names its generation',
     tests: [
       [
         'product/contracts/files/result-inbox-flat.contract.ts',
@@ -607,7 +606,7 @@ export const THREATS: readonly Threat[] = [
   },
   {
     who: 'stranger’s process',
-    stoppedBy: 'numbers of processes say nothing without start time, boot and run id: it is neither signalled nor taken for a run',
+    stoppedBy: 'process ids count only with start time, boot and run id: an unrelated process is neither signalled nor taken for a run',
     tests: [
       ['plugins/run-kit/run-identity.test.ts', 'R11: a foreign daemon that now has the process group number of a run is never signalled'],
       [
@@ -619,7 +618,7 @@ export const THREATS: readonly Threat[] = [
   },
   {
     who: 'second sidecar on one folder',
-    stoppedBy: 'the lock of its journal, in containers too; a copied folder is an instance of its own',
+    stoppedBy: 'the lock of its journal, in containers too; a copied folder is a separate instance',
     tests: [
       [
         'adapters/files/journal-file-kill.test.ts',
@@ -638,7 +637,7 @@ export const THREATS: readonly Threat[] = [
   },
   {
     who: 'submitter',
-    stoppedBy: 'a config that would give task text to an interpreter as its program, or as an option, is refused or warned of',
+    stoppedBy: 'a config that would give task text to an interpreter as its program, or as an option, is refused or triggers a warning',
     tests: [
       ['plugins/command-problems.test.ts', 'options that match the schema and are still invalid'],
       ['plugins/command.test.ts', 'task text that a program may parse as an option causes a warning'],
@@ -646,7 +645,7 @@ export const THREATS: readonly Threat[] = [
   },
   {
     who: 'network behind a webhook',
-    stoppedBy: 'private addresses only with allowPrivate, by what a name leads to; no redirects; a bounded answer in bounded time',
+    stoppedBy: 'private addresses only with allowPrivate, checked after name resolution; no redirects; a bounded answer in bounded time',
     tests: [
       ['plugins/webhook.test.ts', 'private addresses are not called unless the config says so'],
       ['plugins/webhook.test.ts', 'which addresses are private'],
@@ -657,8 +656,8 @@ export const THREATS: readonly Threat[] = [
   {
     who: 'operator or admin, or their stolen token',
     stoppedBy:
-      'every administrative act is in the audit log by the commit of the act, with actor and address, in a hash chain over all hubs of the ' +
-      'database; a changed, removed or inserted entry is found by `agentcom audit verify`, and a rewritten chain by a head that was noted elsewhere',
+      'every administrative action is in the audit log, by the same commit, with actor and address, in a hash chain over all hubs of the ' +
+      'database; a changed, removed or inserted entry is found by `agentcom audit verify`, and a rewritten chain by a head that was recorded elsewhere',
     tests: [
       [AUDIT, 'every administrative act is recorded with its actor, address and object'],
       [AUDIT, 'an enrolment code is recorded when it is created and when it is used, without the code itself'],

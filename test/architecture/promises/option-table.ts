@@ -1,4 +1,4 @@
-/** The table of every option of the config, written from its schemas and from what a config without options resolves to. */
+/** The table of all config options, generated from its schemas and from what a config without options resolves to. */
 import { POSTGRES_SCHEMA, settingsOf as postgresSettings } from '../../../adapters/storage-knex/postgres/options.ts';
 import { settingsOf as uwsSettings } from '../../../adapters/transport-uws/settings.ts';
 import { settingsOf as wsSettings } from '../../../adapters/transport-ws/settings.ts';
@@ -7,7 +7,7 @@ import { ws } from '../../../adapters/transports.ts';
 import { configSchema } from '../../../core/config/config-schema.ts';
 import { resolveConfig } from '../../../core/config/resolve.ts';
 
-/** As much of a JSON schema as the config's has. */
+/** The subset of JSON schema that the config's schemas use. */
 interface Schema {
   readonly description?: string;
   readonly properties?: Readonly<Record<string, Schema>>;
@@ -27,7 +27,7 @@ export interface OptionRow {
 
 const AGENT_ID = 'agent-id';
 
-/** What the hub and the sidecar use for options that are not set; undefined for those that must be. */
+/** What the hub and the sidecar use for options that are not set; undefined for required ones. */
 function resolvedDefaults(): { readonly hub: object; readonly sidecar: object } {
   const given = { certFile: undefined, keyFile: undefined };
   const tls = { certFile: '/cert.pem', keyFile: '/key.pem' };
@@ -39,7 +39,7 @@ function resolvedDefaults(): { readonly hub: object; readonly sidecar: object } 
   if (resolved.kind === 'invalid') throw new Error(resolved.problems.map(({ message }) => message).join('\n'));
   const { hub, sidecar } = resolved.config;
   if (hub === undefined || sidecar === undefined) throw new Error('both were configured');
-  // The options of hub.listen are with those of the hub once they are resolved.
+  // The options of hub.listen are among those of the hub once they are resolved.
   return {
     hub: { ...hub, storage: undefined, transport: undefined, listen: { ...hub, tls: { ...hub.tls, ...given } } },
     sidecar: { ...sidecar, hubs: undefined, agentId: undefined },
@@ -53,7 +53,7 @@ function textOf(value: unknown): string | null {
   return JSON.stringify(value).replaceAll(AGENT_ID, '<agentId>').replaceAll(',', ', ');
 }
 
-/** The options of an object, each followed by those within it. */
+/** The options of an object, each followed by those inside it. */
 function rowsOf(prefix: string, { properties = {}, required = [] }: Schema, defaults: unknown): readonly OptionRow[] {
   return Object.entries(properties).flatMap(([key, schema]) => {
     const isRequired = required.includes(key);
@@ -62,7 +62,7 @@ function rowsOf(prefix: string, { properties = {}, required = [] }: Schema, defa
     const within = [schema, ...(schema.anyOf ?? [])].find(({ properties }) => properties !== undefined);
     const inItems = schema.items?.properties === undefined ? [] : rowsOf(`${path}[].`, schema.items, null);
     const inObject = within === undefined ? [] : rowsOf(`${path}.`, within, value);
-    // Of an object the options say enough.
+    // For an object, its options are enough.
     if (inObject.length > 0 && schema.anyOf === undefined) return inObject;
     return [{ path, isRequired, wanted: wantedOf(schema), defaultText: textOf(value) }, ...inItems, ...inObject];
   });

@@ -1,4 +1,7 @@
-/** The parts of pages that are written from tests, planted faults, figures, the tables of routes and frames and the schema of the config. */
+/**
+ * The parts of pages that are generated from tests, planted faults, figures, the tables of routes and frames and the
+ * schema of the config.
+ */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { ROOT } from '../cruise.ts';
@@ -16,7 +19,7 @@ export const SECURITY_PAGE = 'SECURITY.md';
 /** Every page with generated parts. */
 export const PAGES = [PROMISES_PAGE, RELIABILITY_PAGE, SECURITY_PAGE, 'docs/http-api.md', 'docs/protocol.md', 'docs/configuration.md'];
 const RESULTS = 'docs/results';
-/** Told by docs/performance.md, with targets of their own. */
+/** Covered by docs/performance.md, with targets of their own. */
 const BENCHMARK = ['bench.json', 'bench-long.json', 'bench-profile.json', 'bench-budget.json', 'bench-peers.json'];
 
 /** What proves one promise. */
@@ -55,7 +58,7 @@ export async function generatedParts(): Promise<Readonly<Record<string, string>>
   };
 }
 
-/** The page with its generated parts as they should be. */
+/** The page with its generated parts up to date. */
 export function withParts(page: string, parts: Readonly<Record<string, string>>): string {
   return textOf(page).replaceAll(/<!-- generated: (\w+) -->\n[^]*?<!-- end -->/g, (_all, name: string) => {
     const part = parts[name];
@@ -64,7 +67,7 @@ export function withParts(page: string, parts: Readonly<Record<string, string>>)
   });
 }
 
-/** Text as it may stand in a cell of a table. */
+/** Text escaped for a table cell. */
 export const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('<', '&lt;');
 
 function proofTable(rows: readonly Proof[]): string {
@@ -75,7 +78,7 @@ function proofTable(rows: readonly Proof[]): string {
   return ['| | tests | faults that turn them red |', '|---|---|---|', ...lines].join('\n');
 }
 
-/** By who tries it, in the order of the list. */
+/** By attacker, in the order of the list. */
 function threatTable(): string {
   const lines = THREATS.map(({ who, stoppedBy, tests }) => {
     const shown = tests.map(([file, title]) => `[${path.basename(file)}](test/${file}): ${cell(title)}`).join('<br>');
@@ -104,10 +107,10 @@ function figureTable(): string {
 
 const NOT_FIGURES = ['figure', 'command', 'date', 'machine', 'reached'];
 
-/** Where it was to be reached at all. */
+/** Where there is a target at all. */
 const holds = ({ reached }: Result): string => (reached === true ? 'yes' : reached === false ? '**no**' : '');
 
-/** The numbers and words that stand in a result by themselves; what is listed or nested is in the file. */
+/** The top-level numbers and words of a result; lists and nested values are in the file. */
 function measured(result: Result): string {
   const told = Object.entries(result).flatMap(([name, value]) => {
     if (NOT_FIGURES.includes(name)) return [];
@@ -122,7 +125,7 @@ function measured(result: Result): string {
   return told.join(' · ');
 }
 
-/** Ends of the names of figures, and the units that they are. */
+/** Suffixes of names of figures, and the units that they stand for. */
 const UNITS: readonly (readonly [end: RegExp, unit: string])[] = [
   [/Ms$/, ' ms'],
   [/MiB$/, ' MiB'],
@@ -132,7 +135,7 @@ const UNITS: readonly (readonly [end: RegExp, unit: string])[] = [
   [/Percent$/, ' %'],
 ];
 
-/** `rssMaxMiB`: `rss max`, MiB. A name that is nothing but its unit is the time that it took. */
+/** `rssMaxMiB`: `rss max`, MiB. A name that is nothing but its unit is the duration. */
 function wordsOf(name: string): { readonly words: string; readonly unit: string } {
   const [end, unit] = UNITS.find(([pattern]) => pattern.test(name)) ?? [null, ''];
   const bare = end === null ? name : name.replace(end, '');
@@ -140,7 +143,7 @@ function wordsOf(name: string): { readonly words: string; readonly unit: string 
   return { words: words.replace(/^rss\b/, 'RSS'), unit };
 }
 
-/** Results that no figure of the page is for. */
+/** Results that belong to no figure of the page. */
 export function resultsWithoutFigure(): readonly string[] {
   const folder = path.join(ROOT, RESULTS);
   const files = existsSync(folder) ? readdirSync(folder).filter((file) => file.endsWith('.json')) : [];

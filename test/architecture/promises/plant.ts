@@ -17,12 +17,12 @@ const ROOT_FILES = [
   'CHANGELOG.md',
   'README.md',
 ];
-/** A fault may make a test wait for what never comes. */
+/** A fault may make a test wait for something that never comes. */
 const TEST_MS_MAX = 180_000;
-/** What tap itself gives a file, seconds: enough for a sound one on a busy machine, and not long for one that waits for ever. */
+/** tap's own time limit for a file, in seconds: enough for a sound one on a busy machine, and not too long for one that waits forever. */
 const TAP_SECONDS = { sound: '150', planted: '45' } as const;
 
-/** How one run of a test file ended: `red` also when it did not end in time. */
+/** How one run of a test file ended: `red` also if it did not end in time. */
 export type Colour = 'red' | 'green';
 
 export interface PlantedTree {
@@ -31,7 +31,7 @@ export interface PlantedTree {
   remove(): Promise<void>;
 }
 
-/** How often the fault's text stands in its file: exactly once, or it does not stand for what it says. */
+/** How often the fault's text occurs in its file: exactly once, or it does not represent the described fault. */
 export async function placesOf({ file, find }: PlantedFault): Promise<number> {
   return (await readFile(path.join(ROOT, file), 'utf8')).split(find).length - 1;
 }
@@ -48,7 +48,7 @@ export async function plantedTree(): Promise<PlantedTree> {
     async run({ file, find, replace, test }, isPlanted) {
       const place = path.join(folder, file);
       const text = await readFile(place, 'utf8');
-      if (text.split(find).length !== 2) throw new Error(`${file}: the text of the fault does not stand there exactly once`);
+      if (text.split(find).length !== 2) throw new Error(`${file}: the text of the fault does not occur exactly once`);
       if (isPlanted)
         await writeFile(
           place,

@@ -1,7 +1,7 @@
 /**
- * A fault for each promise and invariant, such as somebody might make, with the test that turns red by it: what shows that the
- * test can fail. `npm run planted` plants each in a copy of the tree. The simulation has its own (test/simulation/runner/mutants.ts).
- * Long on purpose: one table, an entry a fault.
+ * A plausible fault for each promise and invariant, with the test that turns red because of it: this shows that the
+ * test can fail. `npm run planted` plants each in a copy of the tree. The simulation has its own
+ * (test/simulation/runner/mutants.ts). Long on purpose: one table, an entry per fault.
  */
 export interface PlantedFault {
   readonly name: string;
@@ -9,7 +9,7 @@ export interface PlantedFault {
   /** The promises that it breaks: tags of a test in `test`. */
   readonly breaks: readonly string[];
   readonly file: string;
-  /** Stands in the file exactly once. */
+  /** Occurs in the file exactly once. */
   readonly find: string;
   readonly replace: string;
   /** The file whose tests turn red. */
@@ -378,7 +378,7 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
   },
 ];
 
-/** Each takes one check away; the rest stays. */
+/** Each removes one check; the others stay. */
 const without = (name: string, invariant: string, file: string, check: string): PlantedFault => ({
   name,
   what: `the check ${check} is missing`,

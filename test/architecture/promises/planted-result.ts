@@ -1,4 +1,4 @@
-/** What `docs/results/planted.json` says of each planted fault. */
+/** What `docs/results/planted.json` says about each planted fault. */
 import { createHash } from 'node:crypto';
 import type { PlantedFault } from './planted-faults.ts';
 

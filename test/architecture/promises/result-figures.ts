@@ -1,4 +1,4 @@
-/** What is to be reached, by the name of the result that shows it. */
+/** The targets, by the name of the result that shows whether they are reached. */
 export interface Figure {
   /** `docs/results/<name>.json`. */
   readonly name: string;

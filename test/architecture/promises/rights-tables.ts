@@ -1,4 +1,4 @@
-/** The tables of who may do what, written from the route table and the frame tables. */
+/** The tables of who may do what, generated from the route table and the frame tables. */
 import { ROUTE_DOCS } from '../../../adapters/http/openapi/route-docs.ts';
 import { ROUTES, type Reach, type Route } from '../../../adapters/http/routes.ts';
 import { ROLES, type Role } from '../../../core/ports/agent-store.ts';

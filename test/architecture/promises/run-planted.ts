@@ -1,7 +1,7 @@
 /**
- * `npm run planted [-- --only P1,P2 | --missing]`: plants each fault in a copy of the tree and runs the test that must turn red
- * by it, which must be green without it. What was found is kept fault by fault; `--missing` runs those of which nothing is kept.
- * Ends with 1 when one is not found.
+ * `npm run planted [-- --only P1,P2 | --missing]`: plants each fault in a copy of the tree and runs the test that must
+ * turn red because of it, and that must be green without it. The result is stored after each fault; `--missing` runs
+ * those without a stored result. Exits with 1 if one is not found.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -15,7 +15,7 @@ import { scriptOptions } from '../../rig/script-options.ts';
 
 const RESULT = path.join(ROOT, 'docs/results/planted.json');
 
-/** What is kept of earlier runs, of faults that are still planted as they were. */
+/** Stored results of earlier runs, for faults that are still planted unchanged. */
 function keptOutcomes(): Map<string, PlantedOutcome> {
   if (!existsSync(RESULT)) return new Map();
   const { faults } = JSON.parse(readFileSync(RESULT, 'utf8')) as PlantedResult;
@@ -32,7 +32,7 @@ async function outcomeOf(tree: PlantedTree, fault: PlantedFault, green: Set<stri
   return { name, what, breaks, test, digest: digestOf(fault), found, why };
 }
 
-/** Kept after each fault: a long run that is stopped has not run for nothing. */
+/** Stored after each fault: a long run that is stopped is not lost. */
 function keep(outcomes: ReadonlyMap<string, PlantedOutcome>): void {
   const faults = PLANTED_FAULTS.flatMap(({ name }) => outcomes.get(name) ?? []);
   const found = faults.filter((outcome) => outcome.found).length;

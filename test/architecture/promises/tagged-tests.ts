@@ -6,12 +6,12 @@ import { filesUnder } from '../tree.ts';
 
 export interface TaggedTest {
   readonly file: string;
-  /** What is put together when it runs stands as `…`. */
+  /** Substitutions at run time appear as `…`. */
   readonly title: string;
   readonly tags: readonly string[];
 }
 
-/** A word that is called with a text first. */
+/** An identifier that is called with a text as its first argument. */
 const CALL = /[\w.]+\(\s*(['"`])((?:\\.|(?!\1)[^\\])*)\1/g;
 const TAG = /([RIJ])(\d+)(?: to [RIJ](\d+))?/g;
 /** Tags and what may stand between them. */
@@ -34,7 +34,7 @@ export function testsIn(file: string, text: string): readonly TaggedTest[] {
   });
 }
 
-/** The tags before the first colon; none when anything else stands there. */
+/** The tags before the first colon; none if anything else precedes it. */
 export function tagsOf(title: string): readonly string[] {
   const [before = '', after] = title.split(':', 2);
   if (after === undefined || !TAGS_ONLY.test(before)) return [];

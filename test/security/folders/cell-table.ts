@@ -1,15 +1,15 @@
-/** Which cells the table has. */
+/** The cells of the table. */
 import { PATHS, STEPS, type Cell, type Told } from './cell.ts';
 import { OPERATIONS } from './operations.ts';
 
-/** What its runner reads, of an agent that it listens to. */
+/** What its runner reads from an agent that it listens to. */
 const HEARD = ['its results folder', 'its run folder', 'its standard input', 'its standard output', 'its standard error'];
 const toldAt = (path: string): readonly Told[] => [
   ...(path.startsWith('its standard') ? [] : (['by file'] as const)),
   ...(HEARD.includes(path) ? (['by line'] as const) : []),
 ];
 
-/** Of so many rows the short table has one; no factor of the operations, so that each is there at several paths. */
+/** The short table has one of this many rows; not a factor of the number of operations, so that each is covered at several paths. */
 const SHORT = 5;
 
 /** Every operation at every path in every step. */
@@ -21,7 +21,7 @@ export function wholeTable(): readonly Cell[] {
   );
 }
 
-/** Each operation at each path, a fifth of them, at a step that goes round: what fits into an ordinary test run. */
+/** Each operation at a fifth of the paths, at a rotating step: what fits into an ordinary test run. */
 export function shortTable(): readonly Cell[] {
   const rows = new Map<string, Cell[]>();
   for (const cell of wholeTable()) {

@@ -1,6 +1,6 @@
 /**
- * One cell of the table: a real sidecar of two slots with its journal, its files and its runner on a real disk. The agent of one
- * slot does one thing to one path at one moment; that of the other works as usual.
+ * One cell of the table: a real sidecar with two slots, its journal, its files and its runner on a real disk. The
+ * agent of one slot does one thing to one path at one moment; that of the other works as usual.
  */
 import { appendFileSync, closeSync, constants, mkdirSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -22,7 +22,7 @@ import { OPERATIONS, type Beside } from './operations.ts';
 
 type Frame = Readonly<Record<string, unknown>>;
 
-/** How the agent tells its result: by a file, or by its last line, which the runner reads from a file of the run. */
+/** How the agent reports its result: by a file, or by its last line, which the runner reads from a file of the run. */
 export type Told = 'by file' | 'by line';
 
 export const STEPS = [
@@ -46,9 +46,9 @@ export interface CellEnd {
   readonly cell: Cell;
   /** How the task of the hostile agent ended: the frame's type, with its reason. */
   readonly end: string;
-  /** Of virtual time, until all was over. */
+  /** In virtual time, until everything was over. */
   readonly seconds: number;
-  /** What must not be. */
+  /** What must not happen. */
   readonly violations: readonly string[];
 }
 
@@ -62,14 +62,14 @@ export const HOSTILE = 'task-00000000000000bb';
 export const HONEST = 'task-00000000000000aa';
 export const SECRET = 'the secret of somebody else';
 
-/** By when, in virtual time, both tasks have ended. A folder that cannot be looked at is looked at again for a minute. */
+/** By when, in virtual time, both tasks have ended. Reading an unreadable folder is retried for a minute. */
 const ENDED_WITHIN_MS = 1_200_000;
 const WORK_MS = 3_000;
 const LOOK_EACH_MS = 50;
 const TIMING = { ...SIDECAR_TIMING, wakeRetriesMs: [500, 1_000] };
 const ENDS: readonly unknown[] = ['task_complete', 'task_failed', 'task_rejected', 'task_released'];
 
-/** The paths of an agent, from the data directory; a folder ends with a slash. */
+/** The paths of an agent, relative to the data directory; a folder ends with a slash. */
 export const PATHS: Readonly<Record<string, string>> = {
   'its results folder': `results/${HOSTILE}.g1/`,
   'its run folder': `runs/${HOSTILE}.g1/`,
@@ -95,7 +95,7 @@ export async function playCell(cell: Cell, place: CellPlace, clock: VirtualClock
     await play(cell, place, stage);
     isOver = await stage.waitFor(() => stage.isAllOver(), ENDED_WITHIN_MS);
   } catch (thrown) {
-    violations.push(`the play broke: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}`);
+    violations.push(`playing the cell failed: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}`);
   }
   const seconds = Math.round((clock.monotonicMs() - beganMs) / 100) / 10;
   const ends = stage.endsOf(HOSTILE);
@@ -106,9 +106,9 @@ export async function playCell(cell: Cell, place: CellPlace, clock: VirtualClock
   else if (last['type'] !== 'task_complete' && reason === '') violations.push(`it ended without a reason: ${JSON.stringify(last)}`);
   const honest = stage.endsOf(HONEST).at(-1);
   if (honest?.['type'] !== 'task_complete') violations.push(`the honest task did not complete: ${JSON.stringify(honest)}`);
-  if (stage.heard.some((frame) => JSON.stringify(frame).includes(SECRET))) violations.push('what is somebody else’s was reported');
+  if (stage.heard.some((frame) => JSON.stringify(frame).includes(SECRET))) violations.push('another user’s data was reported');
   const broken = stage.log.lines.find(({ message }) => message === STEP_FAILED);
-  if (broken !== undefined) violations.push(`a rule of the sidecar threw: ${JSON.stringify(broken.fields)}`);
+  if (broken !== undefined) violations.push(`an internal rule of the sidecar threw: ${JSON.stringify(broken.fields)}`);
   if (stage.finishedWith !== null) violations.push(`the sidecar ended: ${stage.finishedWith}`);
   if (!(await stage.stop())) violations.push('the sidecar did not stop');
   stage.letGo();
@@ -124,7 +124,7 @@ function changedElsewhere({ elsewhere }: CellPlace): readonly string[] {
   return isThere ? [] : [`something was changed elsewhere: ${names.join()}`];
 }
 
-/** What happens in a cell, until both agents have ended. */
+/** The events of a cell, until both agents have ended. */
 async function play({ told, path, operation, step }: Cell, place: CellPlace, stage: CellStage): Promise<void> {
   const relative = PATHS[path] as string;
   const target = join(place.dataDir, relative);
@@ -193,13 +193,13 @@ async function play({ told, path, operation, step }: Cell, place: CellPlace, sta
   stage.endAgent(HONEST);
 }
 
-/** What is looked at in a state that was saved. */
+/** What is inspected in a saved state. */
 interface Saved {
   readonly slots?: readonly Frame[];
   readonly outbox?: readonly unknown[];
 }
 
-/** The sidecar of a cell, its hub, and its agents: programs that wait at a FIFO until they are to say their line and end. */
+/** The sidecar of a cell, its hub, and its agents: programs that wait at a FIFO until they are to print their line and end. */
 class CellStage {
   readonly heard: Frame[] = [];
   readonly log: MemoryLog = memoryLog();
@@ -262,7 +262,7 @@ class CellStage {
     await sidecar.ready;
   }
 
-  /** As SIGTERM: its agents go on. */
+  /** Like SIGTERM: its agents continue. */
   async stop(): Promise<boolean> {
     let isStopped = this.#sidecar === null;
     void this.#sidecar?.stop().then(() => (isStopped = true));
@@ -296,7 +296,7 @@ class CellStage {
     return [HOSTILE, HONEST].every((id) => this.endsOf(id).length > 0) && slots.length === 0 && outbox.length === 0;
   }
 
-  /** What the agent of this task tells by a file, if it can. */
+  /** What the agent of this task reports by a file, if it can. */
   write(taskId: string, file: 'started' | 'progress' | 'json', value: unknown): boolean {
     const path = join(this.#place.dataDir, 'results', `${taskId}.g1`, `${taskId}.${file}`);
     try {
@@ -308,7 +308,7 @@ class CellStage {
       }
       return true;
     } catch {
-      return false; // It has spoilt its own folder.
+      return false; // It has damaged its own folder.
     }
   }
 
@@ -331,7 +331,7 @@ class CellStage {
     return this.waitFor(() => this.#clock.monotonicMs() >= untilMs, ms);
   }
 
-  /** False when it did not come to be in time. */
+  /** False if it did not come true in time. */
   waitFor(isSo: () => boolean, withinMs: number): Promise<boolean> {
     const untilMs = this.#clock.monotonicMs() + withinMs;
     return new Promise((resolve) => {

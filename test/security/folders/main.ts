@@ -1,6 +1,6 @@
 /**
- * Plays cells as an ordinary user: root may do what modes forbid. Its argument is the list of cells as JSON; it prints the end of
- * each as a line of JSON.
+ * Plays cells as an ordinary user: root may do what modes forbid. Its argument is the list of cells as JSON; it prints
+ * the outcome of each as a line of JSON.
  */
 import { execFileSync } from 'node:child_process';
 import { chownSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
@@ -12,7 +12,7 @@ import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts
 import { HONEST, HOSTILE, playCell, SECRET, type Cell } from './cell.ts';
 
 const NOBODY = 65_534;
-/** Sidecars at the same time, in one process and by one clock. */
+/** Sidecars in parallel, in one process and by one clock. */
 const AT_ONCE = 24;
 /** Virtual milliseconds that pass with each millisecond, or with each turn that takes longer. */
 const TICK_MS = 20;
@@ -25,7 +25,7 @@ if (process.getuid?.() === 0) {
   process.setgid?.(NOBODY);
   process.setuid?.(NOBODY);
 }
-// Where it was started may be closed to an ordinary user, and a deep tree is made by going down into it and back.
+// The current folder may be closed to an ordinary user, and a deep tree is created by descending into it and back.
 process.chdir(base);
 const fifo = join(base, 'fifo');
 execFileSync('mkfifo', [fifo]);

@@ -1,10 +1,10 @@
-/** What an agent may do to a file or folder of its own, whether it means harm or has a bug. */
+/** What an agent may do to its own files and folders, whether it means harm or has a bug. */
 import { chmodSync, linkSync, lstatSync, mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-/** What a cell has beside the data directory of its sidecar. */
+/** What a cell has besides the data directory of its sidecar. */
 export interface Beside {
-  /** Somebody else's folder: nothing in it may be read, changed or removed. */
+  /** Another user's folder: nothing in it may be read, changed or removed. */
   readonly elsewhere: string;
   /** Where things are moved to. */
   readonly away: string;
@@ -13,17 +13,17 @@ export interface Beside {
   readonly socket: string;
 }
 
-/** `isFolder`: what should be there is a folder. */
+/** `isFolder`: a folder is expected there. */
 export type Operation = (path: string, beside: Beside, isFolder: boolean) => void;
 
-/** In bytes; nothing of it is on the disk. */
+/** In bytes; sparse, so none of it is on disk. */
 const HUGE_BYTES = 10 * 2 ** 30;
-/** Folders in each other; their path is longer than the 4,096 bytes that Linux takes. */
+/** Nested folders; their path is longer than the 4,096 bytes that Linux accepts. */
 const DEEP = 2_500;
 
 let moved = 0;
 
-/** Whatever lies there is moved away; then `make` puts something else in its place. */
+/** Whatever is there is moved away; then `make` puts something else in its place. */
 const instead =
   (make: (path: string, beside: Beside) => void): Operation =>
   (path, beside) => {
@@ -36,7 +36,7 @@ function moveAway(path: string, { away }: Beside): void {
   if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) renameSync(path, join(away, `moved-${(moved += 1)}`));
 }
 
-/** There is something of the kind that should be there. */
+/** Something of the expected kind exists. */
 function thereIs(path: string, isFolder: boolean): void {
   if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return;
   mkdirSync(isFolder ? path : dirname(path), { recursive: true });
@@ -50,7 +50,7 @@ const mode =
     chmodSync(path, bits);
   };
 
-/** A path that is this long can be walked, not named. */
+/** A path this long can be walked, but not named. */
 function makeDeep(folder: string): void {
   const here = process.cwd();
   mkdirSync(folder, { recursive: true });
