@@ -1,7 +1,4 @@
-/**
- * What the Postgres storage guarantees when several have it open at the same time: nothing is lost, duplicated,
- * skipped or visible too early.
- */
+/** The Postgres storage opened by several: nothing is lost, duplicated, skipped or visible too early. */
 import pg from 'pg';
 import t, { type Test } from 'tap';
 import type { OpenEngine } from '../../adapters/storage-knex/engine.ts';

@@ -1,6 +1,8 @@
 /**
  * Who tries what, what stops it, and the tests that show it. `npm run promises` writes this table into SECURITY.md; if
- * a test is renamed or removed, threats.test.ts fails until its row is updated. Long on purpose: it is one table.
+ * a test is renamed or removed, threats.test.ts fails until its row is updated.
+ *
+ * Long on purpose: it is one table.
  */
 import type { NamedTest } from './named-tests.ts';
 

@@ -1,6 +1,7 @@
 /**
- * Submitting one task or many, and pushing one: what is refused, and the answers. Long on purpose: every way to submit
- * follows the same rules, which are tested side by side.
+ * Submitting one task or many, and pushing one: what is refused, and the answers.
+ *
+ * Long on purpose: every way to submit follows the same rules, which are tested side by side.
  */
 import t from 'tap';
 import type { SubmitCommand } from '../../../core/application/hub/batch/commands.ts';

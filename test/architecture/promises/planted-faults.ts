@@ -1,7 +1,9 @@
 /**
  * A plausible fault for each promise and invariant, with the test that turns red because of it: this shows that the
  * test can fail. `npm run planted` plants each in a copy of the tree. The simulation has its own
- * (test/simulation/runner/mutants.ts). Long on purpose: one table, an entry per fault.
+ * (test/simulation/runner/mutants.ts).
+ *
+ * Long on purpose: one table, an entry per fault.
  */
 export interface PlantedFault {
   readonly name: string;

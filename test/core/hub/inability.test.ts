@@ -46,7 +46,7 @@ t.test('R13: a rate limited agent is paused until its retry time and shows it, a
   });
   t.match((await rig.record(id)).task, { retryCount: 0 }, 'no attempt is used up');
   await rig.pass(5_000);
-  t.match(await waitsFor(rig, id), { reason: 'agent_paused', message: /is paused for 10 min \(the allowance is spent\)/, untilMs });
+  t.match(await waitsFor(rig, id), { reason: 'agent_paused', message: /is paused for 10 min \(the quota is used up\)/, untilMs });
 
   const two = await rig.peer('a2');
   await two.identify();

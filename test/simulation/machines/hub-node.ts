@@ -1,6 +1,7 @@
 /**
- * One simulated hub: the real use cases over the memory twins, killed and restarted on the same database. Long on
- * purpose: it is the whole state of one process, and everything that may happen to it needs all of it.
+ * One simulated hub: the real use cases over the memory twins, killed and restarted on the same database.
+ *
+ * Long on purpose: it is the whole state of one process, and everything that may happen to it needs all of it.
  */
 import { seededIds } from '../../product/twins/ids-seeded/seeded-ids.ts';
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';

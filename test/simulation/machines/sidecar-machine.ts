@@ -23,7 +23,7 @@ import type { Surroundings } from './simulated-surroundings.ts';
 const RESULTS_ROOT = '/memory/';
 /** More than any clock is off. */
 const CLOCK_OFF_ANY_MS = 31_536_000_000;
-/** The share of report bodies that a busy disk returns late, and the longest delay. */
+/** The share of report bodies that a busy disk returns late, and by how much. */
 const SLOW_READS = 0.2;
 const SLOW_READ_MS = 300;
 
@@ -194,7 +194,7 @@ export class SidecarMachine implements Machine {
     if (isUp && overtaken.length > 0) this.#overtaken = { link, frames: overtaken };
   }
 
-  /** A newer connection is about to send: what is still in flight on the one before arrives while the hub processes it. */
+  /** A newer connection is about to send: what is still in flight on the one before arrives meanwhile. */
   #letLateFramesIn(): void {
     if (this.#overtaken !== null) letIn(this.#world, this.#overtaken);
     this.#overtaken = null;
@@ -205,7 +205,7 @@ export class SidecarMachine implements Machine {
   }
 
   reboot(): void {
-    // No agent is left that could tell the hub.
+    // No agent is left to tell the hub.
     this.#world.network.halfOpen(this.#connection, 'both');
     this.#fleet.killAll();
     this.kill();
@@ -270,8 +270,7 @@ export class SidecarMachine implements Machine {
     this.trouble.mend();
     this.#killAt = null;
     this.#loops.set(null);
-    // A machine whose agents are assigned nothing because its clock differs from the hub's gets the hub's clock, right
-    // or wrong.
+    // Where agents are assigned nothing because the clock differs from the hub's, it is set to the hub's.
     const isHubs = this.#clockOffMaxMs !== CLOCK_OFF_ANY_MS;
     const byMs = isHubs ? storeMs - this.#clock.nowMs() : -this.#clock.offMs;
     if (byMs !== 0) this.#clock.jump(byMs);
@@ -338,7 +337,7 @@ export class SidecarMachine implements Machine {
     };
   }
 
-  /** J5: what was answered as saved is there, unless a newer state is. */
+  /** J5: what was answered as saved is there, or a newer state. */
   #mustHaveKept(state: unknown): void {
     const found = JSON.stringify(state);
     if (this.#synced === null || [this.#synced, this.#begun].some((each) => JSON.stringify(each) === found)) return;

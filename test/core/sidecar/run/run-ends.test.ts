@@ -172,7 +172,7 @@ t.test('R4: a result written by the agent counts, whatever end its runner report
     end(other);
     t.match(writtenBody(other.sight({ kind: 'invalid', reason: 'result_invalid', message: 'The result is not JSON.' })), {
       type: 'task_failed',
-      error: /no result|boom|no word/,
+      error: /no result|boom|no text/,
     });
     t.equal(other.state.journal.outbox.at(-1)?.keepFiles, true, `the file of an unreadable result is kept: ${what}`);
   }

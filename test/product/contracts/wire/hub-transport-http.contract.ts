@@ -181,7 +181,7 @@ export const httpTests = (test: CaseTest, subject: WireSubject): void => {
     socket.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf');
     await bodies.next('the request');
     socket.destroy();
-    t.match(await bodies.next('the end of its body'), /^broken off: /);
+    t.match(await bodies.next('the end of its body'), /^aborted: /);
   });
 
   test('a cancelled read of a body ends, and its request is answered', async (t) => {
