@@ -40,8 +40,8 @@ const FILTER_UNTOLD: Otherwise = {
 };
 const WORDLESS_FILTER: Otherwise = {
   cause: 'no_result',
-  end: 'it ends its turn without any output',
-  why: 'it reports the text of its service, but no status',
+  end: 'tried again',
+  why: 'it ends its turn without any output',
 };
 const STATUS_UNTOLD: Otherwise = { cause: 'agent_failed', end: 'tried again', why: 'it reports the text of its service, but no status' };
 const NOT_ADOPTABLE = 'it is driven by pipes, which end with the sidecar';

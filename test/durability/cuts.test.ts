@@ -34,7 +34,7 @@ async function endsUndisturbed(t: Test, { id, pid }: { readonly id: string; read
 }
 
 /** The events with these names. */
-async function story(id: string, names: readonly string[]): Promise<readonly HistoryEntry[]> {
+async function eventsNamed(id: string, names: readonly string[]): Promise<readonly HistoryEntry[]> {
   return (await api.tasks.get(id)).history.filter((entry) => names.includes(entry.event));
 }
 
@@ -74,7 +74,7 @@ t.test('a cancel ends the whole process tree, even if SIGTERM is ignored, and th
   t.notOk(await lives(child.pid), 'its child is gone');
   t.match(await api.tasks.get(id), { status: 'cancelled', assigned_to: null });
   t.strictSame(await world.history(id), [...UNDISTURBED.slice(0, -1), 'cancelled', 'stop_requested', 'stop_confirmed']);
-  const [confirmed, ...more] = await story(id, ['stop_confirmed']);
+  const [confirmed, ...more] = await eventsNamed(id, ['stop_confirmed']);
   t.match(confirmed, { agent_id: 'a1', generation: 1 });
   t.strictSame([confirmed?.details, more], [{ outcome: 'killed' }, []]);
   t.strictSame(endsOf(world.ledger(), id), []);
@@ -112,11 +112,11 @@ t.test('away for longer than the grace period: another agent gets the tasks, and
     await world.event(id, ['completed', 'dead_lettered']);
     const output = { pid: second.pid, generation: 3 };
     t.match(await api.tasks.get(id), { status: 'completed', generation: 3, retry_count: 1, assigned_to: 'a2', result: { output } });
-    t.strictSame(await story(id, ['late_result', 'retried', 'failed']), []);
-    const confirmed = (await story(id, ['stop_confirmed'])).map(({ details }) => details);
+    t.strictSame(await eventsNamed(id, ['late_result', 'retried', 'failed']), []);
+    const confirmed = (await eventsNamed(id, ['stop_confirmed'])).map(({ details }) => details);
     t.strictSame(confirmed, [{ outcome: 'agent_away' }], 'the agent was disconnected for the grace period');
     // A regular sweep sends the confirmation, before or after the next assignment.
-    const taken = await story(id, ['assigned', 'lost', 'stop_requested', 'completed']);
+    const taken = await eventsNamed(id, ['assigned', 'lost', 'stop_requested', 'completed']);
     const first = id === unheard ? 'a3' : 'a1';
     t.strictSame(
       taken.map(({ event, agent_id: agent, generation }) => [event, agent, generation]),

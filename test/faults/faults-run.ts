@@ -125,7 +125,7 @@ export async function playOnce(
     arm(world, kind, nth);
     await scenario.act(world);
     const isMet = armed().some((count) => count.isMet);
-    for (const count of armed()) count.mend();
+    for (const count of armed()) count.disarm();
     world.onMachine = null;
     const losses = [...(scenario.losses ?? [])];
     // A machine without power loses its agents, and one that stays away for longer than the grace period loses its
@@ -142,7 +142,7 @@ export async function playOnce(
       found: [...world.evidence.violations, `rig: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}`],
     };
   } finally {
-    for (const count of countsOf(world, kind)) count.mend();
+    for (const count of countsOf(world, kind)) count.disarm();
     await world.end();
   }
 }

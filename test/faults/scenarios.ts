@@ -85,13 +85,13 @@ export const SCENARIOS: readonly Scenario[] = [
       const [machine] = world.machines;
       const [id] = await world.submit(['work 5000']);
       await world.pass(1_000);
-      await world.stand('a1', 'drain');
+      await world.setAvailability('a1', 'drain');
       machine?.cut();
       await world.pass(BEYOND_GRACE_MS);
       machine?.join();
       await world.pass(10_000);
       if (id !== undefined) await world.adopt(id, 1 as Generation);
-      await world.stand('a1', 'resume');
+      await world.setAvailability('a1', 'resume');
       await world.pass(5_000);
     },
   },

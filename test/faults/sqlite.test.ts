@@ -17,14 +17,14 @@ t.setTimeout(120_000);
 const WAL_BYTES_KEPT = 67_108_864;
 
 /** A process that takes the write lock, reports it, and releases it when its input ends. */
-async function lockHolder(t: Test, file: string): Promise<{ letGo(): Promise<void> }> {
+async function lockHolder(t: Test, file: string): Promise<{ release(): Promise<void> }> {
   const program = builtTree().compiled('test/faults/rig/write-lock-process.ts');
   const child = spawn(process.execPath, [program, file], { stdio: ['pipe', 'pipe', 'inherit'] });
   t.teardown(() => child.kill('SIGKILL'));
   const [said] = (await once(child.stdout, 'data')) as [Buffer];
   t.equal(said.toString(), 'held');
   return {
-    async letGo() {
+    async release() {
       const ended = once(child, 'exit');
       child.stdin.end();
       await ended;
@@ -46,7 +46,7 @@ t.test('R2: while another process holds the write lock nothing is acknowledged, 
   });
   t.equal((await storage.tasks.stats()).statuses.queued, 0, 'reads continue meanwhile');
   t.notOk(isAnswered, 'nothing is acknowledged');
-  await holder.letGo();
+  await holder.release();
   t.equal((await storage.tasks.read(await submitted))?.task.status, 'queued', 'then it is stored, once');
   t.equal((await storage.tasks.stats()).statuses.queued, 1);
 });

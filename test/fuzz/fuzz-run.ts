@@ -209,7 +209,7 @@ async function hostileRound(
   return last;
 }
 
-/** `an honest submit failed: ${String(thrown)}` */
+/** Submits at an even rate until it is stopped; returns what went wrong, which is nothing. */
 function honestLoad(perSecond: number, submit: (n: number) => Promise<void>): { stop(): Promise<readonly string[]> } {
   const failures: string[] = [];
   const pending = new Set<Promise<void>>();

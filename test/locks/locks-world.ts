@@ -112,5 +112,5 @@ export const COMMANDS: Readonly<Record<string, (nth: 0 | 1, fresh: TaskId) => Co
   'hub stopped': () => ({ kind: 'hub_stopped' }),
   poll: () => ({ kind: 'poll', agentIds: [B, A, V], renews: true }),
   mail: (_nth, id) => ({ kind: 'mail', id, from: A, to: null, frame: '{}' }),
-  standing: (nth) => ({ kind: 'agent_control', agentId: nth === 0 ? B : A, change: 'drain', audit: AUDIT }),
+  drain: (nth) => ({ kind: 'agent_control', agentId: nth === 0 ? B : A, change: 'drain', audit: AUDIT }),
 };

@@ -26,7 +26,7 @@ function say(line) {
     }
   }
 }
-const update = (news) => say({ method: 'session/update', params: { sessionId: session.id, update: news } });
+const update = (change) => say({ method: 'session/update', params: { sessionId: session.id, update: change } });
 const write = (text, messageId) =>
   update({ sessionUpdate: 'agent_message_chunk', ...(messageId ? { messageId } : {}), content: { type: 'text', text } });
 const answer = (id, result) => say({ id, result });

@@ -344,8 +344,8 @@ function withRuns(title: string, run: (t: Test, world: RunWorld) => Promise<void
   });
 }
 
-const sidecarProcess = (errand: object) =>
-  spawn(NODE, [SIDECAR_PROCESS, JSON.stringify(errand)], {
+const sidecarProcess = (order: object) =>
+  spawn(NODE, [SIDECAR_PROCESS, JSON.stringify(order)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
 

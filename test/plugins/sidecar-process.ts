@@ -7,13 +7,13 @@ import { silentLog } from '../../core/ports/log.ts';
 import type { WakeRequest } from '../../core/ports/wake-runner.ts';
 import { command, type CommandOptions } from '../../plugins/command/index.ts';
 
-interface Errand {
+interface WakeOrder {
   readonly options: CommandOptions;
   readonly request: WakeRequest;
   readonly baseDir: string;
   readonly leaves: boolean;
 }
-const { options, request, baseDir, leaves } = JSON.parse(process.argv[2] ?? '') as Errand;
+const { options, request, baseDir, leaves } = JSON.parse(process.argv[2] ?? '') as WakeOrder;
 const runner = await command(options).create({ agentId: request.agentId, baseDir, dataDir: baseDir, clock: systemClock(), log: silentLog });
 for await (const event of runner.wake(request, new AbortController().signal)) {
   if (event.type === 'spawned') console.log(JSON.stringify(event.process));

@@ -79,7 +79,7 @@ export async function conversationOf(version: Version): Promise<readonly Line[]>
     else if (scene.do === 'pass') await rig.pass(scene.ms);
     else if (scene.do === 'connect') {
       if (version === 'v2') await sidecar.start();
-      else peer = await peer.again();
+      else peer = await peer.reconnect();
     } else {
       keep(scene as Deed);
       if (scene.do === 'cut') for (const connection of wire.open()) wire.cut(connection);

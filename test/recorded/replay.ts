@@ -19,16 +19,16 @@ export async function replayToHub(lines: readonly Line[]): Promise<readonly stri
   const rig = await presentHub({ clock, wire: memoryWire({ clock }) });
   let peer: Peer = await rig.peer(AGENT);
   await peer.cut();
-  const heard = hearer('hub', (ms) => rig.pass(ms), clock);
+  const heard = receiver('hub', (ms) => rig.pass(ms), clock);
   for (const line of lines) {
     await heard.until(line.at);
     if ('do' in line) {
-      if (line.do === 'connect') peer = await peer.again();
+      if (line.do === 'connect') peer = await peer.reconnect();
       else if (line.do === 'cut') await peer.cut();
       else await doAtHub(rig, line);
     } else if (line.from === 'sidecar') await peer.send(line.frame);
-    heard.add(peer.news());
-    if ('from' in line && line.from === 'hub') await heard.expect(line.frame, () => peer.news());
+    heard.add(peer.newFrames());
+    if ('from' in line && line.from === 'hub') await heard.expect(line.frame, () => peer.newFrames());
   }
   await rig.kill();
   return heard.misfits();
@@ -39,7 +39,7 @@ export async function replayToSidecar(lines: readonly Line[]): Promise<readonly 
   const clock = virtualClock();
   const wire = memoryWire({ clock });
   const connections: HubConnection[] = [];
-  const news: AnyFrame[] = [];
+  const received: AnyFrame[] = [];
   await wire.transport().listen(
     {
       host: 'hub',
@@ -53,7 +53,7 @@ export async function replayToSidecar(lines: readonly Line[]): Promise<readonly 
     },
     {
       onOpen: (connection) => void connections.push(connection),
-      onFrame: (_connection, text) => void news.push(JSON.parse(text) as AnyFrame),
+      onFrame: (_connection, text) => void received.push(JSON.parse(text) as AnyFrame),
       onPong: () => undefined,
       onGone: () => undefined,
     },
@@ -63,7 +63,7 @@ export async function replayToSidecar(lines: readonly Line[]): Promise<readonly 
     await clock.walk(ms, () => settle(clock));
     await settle(clock);
   };
-  const heard = hearer('sidecar', pass, clock);
+  const heard = receiver('sidecar', pass, clock);
   const sidecar = presentSidecar({ clock, wire });
   await sidecar.start();
   for (const line of lines) {
@@ -72,13 +72,13 @@ export async function replayToSidecar(lines: readonly Line[]): Promise<readonly 
       if (line.do === 'cut') for (const connection of wire.open()) wire.cut(connection);
     } else if (line.from === 'hub') connections.at(-1)?.send(JSON.stringify(line.frame));
     await pass(0);
-    heard.add(news.splice(0));
-    if ('from' in line && line.from === 'sidecar') await heard.expect(line.frame, () => news.splice(0));
+    heard.add(received.splice(0));
+    if ('from' in line && line.from === 'sidecar') await heard.expect(line.frame, () => received.splice(0));
   }
   return heard.misfits();
 }
 
-interface Hearer {
+interface Receiver {
   /** Moves time to that of the recording. */
   until(atMs: number): Promise<void>;
   add(frames: readonly AnyFrame[]): void;
@@ -88,7 +88,7 @@ interface Hearer {
 }
 
 /** Compares what `side` sends now with what it sent then. */
-function hearer(side: Side, pass: (ms: number) => Promise<void>, clock: VirtualClock): Hearer {
+function receiver(side: Side, pass: (ms: number) => Promise<void>, clock: VirtualClock): Receiver {
   const unread: AnyFrame[] = [];
   const misfits: string[] = [];
   /** If one never arrives, those that depend on it do not either. */

@@ -97,7 +97,7 @@ t.test('__proto__ in a frame, a result or a body is plain data or dropped, never
   await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
   await peer.send(`{"type":"resource_report","cpu_percent":1,"__proto__":{"polluted":true},"inner":${polluted}}`);
   await peer.send(`{"__proto__":{"type":"task_complete","task_id":"${id}","generation":1,"result":1}}`);
-  t.match(peer.news().at(-1), { type: 'error', error: 'unknown_message_type' }, 'an inherited type does not count');
+  t.match(peer.newFrames().at(-1), { type: 'error', error: 'unknown_message_type' }, 'an inherited type does not count');
   await peer.send(`{"type":"task_complete","task_id":"${id}","generation":1,"result":${polluted}}`);
   const record = await rig.record(id);
   t.equal(record.task.status, 'completed');

@@ -26,12 +26,12 @@ t.test('R20: an agent over its frame rate is disconnected, whatever the frames, 
     t.equal(noisy.closed(), 1013, `version ${version}: ${frame.type}`);
     t.equal(rig.sessions.refusals().sockets[TOO_FAST], 1, 'and it is counted');
 
-    const again = await noisy.again();
+    const again = await noisy.reconnect();
     t.match(await again.identify({ protocol_version: version }), [{ type: 'error', error: 'rate_limited', retry_after_ms: 5_100 }]);
     await other.send({ type: 'ping' });
-    t.match(other.news().at(-1), { type: 'pong' }, 'other agents are not affected');
+    t.match(other.newFrames().at(-1), { type: 'pong' }, 'other agents are not affected');
     await rig.pass(5_100);
-    const back = await noisy.again();
+    const back = await noisy.reconnect();
     t.match((await back.identify({ protocol_version: version }))[0], { type: 'identified' });
     await rig.stop();
   }
@@ -51,7 +51,7 @@ t.test('R20: frames count across reconnects, and an agent within its rate is nev
   let noisy = await rig.peer('noisy');
   for (let connection = 0; connection < 5; connection += 1) {
     await noisy.cut();
-    noisy = await noisy.again();
+    noisy = await noisy.reconnect();
     await noisy.identify();
     for (let n = 0; n < 10; n += 1) await noisy.send({ type: 'ping' });
     t.equal(noisy.closed(), null);
@@ -59,13 +59,13 @@ t.test('R20: frames count across reconnects, and an agent within its rate is nev
   await noisy.send({ type: 'ping' });
   t.equal(noisy.closed(), 1013);
   await rig.pass(5_100);
-  const calm = await noisy.again();
-  await calm.identify();
+  const quiet = await noisy.reconnect();
+  await quiet.identify();
   for (let n = 0; n < 200; n += 1) {
     await rig.pass(100);
-    await calm.send({ type: 'ping' });
+    await quiet.send({ type: 'ping' });
   }
-  t.equal(calm.closed(), null);
+  t.equal(quiet.closed(), null);
   await rig.stop();
 });
 
@@ -83,10 +83,10 @@ t.test('R4 R20: a result over the rate is stored, and one sent after it is accep
   await noisy.send({ type: 'task_complete', task_id: second, generation: 1, result: 'behind' });
   t.match((await rig.record(second)).task, { status: 'assigned', generation: 1 });
   await rig.pass(6_000);
-  const back = await noisy.again();
+  const back = await noisy.reconnect();
   await back.identify({ slots: 2, held: [{ task_id: second, generation: 1, status: 'reporting' }] });
   await back.send({ type: 'task_complete', task_id: second, generation: 1, result: 'behind' });
-  t.match(back.news().at(-1), { type: 'task_ack', status: 'complete' });
+  t.match(back.newFrames().at(-1), { type: 'task_ack', status: 'complete' });
   t.match((await rig.record(second)).task, { status: 'completed' });
   await rig.stop();
 });
@@ -104,7 +104,7 @@ t.test('R4 R20: a sidecar with 128 slots that reconnects with 1,000 reports is n
   }));
   await Promise.all(frames.map((frame) => peer.send(frame)));
   t.equal(peer.closed(), null);
-  t.equal(peer.news().filter(({ type }) => type === 'task_nack').length, frames.length, 'each is answered');
+  t.equal(peer.newFrames().filter(({ type }) => type === 'task_nack').length, frames.length, 'each is answered');
   await rig.stop();
 });
 

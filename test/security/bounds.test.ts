@@ -381,7 +381,7 @@ t.test('R20: with a full inbox submits get 503 and reports no answer, and nothin
   await peer.identify({ slots: 4 });
   const ids = [await rig.submit(), await rig.submit()];
   for (const task_id of ids) await peer.send({ type: 'task_accepted', task_id, generation: 1 });
-  peer.news();
+  peer.newFrames();
   // The disk is slow; what is sent meanwhile waits.
   const { tasks } = rig.storage;
   const transact = tasks.transact.bind(tasks);
@@ -402,7 +402,7 @@ t.test('R20: with a full inbox submits get 503 and reports no answer, and nothin
   const answers = await Promise.all(submits);
   t.strictSame(answers.filter((answer) => answer === 'AC_HUB_BUSY').length, 4, '8 wait, the rest are asked to retry (503 over HTTP)');
   t.strictSame(
-    peer.news().filter((frame) => frame.type.startsWith('task_a') && frame['task_id'] === ids[1]),
+    peer.newFrames().filter((frame) => frame.type.startsWith('task_a') && frame['task_id'] === ids[1]),
     [],
     'the report is not answered',
   );

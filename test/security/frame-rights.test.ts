@@ -83,10 +83,10 @@ t.test('R7: the hub accepts each sidecar frame in the states of its row, and ref
       const rig = await hubRig();
       const peer: Peer = await rig.peer('w1');
       if (state !== 'first') t.equal((await peer.identify({ protocol_version: state }))[0]?.type, 'identified');
-      peer.news();
+      peer.newFrames();
       await peer.send({ type, ...fields });
-      const news = peer.news();
-      t.equal(isOutOfPlace(news), !mayBeSent(type, state), `${type} ${state}: ${JSON.stringify(news)}`);
+      const frames = peer.newFrames();
+      t.equal(isOutOfPlace(frames), !mayBeSent(type, state), `${type} ${state}: ${JSON.stringify(frames)}`);
       if (!mayBeSent(type, state)) t.not(Object.keys(rig.sessions.refusals().frames).length, 0, `${type} ${state} is counted`);
       await rig.stop();
     }
@@ -106,7 +106,7 @@ t.test('R7: only a valid token of role agent identifies, and only its own agent'
       const isWelcome = role === 'agent' && what === 'valid';
       t.match(answer, isWelcome ? { type: 'identified' } : { type: 'error', error: 'invalid_token' }, `${what} ${role}`);
       if (isWelcome) {
-        const [other] = await (await peer.again()).identify({ agent_id: 'w2' });
+        const [other] = await (await peer.reconnect()).identify({ agent_id: 'w2' });
         t.match(other, { error: 'token_agent_mismatch' });
       }
       await rig.stop();

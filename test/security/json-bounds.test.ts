@@ -11,11 +11,11 @@ t.test('R20: JSON nested 32 deep is accepted and 33 deep is refused, in a frame 
   const peer = await rig.peer('a1');
   await peer.identify();
   await peer.send({ type: 'resource_report', inner: deep(JSON_DEPTH_MAX - 1) });
-  t.strictSame(peer.news(), []);
+  t.strictSame(peer.newFrames(), []);
   await peer.send({ type: 'resource_report', inner: deep(JSON_DEPTH_MAX) });
-  t.match(peer.news(), [{ type: 'error', error: 'validation_failed', message_type: 'resource_report', errors: [{ error: 'depth' }] }]);
+  t.match(peer.newFrames(), [{ type: 'error', error: 'validation_failed', message_type: 'resource_report', errors: [{ error: 'depth' }] }]);
   await peer.send(`{"type":"status","status":${'['.repeat(300_000)}${']'.repeat(300_000)}}`);
-  t.match(peer.news(), [{ type: 'error', error: 'validation_failed', errors: [{ error: 'depth' }] }], 'without a stack overflow');
+  t.match(peer.newFrames(), [{ type: 'error', error: 'validation_failed', errors: [{ error: 'depth' }] }], 'without a stack overflow');
   await rig.stop();
   const bench = await hubBench();
   const submit = async (levels: number): Promise<number> =>
@@ -30,15 +30,15 @@ t.test('R20: a frame or body with more than 100,000 values is refused, and the s
   await peer.identify();
   const task_id = await rig.submit();
   await peer.send({ type: 'task_accepted', task_id, generation: 1 });
-  peer.news();
+  peer.newFrames();
   const zeros = (count: number): readonly number[] => Array.from({ length: count }, () => 0);
   const report = { type: 'task_complete', task_id, generation: 1 };
   for (const result of [zeros(JSON_VALUES_MAX), { a: zeros(60_000), b: zeros(60_000) }, JSON.parse('['.repeat(33) + ']'.repeat(33))]) {
     await peer.send({ ...report, result });
-    t.match(peer.news(), [{ type: 'task_nack', task_id, generation: 1, reason: 'validation_failed' }]);
+    t.match(peer.newFrames(), [{ type: 'task_nack', task_id, generation: 1, reason: 'validation_failed' }]);
   }
   await peer.send({ ...report, result: zeros(JSON_VALUES_MAX - 100) });
-  t.match(peer.news(), [{ type: 'task_ack', task_id, status: 'complete' }]);
+  t.match(peer.newFrames(), [{ type: 'task_ack', task_id, status: 'complete' }]);
   await rig.stop();
   const bench = await hubBench({ limits: { submitBytes: 1_048_576 } });
   const submit = async (count: number): Promise<number> =>
@@ -55,7 +55,7 @@ t.test('R20: an object with a hundred thousand keys is refused before it is pars
   await peer.identify();
   const task_id = await rig.submit();
   await peer.send({ type: 'task_accepted', task_id, generation: 1 });
-  peer.news();
+  peer.newFrames();
   const report = { type: 'task_complete', task_id, generation: 1 };
   const text = JSON.stringify({ ...report, result: named(70_000) });
   t.ok(hasTooManyMembers(text));
@@ -64,9 +64,9 @@ t.test('R20: an object with a hundred thousand keys is refused before it is pars
   t.ok(hasTooManyMembers(JSON.stringify({ quoted: '\\"', more: named(membersMax) }, null, 1)));
   for (const count of [70_000, membersMax]) {
     await peer.send({ ...report, result: named(count) });
-    t.match(peer.news(), [{ type: 'task_nack', task_id, generation: 1, reason: 'validation_failed' }]);
+    t.match(peer.newFrames(), [{ type: 'task_nack', task_id, generation: 1, reason: 'validation_failed' }]);
   }
   await peer.send({ ...report, result: named(membersMax - 10) });
-  t.match(peer.news(), [{ type: 'task_ack', task_id, status: 'complete' }]);
+  t.match(peer.newFrames(), [{ type: 'task_ack', task_id, status: 'complete' }]);
   await rig.stop();
 });

@@ -34,9 +34,9 @@ t.test('R20: 64 KiB before identify is accepted, one byte more closes with 1009'
   };
   const peer = await rig.peer('stranger');
   await peer.send(sized(HUB_LIMITS.unidentifiedFrameBytes));
-  t.strictSame([peer.news(), peer.closed()], [[{ type: 'error', error: 'not_identified' }], null]);
+  t.strictSame([peer.newFrames(), peer.closed()], [[{ type: 'error', error: 'not_identified' }], null]);
   await peer.send(sized(HUB_LIMITS.unidentifiedFrameBytes + 1));
-  t.strictSame([peer.news(), peer.closed()], [[], 1009]);
+  t.strictSame([peer.newFrames(), peer.closed()], [[], 1009]);
   await rig.stop();
 });
 
@@ -81,7 +81,7 @@ t.test('R20: unidentified connections over the limit are closed with 1013; ident
   t.strictSame(rig.sessions.refusals().sockets, { 'too many unidentified connections': 1 });
   t.ok([known, ...waiting].every((peer) => peer.closed() === null));
   await waiting[0]?.identify();
-  t.equal((await over.again()).closed(), null, 'there is room again');
+  t.equal((await over.reconnect()).closed(), null, 'there is room again');
   await rig.stop();
 });
 
@@ -105,7 +105,7 @@ t.test('R20: silent unidentified connections from one address crowd out only tha
   const rig = await hubRig({ limits: { unidentifiedSockets: 4 } });
   const flooder = await rig.peer('flooder');
   await flooder.cut();
-  const silent = await Promise.all(Array.from({ length: 4 }, () => flooder.again('203.0.113.1')));
+  const silent = await Promise.all(Array.from({ length: 4 }, () => flooder.reconnect('203.0.113.1')));
   const victim = await rig.peer('victim');
   t.match(await victim.identify(), [{ type: 'identified' }], 'another address gets in');
   t.strictSame(
@@ -113,11 +113,11 @@ t.test('R20: silent unidentified connections from one address crowd out only tha
     [1013, null, null, null],
     'the oldest connection of the address with the most is closed',
   );
-  await flooder.again('203.0.113.1');
-  t.equal((await flooder.again('203.0.113.1')).closed(), 1013, 'its own address gets no further connection');
-  const third = await victim.again('198.51.100.7');
+  await flooder.reconnect('203.0.113.1');
+  t.equal((await flooder.reconnect('203.0.113.1')).closed(), 1013, 'its own address gets no further connection');
+  const third = await victim.reconnect('198.51.100.7');
   t.equal(third.closed(), null);
-  const bySharing = [await victim.again('198.51.100.7'), await victim.again('198.51.100.7')];
+  const bySharing = [await victim.reconnect('198.51.100.7'), await victim.reconnect('198.51.100.7')];
   t.strictSame(
     bySharing.map((peer) => peer.closed()),
     [null, 1013],
@@ -178,15 +178,15 @@ t.test('R20: an unidentified peer that pings and reads nothing is closed when it
 t.test('wrong tokens block their address for a while, and cannot lock an agent out by its name', async (t) => {
   const rig = await hubRig();
   const victim = await rig.peer('victim');
-  let guesser = await victim.again('203.0.113.1');
+  let guesser = await victim.reconnect('203.0.113.1');
   for (let n = 0; n < 10; n += 1) await guesser.identify({ token: `guess ${n}` });
   t.equal(guesser.closed(), 1008);
-  guesser = await victim.again('203.0.113.1');
+  guesser = await victim.reconnect('203.0.113.1');
   t.equal(guesser.closed(), 1008, 'the address is blocked');
   t.match(rig.sessions.refusals(), { frames: { invalid_token: 10 }, sockets: { 'held off after invalid frames': 1 } });
   t.match(await victim.identify(), [{ type: 'identified' }], 'the agent that it named is not');
   await rig.pass(30_000);
-  guesser = await victim.again('203.0.113.1');
+  guesser = await victim.reconnect('203.0.113.1');
   t.equal(guesser.closed(), null, 'after half a minute it may try again');
   await rig.stop();
 });
@@ -194,7 +194,7 @@ t.test('wrong tokens block their address for a while, and cannot lock an agent o
 t.test('connections opened before their address was blocked may send one wrong frame each', async (t) => {
   const rig = await hubRig();
   const victim = await rig.peer('victim');
-  const open = await Promise.all(Array.from({ length: 20 }, () => victim.again('203.0.113.1')));
+  const open = await Promise.all(Array.from({ length: 20 }, () => victim.reconnect('203.0.113.1')));
   const [first, ...others] = open;
   for (let n = 0; n < 10; n += 1) await first?.identify({ token: `guess ${n}` });
   t.equal(first?.closed(), 1008);
@@ -212,7 +212,7 @@ t.test('after identify the session is blocked, not its address', async (t) => {
   await noisy.identify();
   for (let n = 0; n < 10; n += 1) await noisy.send('no frame');
   t.equal(noisy.closed(), 1008);
-  t.match(await (await noisy.again('203.0.113.9')).identify(), [{ type: 'error', error: 'rate_limited' }], 'from any address');
+  t.match(await (await noisy.reconnect('203.0.113.9')).identify(), [{ type: 'error', error: 'rate_limited' }], 'from any address');
   t.match(await other.identify(), [{ type: 'identified' }], 'another agent from the same address is not');
   await rig.stop();
 });

@@ -16,7 +16,7 @@ async function twoAgents(): Promise<{ readonly rig: HubRig; readonly owner: Peer
   await owner.send({ type: 'task_accepted', task_id: id, generation: 1 });
   const thief = await rig.peer('thief', { capabilities: [], maxSlots: 16 });
   await thief.identify({ capabilities: ['owned'], slots: 128 });
-  owner.news();
+  owner.newFrames();
   return { rig, owner, thief, id };
 }
 
@@ -36,7 +36,7 @@ t.test("R7: every kind of report on another agent's task is refused and counted,
   ];
   for (const word of words) {
     await thief.send({ task_id: id, generation: 1, ...word });
-    t.equal(types(thief.news()), 'task_nack', JSON.stringify(word));
+    t.equal(types(thief.newFrames()), 'task_nack', JSON.stringify(word));
   }
   for (const word of [
     { type: 'wake_result', status: 'failed' },
@@ -44,7 +44,7 @@ t.test("R7: every kind of report on another agent's task is refused and counted,
   ])
     await thief.send({ task_id: id, generation: 1, ...word });
   t.strictSame(await rig.record(id as never), before);
-  t.strictSame(owner.news(), [], 'the owner receives nothing about it');
+  t.strictSame(owner.newFrames(), [], 'the owner receives nothing about it');
   t.strictSame(rig.sessions.refusals().frames, { not_assignee: 8, stale_generation: 2 });
   await rig.stop();
 });
@@ -52,7 +52,7 @@ t.test("R7: every kind of report on another agent's task is refused and counted,
 t.test('R7: a frame of a replaced session changes nothing and is counted', async (t) => {
   const { rig, owner, id } = await twoAgents();
   const report = { type: 'task_complete', task_id: id, generation: 1, result: 'of the old connection' };
-  const newer = await owner.again();
+  const newer = await owner.reconnect();
   // The report arrives while the identify that replaces its session is being committed.
   const { tasks } = rig.storage;
   const transact = tasks.transact.bind(tasks);
@@ -74,13 +74,13 @@ t.test('R7: a frame of a replaced session changes nothing and is counted', async
 t.test('a task that the thief lists as held stays with its owner', async (t) => {
   const { rig, thief, id } = await twoAgents();
   for (const status of ['working', 'reporting', 'unknown']) {
-    const again = await thief.again();
+    const again = await thief.reconnect();
     const [identified] = await again.identify({ held: [{ task_id: id, generation: 1, status }] });
     const action = status === 'reporting' ? 'report' : 'abort';
     t.match(identified, { type: 'identified', held: [{ task_id: id, action }] });
     if (status === 'reporting') {
       await again.send({ type: 'task_complete', task_id: id, generation: 1, result: 'stolen' });
-      t.match(again.news(), [{ type: 'task_nack', reason: 'not_assignee' }]);
+      t.match(again.newFrames(), [{ type: 'task_nack', reason: 'not_assignee' }]);
     }
   }
   const { task } = await rig.record(id as never);
@@ -95,7 +95,7 @@ t.test('the token fixes capabilities and slots, whatever identify claims', async
   const claimed = await rig.submit({ neededCapabilities: ['owned'] });
   await Promise.all(Array.from({ length: 20 }, () => rig.submit()));
   t.equal((await rig.record(claimed)).task.status, 'queued', 'not the work that it claims to be capable of');
-  t.equal(thief.news().filter((frame) => frame.type === 'task_assign').length, 16, 'and not more than 16 tasks');
+  t.equal(thief.newFrames().filter((frame) => frame.type === 'task_assign').length, 16, 'and not more than 16 tasks');
   await rig.stop();
 });
 
@@ -113,7 +113,7 @@ t.test('revoking a token closes its socket at once and refuses its next identify
   await settle(rig.clock);
   t.equal(thief.closed(), 1008);
   t.equal(owner.closed(), null, 'no other agent');
-  const again = await thief.again();
+  const again = await thief.reconnect();
   t.match(await again.identify(), [{ type: 'error', error: 'invalid_token' }]);
   await rig.stop();
 });

@@ -571,9 +571,9 @@ export const THREATS: readonly Threat[] = [
         'product/contracts/files/result-inbox-ended.contract.ts',
         'R20: retains only the result of an ended assignment, and on request the output of its run',
       ],
-      ['core/sidecar/standing.test.ts', 'R20: kept files of recorded results are removed oldest first once they exceed their limit'],
+      ['core/sidecar/drain-and-stop.test.ts', 'R20: kept files of recorded results are removed oldest first once they exceed their limit'],
       [
-        'core/sidecar/standing.test.ts',
+        'core/sidecar/drain-and-stop.test.ts',
         'R20: kept files of failed assignments count towards refused/, kept files of recorded ones are removable',
       ],
     ],

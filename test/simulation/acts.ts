@@ -35,7 +35,7 @@ export function play(act: Act, world: World, clients: Clients): void {
     case 'drain':
     case 'resume':
     case 'takeover':
-      return clients.stand(act.kind, machine.agentId);
+      return clients.setAvailability(act.kind, machine.agentId);
     case 'hub_kill':
       return hub.killFor(spanMs(long, 100, 400_000), placed(KILL_STEPS, how));
     case 'hub_stop':

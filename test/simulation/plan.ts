@@ -172,8 +172,8 @@ const LONG: HubTiming = { ...HUB_TIMING, runMaxMs: 3_600_000, v1RunMaxMs: 3_600_
 export function planOf(seed: number): Plan {
   const from = chance(`plan ${seed}`);
   const isShort = !from.is(0.15);
-  const isHubCalm = from.is(0.4);
-  const isOn = (kind: ActKind): boolean => ALWAYS.includes(kind) || (!(isHubCalm && OF_THE_HUB.includes(kind)) && from.is(0.55));
+  const isHubUndisturbed = from.is(0.4);
+  const isOn = (kind: ActKind): boolean => ALWAYS.includes(kind) || (!(isHubUndisturbed && OF_THE_HUB.includes(kind)) && from.is(0.55));
   const kinds = ACT_KINDS.filter(isOn);
   const machines = machinesOf(from);
   const gapMs = from.skewed(300, 6_000);
@@ -181,7 +181,7 @@ export function planOf(seed: number): Plan {
   const timing = isShort ? { ...SHORT, leaseMs: from.pick([45_000, 90_000]) } : LONG;
   const faults = {
     ...faultsOf(from),
-    ...(isHubCalm ? { failedCommit: 0 } : {}),
+    ...(isHubUndisturbed ? { failedCommit: 0 } : {}),
     notificationsLost: hubs.shared ? NOTIFICATIONS_LOST : 0,
     answersLost: answersLostOf(chance(`answers ${seed}`)),
     hugeWords: hugeWordsOf(chance(`huge ${seed}`)),

@@ -29,7 +29,7 @@ t.test('R1: whichever statement fails, a bulk is stored completely or not at all
       statements.count.arm({ nth, lasting: false });
       const [outcome] = await Promise.allSettled([storage.tasks.transact(batchId, (unit) => unit.save(bulk(bulks), true))]);
       isMet = statements.count.isMet;
-      statements.count.mend();
+      statements.count.disarm();
       const isCommitted = await storage.tasks.committed(batchId);
       if (outcome.status === 'fulfilled') t.ok(isCommitted, `${batchId}: an acknowledged bulk is stored`);
       else t.ok(AgentcomError.is(outcome.reason), `${batchId}: ${String(outcome.reason)}`);

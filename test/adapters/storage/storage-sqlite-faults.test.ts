@@ -207,7 +207,7 @@ t.test('R15: a storage that could not be reopened is reopened once the disk has 
   statements.count.arm({ nth: 1, lasting: true });
   for (let tries = 1; tries <= 3; tries += 1)
     await failsWith(t, commit(storage, inserting(aTask({ id: aTaskId(tries) }))), tries === 1 ? 'AC_COMMIT_UNKNOWN' : 'AC_STORE_UNAVAILABLE', `attempt ${tries}`); // prettier-ignore
-  statements.count.mend();
+  statements.count.disarm();
   await commit(storage, inserting(aTask({ id: aTaskId(9) })));
   t.equal((await storage.tasks.stats()).statuses.queued, 2);
 });
@@ -227,7 +227,7 @@ t.test('R15: reads that wait while all connections are reopened are answered by 
     );
     await Promise.allSettled([1, 2].map((n) => commit(storage, inserting(aTask({ id: aTaskId(nth * 10 + n) })))));
     answers.push(...(await Promise.all(reads)));
-    statements.count.mend();
+    statements.count.disarm();
   }
   const failed = answers.filter((answer) => answer !== 'read');
   t.ok(failed.length <= 4, `of 48 reads, only those that hit the fault failed: ${failed.join(', ')}`);
@@ -244,13 +244,13 @@ t.test('a read whose COMMIT fails leaves no connection inside a transaction', as
   for (let nth = 1; ; nth += 1) {
     statements.fault = 'busy';
     statements.count.arm({ nth, lasting: false });
-    const isWell = await storage.tasks.read(aTaskId(1)).then(
+    const isReadable = await storage.tasks.read(aTaskId(1)).then(
       () => true,
       () => false,
     );
     const { isMet } = statements.count;
-    statements.count.mend();
-    if (!isWell) failed += 1;
+    statements.count.disarm();
+    if (!isReadable) failed += 1;
     t.equal((await storage.tasks.stats()).statuses.queued, 0, `after its statement ${nth} failed, the next read works`);
     if (!isMet) break;
   }

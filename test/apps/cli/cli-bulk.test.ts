@@ -34,7 +34,7 @@ t.test('lines are split into batches that fit, with their line numbers', async (
   );
 });
 
-t.test('in the order of the lines', async (t) => {
+t.test('a large file is submitted completely, and only once however often it is sent', async (t) => {
   const hub = await runningHub();
   const cwd = await mkdtemp(join(tmpdir(), 'agentcom-bulk-'));
   t.teardown(async () => {

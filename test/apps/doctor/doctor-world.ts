@@ -49,7 +49,7 @@ export const TASKS = {
 
 const ended = { assignedAtMs: null, acceptedAtMs: null, deadlineAtMs: null, runDeadlineAtMs: null } as const;
 
-const STORED: readonly (readonly [task: Task, story: readonly Partial<TaskEvent>[]])[] = [
+const STORED: readonly (readonly [task: Task, history: readonly Partial<TaskEvent>[]])[] = [
   [
     anAssignedTask(A1, { id: TASKS.completed, status: 'completed', ...ended }),
     [...given(A1), { event: 'completed', agentId: A1, generation: aGeneration(1), session: 1 }],
@@ -139,26 +139,26 @@ export async function doctorWorld(t: Test, state: JournalState = EMPTY_JOURNAL):
 /** How many events of each task share its first row. */
 const SHARING_ROW = 2;
 
-const eventsOf = (taskId: TaskId, story: (typeof STORED)[number][1]): readonly TaskEvent[] =>
-  story.map((event, place) => anEvent({ taskId, seq: place + 1, ...event }));
+const eventsOf = (taskId: TaskId, history: (typeof STORED)[number][1]): readonly TaskEvent[] =>
+  history.map((event, place) => anEvent({ taskId, seq: place + 1, ...event }));
 
 /** Commits one task of each kind with its history, and three entries of the audit log. */
 export async function fill(storage: Storage): Promise<void> {
-  const tasks = STORED.map(([task, story]) => ({ ...task, eventSeq: story.length }));
+  const tasks = STORED.map(([task, history]) => ({ ...task, eventSeq: history.length }));
   await storage.tasks.transact('filling', async (unit) => {
     await unit.save(
       changes({
         inserted: tasks.map((task) => ({ task, dueAtMs: dueAtMs(task, A_MOMENT_MS), body: aBody() })),
         // The others are saved one by one, so that each has a row that can be damaged alone.
-        events: STORED.flatMap(([{ id }, story]) => eventsOf(id, story).slice(0, SHARING_ROW)),
+        events: STORED.flatMap(([{ id }, history]) => eventsOf(id, history).slice(0, SHARING_ROW)),
         results: [{ taskId: TASKS.completed, json: '{"output":"done"}' }],
         agents: [anAgent({ id: A1, slots: 2 }), anAgent({ id: A2 })],
         stopsSet: [aStop({ agentId: A2, taskId: TASKS.takenBack, reason: 'reclaimed' })],
         keys: [aKey({ taskIds: [TASKS.completed] })],
       }),
     );
-    for (const [{ id }, story] of STORED)
-      for (const event of eventsOf(id, story).slice(SHARING_ROW)) await unit.save(changes({ events: [event] }));
+    for (const [{ id }, history] of STORED)
+      for (const event of eventsOf(id, history).slice(SHARING_ROW)) await unit.save(changes({ events: [event] }));
   });
   const actor = { id: 'tok-1', name: 'ops', role: 'operator' };
   const entry = { atMs: A_MOMENT_MS, actor, address: '192.0.2.7', object: A1, outcome: 'done', details: { deadline_ms: 1 } } as const;

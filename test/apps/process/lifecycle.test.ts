@@ -10,17 +10,17 @@ import { builtTree } from '../../rig/built-tree.ts';
 
 /** Three services that record what is done to them, and a lifecycle on a clock that stands still. */
 function bench(overrides: Readonly<Record<string, Partial<Service>>> = {}) {
-  const story: string[] = [];
+  const calls: string[] = [];
   const service = (name: string): Service => ({
     name,
-    start: async () => void story.push(`+${name}`),
-    stop: async () => void story.push(`-${name}`),
+    start: async () => void calls.push(`+${name}`),
+    stop: async () => void calls.push(`-${name}`),
     ...overrides[name],
   });
   const clock = virtualClock();
   const log = memoryLog();
   const lifecycle = new Lifecycle({ clock, log, stopEachMs: 1_000, stopAllMs: 1_500 });
-  return { story, clock, log, lifecycle, services: ['store', 'scheduler', 'transport'].map(service) };
+  return { calls, clock, log, lifecycle, services: ['store', 'scheduler', 'transport'].map(service) };
 }
 
 /** Lets everything that does not wait for a timer take its steps. */
@@ -33,40 +33,40 @@ const failureOf = async (work: Promise<unknown>): Promise<unknown> =>
   );
 
 t.test('starts in order and stops in reverse', async (t) => {
-  const { lifecycle, services, story, clock } = bench();
+  const { lifecycle, services, calls, clock } = bench();
   t.equal(await lifecycle.start(services), 'running');
   await lifecycle.stop();
-  t.strictSame(story, ['+store', '+scheduler', '+transport', '-transport', '-scheduler', '-store']);
+  t.strictSame(calls, ['+store', '+scheduler', '+transport', '-transport', '-scheduler', '-store']);
   t.equal(clock.pending, 0, 'no timer is left');
 });
 
 t.test('stop before start: nothing starts any more', async (t) => {
-  const { lifecycle, services, story } = bench();
+  const { lifecycle, services, calls } = bench();
   await lifecycle.stop();
   t.equal(await lifecycle.start(services), 'stopped');
-  t.strictSame(story, []);
+  t.strictSame(calls, []);
 });
 
 t.test('stop twice and ten times at once stops each once', async (t) => {
-  const { lifecycle, services, story } = bench();
+  const { lifecycle, services, calls } = bench();
   await lifecycle.start(services);
   await Promise.all(Array.from({ length: 10 }, () => lifecycle.stop()));
   await lifecycle.stop();
-  t.strictSame(story.slice(3), ['-transport', '-scheduler', '-store']);
+  t.strictSame(calls.slice(3), ['-transport', '-scheduler', '-store']);
 });
 
 t.test('a failed start stops the running services, and reports the service, the reason and the code', async (t) => {
   const cause = new AgentcomError('AC_PORT_BUSY', 'Port 4000 is taken.');
-  const { lifecycle, services, story } = bench({ transport: { start: () => Promise.reject(cause) } });
+  const { lifecycle, services, calls } = bench({ transport: { start: () => Promise.reject(cause) } });
   const failure = await failureOf(lifecycle.start(services));
   if (!AgentcomError.is(failure)) throw failure;
   t.equal(failure.code, 'AC_PORT_BUSY');
   t.equal(failure.message, 'Cannot start "transport": Port 4000 is taken.');
   t.equal(failure.cause, cause);
   t.strictSame(failure.details, { service: 'transport' });
-  t.strictSame(story, ['+store', '+scheduler', '-scheduler', '-store'], 'the one that failed is not stopped');
+  t.strictSame(calls, ['+store', '+scheduler', '-scheduler', '-store'], 'the one that failed is not stopped');
   await lifecycle.stop();
-  t.equal(story.length, 4, 'a stop after it finds nothing to do');
+  t.equal(calls.length, 4, 'a stop after it finds nothing to do');
 });
 
 t.test('a start that throws synchronously is a failed start; foreign errors become AC_INTERNAL', async (t) => {
@@ -81,7 +81,7 @@ t.test('a start that throws synchronously is a failed start; foreign errors beco
 });
 
 t.test('failures while a failed start is undone are reported too, and the rest is still undone', async (t) => {
-  const { lifecycle, services, story } = bench({
+  const { lifecycle, services, calls } = bench({
     transport: { start: () => Promise.reject(new Error('no port')) },
     scheduler: { stop: () => Promise.reject(new Error('stuck')) },
   });
@@ -91,11 +91,11 @@ t.test('failures while a failed start is undone are reported too, and the rest i
     message: 'Cannot start "transport": no port',
     details: { stopFailures: ['Cannot stop "scheduler": stuck'] },
   });
-  t.strictSame(story, ['+store', '+scheduler', '-store']);
+  t.strictSame(calls, ['+store', '+scheduler', '-store']);
 });
 
 t.test('all failures of a stop are reported together, and to every caller', async (t) => {
-  const { lifecycle, services, story } = bench({
+  const { lifecycle, services, calls } = bench({
     transport: { stop: () => Promise.reject(new AgentcomError('AC_JOURNAL_WRITE', 'disk full')) },
     scheduler: {
       stop: () => {
@@ -111,12 +111,12 @@ t.test('all failures of a stop are reported together, and to every caller', asyn
     { code: 'AC_JOURNAL_WRITE', message: 'Cannot stop "transport": disk full' },
     { code: 'AC_INTERNAL', message: 'Cannot stop "scheduler": stuck' },
   ]);
-  t.equal(story.at(-1), '-store', 'the others are stopped');
+  t.equal(calls.at(-1), '-store', 'the others are stopped');
 });
 
 t.test('a service that hangs while stopping is abandoned after its timeout; all together have one too', async (t) => {
   const hanging = { stop: () => new Promise<void>(() => undefined) };
-  const { lifecycle, services, story, clock } = bench({ transport: hanging, scheduler: hanging });
+  const { lifecycle, services, calls, clock } = bench({ transport: hanging, scheduler: hanging });
   await lifecycle.start(services);
   const stopped = failureOf(lifecycle.stop());
   await settle();
@@ -131,44 +131,44 @@ t.test('a service that hangs while stopping is abandoned after its timeout; all 
     { code: 'AC_STOP_TIMEOUT', details: { service: 'transport', withinMs: 1_000 } },
     { code: 'AC_STOP_TIMEOUT', details: { service: 'scheduler', withinMs: 500 } },
   ]);
-  t.equal(story.at(-1), '-store', 'the last is still asked to stop');
+  t.equal(calls.at(-1), '-store', 'the last is still asked to stop');
   t.equal(clock.pending, 0);
 });
 
 t.test('stop during start waits for the service under way, stops it and starts no other', async (t) => {
   let started = (): void => undefined;
-  const { lifecycle, services, story } = bench({ scheduler: { start: () => new Promise<void>((resolve) => (started = resolve)) } });
+  const { lifecycle, services, calls } = bench({ scheduler: { start: () => new Promise<void>((resolve) => (started = resolve)) } });
   const starting = lifecycle.start(services);
   await settle();
   const stopping = lifecycle.stop();
   await settle();
-  t.strictSame(story, ['+store'], 'nothing is stopped while the scheduler still starts');
+  t.strictSame(calls, ['+store'], 'nothing is stopped while the scheduler still starts');
   started();
   t.equal(await starting, 'stopped');
   await stopping;
-  t.strictSame(story, ['+store', '-scheduler', '-store']);
+  t.strictSame(calls, ['+store', '-scheduler', '-store']);
 });
 
 t.test('stop during a start that never ends stops that service too, after its time', async (t) => {
-  const { lifecycle, services, story, clock } = bench({ scheduler: { start: () => new Promise<void>(() => undefined) } });
+  const { lifecycle, services, calls, clock } = bench({ scheduler: { start: () => new Promise<void>(() => undefined) } });
   void lifecycle.start(services);
   await settle();
   const stopping = lifecycle.stop();
   clock.advance(1_000);
   await stopping;
-  t.strictSame(story, ['+store', '-scheduler', '-store']);
+  t.strictSame(calls, ['+store', '-scheduler', '-store']);
 });
 
 t.test('a start that fails because it is being stopped is not a separate failure', async (t) => {
   let fail = (_: Error): void => undefined;
-  const { lifecycle, services, story, log } = bench({ scheduler: { start: () => new Promise<void>((_, reject) => (fail = reject)) } });
+  const { lifecycle, services, calls, log } = bench({ scheduler: { start: () => new Promise<void>((_, reject) => (fail = reject)) } });
   const starting = lifecycle.start(services);
   await settle();
   const stopping = lifecycle.stop();
   fail(new Error('closed'));
   t.equal(await starting, 'stopped');
   await stopping;
-  t.strictSame(story, ['+store', '-store']);
+  t.strictSame(calls, ['+store', '-store']);
   t.match(
     log.lines.filter((line) => line.level === 'warn'),
     [{ fields: { service: 'scheduler', error: 'closed' } }],
@@ -176,10 +176,10 @@ t.test('a start that fails because it is being stopped is not a separate failure
 });
 
 t.test('a second start is refused and changes nothing', async (t) => {
-  const { lifecycle, services, story } = bench();
+  const { lifecycle, services, calls } = bench();
   await lifecycle.start(services);
   t.ok(AgentcomError.is(await failureOf(lifecycle.start(services)), 'AC_INTERNAL'));
-  t.equal(story.length, 3);
+  t.equal(calls.length, 3);
 });
 
 t.test('no timer or handle keeps the process alive', async (t) => {

@@ -32,13 +32,13 @@ export interface Field {
   /** A socket for an agent with its own token; nothing is sent. */
   connect(agentId: string, options?: Partial<V1ClientOptions>): Promise<V1Client>;
   /** The same agent from a new socket. */
-  again(client: V1Client): Promise<V1Client>;
+  reconnect(client: V1Client): Promise<V1Client>;
   /** Connected, identified, and known to hold nothing: it gets work at once. */
   free(agentId: string, identify?: Readonly<Record<string, unknown>>): Promise<V1Client>;
   /** A free agent with a task that only it may run, assigned to it. */
   assigned(agentId: string, submit?: Readonly<Record<string, unknown>>): Promise<Held>;
   accepted(agentId: string, submit?: Readonly<Record<string, unknown>>): Promise<Held>;
-  stand(row: Row, agentId: string): Promise<Stand>;
+  prepare(row: Row, agentId: string): Promise<Prepared>;
 }
 
 export interface Held {
@@ -47,7 +47,7 @@ export interface Held {
   readonly assign: Frame;
 }
 
-export interface Stand {
+export interface Prepared {
   readonly client: V1Client;
   readonly values: { readonly task: string; readonly agent: string; readonly other: string };
   end(): Promise<void>;
@@ -116,51 +116,51 @@ export function field(world: World): Field {
   return {
     world,
     connect,
-    again: async (client) => connect(client.agentId),
+    reconnect: async (client) => connect(client.agentId),
     free,
     assigned,
     accepted,
-    async stand(row, agentId) {
+    async prepare(row, agentId) {
       const other = `${agentId}-other`;
       const submit = row.maxRetries === undefined ? {} : { max_retries: row.maxRetries };
-      const stand = (client: V1Client, task: string, ...others: readonly V1Client[]): Stand => ({
+      const prepared = (client: V1Client, task: string, ...others: readonly V1Client[]): Prepared => ({
         client,
         values: { task, agent: agentId, other },
         end: async () => void (await Promise.all([client, ...others].map((one) => one.cut()))),
       });
       switch (row.when) {
         case 'unknown to the hub':
-          return stand(await free(agentId), UNKNOWN_TASK);
+          return prepared(await free(agentId), UNKNOWN_TASK);
         case 'queued': {
           const { task_id: id } = await api.tasks.submit({ description: 'of nobody', needed_capabilities: ['nobody-can'] });
-          return stand(await free(agentId), id);
+          return prepared(await free(agentId), id);
         }
         case 'assigned': {
           const { client, id } = await assigned(agentId, submit);
-          return stand(client, id);
+          return prepared(client, id);
         }
         case 'accepted': {
           const { client, id } = await accepted(agentId, submit);
-          return stand(client, id);
+          return prepared(client, id);
         }
         case 'accepted by another': {
           const held = await accepted(other, submit);
-          return stand(await free(agentId), held.id, held.client);
+          return prepared(await free(agentId), held.id, held.client);
         }
         case 'assigned, and the agent is back': {
           const { client, id, assign } = await assigned(agentId, submit);
           const returned = await back(client);
           await comes(returned, assign);
-          return stand(returned, id);
+          return prepared(returned, id);
         }
         case 'accepted, and the agent is back': {
           const { client, id } = await accepted(agentId, submit);
-          return stand(await back(client), id);
+          return prepared(await back(client), id);
         }
         case 'taken back': {
           const { client, id } = await accepted(agentId, submit);
           await says(client, { type: 'task_recovering', task_id: id, last_status: 'waking' }, { type: 'task_reassign', task_id: id });
-          return stand(client, id);
+          return prepared(client, id);
         }
         case 'given to another since': {
           const { client, id } = await accepted(agentId, { max_retries: 0 });
@@ -172,19 +172,19 @@ export function field(world: World): Field {
             { type: 'task_accepted', task_id: (await next.next())['task_id'] },
             { type: 'task_ack', task_id: id, status: 'accepted' },
           );
-          return stand(returned, id, next);
+          return prepared(returned, id, next);
         }
         case 'completed': {
           const { client, id } = await accepted(agentId, submit);
           const ack = { type: 'task_ack', task_id: id, status: 'complete' };
           await says(client, { type: 'task_complete', task_id: id, generation: 1, result: 'done' }, ack);
-          return stand(client, id);
+          return prepared(client, id);
         }
         case 'in the dead letter': {
           const { client, id } = await accepted(agentId, { max_retries: 0 });
           const ack = { type: 'task_ack', task_id: id, status: 'dead_letter' };
           await says(client, { type: 'task_failed', task_id: id, generation: 1, error: 'for good' }, ack);
-          return stand(client, id);
+          return prepared(client, id);
         }
       }
     },

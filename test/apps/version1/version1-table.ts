@@ -8,7 +8,7 @@ const AGENT = known('agent');
 const OTHER = known('other');
 
 /** The state of the row's task before its frame. */
-export type Standing =
+export type TaskSituation =
   | 'unknown to the hub'
   | 'queued'
   | 'assigned'
@@ -23,7 +23,7 @@ export type Standing =
 
 export interface Row {
   readonly given: Readonly<Record<string, unknown>>;
-  readonly when: Standing;
+  readonly when: TaskSituation;
   /** Attempts after the first. Default 3. */
   readonly maxRetries?: number;
   readonly wanted: readonly Readonly<Record<string, unknown>>[];

@@ -29,7 +29,7 @@ const world = await makeWorld(t, {
 });
 const { api } = world;
 await world.startHub();
-const { stand, connect, again, free, accepted } = field(world);
+const { prepare, connect, reconnect, free, accepted } = field(world);
 /** Just connected: it has not reported yet what it holds. */
 const JOINED = {
   type: 'agent_joined',
@@ -40,7 +40,7 @@ const nameOf = ({ given, when, maxRetries }: Row): string =>
   `${JSON.stringify(fill(given, {}))} for a task ${when}${maxRetries === undefined ? '' : `, max_retries ${maxRetries}`}`;
 
 async function runRow(row: Row, index: number): Promise<(t: Test) => void> {
-  const { client, values, end } = await stand(row, `row-${index}`);
+  const { client, values, end } = await prepare(row, `row-${index}`);
   const isKnown = row.when !== 'unknown to the hub';
   const before = isKnown ? (await api.tasks.get(values.task)).history.length : 0;
   client.send(fill(row.given, values) as Readonly<Record<string, unknown>>);
@@ -189,7 +189,7 @@ atOnce('a cancelled task: the agent is told to stop, and its next frame frees it
 
 atOnce('an accepted task not mentioned within 5 s of a reconnect is lost and reassigned', async () => {
   const { client, id } = await accepted('forgets');
-  const back = await again(client);
+  const back = await reconnect(client);
   const beforeMs = Date.now();
   await says(back, identifyFrame(back), { type: 'identified', agent_id: 'forgets' });
   await world.event(id, ['lost']);

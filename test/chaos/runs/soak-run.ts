@@ -203,7 +203,7 @@ export async function soakRun(t: TestEnd, options: SoakOptions): Promise<SoakOut
   if (honest.gaps() > 0) surprises.push(`the stream of events had ${honest.gaps()} gaps`);
   if (honest.waiting() > 0) {
     surprises.push(`${submitted} tasks were submitted and ${submitted - honest.waiting()} completed`);
-    surprises.push(...(await honest.stories()));
+    surprises.push(...(await honest.histories()));
   }
   const agentsMax = options.sidecars + watched.sidecars.length + HOSTILE_AGENTS;
   if (looks.some(({ rows }) => (rows['agents'] ?? 0) > agentsMax)) surprises.push(`there were more than ${agentsMax} agents`);

@@ -3,7 +3,7 @@ import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { ChaosWorld } from '../rig/chaos-world.ts';
 import { readStream, submitter, type Submitter } from '../rig/told.ts';
 
-const STORIES_MAX = 5;
+const HISTORIES_MAX = 5;
 /** A killed hub is back long before this. */
 const LOOK_UP_MS = 60_000;
 
@@ -11,7 +11,7 @@ export interface HonestTasks extends Pick<Submitter, 'submit'> {
   /** Submitted, and not completed. */
   waiting(): number;
   /** The history of some of them, as JSON. */
-  stories(): Promise<readonly string[]>;
+  histories(): Promise<readonly string[]>;
   /** How often events were removed before they were read. */
   gaps(): number;
   completed(): number;
@@ -54,7 +54,7 @@ export function honestTasks({ api }: ChaosWorld): HonestTasks {
     const status = await statusOf(taskId);
     if (status === null || status === 'completed') complete(taskId);
   };
-  const story = async (taskId: string): Promise<string> => {
+  const history = async (taskId: string): Promise<string> => {
     const status = await statusOf(taskId);
     return JSON.stringify([taskId, status, status === null ? [] : (await api.tasks.events(taskId)).events]);
   };
@@ -68,7 +68,7 @@ export function honestTasks({ api }: ChaosWorld): HonestTasks {
     tookMs,
     gaps: () => gaps,
     waiting: () => open,
-    stories: () => Promise.all([...beganMs.keys()].slice(0, STORIES_MAX).map(story)),
+    histories: () => Promise.all([...beganMs.keys()].slice(0, HISTORIES_MAX).map(history)),
     completed: () => tookMs.length,
     async stop() {
       await stream.stop();

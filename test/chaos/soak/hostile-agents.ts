@@ -14,7 +14,7 @@ import { oddFrame, REPORTS, reportFrames, type Named } from '../../simulation/ag
 import { DEEDS, HOSTILE_CAPABILITY } from './neighbour-kinds.ts';
 
 /** Kinds of reports of one turn. */
-const BOUTS = 3;
+const BURSTS = 3;
 /** Fewer than close a socket; after them the agent rests until they are forgotten. */
 const ODD_FRAMES = 3;
 const ODD_ONE_IN = 3;
@@ -39,7 +39,7 @@ async function words(deps: SocketDeps, agent: HostileAgent, version: 1 | 2, chan
   const { agentId, token } = agent;
   const v2 = { protocol_version: 2, instance_id: `machine-of-${agentId}`, held: lies(deps.targets.others, chance) };
   const isIn = await identified(peer, { agent_id: agentId, token, slots: 128, ...(version === 2 ? v2 : {}) });
-  for (let bout = 0; isIn && bout < BOUTS; bout += 1) {
+  for (let burst = 0; isIn && burst < BURSTS; burst += 1) {
     const task = target(deps.targets.others, chance);
     for (const frame of reportFrames(chance.pick(REPORTS), task, version, chance)) peer.send(JSON.stringify(frame));
     if (!(await peer.settled())) break;

@@ -102,14 +102,14 @@ t.test('the sweep handles every state that time affects', async (t) => {
     const decided = decideSweep(task, view ?? healthy, NOW_MS, RULES);
     t.equal(decided === null ? null : events(decided), wanted, what);
   }
-  const hushed = decideSweep(
+  const quiet = decideSweep(
     { ...STATES.accepted, deadlineAtMs: past },
     { agentAway: false, quietUntilMs: NOW_MS + 9, quietMs: 300_000, disturbedMs: 0 },
     NOW_MS,
     RULES,
   );
   t.match(
-    hushed,
+    quiet,
     { task: { status: 'assigned', generation: 3, deadlineAtMs: NOW_MS + 9 } },
     'the deadline moves to the end of the quiet period',
   );

@@ -9,9 +9,9 @@ t.test('R12, R13: of two processes claiming to be one machine, the one at work s
   await first.identify();
   const id = await rig.submit({ maxRetries: 0 });
   await first.send({ type: 'task_accepted', task_id: id, generation: 1 });
-  first.news();
+  first.newFrames();
   for (let n = 0; n < 20; n += 1) {
-    const clone = await first.again();
+    const clone = await first.reconnect();
     const [answer] = await clone.identify({ held: [] });
     t.match(answer, { type: 'error', error: 'agent_id_in_use', detail: /data directory/ });
     t.equal(clone.closed(), 4001);
@@ -19,7 +19,7 @@ t.test('R12, R13: of two processes claiming to be one machine, the one at work s
     await first.send({ type: 'ping' });
   }
   t.equal(first.closed(), null);
-  t.match(await rig.story(id), /^assigned 1: submitted eligible assigned accepted$/);
+  t.match(await rig.summary(id), /^assigned 1: submitted eligible assigned accepted$/);
   await first.send({ type: 'task_complete', task_id: id, generation: 1, result: 1 });
   t.match((await rig.record(id)).task, { status: 'completed', retryCount: 0 });
 });
@@ -35,7 +35,7 @@ t.test('R13: two clones, idle or holding the same task, do not replace each othe
         await rig.pass(Math.min(20_000, everyMs - passed));
         await open.send({ type: 'ping' });
       }
-      const next = await open.again();
+      const next = await open.reconnect();
       const [answer] = await next.identify();
       if (answer?.type === 'identified') {
         taken += 1;
@@ -57,7 +57,7 @@ t.test('R15: a process that reconnects with the same identity is always admitted
   await open.identify({ process_id: 'process-1' });
   for (let n = 0; n < 20; n += 1) {
     await rig.pass(5_000);
-    const again = await open.again();
+    const again = await open.reconnect();
     t.match((await again.identify({ process_id: 'process-1' }))[0], { type: 'identified' }, `after ${n} times`);
     open = again;
   }
@@ -69,18 +69,18 @@ t.test('J4, R15: an identify sent over an earlier connection revokes nothing whe
   // accepted since then was given to another agent.
   const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
   const slow = await rig.peer('a1');
-  const open = await slow.again();
+  const open = await slow.reconnect();
   await open.identify({ process_id: 'process-1' });
   const id = await rig.submit({ maxRetries: 1 });
   await open.send({ type: 'task_accepted', task_id: id, generation: 1 });
   await rig.pass(1_500);
   t.match(await slow.identify({ process_id: 'process-1', held: [] }), [{ type: 'error', error: 'agent_id_in_use' }]);
   t.equal(open.closed(), null);
-  t.match(await rig.story(id), /^assigned 1: submitted eligible assigned accepted$/);
+  t.match(await rig.summary(id), /^assigned 1: submitted eligible assigned accepted$/);
   t.ok(rig.log.lines.some(({ level, message }) => level === 'warn' && message.includes('earlier connection')));
   const held = [{ task_id: id, generation: 1, status: 'working' }];
   t.match(
-    (await (await open.again()).identify({ process_id: 'process-1', held }))[0],
+    (await (await open.reconnect()).identify({ process_id: 'process-1', held }))[0],
     { type: 'identified' },
     'it reconnects with its task',
   );
@@ -95,7 +95,7 @@ t.test('R15: a machine whose connection died unnoticed is admitted once the old 
   await open.send({ type: 'task_accepted', task_id: id, generation: 1 });
   for (let n = 0; n < 8; n += 1) {
     await rig.pass(31_000);
-    const next = await open.again();
+    const next = await open.reconnect();
     t.match(await next.identify({ held: [{ task_id: id, generation: 1, status: 'working' }] }), [{ type: 'identified' }], `return ${n}`);
     open = next;
   }
@@ -108,9 +108,9 @@ t.test('a machine that lost its journal is admitted once its old connection is s
   await first.identify();
   const id = await rig.submit();
   await first.send({ type: 'task_accepted', task_id: id, generation: 1 });
-  const back = await first.again();
+  const back = await first.reconnect();
   t.match(await back.identify({ held: [] }), [{ error: 'agent_id_in_use' }]);
   await rig.pass(31_000);
-  t.match(await (await first.again()).identify({ held: [] }), [{ type: 'identified' }]);
-  t.match(await rig.story(id), /lost$/);
+  t.match(await (await first.reconnect()).identify({ held: [] }), [{ type: 'identified' }]);
+  t.match(await rig.summary(id), /lost$/);
 });

@@ -76,10 +76,10 @@ for (const isDeaf of [false, true]) {
     const id = await one.submit();
     await settle(one.clock);
     if (isDeaf) {
-      t.equal(await one.story(id), 'queued 0: submitted eligible', 'the other hub does not know about it yet');
+      t.equal(await one.summary(id), 'queued 0: submitted eligible', 'the other hub does not know about it yet');
       await pass(pollMs);
     }
-    t.match(peer.news(), [{ type: 'task_assign', task_id: id, generation: 1 }]);
+    t.match(peer.newFrames(), [{ type: 'task_assign', task_id: id, generation: 1 }]);
   });
 
   t.test(`R11: a task cancelled at one hub is stopped at the other, ${how}`, async (t) => {
@@ -88,18 +88,18 @@ for (const isDeaf of [false, true]) {
     await peer.identify();
     const id = await two.submit();
     await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
-    peer.news();
+    peer.newFrames();
     await one.queue.do({ kind: 'cancel', taskId: id, by: 'tok-1' });
     await settle(one.clock);
     if (isDeaf) {
-      t.strictSame(peer.news(), []);
+      t.strictSame(peer.newFrames(), []);
       await pass(pollMs);
     }
-    t.match(peer.news(), [{ type: 'task_cancelled', task_id: id, generation: 1 }]);
+    t.match(peer.newFrames(), [{ type: 'task_cancelled', task_id: id, generation: 1 }]);
     await pass(pollMs * 2);
-    t.strictSame(peer.news(), [], 'once');
+    t.strictSame(peer.newFrames(), [], 'once');
     await peer.send({ type: 'task_cancel_ack', task_id: id, generation: 1, outcome: 'killed' });
-    t.match(await one.story(id), /stop_confirmed$/);
+    t.match(await one.summary(id), /stop_confirmed$/);
   });
 
   t.test(`an operator's drain, resume and check at one hub reach an agent of the other, ${how}`, async (t) => {
@@ -110,9 +110,9 @@ for (const isDeaf of [false, true]) {
       await one.queue.do({ kind: 'agent_control', agentId: A1, change });
       await settle(one.clock);
       if (isDeaf) await pass(pollMs);
-      t.match(peer.news(), [{ type: change }]);
+      t.match(peer.newFrames(), [{ type: change }]);
       await pass(pollMs * 2);
-      t.strictSame(peer.news(), [], 'once');
+      t.strictSame(peer.newFrames(), [], 'once');
     }
   });
 
@@ -126,14 +126,14 @@ for (const isDeaf of [false, true]) {
     t.match(await newer.identify({ held: [{ task_id: id, generation: 1, status: 'working' }] }), [
       { type: 'identified', held: [{ action: 'continue' }] },
     ]);
-    older.news();
+    older.newFrames();
     await older.send({ type: 'task_complete', task_id: id, generation: 1, result: 'of the older' });
     t.equal((await one.record(id)).task.status, 'assigned', 'a report over the older socket changes nothing');
     if (isDeaf) await pass(pollMs);
     t.equal(older.closed(), 4001);
     t.match((await two.storage.agents.getAgent(A1))?.agent, { connected: true, hubId: 'hub-2', sessionNumber: 2 }, 'nor does its closing');
     await newer.send({ type: 'task_complete', task_id: id, generation: 1, result: 'of the newer' });
-    t.match(newer.news().at(-1), { type: 'task_ack', status: 'complete' });
+    t.match(newer.newFrames().at(-1), { type: 'task_ack', status: 'complete' });
   });
 
   t.test(`a message reaches an agent of another hub, and so does a broadcast, ${how}`, async (t) => {
@@ -144,13 +144,13 @@ for (const isDeaf of [false, true]) {
     await sender.send({ type: 'message', to: 'a2', payload: { n: 1 } });
     await sender.send({ type: 'message', payload: { n: 2 } });
     await sender.send({ type: 'message', to: 'a3', payload: { n: 3 } });
-    t.match(sender.news(), [
+    t.match(sender.newFrames(), [
       { type: 'message_sent' },
       { type: 'message_sent' },
       { type: 'error', error: 'message_failed: agent_not_connected' },
     ]);
     if (isDeaf) await pass(pollMs);
-    t.match(receiver.news(), [
+    t.match(receiver.newFrames(), [
       { type: 'message', from: 'a1', payload: { n: 1 } },
       { type: 'message', from: 'a1', payload: { n: 2 } },
     ]);
@@ -182,10 +182,10 @@ t.test('a token rotated at one hub closes its socket at the other once it has ex
 
 t.test('readers of the history are woken by commits of the other hub', async (t) => {
   const { one, two } = await twoHubs(t);
-  const before = two.news.events;
+  const before = two.notifications.events;
   await one.submit();
   await settle(one.clock);
-  t.ok(two.news.events > before);
+  t.ok(two.notifications.events > before);
 });
 
 t.test(
@@ -197,7 +197,7 @@ t.test(
     await moved.identify({ instance_id: 'machine-2' });
     const ids = [await one.submit(), await one.submit()];
     for (const peer of [gone, moved])
-      for (const frame of peer.news()) await peer.send({ type: 'task_accepted', task_id: frame['task_id'], generation: 1 });
+      for (const frame of peer.newFrames()) await peer.send({ type: 'task_accepted', task_id: frame['task_id'], generation: 1 });
     const leaseEndMs = one.clock.nowMs() + hubLeaseMs;
     await one.kill();
     const taskOf = async (agent: string) => {
@@ -214,7 +214,7 @@ t.test(
     const here = await two.peer('a3');
     await here.identify({ instance_id: 'machine-3' });
     await pass(180_000);
-    t.match(here.news(), [{ type: 'task_assign', generation: 3 }], 'the task of the absent agent runs elsewhere');
+    t.match(here.newFrames(), [{ type: 'task_assign', generation: 3 }], 'the task of the absent agent runs elsewhere');
     t.match(await taskOf('a2'), { generation: 1, acceptedAtMs: Number }, 'the task of the agent that moved to the other hub continues');
   },
 );
@@ -273,7 +273,7 @@ t.test('R15: a sweep that waited for agents while one of them moved to a newly s
   await first.identify({ instance_id: 'machine-0' });
   await older.identify();
   await store.open();
-  const letGo = gates.shut('row');
+  const open = gates.shut('row');
   const other = store.tasks.transact('another transaction locks the row of a0', async (unit) => {
     await unit.load({ agents: ['a0' as AgentId] });
     await gates.at('row');
@@ -289,7 +289,7 @@ t.test('R15: a sweep that waited for agents while one of them moved to a newly s
   const three = await start(3);
   const newer = await three.peer('a1');
   await newer.identify();
-  letGo();
+  open();
   await Promise.all([submitted, swept, other]);
   t.match((await store.agents.getAgent(A1))?.agent, { connected: true, hubId: 'hub-3', sessionNumber: 2 });
   t.match((await store.agents.getAgent('a0' as AgentId))?.agent, { connected: false });
@@ -314,11 +314,11 @@ t.test('R15: a hub that stalls past its lease disconnects its sidecars, and they
   t.equal((await two.storage.agents.getAgent(A1))?.agent.connected, false);
   await pass(pollMs);
   t.equal(peer.closed(), 1012, 'it is asked to reconnect');
-  const back = await peer.again();
+  const back = await peer.reconnect();
   t.match(await back.identify({ held: [{ task_id: id, generation: 1, status: 'working' }] }), [{ held: [{ action: 'continue' }] }]);
   await pass(pollMs * 2);
   t.equal(back.closed(), null, 'and stays');
-  t.match(await one.story(id), 'assigned 1: submitted eligible assigned accepted');
+  t.match(await one.summary(id), 'assigned 1: submitted eligible assigned accepted');
 });
 
 t.test('R15: a hub whose store is unavailable past its lease closes its sockets', async (t) => {
@@ -355,9 +355,9 @@ t.test("hub clocks an hour apart change no lease decision: every stored time is 
     await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
     t.equal((await one.record(id)).task.deadlineAtMs, one.clock.nowMs() + HUB_TIMING.leaseMs);
     for (const hub of [one, two]) await hub.queue.do({ kind: 'sweep' });
-    t.equal(await one.story(id), 'assigned 1: submitted eligible assigned accepted', 'it is not reclaimed too early');
+    t.equal(await one.summary(id), 'assigned 1: submitted eligible assigned accepted', 'it is not reclaimed too early');
     await pass(HUB_TIMING.leaseMs + HUB_TIMING.sweepMs);
-    t.match(await one.story(id), /lost/, 'nor too late');
+    t.match(await one.summary(id), /lost/, 'nor too late');
   }
 });
 

@@ -14,10 +14,10 @@ async function settledRig(): Promise<HubRig> {
 async function crashLoop(rig: HubRig, peer: Peer, { turns, awayMs }: { readonly turns: number; readonly awayMs: number }): Promise<number> {
   let given = 0;
   for (let turn = 0; turn < turns; turn += 1) {
-    given += peer.news().filter(({ type }) => type === 'task_assign').length;
+    given += peer.newFrames().filter(({ type }) => type === 'task_assign').length;
     await peer.cut();
     await rig.pass(awayMs);
-    peer = await peer.again();
+    peer = await peer.reconnect();
     await peer.send({ type: 'identify', agent_id: 'a1', token: 'token of a1', protocol_version: 2, instance_id: 'machine-1', held: [] });
   }
   return given;
@@ -36,7 +36,7 @@ t.test('R12, R13: a sidecar killed by its assignment gets it twice; then it runs
   const b1 = await rig.peer('b1');
   await b1.identify({ instance_id: 'machine-b' });
   await rig.pass(2_000);
-  t.match(b1.news(), [{ type: 'task_assign', task_id: id, generation: 3 }]);
+  t.match(b1.newFrames(), [{ type: 'task_assign', task_id: id, generation: 3 }]);
 });
 
 t.test('R13: a crash loop is paused after three tasks, and does not drain the queue', async (t) => {
@@ -67,11 +67,11 @@ t.test('R12: a held task counts as accepted: a sidecar that dies after each reco
     const comeBack = async (): Promise<void> => {
       await peer.cut();
       await rig.pass(20_000);
-      peer = await peer.again();
+      peer = await peer.reconnect();
       await peer.identify({ held: [{ task_id: id, generation: 1, status }] });
     };
     await comeBack();
-    t.equal(await rig.story(id), 'assigned 1: submitted eligible assigned accepted', status);
+    t.equal(await rig.summary(id), 'assigned 1: submitted eligible assigned accepted', status);
     for (let turn = 0; turn < 30; turn += 1) await comeBack();
     const { task, events } = await rig.record(id);
     t.match(
@@ -89,7 +89,7 @@ t.test('R12: the count of crashes survives a hub restart', async (t) => {
   await peer.identify();
   const id = await first.submit();
   await peer.cut();
-  peer = await peer.again();
+  peer = await peer.reconnect();
   await peer.identify();
   const stored = (await first.record(id)).task;
   t.match(stored, { status: 'assigned', generation: 1, resent: 1 }, 'the stored row counts them');
@@ -104,12 +104,12 @@ t.test('R15: reconnects after lost connections are counted, but reclaim nothing 
   for (let turn = 0; turn < 4; turn += 1) {
     await peer.cut();
     await rig.pass(20_000);
-    peer = await peer.again();
+    peer = await peer.reconnect();
     t.match(await peer.identify(), [{ type: 'identified' }, { type: 'task_assign', task_id: id, generation: 1 }]);
   }
   await peer.cut();
   await rig.pass(110_000);
-  await (await peer.again()).identify();
+  await (await peer.reconnect()).identify();
   t.match((await rig.record(id)).events.at(-1), { event: 'reclaimed', details: { reason: 'not_accepted', sent: 5 } });
 });
 
@@ -121,7 +121,7 @@ t.test('R12, R13: a new process means the old one died: its reconnects count eve
   const comeBack = async (processId: string): Promise<void> => {
     await peer.cut();
     await rig.pass(8_000);
-    peer = await peer.again();
+    peer = await peer.reconnect();
     await peer.identify({ process_id: processId });
   };
   await comeBack('process-2');
@@ -137,12 +137,12 @@ t.test('R12: a task that a previous process may have started unaccepted gets a n
   let peer = await rig.peer('a1');
   await peer.identify({ process_id: 'process-1', volatile: true });
   const id = await rig.submit();
-  peer = await peer.again();
+  peer = await peer.reconnect();
   await peer.identify({ process_id: 'process-1', volatile: true });
   t.match((await rig.record(id)).task, { status: 'assigned', generation: 1, resent: 1 }, 'the same process never got it');
   await peer.cut();
   await rig.pass(8_000);
-  const [, ...frames] = await (await peer.again()).identify({ process_id: 'process-2', volatile: true });
+  const [, ...frames] = await (await peer.reconnect()).identify({ process_id: 'process-2', volatile: true });
   t.notOk(frames.some((frame) => (frame as { generation?: unknown }).generation === 1));
   const { events, task } = await rig.record(id);
   t.ok(events.some(({ event, details }) => event === 'reclaimed' && (details as { reason?: unknown }).reason === 'not_held'));
@@ -157,10 +157,10 @@ t.test('R15: an absence before the accept, shorter than the grace period, costs 
   const id = await rig.submit();
   await peer.cut();
   await rig.pass(150_000);
-  const back = await peer.again();
+  const back = await peer.reconnect();
   await back.identify();
   await rig.pass(30_000);
   await back.send({ type: 'task_accepted', task_id: id, generation: 1 });
-  t.match(back.news().at(-1), { type: 'task_ack', status: 'accepted' });
+  t.match(back.newFrames().at(-1), { type: 'task_ack', status: 'accepted' });
   t.match((await rig.record(id)).task, { resent: 0, handBacks: 0 }, 'an accept ends the count');
 });

@@ -16,8 +16,8 @@ t.test('I13: behind tasks that avoid an agent, the next task of the lane goes be
   const low = waiting(0, { priority: 'low' });
   await rig.storage.tasks.transact('batch-of-the-test', (unit) => unit.save(inserting(low, ...avoiding, next)));
   await rig.submit();
-  t.match(a.news(), [{ type: 'task_assign', task_id: next.id }]);
-  t.match(b.news(), [{ type: 'task_assign', task_id: avoiding[0]?.id }]);
+  t.match(a.newFrames(), [{ type: 'task_assign', task_id: next.id }]);
+  t.match(b.newFrames(), [{ type: 'task_assign', task_id: avoiding[0]?.id }]);
   await rig.stop();
 });
 
@@ -39,6 +39,6 @@ t.test('I13: behind expired tasks, the next task of the lane goes before any of 
   const body = { report: 'complete', result: '1', details: null, tokensUsed: null, costUsd: null } as const;
   await rig.queue.do({ kind: 'report', from, taskId: first, generation: 1 as Generation, body });
   await rig.pass(0);
-  t.match(peer.news().at(-1), { type: 'task_assign', task_id: next.id });
+  t.match(peer.newFrames().at(-1), { type: 'task_assign', task_id: next.id });
   await rig.stop();
 });

@@ -27,13 +27,13 @@ async function heldCommits() {
     steps,
     hold: () => void (hold = true),
     /** Lets the held commit continue, or fail. */
-    async letGo(error?: Error): Promise<void> {
+    async release(error?: Error): Promise<void> {
       const go = held;
       held = null;
       go?.(error);
       await settle(clock);
     },
-    letAllGo(): void {
+    releaseAll(): void {
       hold = false;
       held?.();
     },
@@ -46,12 +46,12 @@ const assignments = (frames: readonly AnyFrame[]): readonly unknown[] =>
 const agentWithSlots = async (rig: HubRig, slots: number): Promise<Peer> => {
   const peer = await rig.peer('a1');
   await peer.identify({ slots });
-  peer.news();
+  peer.newFrames();
   return peer;
 };
 
 t.test('enough commands form a batch while the previous one is committing, and commit right after it', async (t) => {
-  const { rig, steps, hold, letGo, letAllGo } = await heldCommits();
+  const { rig, steps, hold, release, releaseAll } = await heldCommits();
   const peer = await agentWithSlots(rig, 100);
   hold();
   const first = rig.submit();
@@ -63,22 +63,22 @@ t.test('enough commands form a batch while the previous one is committing, and c
   others.push(rig.submit());
   await settle(rig.clock);
   t.strictSame(steps.slice(2), ['batch 2: begin'], 'decided, and waiting for the first');
-  t.strictSame(peer.news(), [], 'nothing is sent before its commit');
-  await letGo();
+  t.strictSame(peer.newFrames(), [], 'nothing is sent before its commit');
+  await release();
   t.strictSame(steps.slice(3), ['batch 1: committed', 'batch 2: commit']);
-  t.strictSame(assignments(peer.news()), [await first], 'each batch is sent after its own commit');
-  letAllGo();
+  t.strictSame(assignments(peer.newFrames()), [await first], 'each batch is sent after its own commit');
+  releaseAll();
   await settle(rig.clock);
-  t.strictSame(assignments(peer.news()), await Promise.all(others));
+  t.strictSame(assignments(peer.newFrames()), await Promise.all(others));
   await rig.stop();
 });
 
 t.test('R2: when a commit fails, the batch decided on top of it is void, and both are retried in order', async (t) => {
   for (const code of ['AC_STORE_RETRY', 'AC_COMMIT_UNKNOWN'] as const) {
-    const { rig, steps, hold, letGo, letAllGo } = await heldCommits();
+    const { rig, steps, hold, release, releaseAll } = await heldCommits();
     const peer = await agentWithSlots(rig, 100);
     const [task] = await Promise.all([rig.submit(), settle(rig.clock)]);
-    peer.news();
+    peer.newFrames();
     hold();
     const accepted = { type: 'task_accepted', task_id: task, generation: 1 };
     await peer.send(accepted);
@@ -88,11 +88,11 @@ t.test('R2: when a commit fails, the batch decided on top of it is void, and bot
     await peer.send({ type: 'task_complete', task_id: task, generation: 1, result: { status: 'success', output: 'done' } });
     await settle(rig.clock);
     t.strictSame(steps, ['batch 1: begin', 'batch 1: commit', 'batch 2: begin'], code);
-    await letGo(new AgentcomError(code, 'planted'));
+    await release(new AgentcomError(code, 'planted'));
     t.strictSame(steps.slice(3), ['batch 3: begin', 'batch 3: commit'], `${code}: the first again, alone`);
-    t.strictSame(peer.news(), [], 'nothing of either was sent');
-    await letGo();
-    letAllGo();
+    t.strictSame(peer.newFrames(), [], 'nothing of either was sent');
+    await release();
+    releaseAll();
     await settle(rig.clock);
     t.strictSame(
       (await rig.record(task)).events.map(({ seq, event }) => `${seq} ${event}`),
@@ -105,7 +105,7 @@ t.test('R2: when a commit fails, the batch decided on top of it is void, and bot
 });
 
 t.test('R2: a batch decided on a commit of unknown outcome is not retried before that outcome is known', async (t) => {
-  const { rig, steps, hold, letGo, letAllGo } = await heldCommits();
+  const { rig, steps, hold, release, releaseAll } = await heldCommits();
   const peer = await agentWithSlots(rig, 100);
   const { tasks } = rig.storage;
   const { committed } = tasks;
@@ -117,19 +117,19 @@ t.test('R2: a batch decided on a commit of unknown outcome is not retried before
   await settle(rig.clock);
   const others = Array.from({ length: EARLY_COMMANDS }, () => rig.submit());
   await settle(rig.clock);
-  await letGo(new AgentcomError('AC_COMMIT_UNKNOWN', 'planted'));
+  await release(new AgentcomError('AC_COMMIT_UNKNOWN', 'planted'));
   t.strictSame(steps, ['batch 1: begin', 'batch 1: commit', 'batch 2: begin'], 'the second would overtake the first');
   find();
   await settle(rig.clock);
   t.strictSame(steps.slice(3), ['batch 3: begin', 'batch 3: commit'], 'the first again, alone');
-  letAllGo();
+  releaseAll();
   await settle(rig.clock);
-  t.strictSame(assignments(peer.news()), await Promise.all([first, ...others]));
+  t.strictSame(assignments(peer.newFrames()), await Promise.all([first, ...others]));
   await rig.stop();
 });
 
 t.test('R2: when a commit fails for good, the batch decided on top of it is decided again without it', async (t) => {
-  const { rig, hold, letGo, letAllGo } = await heldCommits();
+  const { rig, hold, release, releaseAll } = await heldCommits();
   const peer = await agentWithSlots(rig, 100);
   hold();
   const first = rig.submit();
@@ -137,12 +137,12 @@ t.test('R2: when a commit fails for good, the batch decided on top of it is deci
   const others = Array.from({ length: EARLY_COMMANDS }, () => rig.submit());
   await settle(rig.clock);
   const refused = t.rejects(first, { code: 'AC_STORE_UNAVAILABLE' });
-  await letGo(new AgentcomError('AC_STORE_UNAVAILABLE', 'planted'));
+  await release(new AgentcomError('AC_STORE_UNAVAILABLE', 'planted'));
   await refused;
-  letAllGo();
+  releaseAll();
   await settle(rig.clock);
   const made = await Promise.all(others);
-  t.strictSame(assignments(peer.news()), made, 'the other tasks exist, and nothing of the first one');
+  t.strictSame(assignments(peer.newFrames()), made, 'the other tasks exist, and nothing of the first one');
   const { events } = await rig.storage.events.after(0, {}, 1_000);
   const ids = events.map(({ id }) => id);
   t.strictSame(ids, ids.map((_, nth) => nth + 1), 'its event numbers were reused'); // prettier-ignore
@@ -150,26 +150,26 @@ t.test('R2: when a commit fails for good, the batch decided on top of it is deci
 });
 
 t.test('a slot freed by the previous batch is assigned by the batch decided early', async (t) => {
-  const { rig, hold, letGo, letAllGo } = await heldCommits();
+  const { rig, hold, release, releaseAll } = await heldCommits();
   const peer = await agentWithSlots(rig, 1);
   const task = await rig.submit();
   await peer.send({ type: 'task_accepted', task_id: task, generation: 1 });
   await settle(rig.clock);
-  peer.news();
+  peer.newFrames();
   hold();
   await peer.send({ type: 'task_complete', task_id: task, generation: 1, result: { status: 'success', output: 'done' } });
   await settle(rig.clock);
   const others = Array.from({ length: EARLY_COMMANDS }, () => rig.submit());
   await settle(rig.clock);
-  await letGo();
-  letAllGo();
+  await release();
+  releaseAll();
   await settle(rig.clock);
-  t.strictSame(assignments(peer.news()), (await Promise.all(others)).slice(0, 1), 'without another change that would request it');
+  t.strictSame(assignments(peer.newFrames()), (await Promise.all(others)).slice(0, 1), 'without another change that would request it');
   await rig.stop();
 });
 
 t.test('commands that read more than tasks and agents wait until the previous batch is committed', async (t) => {
-  const { rig, steps, hold, letGo, letAllGo } = await heldCommits();
+  const { rig, steps, hold, release, releaseAll } = await heldCommits();
   const peer = await agentWithSlots(rig, 100);
   const task = await rig.submit();
   hold();
@@ -179,8 +179,8 @@ t.test('commands that read more than tasks and agents wait until the previous ba
   const others = Array.from({ length: EARLY_COMMANDS }, () => rig.submit());
   await settle(rig.clock);
   t.strictSame(steps, ['batch 1: begin', 'batch 1: commit']);
-  await letGo();
-  letAllGo();
+  await release();
+  releaseAll();
   await Promise.all([first, cancelled, ...others, settle(rig.clock)]);
   t.equal(peer.closed(), null);
   await rig.stop();
@@ -193,7 +193,7 @@ async function workingAgent(rig: HubRig, slots: number) {
   await settle(rig.clock);
   for (const id of tasks) await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
   await settle(rig.clock);
-  peer.news();
+  peer.newFrames();
   const completions = tasks.map((id) => ({
     type: 'task_complete',
     task_id: id,
@@ -206,53 +206,53 @@ async function workingAgent(rig: HubRig, slots: number) {
 const acknowledged = (frames: readonly AnyFrame[]): number => frames.filter(({ type }) => type === 'task_ack').length;
 
 t.test('reports of agents that all wait for the hub commit in two batches, the second decided while the first saves', async (t) => {
-  const { rig, steps, hold, letGo, letAllGo } = await heldCommits();
+  const { rig, steps, hold, release, releaseAll } = await heldCommits();
   const slots = 2 * EARLY_COMMANDS + 1;
   const { peer, completions } = await workingAgent(rig, slots);
   hold();
   await Promise.all(completions.map((frame) => peer.send(frame)));
   await settle(rig.clock);
   t.strictSame(steps, ['batch 1: begin', 'batch 2: begin', 'batch 1: commit']);
-  await letGo();
-  t.equal(acknowledged(peer.news()), EARLY_COMMANDS, 'the first half is acknowledged');
-  letAllGo();
+  await release();
+  t.equal(acknowledged(peer.newFrames()), EARLY_COMMANDS, 'the first half is acknowledged');
+  releaseAll();
   await settle(rig.clock);
-  t.equal(acknowledged(peer.news()), EARLY_COMMANDS + 1);
+  t.equal(acknowledged(peer.newFrames()), EARLY_COMMANDS + 1);
   await rig.stop();
 });
 
 t.test('R2: when the first half fails, both halves are retried', async (t) => {
-  const { rig, steps, hold, letGo, letAllGo } = await heldCommits();
+  const { rig, steps, hold, release, releaseAll } = await heldCommits();
   const { peer, completions } = await workingAgent(rig, 2 * EARLY_COMMANDS);
   hold();
   await Promise.all(completions.map((frame) => peer.send(frame)));
   await settle(rig.clock);
-  await letGo(new AgentcomError('AC_STORE_RETRY', 'planted'));
+  await release(new AgentcomError('AC_STORE_RETRY', 'planted'));
   t.strictSame(
     steps,
     ['batch 1: begin', 'batch 2: begin', 'batch 1: commit', 'batch 3: begin', 'batch 3: commit'],
     'the first again, alone',
   );
-  t.strictSame(peer.news(), [], 'nothing of either was sent');
-  await letGo();
-  letAllGo();
+  t.strictSame(peer.newFrames(), [], 'nothing of either was sent');
+  await release();
+  releaseAll();
   await settle(rig.clock);
-  t.equal(acknowledged(peer.news()), completions.length);
+  t.equal(acknowledged(peer.newFrames()), completions.length);
   await rig.stop();
 });
 
 t.test('reports that arrive while a batch is saving stay together', async (t) => {
-  const { rig, steps, hold, letGo, letAllGo } = await heldCommits();
+  const { rig, steps, hold, release, releaseAll } = await heldCommits();
   const { peer, completions } = await workingAgent(rig, 2 * EARLY_COMMANDS);
   hold();
   const submitted = rig.submit();
   await settle(rig.clock);
   await Promise.all(completions.slice(1).map((frame) => peer.send(frame)));
   await settle(rig.clock);
-  await letGo();
+  await release();
   t.strictSame(steps.slice(2), ['batch 2: begin', 'batch 1: committed', 'batch 2: commit']);
-  letAllGo();
+  releaseAll();
   await Promise.all([submitted, settle(rig.clock)]);
-  t.equal(acknowledged(peer.news()), completions.length - 1);
+  t.equal(acknowledged(peer.newFrames()), completions.length - 1);
   await rig.stop();
 });

@@ -12,7 +12,7 @@ async function aTaskOfA1(): Promise<{ rig: HubRig; a1: Peer; b1: Peer; id: TaskI
   await a1.identify();
   const id = await rig.submit();
   await a1.send({ type: 'task_accepted', task_id: id, generation: 1 });
-  a1.news();
+  a1.newFrames();
   return { rig, a1, b1, id };
 }
 
@@ -25,10 +25,10 @@ t.test('R6 R7: claims by another agent never end the assignment of the agent tha
         const { rig, a1, b1, id } = await aTaskOfA1();
         const named = `generation ${generation}, ${status}, store ${storeId}`;
         await b1.identify({ instance_id: 'machine-b', held: [{ task_id: id, generation, status, store_id: storeId }] });
-        t.same(a1.news(), [], `a1 receives nothing: ${named}`);
-        t.equal(await rig.story(id), 'assigned 1: submitted eligible assigned accepted', named);
+        t.same(a1.newFrames(), [], `a1 receives nothing: ${named}`);
+        t.equal(await rig.summary(id), 'assigned 1: submitted eligible assigned accepted', named);
         await a1.send({ type: 'task_complete', task_id: id, generation: 1, result: 'mine' });
-        t.match(a1.news(), [{ type: 'task_ack', status: 'complete' }]);
+        t.match(a1.newFrames(), [{ type: 'task_ack', status: 'complete' }]);
         await rig.stop();
       }
     }
@@ -40,14 +40,14 @@ t.test('R6: an agent that once had the task cannot take it from the one that has
   await b1.identify({ instance_id: 'machine-b' });
   await a1.send({ type: 'task_failed', task_id: id, generation: 1, reason: 'no' });
   await rig.pass(2_000);
-  t.match(b1.news(), [{ type: 'task_assign', task_id: id, generation: 3 }], 'assigned to the other agent');
+  t.match(b1.newFrames(), [{ type: 'task_assign', task_id: id, generation: 3 }], 'assigned to the other agent');
   await b1.send({ type: 'task_accepted', task_id: id, generation: 3 });
-  const story = await rig.story(id);
-  const back = await a1.again();
+  const summary = await rig.summary(id);
+  const back = await a1.reconnect();
   await back.identify({ held: [{ task_id: id, generation: 7, status: 'working', store_id: 'memory' }] });
-  t.equal(await rig.story(id), story);
+  t.equal(await rig.summary(id), summary);
   await b1.send({ type: 'task_complete', task_id: id, generation: 3, result: 'mine' });
-  t.match(b1.news().at(-1), { type: 'task_ack', status: 'complete' });
+  t.match(b1.newFrames().at(-1), { type: 'task_ack', status: 'complete' });
 });
 
 t.test('R6: a generation no store could have lost is refused, logged and counted, and the task continues by ones', async (t) => {
@@ -55,17 +55,17 @@ t.test('R6: a generation no store could have lost is refused, logged and counted
     const { rig, a1, id } = await aTaskOfA1();
     await a1.send({ type: 'task_failed', task_id: id, generation: 1, reason: 'no' });
     await a1.cut();
-    const back = await a1.again();
+    const back = await a1.reconnect();
     const [identified] = await back.identify({ held: [{ task_id: id, generation, status: 'working' }] });
     t.match(identified, { type: 'identified', held: [{ action: 'abort', reason: 'generation_too_far' }] });
     t.match((await rig.record(id)).task, { status: 'queued', generation: 2 });
     t.equal(rig.sessions.refusals().frames['generation_too_far'], 1);
     t.ok(rig.log.lines.some(({ level, message }) => level === 'warn' && message.includes('too far above')));
     await rig.pass(2_000);
-    t.match(back.news().at(-1), { type: 'task_assign', task_id: id, generation: 3 });
+    t.match(back.newFrames().at(-1), { type: 'task_assign', task_id: id, generation: 3 });
     await back.send({ type: 'task_accepted', task_id: id, generation: 3 });
     await back.send({ type: 'task_complete', task_id: id, generation: 3, result: 1 });
-    t.match(back.news(), [{ status: 'accepted' }, { status: 'complete' }]);
+    t.match(back.newFrames(), [{ status: 'accepted' }, { status: 'complete' }]);
     await rig.stop();
   }
 });
@@ -102,7 +102,7 @@ t.test('R6: a generation that the store lost, claimed while another agent has th
   await b1.identify({ instance_id: 'machine-b', held: [{ task_id: id, generation: 6, status: 'working', store_id: 'store-before' }] });
   await a1.send({ type: 'task_failed', task_id: id, generation: 1, reason: 'no' });
   await rig.pass(2_000);
-  t.match(b1.news().at(-1), { type: 'task_assign', task_id: id, generation: 7 }, 'above the generation b1 had before the restore');
+  t.match(b1.newFrames().at(-1), { type: 'task_assign', task_id: id, generation: 7 }, 'above the generation b1 had before the restore');
 });
 
 t.test('a completed or cancelled task is not changed by what an agent claims to hold', async (t) => {
@@ -130,7 +130,7 @@ t.test('R6 R20: an agent that claims a task repeatedly raises its generation and
   let liar = await rig.peer('liar');
   for (let n = 1; n <= 60; n += 1) {
     await liar.cut();
-    liar = await liar.again();
+    liar = await liar.reconnect();
     await liar.identify({ held: [{ task_id: id, generation: n * 900, status: 'working' }] });
   }
   const { task, events } = await rig.record(id);
@@ -148,11 +148,11 @@ t.test('R6 R20: repeated claims raise the fence no further than a store can have
   let liar = b1;
   for (let n = 1; n <= 10; n += 1) {
     await liar.cut();
-    liar = await liar.again();
+    liar = await liar.reconnect();
     await liar.identify({ instance_id: 'machine-b', held: [{ task_id: id, generation: n * 900, status: 'working' }] });
   }
   t.equal((await rig.record(id)).task.generationFloor, 900);
   await a1.send({ type: 'task_complete', task_id: id, generation: 1, result: 'mine' });
-  t.match(a1.news().at(-1), { type: 'task_ack', status: 'complete' });
+  t.match(a1.newFrames().at(-1), { type: 'task_ack', status: 'complete' });
   await rig.stop();
 });

@@ -12,7 +12,7 @@ t.test('agent connects and disconnects are logged with identity, address, durati
   const rig = await hubRig({ trustedProxies: ['127.0.0.1'] });
   t.teardown(() => rig.stop());
   const first = await rig.peer('a1');
-  const peer = await first.again('203.0.113.7');
+  const peer = await first.reconnect('203.0.113.7');
   await peer.identify();
   await rig.pass(5_000);
   await peer.cut();
@@ -23,9 +23,9 @@ t.test('agent connects and disconnects are logged with identity, address, durati
   const connectedMs = Number(down?.fields['connected_ms']);
   t.ok(connectedMs >= 5_000 && connectedMs < 60_000, `connected for ${connectedMs} ms`);
 
-  const again = await peer.again('203.0.113.7');
+  const again = await peer.reconnect('203.0.113.7');
   await again.identify();
-  const newer = await again.again('203.0.113.8');
+  const newer = await again.reconnect('203.0.113.8');
   await newer.identify();
   await rig.pass(1_000);
   const replaced = said(rig.log, 'an agent disconnected').at(-1);
@@ -72,7 +72,7 @@ t.test('a refused identify is logged with address and token id, never with the t
   const token = 'a-wrong-token-of-the-usual-length-0123456789';
   const guesser = await rig.peer('a1');
   await guesser.send({ type: 'identify', agent_id: 'a1', token, protocol_version: 2 });
-  await (await guesser.again('10.0.0.9')).send({ type: 'identify', agent_id: 'a1', token: 'short', protocol_version: 2 });
+  await (await guesser.reconnect('10.0.0.9')).send({ type: 'identify', agent_id: 'a1', token: 'short', protocol_version: 2 });
   const other = await rig.peer('a2');
   await other.identify({ agent_id: 'a1' });
   t.match(said(rig.log, 'an identify was refused'), [

@@ -33,11 +33,11 @@ export interface HubRig {
   readonly context: HubContext;
   readonly sessions: HubSessions;
   /** How often readers of the history were woken by other hubs or by a poll. */
-  readonly news: { readonly events: number };
+  readonly notifications: { readonly events: number };
   submit(over?: Partial<TaskDraft>): Promise<TaskId>;
   record(id: TaskId): Promise<TaskRecord>;
   /** `status generation: events`. */
-  story(id: TaskId): Promise<string>;
+  summary(id: TaskId): Promise<string>;
   /** A peer with its own token, connected but not identified. `token`: further fields of its token. */
   peer(agentId: string, token?: Partial<TokenRecord>): Promise<Peer>;
   /** Advances time and lets everything that becomes possible happen. */
@@ -56,11 +56,11 @@ export interface Peer {
   /** Sends an identify with the fields of `over` and returns the frames received in response. */
   identify(over?: Readonly<Record<string, unknown>>): Promise<readonly AnyFrame[]>;
   /** Frames received since the last call. */
-  news(): readonly AnyFrame[];
+  newFrames(): readonly AnyFrame[];
   /** Cuts the connection. */
   cut(): Promise<void>;
   /** The same agent on a new socket, from this address. */
-  again(address?: string): Promise<Peer>;
+  reconnect(address?: string): Promise<Peer>;
 }
 
 export interface RigOptions {
@@ -72,7 +72,7 @@ export interface RigOptions {
   /** A network shared with others. Default: its own. */
   readonly wire?: MemoryWire;
   /** Waits until nothing more happens without time advancing. Default: `settle`, for a hub without real I/O. */
-  readonly calm?: () => Promise<void>;
+  readonly untilIdle?: () => Promise<void>;
   /** A clock shared by several hubs. Default: its own. */
   readonly clock?: VirtualClock;
   readonly archive?: TaskArchive;
@@ -107,7 +107,7 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
   const hubId = options.hubId ?? 'hub-1';
   const log = memoryLog();
   const ids = options.ids ?? seededIds({ seed: `rig of ${hubId}` });
-  const calm = options.calm ?? (() => settle(clock));
+  const untilIdle = options.untilIdle ?? (() => settle(clock));
   const storage = options.storage ?? memoryStorage({ clock, ...options.store });
   const timing = { ...HUB_TIMING, quietAfterStartMs: 0, reconnectGraceMs: 0, ...options.timing };
   const limits = { ...HUB_LIMITS, ...options.limits };
@@ -143,14 +143,14 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
     },
   );
   const { queue, sessions, context } = hub;
-  const news = { events: 0 };
-  hub.onCommit(() => (news.events += 1));
+  const notifications = { events: 0 };
+  hub.onCommit(() => (notifications.events += 1));
   const parts = hub.parts({ handle: () => ({ status: 404, headers: {}, body: null }), close: () => undefined });
   const kill = async (): Promise<void> => {
     transport.crash();
     life.end();
     await storage.close();
-    await calm();
+    await untilIdle();
   };
   try {
     for (const part of parts) await part.start();
@@ -158,7 +158,7 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
     await kill();
     throw thrown;
   }
-  await calm();
+  await untilIdle();
 
   const connect = async (agentId: string, token: string, remoteAddress?: string): Promise<Peer> => {
     const frames: AnyFrame[] = [];
@@ -173,29 +173,29 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
         onGone: (gone) => (code = gone),
       },
     );
-    await calm();
+    await untilIdle();
     const peer: Peer = {
       frames,
       closed: () => code,
       async send(frame) {
         link.send(typeof frame === 'string' ? frame : JSON.stringify(frame));
-        await calm();
+        await untilIdle();
       },
       async identify(over = {}) {
-        peer.news();
+        peer.newFrames();
         await peer.send({ type: 'identify', agent_id: agentId, token, protocol_version: 2, instance_id: 'machine-1', held: [], ...over });
-        return peer.news();
+        return peer.newFrames();
       },
-      news() {
+      newFrames() {
         const fresh = frames.slice(seen);
         seen = frames.length;
         return fresh;
       },
       async cut() {
         link.destroy();
-        await calm();
+        await untilIdle();
       },
-      again: (address) => connect(agentId, token, address),
+      reconnect: (address) => connect(agentId, token, address),
     };
     return peer;
   };
@@ -213,7 +213,7 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
     log,
     context,
     sessions,
-    news,
+    notifications,
     record,
     async submit(over = {}) {
       const answer: SubmitAnswer = await queue.do({
@@ -223,10 +223,10 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
         idempotency: null,
       });
       if (answer.kind !== 'submitted') throw new Error(answer.kind);
-      await calm();
+      await untilIdle();
       return answer.tasks[0]?.id as TaskId;
     },
-    async story(id) {
+    async summary(id) {
       const { task, events } = await record(id);
       return `${task.status} ${task.generation}: ${events.map((event) => event.event).join(' ')}`;
     },
@@ -251,14 +251,14 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
       return connect(agentId, token);
     },
     async pass(ms) {
-      await clock.walk(ms, () => calm());
-      await calm();
+      await clock.walk(ms, () => untilIdle());
+      await untilIdle();
     },
     kill,
     async stop() {
       for (const part of parts.toReversed()) {
         const stopped = part.stop();
-        await calm();
+        await untilIdle();
         clock.advance(CLOSE_MS);
         await stopped;
       }

@@ -13,7 +13,7 @@ t.test('an older connection is closed even if its replacement is gone before it 
   const rig = await hubRig({ store: { onStep: (step) => (step === 'begin' ? gate.opened : undefined) } });
   const first = await rig.peer('a1');
   await first.identify();
-  const second = await first.again();
+  const second = await first.reconnect();
   gate.opened = new Promise((resolve) => (gate.open = resolve));
   await second.identify();
   await second.cut();
@@ -22,7 +22,7 @@ t.test('an older connection is closed even if its replacement is gone before it 
   await rig.pass(0);
   t.equal(first.closed(), 4001);
   t.match((await rig.storage.agents.getAgent('a1' as AgentId))?.agent, { sessionNumber: 2, connected: false });
-  t.equal(types(await (await first.again()).identify()), 'identified');
+  t.equal(types(await (await first.reconnect()).identify()), 'identified');
 });
 
 t.test('R15: a sidecar is not closed for the time the hub needs to handle its identify', async (t) => {
@@ -38,7 +38,7 @@ t.test('R15: a sidecar is not closed for the time the hub needs to handle its id
   gate.open();
   gate.opened = Promise.resolve();
   await rig.pass(0);
-  t.equal(types(peer.news()), 'identified');
+  t.equal(types(peer.newFrames()), 'identified');
 });
 
 t.test('R15: an identify received while the event loop was blocked counts, even if its time has passed by then', async (t) => {
@@ -71,7 +71,10 @@ t.test('R4: a version 1 result for a task that was to be stopped is stored in fu
   await peer.send({ type: 'task_accepted', task_id: id });
   await rig.queue.do({ kind: 'cancel', taskId: id, by: 'op' });
   await peer.send({ type: 'task_complete', task_id: id, generation: 1, result: { work: 'done' } });
-  t.equal(await rig.story(id), 'cancelled 2: submitted eligible assigned accepted cancelled stop_requested stop_confirmed report_refused');
+  t.equal(
+    await rig.summary(id),
+    'cancelled 2: submitted eligible assigned accepted cancelled stop_requested stop_confirmed report_refused',
+  );
   t.match((await rig.record(id)).events.at(-1), { details: { result: '{"work":"done"}', reason: 'stale_generation' } });
 });
 
@@ -83,13 +86,13 @@ t.test('R6: a generation above the stored one, for a task the agent itself has, 
   const id = await rig.submit();
   await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
   await peer.cut();
-  const back = await peer.again();
+  const back = await peer.reconnect();
   const frames = await back.identify({ held: [{ task_id: id, generation: 8, status: 'working' }] });
   t.match(frames[0], { type: 'identified', held: [{ action: 'abort', reason: 'stale_generation' }] });
-  t.match(await rig.story(id), /^queued 9: submitted eligible assigned accepted lost stop_requested report_refused/);
+  t.match(await rig.summary(id), /^queued 9: submitted eligible assigned accepted lost stop_requested report_refused/);
   t.match((await rig.record(id)).task, { retryCount: 1 }, 'it still counts as an attempt');
   await rig.pass(1_100);
-  t.match(back.news().at(-1), { type: 'task_assign', task_id: id, generation: 10 });
+  t.match(back.newFrames().at(-1), { type: 'task_assign', task_id: id, generation: 10 });
 });
 
 t.test('R6: a finished result of a generation above the stored one also raises it', async (t) => {
@@ -98,7 +101,7 @@ t.test('R6: a finished result of a generation above the stored one also raises i
   const peer = await rig.peer('a1');
   const [identified] = await peer.identify({ held: [{ task_id: id, generation: 8, status: 'reporting' }] });
   t.match(identified, { held: [{ action: 'report' }] });
-  t.equal(await rig.story(id), 'assigned 10: submitted eligible report_refused assigned');
+  t.equal(await rig.summary(id), 'assigned 10: submitted eligible report_refused assigned');
 });
 
 t.test('work assigned by another store is logged as a warning and counted, and otherwise judged as usual', async (t) => {
@@ -109,11 +112,11 @@ t.test('work assigned by another store is logged as a warning and counted, and o
   await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
   await peer.cut();
   const alarms = () => rig.log.lines.filter(({ level, message }) => level === 'warn' && /another store/.test(message));
-  const same = await peer.again();
+  const same = await peer.reconnect();
   await same.identify({ held: [{ task_id: id, generation: 1, status: 'working', store_id: 'memory' }] });
   t.same(alarms(), []);
   await same.cut();
-  const back = await same.again();
+  const back = await same.reconnect();
   const gone = 'task-dddddddddddddddd';
   const frames = await back.identify({
     held: [
@@ -134,7 +137,7 @@ t.test('a finished result reported on reconnect holds its assignment until the r
   await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
   await peer.cut();
   await rig.pass(19_000);
-  const back = await peer.again();
+  const back = await peer.reconnect();
   await back.identify({ held: [{ task_id: id, generation: 1, status: 'reporting' }] });
   await rig.pass(5_000);
   t.match((await rig.record(id)).task, { status: 'assigned', generation: 1 }, 'its grace period has passed, but it has reconnected');
@@ -155,7 +158,7 @@ t.test('a repeated accept changes nothing at all', async (t) => {
 t.test('only the side that started a drain ends it: the sidecar its own, an operator an operator’s', async (t) => {
   // Before, a sidecar whose disk had been full for a minute took no task until an operator noticed and resumed it.
   const rig = await hubRig({ timing: { heartbeatMs: 10_000_000 } });
-  const stand = (change: 'drain' | 'resume') => rig.queue.do({ kind: 'agent_control', agentId: 'a1' as AgentId, change });
+  const control = (change: 'drain' | 'resume') => rig.queue.do({ kind: 'agent_control', agentId: 'a1' as AgentId, change });
   const statusOf = async (id: TaskId) => (await rig.record(id)).task.status;
   let peer = await rig.peer('a1');
   await peer.identify({ slots: 9 });
@@ -170,21 +173,21 @@ t.test('only the side that started a drain ends it: the sidecar its own, an oper
   await peer.send({ type: 'draining', reason: 'journal_unwritable' });
   const second = await rig.submit();
   await peer.cut();
-  peer = await peer.again();
+  peer = await peer.reconnect();
   await peer.identify({ slots: 9 });
   t.equal(await statusOf(second), 'assigned', 'a new session without a drain ends it');
 
-  await stand('drain');
+  await control('drain');
   await peer.send({ type: 'draining', reason: 'drained by an operator' });
   await peer.send({ type: 'drained' });
   const third = await rig.submit();
   await peer.send({ type: 'resumed' });
   t.equal(await statusOf(third), 'queued', 'an operator’s drain stays, whatever the sidecar reports');
   await peer.cut();
-  peer = await peer.again();
+  peer = await peer.reconnect();
   t.match(types(await peer.identify({ slots: 9 })), /\bdrain\b/, 'and its next process gets the drain');
   t.equal(await statusOf(third), 'queued');
-  await stand('resume');
+  await control('resume');
   t.equal(await statusOf(third), 'assigned');
   const { agent } = (await rig.storage.agents.getAgent('a1' as AgentId)) ?? {};
   t.match(agent, { draining: false, ownDrain: null, reportedStatus: null });
@@ -198,13 +201,13 @@ t.test('the deadline of a drain is stored, and sent again with the time remainin
   await rig.pass(0);
   t.match(peer.frames.at(-1), { type: 'drain', deadline_ms: 60_000 });
   await rig.pass(20_000);
-  peer = await peer.again();
+  peer = await peer.reconnect();
   t.match(
     (await peer.identify({ slots: 9 })).find(({ type }) => type === 'drain'),
     { deadline_ms: 40_000 },
   );
   await rig.pass(50_000);
-  peer = await peer.again();
+  peer = await peer.reconnect();
   t.match(
     (await peer.identify({ slots: 9 })).find(({ type }) => type === 'drain'),
     { deadline_ms: 0 },
@@ -259,15 +262,15 @@ t.test('R7: an assignment whose acceptance was lost does not go to another machi
   await one.identify();
   const id = await rig.submit();
   await one.cut();
-  const two = await one.again();
+  const two = await one.reconnect();
   await two.identify({ instance_id: 'machine-2' });
-  t.equal(await rig.story(id), 'queued 2: submitted eligible assigned reclaimed');
+  t.equal(await rig.summary(id), 'queued 2: submitted eligible assigned reclaimed');
   await rig.pass(2_000);
-  t.match(two.news(), [{ type: 'task_assign', task_id: id, generation: 3 }]);
+  t.match(two.newFrames(), [{ type: 'task_assign', task_id: id, generation: 3 }]);
   await two.send({ type: 'task_complete', task_id: id, generation: 3, result: 'of the second' });
   await two.cut();
-  const back = await one.again();
+  const back = await one.reconnect();
   await back.identify({ held: [{ task_id: id, generation: 1, status: 'reporting' }] });
   await back.send({ type: 'task_complete', task_id: id, generation: 1, result: 'of the first' });
-  t.match(back.news().at(-1), { type: 'task_nack', reason: 'stale_generation' }, 'so the result stays where its operator sees it');
+  t.match(back.newFrames().at(-1), { type: 'task_nack', reason: 'stale_generation' }, 'so the result stays where its operator sees it');
 });

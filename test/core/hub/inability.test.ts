@@ -5,7 +5,7 @@ import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
 import { agentJson } from '../../../core/protocol/agent-json.ts';
 import { hubRig, type HubRig } from './hub-rig.ts';
 
-const calm = { timing: { heartbeatMs: 10_000_000 } };
+const NO_HEARTBEATS = { timing: { heartbeatMs: 10_000_000 } };
 const status = async (rig: HubRig, id: TaskId) => (await rig.record(id)).task.status;
 const shown = async (rig: HubRig, agentId: string) => {
   const row = await rig.storage.agents.getAgent(agentId as AgentId);
@@ -22,10 +22,10 @@ async function nextAssignment(rig: HubRig, id: TaskId): Promise<number> {
   for (let seconds = 0; seconds < 700 && (await status(rig, id)) !== 'assigned'; seconds += 1) await rig.pass(1_000);
   return (await rig.record(id)).task.generation;
 }
-const stand = (rig: HubRig, change: 'resume' | 'check') => rig.queue.do({ kind: 'agent_control', agentId: 'a1' as AgentId, change });
+const control = (rig: HubRig, change: 'resume' | 'check') => rig.queue.do({ kind: 'agent_control', agentId: 'a1' as AgentId, change });
 
 t.test('R13: a rate limited agent is paused until its retry time and shows it, and other agents take the work', async (t) => {
-  const rig = await hubRig(calm);
+  const rig = await hubRig(NO_HEARTBEATS);
   const one = await rig.peer('a1');
   await one.identify();
   const id = await rig.submit();
@@ -62,7 +62,7 @@ t.test('R13: a rate limited agent is paused until its retry time and shows it, a
 });
 
 t.test('R13: an operator ends a pause', async (t) => {
-  const rig = await hubRig(calm);
+  const rig = await hubRig(NO_HEARTBEATS);
   const peer = await rig.peer('a1');
   await peer.identify();
   const id = await rig.submit();
@@ -76,14 +76,14 @@ t.test('R13: an operator ends a pause', async (t) => {
   });
   await rig.pass(5_000);
   t.equal(await status(rig, id), 'queued');
-  await stand(rig, 'resume');
+  await control(rig, 'resume');
   await rig.pass(1);
   t.equal(await status(rig, id), 'assigned');
   t.match(await shown(rig, 'a1'), { paused_until: null, paused_reason: null, paused_cause: null });
 });
 
 t.test('R13: an agent without a login uses up no retry, is tried less and less often, and resumes when its checks pass', async (t) => {
-  const rig = await hubRig(calm);
+  const rig = await hubRig(NO_HEARTBEATS);
   const peer = await rig.peer('a1');
   await peer.identify();
   const id = await rig.submit();
@@ -110,7 +110,7 @@ t.test('R13: an agent without a login uses up no retry, is tried less and less o
 });
 
 t.test('R13: a failure after work uses up a retry, and its cause still pauses the agent', async (t) => {
-  const rig = await hubRig(calm);
+  const rig = await hubRig(NO_HEARTBEATS);
   const peer = await rig.peer('a1');
   await peer.identify();
   const id = await rig.submit();
@@ -127,7 +127,7 @@ t.test('R13: a failure after work uses up a retry, and its cause still pauses th
 });
 
 t.test('R13: a model outage pauses the agent for longer and longer and uses up no retry, however long it lasts', async (t) => {
-  const rig = await hubRig(calm);
+  const rig = await hubRig(NO_HEARTBEATS);
   const peer = await rig.peer('a1');
   await peer.identify();
   const id = await rig.submit({ maxRetries: 0 });
@@ -147,7 +147,7 @@ t.test('R13: a model outage pauses the agent for longer and longer and uses up n
 });
 
 t.test('R13: after a pause one task has to show that the agent works before it gets others', async (t) => {
-  const rig = await hubRig(calm);
+  const rig = await hubRig(NO_HEARTBEATS);
   const peer = await rig.peer('a1');
   await peer.identify({ slots: 3 });
   const ids = [await rig.submit(), await rig.submit(), await rig.submit()];
@@ -174,7 +174,7 @@ t.test('R13: after a pause one task has to show that the agent works before it g
 });
 
 t.test('a task that keeps running after a pause shows that its agent works, even without token counts', async (t) => {
-  const rig = await hubRig(calm);
+  const rig = await hubRig(NO_HEARTBEATS);
   const peer = await rig.peer('a1');
   await peer.identify({ slots: 2 });
   const [one, two] = [await rig.submit(), await rig.submit()];
@@ -195,7 +195,7 @@ t.test('a task that keeps running after a pause shows that its agent works, even
 });
 
 t.test('R13: a run cut off by an outage uses up no retry; one cut off every time after work is parked', async (t) => {
-  const rig = await hubRig(calm);
+  const rig = await hubRig(NO_HEARTBEATS);
   const peer = await rig.peer('a1');
   await peer.identify();
   const id = await rig.submit({ maxRetries: 0 });
@@ -210,7 +210,7 @@ t.test('R13: a run cut off by an outage uses up no retry; one cut off every time
 });
 
 t.test('R13: a task released because its sidecar stopped uses up no retry and pauses no agent', async (t) => {
-  const rig = await hubRig(calm);
+  const rig = await hubRig(NO_HEARTBEATS);
   const peer = await rig.peer('a1');
   await peer.identify();
   const id = await rig.submit({ maxRetries: 0 });
@@ -222,7 +222,7 @@ t.test('R13: a task released because its sidecar stopped uses up no retry and pa
 });
 
 t.test('R13: a requested pause is capped at one hour', async (t) => {
-  const rig = await hubRig(calm);
+  const rig = await hubRig(NO_HEARTBEATS);
   const peer = await rig.peer('a1');
   await peer.identify();
   const id = await rig.submit();
@@ -234,7 +234,7 @@ t.test('R13: a requested pause is capped at one hour', async (t) => {
 });
 
 t.test('R13: an agent whose checks fail at identify gets no task, not even for a moment', async (t) => {
-  const rig = await hubRig(calm);
+  const rig = await hubRig(NO_HEARTBEATS);
   const id = await rig.submit();
   const peer = await rig.peer('a1');
   const failed = [{ check: 'program', message: 'there is no claude' }];
@@ -256,14 +256,14 @@ t.test('R13: an agent whose checks fail at identify gets no task, not even for a
 });
 
 t.test('an operator can ask an agent to run its checks at once', async (t) => {
-  const rig = await hubRig(calm);
+  const rig = await hubRig(NO_HEARTBEATS);
   const peer = await rig.peer('a1');
   await peer.identify();
-  peer.news();
-  await stand(rig, 'check');
+  peer.newFrames();
+  await control(rig, 'check');
   await rig.pass(1);
-  t.same(peer.news(), [{ type: 'check' }]);
-  const back = await peer.again();
+  t.same(peer.newFrames(), [{ type: 'check' }]);
+  const back = await peer.reconnect();
   t.same(
     (await back.identify()).map(({ type }) => type),
     ['identified'],

@@ -6,7 +6,7 @@ import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
 import { agentJson } from '../../../core/protocol/agent-json.ts';
 import { hubRig, type HubRig, type Peer } from './hub-rig.ts';
 
-const CALM = { timing: { heartbeatMs: 86_400_000 } };
+const NO_HEARTBEATS = { timing: { heartbeatMs: 86_400_000 } };
 
 const agent = async (rig: HubRig, id: string): Promise<Peer> => {
   const peer = await rig.peer(id);
@@ -27,29 +27,29 @@ const shown = async (rig: HubRig, id: string) => {
 };
 
 t.test('R12 R13: a rejected task goes to another agent at once, uses up no retry, adds no strike and no busy time', async (t) => {
-  const rig = await hubRig(CALM);
+  const rig = await hubRig(NO_HEARTBEATS);
   const one = await agent(rig, 'a1');
   const id = await rig.submit();
   const two = await agent(rig, 'a2');
-  two.news();
+  two.newFrames();
   await rejects(one, id, 1);
-  t.match(one.news().at(-1), { type: 'task_ack', status: 'rejected', generation: 1 });
-  t.match(two.news(), [{ type: 'task_assign', task_id: id, generation: 3, submitted_by: String }]);
+  t.match(one.newFrames().at(-1), { type: 'task_ack', status: 'rejected', generation: 1 });
+  t.match(two.newFrames(), [{ type: 'task_assign', task_id: id, generation: 3, submitted_by: String }]);
   t.match((await rig.record(id)).task, { assignedTo: 'a2', retryCount: 0, handBacks: 0, rejectedBy: ['a1'] });
   t.match(await shown(rig, 'a1'), { status: 'idle' });
   const next = await rig.submit();
-  t.match(one.news(), [{ type: 'task_assign', task_id: next }], 'the next task may be one that it accepts');
+  t.match(one.newFrames(), [{ type: 'task_assign', task_id: next }], 'the next task may be one that it accepts');
   await rig.stop();
 });
 
 t.test('R12: a rejected task is never offered to the same agent again, explains why it waits, and eventually ends', async (t) => {
-  const rig = await hubRig(CALM);
+  const rig = await hubRig(NO_HEARTBEATS);
   const one = await agent(rig, 'a1');
   const id = await rig.submit();
   await rejects(one, id, 1);
-  one.news();
+  one.newFrames();
   await rig.pass(REJECTED_WAIT_MS - 1_000);
-  t.same(one.news(), []);
+  t.same(one.newFrames(), []);
   t.match(await waitsFor(rig, id), {
     reason: 'rejected',
     kind: 'rejected',
@@ -57,7 +57,7 @@ t.test('R12: a rejected task is never offered to the same agent again, explains 
       /^The only agent that could run it has rejected it by its policy \(a1\)\. It was rejected by a1: accept\.repos\. Unless another/,
   });
   const other = await rig.submit();
-  t.match(one.news(), [{ type: 'task_assign', task_id: other }], 'and it blocks no other task');
+  t.match(one.newFrames(), [{ type: 'task_assign', task_id: other }], 'and it blocks no other task');
   await rig.pass(60_000);
   t.match((await rig.record(id)).task, {
     status: 'dead_letter',
@@ -72,7 +72,7 @@ t.test('R12: a rejected task is never offered to the same agent again, explains 
 });
 
 t.test('R12: hundreds of rejected tasks at the head of the queue do not block other tasks for that agent', async (t) => {
-  const rig = await hubRig(CALM);
+  const rig = await hubRig(NO_HEARTBEATS);
   const one = await agent(rig, 'a1');
   const rejected: TaskId[] = [];
   for (let n = 0; n < 300; n += 1) {
@@ -80,16 +80,16 @@ t.test('R12: hundreds of rejected tasks at the head of the queue do not block ot
     await rejects(one, id, 1);
     rejected.push(id);
   }
-  one.news();
+  one.newFrames();
   const other = await rig.submit();
-  t.match(one.news(), [{ type: 'task_assign', task_id: other }]);
+  t.match(one.newFrames(), [{ type: 'task_assign', task_id: other }]);
   const two = await agent(rig, 'a2');
   t.match(two.frames.at(-1), { type: 'task_assign', task_id: rejected[0] }, 'and they go to another agent, oldest first');
   await rig.stop();
 });
 
 t.test('R12: a rejected task assigned to one agent only ends at once', async (t) => {
-  const rig = await hubRig(CALM);
+  const rig = await hubRig(NO_HEARTBEATS);
   const one = await agent(rig, 'a1');
   await agent(rig, 'a2');
   const id = await rig.submit({ assignTo: 'a1' as AgentId });
@@ -99,7 +99,7 @@ t.test('R12: a rejected task assigned to one agent only ends at once', async (t)
 });
 
 t.test('R12: ttl_ms sets how long a rejected task waits for another agent', async (t) => {
-  const rig = await hubRig(CALM);
+  const rig = await hubRig(NO_HEARTBEATS);
   const one = await agent(rig, 'a1');
   const id = await rig.submit({ ttlMs: 3 * REJECTED_WAIT_MS });
   await rejects(one, id, 1);
@@ -110,7 +110,7 @@ t.test('R12: ttl_ms sets how long a rejected task waits for another agent', asyn
 });
 
 t.test(`R12: a task ends after ${REJECTIONS_MAX} agents reject it, however many agents there are`, async (t) => {
-  const rig = await hubRig(CALM);
+  const rig = await hubRig(NO_HEARTBEATS);
   const peers = new Map<string, Peer>();
   for (let n = 0; n <= REJECTIONS_MAX; n += 1) peers.set(`a${n}`, await agent(rig, `a${n}`));
   const id = await rig.submit();
@@ -125,7 +125,7 @@ t.test(`R12: a task ends after ${REJECTIONS_MAX} agents reject it, however many 
 });
 
 t.test('a rejection for any other cause still counts as a hand-back', async (t) => {
-  const rig = await hubRig(CALM);
+  const rig = await hubRig(NO_HEARTBEATS);
   const one = await agent(rig, 'a1');
   const id = await rig.submit();
   await rejects(one, id, 1, 'later_word');
@@ -135,15 +135,15 @@ t.test('a rejection for any other cause still counts as a hand-back', async (t) 
 });
 
 t.test('R12: a task for which a sidecar has no room now waits for it, and is neither parked nor a strike', async (t) => {
-  const rig = await hubRig(CALM);
+  const rig = await hubRig(NO_HEARTBEATS);
   const one = await agent(rig, 'a1');
   const id = await rig.submit();
   for (let n = 0; n < 2 * HAND_BACKS_MAX; n += 1) {
     await rejects(one, id, (await rig.record(id)).task.generation, 'no_room');
-    one.news();
+    one.newFrames();
     t.match((await rig.storage.agents.getAgent('a1' as AgentId))?.agent, { busyUntilMs: Number, strikes: [] });
     let waitedMs = 0;
-    for (; !one.news().some(({ type }) => type === 'task_assign') && waitedMs < 700_000; waitedMs += 10_000) await rig.pass(10_000);
+    for (; !one.newFrames().some(({ type }) => type === 'task_assign') && waitedMs < 700_000; waitedMs += 10_000) await rig.pass(10_000);
     t.ok(waitedMs >= 60_000 && waitedMs < 700_000, `offered again after ${waitedMs / 1_000} s`);
   }
   t.match((await rig.record(id)).task, { status: 'assigned', retryCount: 0, handBacks: 0, rejectedBy: [] });

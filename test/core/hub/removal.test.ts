@@ -21,7 +21,7 @@ t.test('R9: a report for a removed task gets its original answer, and later that
   const result = { type: 'task_complete', agent_id: 'a1', task_id: id, generation: 1, result: { output: 'done' } };
   await peer.send({ type: 'task_accepted', agent_id: 'a1', task_id: id, generation: 1 });
   await peer.send(result);
-  t.match(await rig.story(id), /^completed/);
+  t.match(await rig.summary(id), /^completed/);
   await rig.submit({ neededCapabilities: ['gpu'] }); // The task of the newest event would stay.
   await rig.pass(timing.endedKeptMs + 60_000);
   t.equal(await rig.storage.tasks.read(id), undefined, 'it is removed');
@@ -29,14 +29,14 @@ t.test('R9: a report for a removed task gets its original answer, and later that
   const again = await rig.peer('a1');
   await again.identify({ held: [{ task_id: id, generation: 1, status: 'reporting' }] });
   await again.send(result);
-  t.match(again.news(), [{ type: 'task_ack', task_id: id, generation: 1, status: 'complete', duplicate: true }]);
+  t.match(again.newFrames(), [{ type: 'task_ack', task_id: id, generation: 1, status: 'complete', duplicate: true }]);
   await again.send({ ...result, generation: 2 });
-  t.match(again.news(), [{ type: 'task_nack', task_id: id, reason: 'stale_generation' }], 'the fence still holds');
+  t.match(again.newFrames(), [{ type: 'task_nack', task_id: id, reason: 'stale_generation' }], 'the fence still holds');
   await rig.pass(timing.tombstoneMs + 60_000);
   const late = await rig.peer('a1');
   await late.identify();
   await late.send(result);
-  t.match(late.news(), [{ type: 'task_nack', task_id: id, reason: 'unknown_task' }], 'the tombstone is gone too');
+  t.match(late.newFrames(), [{ type: 'task_nack', task_id: id, reason: 'unknown_task' }], 'the tombstone is gone too');
   await rig.stop();
 });
 
@@ -125,12 +125,12 @@ t.test('R4: a task is archived before it is removed, and stays while it cannot b
     { fields: { error: { code: 'AC_ARCHIVE' } } },
     'the log gives the reason',
   );
-  t.match(await rig.story(await rig.submit()), /^queued/, 'work continues');
+  t.match(await rig.summary(await rig.submit()), /^queued/, 'work continues');
   isFull = false;
   await rig.pass(60_000);
   t.equal(await rig.storage.tasks.read(id), undefined);
   t.strictSame(archived, [`${id} submitted eligible cancelled`]);
-  t.match(await rig.story(waiting), /^queued/);
+  t.match(await rig.summary(waiting), /^queued/);
   await rig.stop();
 });
 

@@ -80,7 +80,7 @@ t.test('the usage of a revoked attempt is known up to its stop, and to its end i
   const lost = await rig.submit({ maxRetries: 0 });
   await peer.send({ type: 'task_progress', task_id: lost, generation: 1, tokens_used: 8 });
   await peer.cut();
-  await (await peer.again()).identify();
+  await (await peer.reconnect()).identify();
   t.same(await told(rig, lost), [['lost', 1, { tokens_used: 8 }]]);
 });
 
@@ -92,7 +92,7 @@ t.test('the usage of a late result is counted, and so is usage reported by a ver
   await one.send({ type: 'task_accepted', task_id: id, generation: 1 });
   await one.cut();
   await rig.pass(2_000);
-  const back = await one.again();
+  const back = await one.reconnect();
   await back.identify({ held: [{ task_id: id, generation: 1, status: 'reporting' }], checks: { ok: false } });
   await back.send({ type: 'task_complete', task_id: id, generation: 1, result: 'late', tokens_used: 12 });
   t.equal((await rig.record(id)).events.at(-1)?.event, 'late_result');
@@ -110,20 +110,20 @@ t.test('a session is passed only to the next attempt on the same machine', async
   const one = await rig.peer('a1');
   await one.identify();
   const id = await rig.submit();
-  t.notOk('session_id' in (one.news().at(-1) ?? {}), 'the first has none');
+  t.notOk('session_id' in (one.newFrames().at(-1) ?? {}), 'the first has none');
   await one.send({ type: 'task_progress', task_id: id, generation: 1, session_id: 'ses-1' });
   await one.send({ type: 'task_failed', task_id: id, generation: 1, error: 'no' });
-  one.news();
+  one.newFrames();
   await rig.pass(2_000);
-  t.match(one.news(), [{ type: 'task_assign', generation: 3, session_id: 'ses-1' }]);
+  t.match(one.newFrames(), [{ type: 'task_assign', generation: 3, session_id: 'ses-1' }]);
 
   // The same identity on another machine has no such session.
   await one.send({ type: 'task_failed', task_id: id, generation: 3, error: 'no' });
   await one.cut();
-  const moved = await one.again();
+  const moved = await one.reconnect();
   await moved.identify({ instance_id: 'machine-2' });
   await rig.pass(5_000);
-  const [assign] = moved.news().filter(({ type }) => type === 'task_assign');
+  const [assign] = moved.newFrames().filter(({ type }) => type === 'task_assign');
   t.match(assign, { generation: 5 });
   t.notOk('session_id' in (assign ?? {}));
   t.equal((await rig.record(id)).task.session, null, 'and the session of the previous machine is dropped');

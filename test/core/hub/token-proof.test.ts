@@ -26,9 +26,9 @@ const helloOf = (agentId: string, token = tokenOf(agentId)) => ({
 
 /** Says hello; returns the challenge, and what both sides have sent then. */
 async function greet(peer: Peer, hello: ReturnType<typeof helloOf>): Promise<{ readonly challenge: AnyFrame; readonly said: Handshake }> {
-  peer.news();
+  peer.newFrames();
   await peer.send(hello);
-  const [challenge] = peer.news();
+  const [challenge] = peer.newFrames();
   if (challenge?.type !== 'challenge') throw new Error(`expected a challenge, found ${JSON.stringify(challenge)}`);
   const said = { agentId: hello.agent_id, tokenHint: hello.token_hint, nonce: hello.nonce, hubNonce: String(challenge['nonce']) };
   return { challenge, said };
@@ -58,7 +58,7 @@ t.test('a proof with a wrong token, a truncated proof, or one without a hello is
     (said) => ({ token: undefined, proof: sealedToken(tokenOf('a1'), sha256('guess'), said, hmac) }),
   ];
   for (const proof of wrong) {
-    const peer = await a1.again();
+    const peer = await a1.reconnect();
     const { said } = await greet(peer, helloOf('a1'));
     t.match(await peer.identify(proof(said)), [{ type: 'error', error: 'invalid_token' }]);
     t.match(
@@ -82,7 +82,7 @@ t.test('R7: an intercepted proof is useless on another connection', async (t) =>
   const owner = await rig.peer('a1');
   const { said } = await greet(owner, helloOf('a1'));
   const proof = proofOf(tokenOf('a1'), said);
-  const thief = await owner.again();
+  const thief = await owner.reconnect();
   const { challenge } = await greet(thief, helloOf('a1'));
   t.not(challenge['nonce'], said.hubNonce);
   t.match(await thief.identify(proof), [{ type: 'error', error: 'invalid_token' }]);
@@ -98,7 +98,7 @@ t.test('unknown hints, hints of other agents and of revoked tokens get the same 
   const shapes = new Set<string>();
   const proofs = new Set<unknown>();
   for (const hello of hellos) {
-    const { challenge, said } = await greet(await peers[0].again(), hello);
+    const { challenge, said } = await greet(await peers[0].reconnect(), hello);
     shapes.add(JSON.stringify(challenge).replaceAll(/[0-9a-f]{64}/g, 'digits'));
     proofs.add(challenge['proof']);
     const keys = ['a1', 'a2', 'a3'].map((agentId) => hubProof(sha256(tokenOf(agentId)), said, hmac));
@@ -106,7 +106,7 @@ t.test('unknown hints, hints of other agents and of revoked tokens get the same 
   }
   t.equal(shapes.size, 1);
   t.equal(proofs.size, hellos.length);
-  const again = await peers[0].again();
+  const again = await peers[0].reconnect();
   const { said } = await greet(again, helloOf('a3'));
   t.match(await again.identify({ ...proofOf(tokenOf('a3'), said), agent_id: 'a3' }), [{ type: 'error', error: 'invalid_token' }]);
 });
@@ -118,21 +118,21 @@ t.test('identify_check reports whether an identify would be accepted, and starts
     const { said } = await greet(asking, helloOf('a1'));
     const { proof } = proofOf(token, said);
     await asking.send({ type: 'identify_check', agent_id: 'a1', proof, instance_id: instanceId });
-    return asking.news();
+    return asking.newFrames();
   };
   const checked = (inUse: boolean) => [{ type: 'identify_checked', agent_id: 'a1', in_use: inUse }];
   const isConnected = async (): Promise<boolean | undefined> => (await rig.storage.agents.getAgent(A1))?.agent.connected;
   t.strictSame(await ask(peer, 'machine-1'), checked(false));
   t.not(await isConnected(), true, 'no session');
   t.match(await peer.identify({ instance_id: 'machine-1' }), [{ type: 'identified' }], 'the connection continues');
-  t.strictSame(await ask(await peer.again(), 'machine-1'), checked(false), 'the same machine');
-  t.strictSame(await ask(await peer.again(), 'machine-2'), checked(true));
+  t.strictSame(await ask(await peer.reconnect(), 'machine-1'), checked(false), 'the same machine');
+  t.strictSame(await ask(await peer.reconnect(), 'machine-2'), checked(true));
   t.equal(await isConnected(), true);
   t.equal(peer.closed(), null, 'no session is replaced');
-  t.match(await ask(await peer.again(), 'machine-2', 'no token'), [{ type: 'error', error: 'invalid_token' }]);
-  const silent = await peer.again();
+  t.match(await ask(await peer.reconnect(), 'machine-2', 'no token'), [{ type: 'error', error: 'invalid_token' }]);
+  const silent = await peer.reconnect();
   await silent.send({ type: 'identify_check', agent_id: 'a1' });
-  t.match(silent.news(), [{ type: 'error', error: 'validation_failed', errors: [{ field: 'proof' }] }]);
+  t.match(silent.newFrames(), [{ type: 'error', error: 'validation_failed', errors: [{ field: 'proof' }] }]);
 });
 
 t.test('each connection may send one hello, before identify', async (t) => {
@@ -140,10 +140,10 @@ t.test('each connection may send one hello, before identify', async (t) => {
   const peer = await rig.peer('a1');
   const { said } = await greet(peer, helloOf('a1'));
   await peer.send(helloOf('a1'));
-  t.match(peer.news(), [{ type: 'error', error: 'validation_failed', message_type: 'hello', errors: [{ error: 'repeated' }] }]);
+  t.match(peer.newFrames(), [{ type: 'error', error: 'validation_failed', message_type: 'hello', errors: [{ error: 'repeated' }] }]);
   t.match(await peer.identify(proofOf(tokenOf('a1'), said)), [{ type: 'identified' }], 'the first one still counts');
   await peer.send(helloOf('a1'));
-  t.match(peer.news(), [{ type: 'error', error: 'validation_failed', message_type: 'hello' }]);
+  t.match(peer.newFrames(), [{ type: 'error', error: 'validation_failed', message_type: 'hello' }]);
 });
 
 t.test('a sidecar that leaves because the hub does not know its token is logged and counted, another is not', async (t) => {
@@ -154,7 +154,7 @@ t.test('a sidecar that leaves because the hub does not know its token is logged 
   const left = () => rig.log.lines.filter(({ message }) => message === 'an agent left, because the hub does not know its token');
   t.strictSame(left(), [], 'it only looked whether this is its hub');
   const hello = helloOf('a1', 'a token that was revoked');
-  const revoked = await peer.again('203.0.113.7');
+  const revoked = await peer.reconnect('203.0.113.7');
   await greet(revoked, hello);
   await revoked.cut();
   const fields = { error: 'invalid_token', agent_id: 'a1', token: `hint ${hello.token_hint}`, address: String };
@@ -167,17 +167,17 @@ t.test('R20: guessing with hello blocks the address, and a peer that is silent a
   const rig = await rigOf(t);
   const honest = await rig.peer('a1');
   for (let n = 0; n < 10; n += 1) {
-    const peer = await honest.again('203.0.113.1');
+    const peer = await honest.reconnect('203.0.113.1');
     await greet(peer, helloOf('a1', `guess ${n}`));
     await peer.cut();
   }
-  t.equal((await honest.again('203.0.113.1')).closed(), 1008, 'the address is blocked');
+  t.equal((await honest.reconnect('203.0.113.1')).closed(), 1008, 'the address is blocked');
   for (let n = 0; n < 11; n += 1) {
-    const cut = await honest.again('203.0.113.2');
+    const cut = await honest.reconnect('203.0.113.2');
     await greet(cut, helloOf('a1'));
     await cut.cut();
   }
-  const peer = await honest.again('203.0.113.2');
+  const peer = await honest.reconnect('203.0.113.2');
   t.equal(peer.closed(), null, 'a peer with a token and a bad connection is not blocked');
   await rig.pass(5_000);
   await greet(peer, helloOf('a1'));
@@ -202,8 +202,8 @@ t.test('frames after a hello wait for its answer, and the lookup time does not c
   await peer.send(helloOf('a1'));
   await peer.send({ type: 'identify', agent_id: A1, token: tokenOf('a1'), protocol_version: 2, instance_id: 'machine-1', held: [] });
   await rig.pass(60_000);
-  t.same(peer.news(), []);
+  t.same(peer.newFrames(), []);
   lookedUp();
   await rig.pass(0);
-  t.match(peer.news(), [{ type: 'challenge' }, { type: 'identified' }]);
+  t.match(peer.newFrames(), [{ type: 'challenge' }, { type: 'identified' }]);
 });

@@ -24,22 +24,22 @@ t.test('R6 R9: identify, assign, accept, progress, complete; repeats are marked 
   });
 
   const id = await rig.submit({ neededCapabilities: ['code'] });
-  const [assign] = peer.news();
+  const [assign] = peer.newFrames();
   t.match(assign, { type: 'task_assign', task_id: id, generation: 1, run_max_ms: 86_400_000, complete_by: null });
 
   const name = { task_id: id, generation: 1 };
   await peer.send({ type: 'task_accepted', ...name });
-  t.same(peer.news(), [{ type: 'task_ack', ...name, status: 'accepted' }]);
+  t.same(peer.newFrames(), [{ type: 'task_ack', ...name, status: 'accepted' }]);
   await peer.send({ type: 'task_accepted', ...name });
-  t.same(peer.news(), [{ type: 'task_ack', ...name, status: 'accepted', duplicate: true }]);
+  t.same(peer.newFrames(), [{ type: 'task_ack', ...name, status: 'accepted', duplicate: true }]);
   await peer.send({ type: 'task_progress', ...name, percent: 50, message: 'half' });
-  t.same(peer.news(), [], 'progress is not answered');
+  t.same(peer.newFrames(), [], 'progress is not answered');
   const complete = { type: 'task_complete', ...name, result: { status: 'success', output: 'x' }, tokens_used: 7 };
   await peer.send(complete);
-  t.same(peer.news(), [{ type: 'task_ack', ...name, status: 'complete' }]);
+  t.same(peer.newFrames(), [{ type: 'task_ack', ...name, status: 'complete' }]);
   await peer.send(complete);
-  t.same(peer.news(), [{ type: 'task_ack', ...name, status: 'complete', duplicate: true }]);
-  t.equal(await rig.story(id), 'completed 1: submitted eligible assigned accepted progress completed');
+  t.same(peer.newFrames(), [{ type: 'task_ack', ...name, status: 'complete', duplicate: true }]);
+  t.equal(await rig.summary(id), 'completed 1: submitted eligible assigned accepted progress completed');
   t.match(await rig.record(id), {
     task: { usage: { attempts: [{ generation: 1, agentId: 'a1', tokensUsed: 7 }] } },
     result: '{"status":"success","output":"x"}',
@@ -53,8 +53,8 @@ t.test('R7: fenced reports get a nack with the current generation, and change no
   await one.identify();
   const id = await rig.submit();
   await two.identify();
-  one.news();
-  two.news();
+  one.newFrames();
+  two.newFrames();
   const before = await rig.record(id);
   const cases: readonly [Peer, Readonly<Record<string, unknown>>, object][] = [
     [one, { task_id: id, generation: 0 }, { reason: 'stale_generation', current_generation: 1 }],
@@ -68,7 +68,7 @@ t.test('R7: fenced reports get a nack with the current generation, and change no
       await peer.send({ type, ...name, result: 1, reason: 'r' });
       await rig.pass(1_000);
       t.match(
-        peer.news(),
+        peer.newFrames(),
         [{ type: 'task_nack', task_id: name['task_id'], generation: name['generation'], ...wanted }],
         `${type} ${JSON.stringify(wanted)}`,
       );
@@ -83,9 +83,9 @@ t.test('acknowledgements are sent before the assignments made by the same commit
   await peer.identify();
   const first = await rig.submit();
   const second = await rig.submit();
-  peer.news();
+  peer.newFrames();
   await peer.send({ type: 'task_complete', task_id: first, generation: 1, result: null });
-  t.match(peer.news(), [
+  t.match(peer.newFrames(), [
     { type: 'task_ack', task_id: first, status: 'complete' },
     { type: 'task_assign', task_id: second },
   ]);
@@ -102,7 +102,7 @@ t.test('a returning sidecar reports what it holds, and gets an answer for each t
   for (const id of [running, lost, forgotten]) await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
   await peer.cut();
   await rig.pass(60_000);
-  const back = await peer.again();
+  const back = await peer.reconnect();
   const held = [
     { task_id: running, generation: 1, status: 'working' },
     { task_id: lost, generation: 1, status: 'unknown' },
@@ -120,9 +120,9 @@ t.test('a returning sidecar reports what it holds, and gets an answer for each t
     ],
   });
   t.match(frames.slice(1), [{ type: 'task_assign', task_id: unseen, generation: 1 }], 'pushed again under the same generation');
-  t.equal(await rig.story(running), 'assigned 1: submitted eligible assigned accepted');
-  t.match(await rig.story(lost), /^queued 2: .* lost$/);
-  t.match(await rig.story(forgotten), /^queued 2: .* lost$/, 'accepted, but missing from the inventory');
+  t.equal(await rig.summary(running), 'assigned 1: submitted eligible assigned accepted');
+  t.match(await rig.summary(lost), /^queued 2: .* lost$/);
+  t.match(await rig.summary(forgotten), /^queued 2: .* lost$/, 'accepted, but missing from the inventory');
 });
 
 t.test('a generation above the stored one raises it, aborts the run, and is logged as a warning', async (t) => {
@@ -142,13 +142,13 @@ t.test('R11 R19: a cancel reaches the sidecar, is resent until confirmed, and ho
   const id = await rig.submit();
   const next = await rig.submit();
   await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
-  peer.news();
+  peer.newFrames();
   t.match(await rig.queue.do({ kind: 'cancel', taskId: id, by: 'op' }), { kind: 'done', status: 'cancelled' });
   await rig.pass(0);
   const order = { type: 'task_cancelled', task_id: id, generation: 1, reason: 'cancelled', grace_ms: 5_000 };
-  t.match(peer.news(), [order]);
+  t.match(peer.newFrames(), [order]);
   await rig.pass(31_000);
-  t.match(peer.news(), [order], 'sent again, and the waiting task is not assigned');
+  t.match(peer.newFrames(), [order], 'sent again, and the waiting task is not assigned');
   t.equal((await rig.record(next)).task.status, 'queued');
 });
 
@@ -161,9 +161,9 @@ t.test('cancel: the confirmation frees the slot', async (t) => {
   await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
   await rig.queue.do({ kind: 'cancel', taskId: id, by: 'op' });
   await rig.pass(0);
-  t.match(peer.news().at(-1), { type: 'task_cancelled' });
+  t.match(peer.newFrames().at(-1), { type: 'task_cancelled' });
   await peer.send({ type: 'task_cancel_ack', task_id: id, generation: 1, outcome: 'killed', survivors: [4711] });
-  t.match(peer.news(), [{ type: 'task_assign', task_id: next }]);
+  t.match(peer.newFrames(), [{ type: 'task_assign', task_id: next }]);
   t.match((await rig.record(id)).events.at(-1), { event: 'stop_confirmed', details: { outcome: 'killed', survivors: [4711] } });
   t.match(await rig.queue.do({ kind: 'cancel', taskId: id, by: 'op' }), { kind: 'refused', code: 'invalid_state' }, 'it has ended');
 });
@@ -172,17 +172,21 @@ t.test('a machine replaces its own connection; another machine with the same ide
   const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
   const first = await rig.peer('a1');
   await first.identify();
-  const second = await first.again();
+  const second = await first.reconnect();
   t.equal(types(await second.identify()), 'identified');
   t.equal(first.closed(), 4001);
-  const foreign = await first.again();
+  const foreign = await first.reconnect();
   t.match(await foreign.identify({ instance_id: 'machine-2' }), [{ type: 'error', error: 'agent_id_in_use' }]);
   t.equal(foreign.closed(), 4001);
   await second.cut();
   await rig.pass(10_000);
-  t.match(await (await first.again()).identify({ instance_id: 'machine-2' }), [{ error: 'agent_id_in_use' }], 'within the grace period');
+  t.match(
+    await (await first.reconnect()).identify({ instance_id: 'machine-2' }),
+    [{ error: 'agent_id_in_use' }],
+    'within the grace period',
+  );
   await rig.queue.do({ kind: 'agent_control', agentId: 'a1' as AgentId, change: 'takeover' });
-  t.equal(types(await (await first.again()).identify({ instance_id: 'machine-2' })), 'identified', 'allowed by an operator');
+  t.equal(types(await (await first.reconnect()).identify({ instance_id: 'machine-2' })), 'identified', 'allowed by an operator');
 });
 
 t.test('R7: reports of a replaced session change nothing', async (t) => {
@@ -191,7 +195,7 @@ t.test('R7: reports of a replaced session change nothing', async (t) => {
   await first.identify();
   const id = await rig.submit();
   await first.send({ type: 'task_accepted', task_id: id, generation: 1 });
-  const second = await first.again();
+  const second = await first.reconnect();
   await second.identify({ held: [{ task_id: id, generation: 1, status: 'working' }] });
   const from = { agentId: 'a1' as AgentId, session: 1 };
   const body = {
@@ -205,7 +209,7 @@ t.test('R7: reports of a replaced session change nothing', async (t) => {
   } as const;
   // As if the frame had been read from the older socket just before it was closed.
   t.same(await rig.queue.do({ kind: 'report', from, taskId: id, generation: 1 as Generation, body }), { kind: 'replaced' });
-  t.equal(await rig.story(id), 'assigned 1: submitted eligible assigned accepted');
+  t.equal(await rig.summary(id), 'assigned 1: submitted eligible assigned accepted');
   t.equal(
     (await rig.queue.do({ kind: 'report', from: { ...from, session: 2 }, taskId: id, generation: 1 as Generation, body })).kind,
     'acknowledged',
@@ -216,7 +220,7 @@ t.test('each malformed frame is answered, and the tenth within a minute closes t
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   await peer.send({ type: 'ping' });
-  t.same(peer.news(), [{ type: 'error', error: 'not_identified' }]);
+  t.same(peer.newFrames(), [{ type: 'error', error: 'not_identified' }]);
   await peer.identify();
   const cases: readonly [string, object][] = [
     ['{', { type: 'error', error: 'invalid_json' }],
@@ -237,13 +241,13 @@ t.test('each malformed frame is answered, and the tenth within a minute closes t
   ];
   for (const [text, wanted] of cases) {
     await peer.send(text);
-    t.match(peer.news(), [wanted], text.slice(0, 60));
+    t.match(peer.newFrames(), [wanted], text.slice(0, 60));
   }
   for (let n = cases.length; n < 10; n += 1) await peer.send('{');
   t.equal(peer.closed(), 1008);
-  t.match(await (await peer.again()).identify(), [{ type: 'error', error: 'rate_limited' }], 'blocked for a while');
+  t.match(await (await peer.reconnect()).identify(), [{ type: 'error', error: 'rate_limited' }], 'blocked for a while');
   await rig.pass(31_000);
-  t.equal(types(await (await peer.again()).identify()), 'identified');
+  t.equal(types(await (await peer.reconnect()).identify()), 'identified');
 });
 
 t.test('a wrong token and the token of another agent are refused', async (t) => {
@@ -260,7 +264,7 @@ t.test('a silent peer is probed, and closed if it does not answer', async (t) =>
   const peer = await rig.peer('a1');
   await peer.identify();
   await rig.pass(50_000);
-  const [probe] = peer.news();
+  const [probe] = peer.newFrames();
   t.match(probe, { type: 'probe' });
   await peer.send({ type: 'probe_ack', nonce: probe?.['nonce'] });
   await rig.pass(20_000);
@@ -290,7 +294,7 @@ t.test('the trace of a submit is in the version 2 assignment, and not in the ver
   await rig.submit({ assignTo: 'a1' as AgentId, body });
   await rig.submit({ assignTo: 'a2' as AgentId, body });
   await rig.pass(SETTLE_MS);
-  const [ofNow, ofOld] = [now.news(), old.news()].map((news) => news.find(({ type }) => type === 'task_assign'));
+  const [ofNow, ofOld] = [now.newFrames(), old.newFrames()].map((frames) => frames.find(({ type }) => type === 'task_assign'));
   t.match(ofNow, trace);
   t.ok(ofOld !== undefined && !('traceparent' in ofOld) && !('tracestate' in ofOld), 'version 1');
   const later = JSON.stringify({ ...ofNow, what_a_later_hub_adds: 1 });

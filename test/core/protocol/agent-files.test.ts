@@ -26,8 +26,8 @@ t.test('any object an agent writes is preserved, except characters that cannot b
   fc.assert(
     fc.property(objects, (object) => {
       const text = JSON.stringify(object);
-      const mended = text.replace(/\\u0000|\\ud[89a-f][0-9a-f]{2}/g, '\ufffd');
-      t.same(readResult(text), { kind: 'object', value: JSON.parse(mended) as unknown, replaced: mended !== text });
+      const repaired = text.replace(/\\u0000|\\ud[89a-f][0-9a-f]{2}/g, '\ufffd');
+      t.same(readResult(text), { kind: 'object', value: JSON.parse(repaired) as unknown, replaced: repaired !== text });
     }),
   );
   t.same(readResult('{"__proto__":{"a":"\\u0000"},"b":"\\ud800"}'), {

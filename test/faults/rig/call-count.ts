@@ -21,7 +21,7 @@ export class CallCount {
   }
 
   /** No call fails any more. */
-  mend(): void {
+  disarm(): void {
     this.#aim = null;
   }
 
@@ -40,7 +40,7 @@ export class CallCount {
   }
 
   /** Calls made by `work` are neither counted nor failed: an observation from outside. */
-  async apart<T>(work: () => Promise<T>): Promise<T> {
+  async uncounted<T>(work: () => Promise<T>): Promise<T> {
     this.#isPaused = true;
     try {
       return await work();

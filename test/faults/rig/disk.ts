@@ -86,7 +86,7 @@ export class Disk {
         throw failure('ENOSPC');
       case 'killed':
       case 'power':
-        this.count.mend();
+        this.count.disarm();
         this.onDeath();
         return await new Promise<T>(() => undefined);
     }

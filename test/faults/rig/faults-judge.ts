@@ -44,15 +44,15 @@ function judgeSubmits({ evidence, submits }: World, stored: Stored): void {
 /** J1, I5, R15: everything has ended as it must, once, and lost no attempt on the way. */
 function judgeEnds({ evidence }: World, stored: Stored, { ends = {}, losses = [] }: Wanted): void {
   for (const { task, description, events } of stored.tasks.values()) {
-    const story = events.map(({ event, details }) => `${event}${details === null ? '' : ` ${JSON.stringify(details)}`}`).join(', ');
+    const history = events.map(({ event, details }) => `${event}${details === null ? '' : ` ${JSON.stringify(details)}`}`).join(', ');
     const [word = ''] = description.split(' ');
-    if (!(ends[word] ?? ['completed']).includes(task.status)) evidence.violate('J1', `"${description}" is ${task.status}: ${story}`);
+    if (!(ends[word] ?? ['completed']).includes(task.status)) evidence.violate('J1', `"${description}" is ${task.status}: ${history}`);
     const over = events.filter(({ event }) => event === 'completed' || event === 'cancelled');
-    if (over.length > 1) evidence.violate('I5', `"${description}" ended ${over.length} times: ${story}`);
+    if (over.length > 1) evidence.violate('I5', `"${description}" ended ${over.length} times: ${history}`);
     for (const { event, details } of events) {
       const reason = String(details?.['reason'] ?? event);
       if ((event === 'lost' || event === 'reclaimed') && !losses.includes(reason))
-        evidence.violate('R15', `"${description}" was ${event} (${reason}): ${story}`);
+        evidence.violate('R15', `"${description}" was ${event} (${reason}): ${history}`);
     }
   }
 }

@@ -18,7 +18,7 @@ import { aBody } from '../../product/contracts/fixtures.ts';
 import { sqliteStorage } from '../../adapters/storage-places/sqlite-storage-place.ts';
 import { readStored, type Stored } from '../../chaos/rig/stored.ts';
 import { aDraft, hubRig, type HubRig } from '../../core/hub/hub-rig.ts';
-import { Calm } from './calm.ts';
+import { IdleWatch } from './until-idle.ts';
 import { Evidence } from './evidence.ts';
 import { Machine } from './faulty-machine.ts';
 import type { StatementFaults } from './statement-faults.ts';
@@ -63,7 +63,7 @@ export class World {
   /** Called with a machine before it starts. */
   onMachine: (() => void) | null = null;
   readonly #dir: string;
-  readonly #calm = new Calm(this.clock);
+  readonly #idle = new IdleWatch(this.clock);
   readonly #wire: MemoryWire = memoryWire({ clock: this.clock });
   readonly #ids = seededIds({ seed: 'clients' });
   readonly #submits: Submit[] = [];
@@ -107,7 +107,7 @@ export class World {
     if (this.#hub !== null) return;
     this.#hubs += 1;
     this.#linesSeen = 0;
-    const storage = this.#calm.watchingStorage(sqliteStorage(this.database, { busyMs: BUSY_MS, time: this.clock }));
+    const storage = this.#idle.watchingStorage(sqliteStorage(this.database, { busyMs: BUSY_MS, time: this.clock }));
     try {
       this.#hub = await hubRig({
         clock: this.clock,
@@ -115,7 +115,7 @@ export class World {
         timing: TIMING,
         storage,
         wire: this.#wire,
-        calm: this.#calm.wait,
+        untilIdle: this.#idle.wait,
       });
     } catch (thrown) {
       if (!AgentcomError.is(thrown))
@@ -161,7 +161,7 @@ export class World {
       dataDir,
       clock: this.clock,
       wire: this.#wire,
-      calm: this.#calm,
+      idle: this.#idle,
       evidence: this.evidence,
     });
     this.machines.push(machine);
@@ -179,7 +179,7 @@ export class World {
       } catch (thrown) {
         const isExpected = COMMANDS_FAIL_WITH.some((code) => AgentcomError.is(thrown, code));
         if (!isExpected) this.evidence.violate('hub', `a token was answered with ${messageOf(thrown)}`);
-        if (tries === ANSWER_TRIES_MAX) this.statements.count.mend();
+        if (tries === ANSWER_TRIES_MAX) this.statements.count.disarm();
       }
     }
   }
@@ -240,7 +240,7 @@ export class World {
       for (const submit of waiting) await this.#sendSubmit(submit);
       await this.pass(1_000);
     }
-    this.statements.count.mend();
+    this.statements.count.disarm();
     await this.recover();
   }
 
@@ -254,7 +254,7 @@ export class World {
     return this.#operate({ kind: 'adopt', taskId, generation, by: 'op' });
   }
 
-  stand(agentId: string, change: 'drain' | 'resume'): Promise<void> {
+  setAvailability(agentId: string, change: 'drain' | 'resume'): Promise<void> {
     return this.#operate({ kind: 'agent_control', agentId: agentId as AgentId, change });
   }
 
@@ -284,17 +284,17 @@ export class World {
       if (!isExpected) this.evidence.violate('hub', `${command.kind} was answered with ${messageOf(thrown)}`);
       return null;
     } finally {
-      await this.#calm.wait();
+      await this.#idle.wait();
     }
   }
 
   async pass(ms: number): Promise<void> {
-    await this.clock.walk(ms, this.#calm.wait);
-    await this.#calm.wait();
+    await this.clock.walk(ms, this.#idle.wait);
+    await this.#idle.wait();
   }
 
   async stored(): Promise<Stored> {
-    return this.statements.count.apart(() => readStored(this.database));
+    return this.statements.count.uncounted(() => readStored(this.database));
   }
 
   /** R2: what was told so far was committed, whatever happens next. */
@@ -320,8 +320,8 @@ export class World {
       if (await this.#isOver()) return;
     }
     const rest = [...(await this.stored()).tasks.values()].filter(({ task }) => !isOver(task.status));
-    const stories = rest.map(({ task, events }) => `${task.id} is ${task.status}: ${events.map(({ event }) => event).join(' ')}`);
-    this.evidence.violate('R16', `after ${(ROUNDS_MAX * ROUND_MS) / 1_000} s something is still in progress: ${stories.join('; ')}`);
+    const histories = rest.map(({ task, events }) => `${task.id} is ${task.status}: ${events.map(({ event }) => event).join(' ')}`);
+    this.evidence.violate('R16', `after ${(ROUNDS_MAX * ROUND_MS) / 1_000} s something is still in progress: ${histories.join('; ')}`);
   }
 
   async #isOver(): Promise<boolean> {
@@ -354,7 +354,7 @@ export class World {
     for (const machine of this.machines) machine.kill();
     await this.#hub?.kill();
     this.#hub = null;
-    await this.#calm.wait();
+    await this.#idle.wait();
     rmSync(this.#dir, { recursive: true, force: true });
   }
 }

@@ -15,7 +15,7 @@ import type { HubLink, LinkConnection } from '../../../core/ports/hub-link.ts';
 import type { Journal } from '../../../core/ports/journal.ts';
 import { Life, mortal, processClock } from '../../simulation/runner/world-life.ts';
 import { Agents } from './faulty-agents.ts';
-import type { Calm } from './calm.ts';
+import type { IdleWatch } from './until-idle.ts';
 import { Disk } from './disk.ts';
 import type { Evidence } from './evidence.ts';
 import { failingInbox, type InboxFaults } from './inbox-faults.ts';
@@ -33,7 +33,7 @@ export interface MachineDeps {
   readonly dataDir: string;
   readonly clock: VirtualClock;
   readonly wire: MemoryWire;
-  readonly calm: Calm;
+  readonly idle: IdleWatch;
   readonly evidence: Evidence;
 }
 
@@ -67,7 +67,7 @@ export class Machine {
   /** Starts the sidecar; if it cannot start, it ends, as its program would, and the next `start` tries again. */
   async start(): Promise<void> {
     if (this.#running !== null) return;
-    const { dataDir, clock, calm, agentId, slots, token, evidence } = this.#deps;
+    const { dataDir, clock, idle, agentId, slots, token, evidence } = this.#deps;
     const life = new Life(clock);
     this.#starts += 1;
     const own = processClock(clock, life);
@@ -82,8 +82,8 @@ export class Machine {
     });
     const sidecar = createSidecar({
       link: this.#link(life),
-      journal: mortal(calm.watching(journal, life), life),
-      results: mortal(calm.watching(this.inboxFaults.around(inbox), life), life),
+      journal: mortal(idle.watching(journal, life), life),
+      results: mortal(idle.watching(this.inboxFaults.around(inbox), life), life),
       runner: this.agents.runnerFor(life),
       clock: own,
       ids: seededIds({ seed: `${agentId} ${this.#starts}` }),
@@ -97,7 +97,7 @@ export class Machine {
     sidecar.finished.catch((error: unknown) => evidence.violate('sidecar', `${agentId} broke an internal rule: ${String(error)}`));
     let isFailed = false;
     sidecar.start().catch(() => (isFailed = true));
-    await calm.wait();
+    await idle.wait();
     if (isFailed && !life.isOver) this.kill();
   }
 
@@ -112,10 +112,10 @@ export class Machine {
     if (running === null) return;
     let isStopped = false;
     void running.sidecar.stop().then(() => (isStopped = true));
-    await this.#deps.calm.wait();
+    await this.#deps.idle.wait();
     // It waits for its last answers, by the clock.
     const isAlive = (): boolean => this.#running === running;
-    for (let turns = 0; !isStopped && isAlive() && turns < 20; turns += 1) await this.#deps.clock.walk(1_000, this.#deps.calm.wait);
+    for (let turns = 0; !isStopped && isAlive() && turns < 20; turns += 1) await this.#deps.clock.walk(1_000, this.#deps.idle.wait);
     // A sidecar that was killed, or lost its power, during its stop is like any other killed one.
     if (!isAlive()) return;
     if (!isStopped) this.#deps.evidence.violate('sidecar', `${this.#deps.agentId} did not stop within 20 s`);

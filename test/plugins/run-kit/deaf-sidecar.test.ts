@@ -21,8 +21,8 @@ async function outcomeDespite(t: Test, disturb: (sidecar: ChildProcess, end: () 
   t.teardown(() => world.close());
   const request = await world.request();
   const options = { argv: ['sh', '-c', TALKS], report: 'last-json-line', idleMs: IDLE_MS };
-  const errand = JSON.stringify({ options, request, baseDir: world.baseDir, leaves: false });
-  const sidecar = spawn(process.execPath, [SIDECAR_PROCESS, errand], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const order = JSON.stringify({ options, request, baseDir: world.baseDir, leaves: false });
+  const sidecar = spawn(process.execPath, [SIDECAR_PROCESS, order], { stdio: ['ignore', 'pipe', 'inherit'] });
   t.teardown(() => sidecar.kill('SIGKILL'));
   const lines = createInterface(sidecar.stdout);
   await once(lines, 'line');

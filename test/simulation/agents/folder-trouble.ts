@@ -42,10 +42,10 @@ export class FolderTrouble {
     this.#refusesUntilMs = nowMs + ms;
     world.trace.rare('folders refuse');
     results().refuse(true);
-    world.later(ms, () => this.mend());
+    world.later(ms, () => this.endFaults());
   }
 
-  mend(): void {
+  endFaults(): void {
     this.#parts.results().refuse(false);
   }
 

@@ -45,12 +45,12 @@ function aCommit(): Planted {
 }
 
 /** Puts a task and its history into the store, as part of the commit. */
-function put(planted: Planted, task: Task, story: readonly Partial<TaskEvent>[]): void {
+function put(planted: Planted, task: Task, history: readonly Partial<TaskEvent>[]): void {
   const { database } = planted;
   const kept = { task, dueAtMs: null, body: aBody() };
   database.tasks.set(task.id, kept);
   database.current.set(task.id, kept);
-  const stored = story.map((event, place): StoredEvent => ({
+  const stored = history.map((event, place): StoredEvent => ({
     ...anEvent({ taskId: task.id, seq: place + 1, ...event }),
     id: database.events.length + place + 1,
   }));

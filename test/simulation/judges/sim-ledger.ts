@@ -210,7 +210,7 @@ export class Ledger {
   // J7
 
   /** This hub started, its storage came back, its clock jumped or its event loop stalled: R15's time counts from here. */
-  hush(hub: string): void {
+  startQuietPeriod(hub: string): void {
     this.#quietUntilMs.set(hub, this.#deps.clock.monotonicMs() + this.#quietTimeMs());
   }
 

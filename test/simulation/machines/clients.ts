@@ -134,7 +134,7 @@ export class Clients {
     });
   }
 
-  stand(change: 'drain' | 'resume' | 'takeover', agentId: string): void {
+  setAvailability(change: 'drain' | 'resume' | 'takeover', agentId: string): void {
     this.#hub()?.api.post({ kind: 'agent_control', agentId: agentId as AgentId, change }, () => undefined);
   }
 

@@ -30,13 +30,13 @@ const textOf = (fields: LogFields): string =>
 
 /** An internal rule that throws costs one run and no process, so only the log shows it. */
 export function heedingLog(log: Log, broke: (what: string) => void): Log {
-  const heeding: Log = {
+  const counting: Log = {
     ...log,
     error(message, fields) {
       log.error(message, fields);
       if (message === STEP_FAILED) broke(textOf(fields ?? {}));
     },
-    with: () => heeding,
+    with: () => counting,
   };
-  return heeding;
+  return counting;
 }

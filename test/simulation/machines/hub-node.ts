@@ -113,14 +113,14 @@ export class HubNode {
   }
 
   /** Something was wrong until now: waiting times start over. */
-  unwell(): void {
+  disturbed(): void {
     this.#wellSinceMs = this.#world.clock.monotonicMs();
-    this.#hush();
+    this.#startQuietPeriod();
   }
 
-  #hush(): void {
+  #startQuietPeriod(): void {
     this.#healthySinceMs = this.storeMs;
-    this.#world.ledger.hush(this.name);
+    this.#world.ledger.startQuietPeriod(this.name);
   }
 
   /** The time of its store, which follows its own clock unless it shares the store. */
@@ -133,7 +133,7 @@ export class HubNode {
     const aheadMs = this.storeMs - this.#world.clock.monotonicMs();
     const byMs = aheadMs - this.#aheadMs;
     this.#aheadMs = aheadMs;
-    if (byMs > JUMP_SEEN_MS) return this.#hush();
+    if (byMs > JUMP_SEEN_MS) return this.#startQuietPeriod();
     if (byMs <= 0) return;
     this.#world.ledger.slipped(byMs);
     if (byMs > SLEW_MS) this.#healthySinceMs = this.storeMs;
@@ -158,7 +158,7 @@ export class HubNode {
     if (this.#running !== null) return;
     this.#started += 1;
     this.#world.trace.add(this.name, `starts (${this.#started})`);
-    this.unwell();
+    this.disturbed();
     if (this.machine.offMs !== 0 && this.#world.plan.shared) this.#world.trace.rare('hub with a wrong clock');
     const running = this.#assemble();
     this.#running = running;
@@ -252,7 +252,7 @@ export class HubNode {
       isBack();
       this.#wellSinceMs = this.#world.clock.monotonicMs();
       // A shorter stall may end before the next sweep is due, and then it is not noticed, nor needs to be.
-      if (ms > plan.timing.sweepMs + JUMP_SEEN_MS) this.unwell();
+      if (ms > plan.timing.sweepMs + JUMP_SEEN_MS) this.disturbed();
       else this.#healthySinceMs = this.storeMs;
     });
     if (plan.shared && ms > IDLE_IN_TRANSACTION_MS) later(IDLE_IN_TRANSACTION_MS, () => storage.endTransaction());
@@ -281,7 +281,7 @@ export class HubNode {
   }
 
   /** All faults of this hub end. */
-  mend(): void {
+  endFaults(): void {
     this.#killAt = null;
     this.#storeAwayUntilMs = 0;
     if (!this.#world.plan.shared) this.machine.jump(this.storeMs - this.machine.nowMs());
@@ -302,7 +302,7 @@ export class HubNode {
       hub: this.name,
       started: this.#started,
       awayUntilMs: () => this.#storeAwayUntilMs,
-      onFailure: () => this.unwell(),
+      onFailure: () => this.disturbed(),
       at: (step) => this.#isAt(step),
     });
     const hub = createHub(
@@ -356,7 +356,7 @@ export class HubNode {
                 return world.faults.queueBytes || options.socketQueueBytesMax;
               },
             },
-            this.#ears(events, life),
+            this.#whileAlive(events, life),
           ),
         ),
       refuseNew: () => transport.refuseNew(),
@@ -365,7 +365,7 @@ export class HubNode {
   }
 
   /** What the transport reports to this process while it lives. */
-  #ears(events: TransportEvents, life: Life): TransportEvents {
+  #whileAlive(events: TransportEvents, life: Life): TransportEvents {
     const { ledger, trace } = this.#world;
     return {
       onOpen: (connection: HubConnection) => life.arrive(() => events.onOpen(connection)),

@@ -266,8 +266,8 @@ export class SidecarMachine implements Machine {
     this.#fleet.killOne(place);
   }
 
-  mend(storeMs: number): void {
-    this.trouble.mend();
+  endFaults(storeMs: number): void {
+    this.trouble.endFaults();
     this.#killAt = null;
     this.#loops.set(null);
     // Where agents are assigned nothing because the clock differs from the hub's, it is set to the hub's.

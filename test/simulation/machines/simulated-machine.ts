@@ -60,7 +60,7 @@ export interface Machine {
   /** What is still pending here: a run, a slot or an unanswered report, described; null if nothing. */
   readonly busyWith: string | null;
   /** All faults of this machine end. */
-  mend(storeMs: number): void;
+  endFaults(storeMs: number): void;
 }
 
 /** A connection that a machine has given up, and what the hub has yet to receive on it. */

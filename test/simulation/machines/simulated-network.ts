@@ -29,7 +29,7 @@ export interface SimulatedNetwork {
   /** Whether it still carries in both directions. */
   isSound(connection: number): boolean;
   /** All connections are fast from now on. */
-  mend(): void;
+  endFaults(): void;
 }
 
 export interface NetworkDeps {
@@ -127,7 +127,7 @@ export function simulatedNetwork({ chance, losing, trace, faults, onFrame }: Net
       parted.set(place, Math.max(0, (parted.get(place) ?? 0) - 1));
       if (hub === undefined) returning.add(node);
     },
-    mend() {
+    endFaults() {
       parted.clear();
       returning.clear();
       for (const conditions of known.values()) Object.assign(conditions, QUICK);

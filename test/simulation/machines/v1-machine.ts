@@ -140,7 +140,7 @@ export class V1Machine implements Machine {
     if (this.#task !== null) this.#task.doneAtMs = Infinity;
   }
 
-  mend(): void {
+  endFaults(): void {
     this.#loops.set(null);
     if (this.#clock.offMs !== 0) this.#clock.jump(-this.#clock.offMs);
     if (this.#task !== null && this.#task.doneAtMs === Infinity) this.#giveUp();

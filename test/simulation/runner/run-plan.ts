@@ -64,7 +64,7 @@ export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Out
   if (isGood) world.checkWhole();
   if (world.violations.length > 0) isGood = false;
   if (isGood && plan.liveness) {
-    mend(world, clients);
+    endFaults(world, clients);
     const { boundMs } = endReport(world);
     const endMs = world.clock.monotonicMs() + boundMs;
     let left = unfinished(world, clients);
@@ -88,21 +88,21 @@ export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Out
 }
 
 /** Faults stop, and everything that is down comes up. */
-function mend(world: World, clients: Clients): void {
+function endFaults(world: World, clients: Clients): void {
   world.trace.add('act', 'faults stop');
   world.faults = NO_FAULTS;
   world.loseService(0);
-  for (const hub of world.hubs) hub.mend();
-  for (const machine of world.machines) machine.mend(world.storeMs);
+  for (const hub of world.hubs) hub.endFaults();
+  for (const machine of world.machines) machine.endFaults(world.storeMs);
   for (const hostile of world.hostiles) hostile.stop();
   // Connections with a fault of their own are closed for good.
   for (const connection of world.wire.open()) if (!world.network.isSound(connection)) world.wire.cut(connection);
-  world.network.mend();
+  world.network.endFaults();
   const lookAfter = (): void => {
     for (const hub of world.hubs) hub.start();
     clients.withdraw(WAITING_KEPT);
     for (const machine of onDuty(world)) machine.start();
-    for (const agent of world.database.agents.values()) if (agent.connected && agent.draining) clients.stand('resume', agent.id);
+    for (const agent of world.database.agents.values()) if (agent.connected && agent.draining) clients.setAvailability('resume', agent.id);
     world.later(LOOK_AFTER_MS, lookAfter);
   };
   lookAfter();

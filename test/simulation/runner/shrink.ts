@@ -39,8 +39,8 @@ export async function shrink(plan: Plan, rule: string, options: ShrinkOptions): 
 
   const withoutFaults = async (): Promise<void> => {
     for (const fault of Object.keys(smallest.faults) as (keyof FaultPlan)[]) {
-      const calm = fault === 'commitMs' ? 1 : 0;
-      if (smallest.faults[fault] !== calm) await keepIfBroken({ ...smallest, faults: { ...smallest.faults, [fault]: calm } });
+      const harmless = fault === 'commitMs' ? 1 : 0;
+      if (smallest.faults[fault] !== harmless) await keepIfBroken({ ...smallest, faults: { ...smallest.faults, [fault]: harmless } });
     }
   };
 

@@ -27,13 +27,13 @@ const deviceFields = (said: Handshake, from: Device) => ({ device_key: from.publ
 
 /** Sends hello; returns the handshake of both sides. */
 async function greet(peer: Peer): Promise<Handshake> {
-  peer.news();
+  peer.newFrames();
   await peer.send({ type: 'hello', agent_id: 'a1', token_hint: sha256(TOKEN).slice(0, TOKEN_HINT_DIGITS), nonce: NONCE });
-  const [challenge] = peer.news();
+  const [challenge] = peer.newFrames();
   return { agentId: 'a1', tokenHint: sha256(TOKEN).slice(0, TOKEN_HINT_DIGITS), nonce: NONCE, hubNonce: String(challenge?.['nonce']) };
 }
 
-/** Identifies with the token's proof, and what `more` adds to it. */
+/** Identifies with the token's proof, and the fields of `more`. */
 async function identify(peer: Peer, more: (said: Handshake) => object = () => ({})): Promise<readonly AnyFrame[]> {
   const said = await greet(peer);
   return peer.identify({ token: undefined, proof: sealedToken(TOKEN, sha256(TOKEN), said, hmac), instance_id: 'machine-1', ...more(said) });
@@ -57,7 +57,7 @@ t.test('the first key binds the agent: from then on no connection identifies wit
   t.match(await identify(first), IN, 'without a key, as before');
   t.equal(await isBound(rig), false);
   await first.cut();
-  const second = await first.again();
+  const second = await first.reconnect();
   t.match(await identify(second, (said) => deviceFields(said, MINE)), IN);
   t.equal(await isBound(rig), true);
   await second.cut();
@@ -69,14 +69,14 @@ t.test('the first key binds the agent: from then on no connection identifies wit
     () => ({ device_key: MINE.publicKey }),
   ];
   for (const [n, attempt] of attempts.entries()) {
-    const thief = await second.again(`10.0.0.${n + 1}`);
+    const thief = await second.reconnect(`10.0.0.${n + 1}`);
     t.match(await identify(thief, attempt), OUT, `attempt ${n}`);
   }
-  const plain = await second.again('10.0.0.9');
+  const plain = await second.reconnect('10.0.0.9');
   t.match(await plain.identify({ instance_id: 'machine-1' }), OUT, 'with the token in plain text');
-  const old = await second.again('10.0.0.10');
+  const old = await second.reconnect('10.0.0.10');
   t.match(await old.identify({ protocol_version: 1 }), [{ type: 'error', error: 'invalid_device_key' }], 'as version 1');
-  const again = await second.again();
+  const again = await second.reconnect();
   t.match(await identify(again, (said) => deviceFields(said, MINE)), IN, 'the machine itself is admitted again');
 });
 
@@ -105,11 +105,11 @@ t.test('a refused identify does not affect the open session', async (t) => {
   const rig = await rigOf(t);
   const mine = await rig.peer('a1');
   await identify(mine, (said) => deviceFields(said, MINE));
-  const thief = await mine.again('10.0.0.1');
+  const thief = await mine.reconnect('10.0.0.1');
   t.match(await identify(thief, (said) => deviceFields(said, THIEFS)), OUT);
   t.equal(mine.closed(), null);
   const id = await rig.submit();
-  t.match(mine.news().at(-1), { type: 'task_assign', task_id: id });
+  t.match(mine.newFrames().at(-1), { type: 'task_assign', task_id: id });
 });
 
 t.test('a takeover lets another machine bind the agent', async (t) => {
@@ -119,8 +119,8 @@ t.test('a takeover lets another machine bind the agent', async (t) => {
   await mine.cut();
   await rig.queue.do({ kind: 'agent_control', agentId: 'a1' as AgentId, change: 'takeover' });
   t.equal(await isBound(rig), false);
-  const next = await mine.again();
+  const next = await mine.reconnect();
   t.match(await identify(next, (said) => deviceFields(said, THIEFS)), IN);
   await next.cut();
-  t.match(await identify(await next.again('10.0.0.1'), (said) => deviceFields(said, MINE)), OUT, 'the old machine is refused');
+  t.match(await identify(await next.reconnect('10.0.0.1'), (said) => deviceFields(said, MINE)), OUT, 'the old machine is refused');
 });

@@ -10,7 +10,7 @@ t.test('R20: a due task does not scan all agents; a regular sweep reads only age
   for (let n = 0; n < 40; n += 1) {
     const id = await rig.submit();
     for (const [nth, peer] of peers.entries())
-      for (const frame of peer.news())
+      for (const frame of peer.newFrames())
         if (frame.type === 'task_assign' && frame['task_id'] === id)
           await peer.send({ type: 'task_accepted', agent_id: `agent-${nth}`, task_id: id, generation: 1 });
   }

@@ -33,7 +33,8 @@ t.test('R12 R20: thousands of requirements that no agent meets are not scanned, 
   await worker.identify({ capabilities: ['zz'], slots: 2 });
   for (let first = 0; first < ODD; first += 1_000) await bulk(rig, first, 1_000);
   const seen = watched(rig);
-  const assigned = (): readonly unknown[] => worker.news().flatMap((frame) => (frame.type === 'task_assign' ? [frame['task_id']] : []));
+  const assigned = (): readonly unknown[] =>
+    worker.newFrames().flatMap((frame) => (frame.type === 'task_assign' ? [frame['task_id']] : []));
   const id = await rig.submit({ neededCapabilities: ['zz'] });
   t.strictSame(assigned(), [id]);
   const plain = await rig.submit();

@@ -39,7 +39,7 @@ t.test('a task submitted in the batch that completes its dependency is not left 
   const first = await rig.submit();
   const dependent = submit({ dependsOn: [first] });
   await together(rig, [dependent, complete(first, 1)]);
-  t.equal(await rig.story(dependent.drafts[0]?.id as TaskId), 'assigned 1: submitted blocked eligible assigned');
+  t.equal(await rig.summary(dependent.drafts[0]?.id as TaskId), 'assigned 1: submitted blocked eligible assigned');
 });
 
 t.test('a task retried in the batch that completes its dependency is not left blocked', async (t) => {
@@ -52,7 +52,7 @@ t.test('a task retried in the batch that completes its dependency is not left bl
   await rig.pass(2_000);
   t.equal((await rig.record(dependent)).task.status, 'dead_letter');
   await together(rig, [{ kind: 'retry', taskId: dependent, by: 'op' }, complete(first, 1)]);
-  t.equal(await rig.story(dependent), 'assigned 2: submitted blocked dead_lettered retried blocked eligible assigned');
+  t.equal(await rig.summary(dependent), 'assigned 2: submitted blocked dead_lettered retried blocked eligible assigned');
 });
 
 t.test('R19: an unconfirmed stop holds its slot, even if the batch adds another stop for that agent', async (t) => {
@@ -110,8 +110,8 @@ t.test('a task submitted and cancelled in one batch is never assigned', async (t
   const one = submit({});
   const id = one.drafts[0]?.id as TaskId;
   await together(rig, [one, { kind: 'cancel', taskId: id, by: 'op' }]);
-  t.equal(await rig.story(id), 'cancelled 1: submitted eligible cancelled');
-  t.notOk(peer.news().some((frame) => frame.type === 'task_assign'));
+  t.equal(await rig.summary(id), 'cancelled 1: submitted eligible cancelled');
+  t.notOk(peer.newFrames().some((frame) => frame.type === 'task_assign'));
 });
 
 t.test('a report of a session replaced in the same batch changes nothing', async (t) => {
@@ -164,7 +164,7 @@ t.test('R6: an assignment pushed again and ended in the same batch is not sent',
   const peer = await rig.peer('a1');
   await peer.identify();
   const id = await rig.submit();
-  const back = await peer.again();
+  const back = await peer.reconnect();
   gate.opened = new Promise((resolve) => (gate.open = resolve));
   rig.queue.post({ kind: 'sweep' }, () => undefined);
   await back.identify();
@@ -172,9 +172,9 @@ t.test('R6: an assignment pushed again and ended in the same batch is not sent',
   gate.open();
   t.match(await cancelled, { kind: 'done', status: 'cancelled' });
   await rig.pass(0);
-  t.equal(await rig.story(id), 'cancelled 2: submitted eligible assigned cancelled stop_requested');
+  t.equal(await rig.summary(id), 'cancelled 2: submitted eligible assigned cancelled stop_requested');
   t.same(
-    back.news().map((frame) => frame.type),
+    back.newFrames().map((frame) => frame.type),
     ['identified', 'task_cancelled'],
   );
 });

@@ -298,12 +298,12 @@ t.test('R20: an agent whose reports are refused is still answered, and back to n
   const liar = await rig.peer('liar');
   await liar.identify();
   for (let n = 0; n < 60; n += 1) await liar.send(lie(n));
-  t.equal(liar.news().filter(({ type }) => type === 'task_nack').length, 60, 'each is answered');
+  t.equal(liar.newFrames().filter(({ type }) => type === 'task_nack').length, 60, 'each is answered');
   t.strictSame([behind.indexOf(true), behind.lastIndexOf(false)], [31, 30]);
   await rig.pass(40_000);
   await liar.send({ type: 'ping' });
   await liar.send(lie(900));
-  t.match(liar.news().at(-1), { type: 'task_nack' });
+  t.match(liar.newFrames().at(-1), { type: 'task_nack' });
   t.equal(behind.at(-1), false);
   await rig.stop();
 });

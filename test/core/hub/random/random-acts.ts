@@ -13,7 +13,7 @@ const REPORTS = ['accepted', 'progress', 'woken', 'complete', 'failed', 'wake_fa
 const GENERATIONS = ['its own', 'older', 'newer', "another's"] as const;
 const HELD = ['all', 'some', 'nothing', 'unknown', 'reporting', 'ahead'] as const;
 const OPERATIONS = ['cancel', 'cancel', 'retry', 'adopt'] as const;
-const STANDINGS = ['drain', 'resume', 'takeover'] as const;
+const AVAILABILITY = ['drain', 'resume', 'takeover'] as const;
 const WORDS = ['ping', 'idle', 'checks fail', 'checks pass'] as const;
 const RECOVERIES = ['crashed before', 'crashed at work', 'reconnected'] as const;
 const STEPS = ['begin', 'commit', 'committed'] as const;
@@ -55,7 +55,7 @@ const ACTS = {
   }),
   confirm: named('confirm', { agent, task: pick }),
   operate: named('operate', { task: fc.nat({ max: 5 }), how: one(OPERATIONS) }),
-  standing: named('standing', { agent, change: one(STANDINGS) }),
+  availability: named('availability', { agent, change: one(AVAILABILITY) }),
   say: named('say', { agent, word: one(WORDS) }),
   recover: named('recover', { agent, task: pick, how: one(RECOVERIES) }),
   pass: named('pass', { ms: one(TIMES_MS) }),
@@ -77,7 +77,7 @@ const WEIGHTS: { readonly [N in keyof Acts]: number } = {
   report: 36,
   confirm: 4,
   operate: 10,
-  standing: 2,
+  availability: 2,
   say: 3,
   recover: 2,
   pass: 16,

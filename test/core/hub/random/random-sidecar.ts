@@ -70,7 +70,7 @@ export class RandomSidecar {
 
   /** Processes the frames received since the last call; returns those that report something that was never committed. */
   hear(historyOf: HistoryOf): readonly string[] {
-    return (this.#peer?.news() ?? []).flatMap((frame) => this.#take(frame, historyOf));
+    return (this.#peer?.newFrames() ?? []).flatMap((frame) => this.#take(frame, historyOf));
   }
 
   /** Behaves: is connected, holds only current assignments, completes what it is assigned and confirms what it is asked. */
@@ -104,7 +104,7 @@ export class RandomSidecar {
     if (held === 'some') for (const name of has.filter((_, place) => place % 2 === 0)) this.#has.delete(keyOf(name));
     const status = held === 'unknown' || held === 'reporting' ? held : 'working';
     const ahead = held === 'ahead' ? 5 : 0;
-    this.#peer = (await this.#base?.again()) ?? null;
+    this.#peer = (await this.#base?.reconnect()) ?? null;
     this.#isIdentified = false;
     await this.#peer?.send({
       type: 'identify',

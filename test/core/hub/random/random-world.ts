@@ -125,7 +125,7 @@ export class RandomWorld {
         return this.#ask(this.#submit(act));
       case 'operate':
         return this.#operate(act);
-      case 'standing':
+      case 'availability':
         return this.#ask({ kind: 'agent_control', agentId: sidecarId(act.agent), change: act.change });
       case 'pass':
         return this.#hub().pass(act.ms);

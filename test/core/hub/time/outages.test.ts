@@ -38,7 +38,7 @@ t.test('R15: an outage of the storage longer than every lease costs nothing', as
   await rig.pass(55_000);
   for (const id of [accepted, unseen]) t.match((await rig.record(id)).task, { status: 'assigned', generation: 1, retryCount: 0 });
   await rig.pass(40_000);
-  t.match(await rig.story(accepted), / lost /, 'silence counts again when the quiet period is over');
+  t.match(await rig.summary(accepted), / lost /, 'silence counts again when the quiet period is over');
   // Before, each sweep of the outage logged it again: two lines a second.
   const quiet = rig.log.lines.filter(({ message }) => message.startsWith('a quiet period begins'));
   t.equal(quiet.filter(({ fields }) => /storage/.test(String(fields['because']))).length, 1, 'an outage is logged once');
@@ -55,7 +55,7 @@ t.test('R15: a short outage that swallows an accept costs nothing', async (t) =>
   rig.away = true;
   await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
   t.notOk(
-    peer.news().some((frame) => frame.type === 'task_ack'),
+    peer.newFrames().some((frame) => frame.type === 'task_ack'),
     'an accept that cannot be committed is not answered',
   );
   rig.away = false;
@@ -117,10 +117,10 @@ t.test('R15: a run limit that passes while the hub is down or the agent is away 
   await peer.cut();
   await rig.pass(90_000);
   t.match((await rig.record(id)).task, { status: 'assigned', generation: 1 }, 'past its run limit, within its grace period');
-  const back = await peer.again();
+  const back = await peer.reconnect();
   await back.identify({ held: [{ ...name, status: 'reporting' }] });
   await back.send({ type: 'task_complete', ...name, result: 1 });
-  t.match(back.news().at(-1), { type: 'task_ack', status: 'complete' });
+  t.match(back.newFrames().at(-1), { type: 'task_ack', status: 'complete' });
 });
 
 t.test('a COMMIT whose outcome cannot be looked up is not retried in parts', async (t) => {
@@ -193,7 +193,7 @@ t.test('R15: storage that only stalled everything counts as an outage', async (t
   await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
   gate.open();
   await rig.pass(0);
-  t.match(await rig.story(id), /^assigned 1: submitted eligible assigned accepted$/);
+  t.match(await rig.summary(id), /^assigned 1: submitted eligible assigned accepted$/);
 });
 
 t.test('R15: storage that stalled on one commit counts as an outage', async (t) => {
@@ -214,7 +214,7 @@ t.test('R15: storage that stalled on one commit counts as an outage', async (t) 
   await other;
   await rig.pass(3_000);
   await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
-  t.match(await rig.story(id), /^assigned 1: submitted eligible assigned accepted$/);
+  t.match(await rig.summary(id), /^assigned 1: submitted eligible assigned accepted$/);
 });
 
 t.test('R15: a hub that is slow to stop reclaims nothing from the agents that it disconnected', async (t) => {

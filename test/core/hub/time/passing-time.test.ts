@@ -15,7 +15,7 @@ t.test('an assignment that is not accepted goes to another agent, and uses up no
   t.equal((await rig.record(id)).task.assignedTo, 'a1');
   await rig.pass(2_000);
   t.match((await rig.record(id)).task, { assignedTo: 'a2', generation: 3, retryCount: 0 });
-  t.match(one.news().at(-1), { type: 'task_cancelled', task_id: id, generation: 1, reason: 'reclaimed' });
+  t.match(one.newFrames().at(-1), { type: 'task_cancelled', task_id: id, generation: 1, reason: 'reclaimed' });
 });
 
 t.test('R16: a lease lasts while progress renews it; without progress the attempt is lost', async (t) => {
@@ -31,10 +31,10 @@ t.test('R16: a lease lasts while progress renews it; without progress the attemp
   }
   t.equal((await rig.record(id)).task.generation, 1, 'forty seconds on a lease of ten');
   await rig.pass(10_001);
-  t.match(await rig.story(id), /lost stop_requested/);
+  t.match(await rig.summary(id), /lost stop_requested/);
   t.equal((await rig.record(id)).task.retryCount, 1);
   await peer.send({ type: 'task_complete', ...name, result: { ok: true } });
-  t.match(peer.news().at(-1), { type: 'task_ack', ...name, status: 'late' }, 'not assigned since: late, not lost');
+  t.match(peer.newFrames().at(-1), { type: 'task_ack', ...name, status: 'late' }, 'not assigned since: late, not lost');
   t.match((await rig.record(id)).events.at(-1), { event: 'late_result', details: { result: '{"ok":true}' } });
 });
 
@@ -49,7 +49,7 @@ t.test('R15 J7: an absence shorter than the grace period costs nothing, a longer
   await peer.cut();
   await rig.pass(19_000);
   t.equal((await rig.record(id)).task.status, 'assigned', 'disconnected longer than its lease, shorter than the grace period');
-  const back = await peer.again();
+  const back = await peer.reconnect();
   t.match((await back.identify({ held: [{ ...name, status: 'working' }] }))[0], { held: [{ action: 'continue' }] });
   await back.send({ type: 'task_progress', ...name });
   t.match((await rig.record(id)).task, { generation: 1, retryCount: 0 });
@@ -59,7 +59,7 @@ t.test('R15 J7: an absence shorter than the grace period costs nothing, a longer
     (await rig.record(id)).events.find((event) => event.event === 'lost'),
     { details: { reason: 'disconnected' } },
   );
-  const late = await peer.again();
+  const late = await peer.reconnect();
   const frames = await late.identify({ held: [{ ...name, status: 'working' }] });
   t.match(frames[0], { held: [{ ...name, action: 'abort', reason: 'stale_generation' }] });
 });
@@ -87,7 +87,7 @@ t.test('R15 J7: nothing is reclaimed for silence in the quiet period after a sta
   await rig.pass(30_000);
   t.equal((await rig.record(id)).task.generation, 1);
   await rig.pass(71_000);
-  t.match(await rig.story(id), /reclaimed/);
+  t.match(await rig.summary(id), /reclaimed/);
 });
 
 t.test('R15: a jump of the wall clock reclaims nothing early', async (t) => {
@@ -112,16 +112,16 @@ t.test('run_at, ttl and complete_by', async (t) => {
   const short = await rig.submit({ ttlMs: 3_000 });
   const bound = await rig.submit({ completeByMs: nowMs + 20_000 });
   await rig.pass(4_000);
-  t.equal(await rig.story(short), 'dead_letter 0: submitted eligible expired dead_lettered');
+  t.equal(await rig.summary(short), 'dead_letter 0: submitted eligible expired dead_lettered');
   t.equal((await rig.record(later)).task.status, 'scheduled');
   const peer = await rig.peer('a1');
   await peer.identify({ slots: 2 });
   await rig.pass(2_000);
-  t.match(await rig.story(later), /^assigned 1: submitted scheduled eligible assigned/);
+  t.match(await rig.summary(later), /^assigned 1: submitted scheduled eligible assigned/);
   await peer.send({ type: 'task_accepted', task_id: bound, generation: 1 });
   await rig.pass(15_000);
   t.match(await rig.record(bound), { task: { status: 'dead_letter', deadReason: 'deadline', retryCount: 0 } });
-  t.match(peer.news().at(-1), { type: 'task_cancelled', task_id: bound, generation: 1, reason: 'deadline' });
+  t.match(peer.newFrames().at(-1), { type: 'task_cancelled', task_id: bound, generation: 1, reason: 'deadline' });
 });
 
 t.test('R16: a task past its ttl is never assigned, even while the sweep that ends it waits behind reports', async (t) => {
@@ -137,9 +137,9 @@ t.test('R16: a task past its ttl is never assigned, even while the sweep that en
   rig.clock.advance(3_500);
   const body = { report: 'complete', result: '1', details: null, tokensUsed: null, costUsd: null } as const;
   await rig.queue.do({ kind: 'report', from, taskId: first, generation, body });
-  t.equal(await rig.story(short), 'queued 0: submitted eligible', 'the sweep still waits');
+  t.equal(await rig.summary(short), 'queued 0: submitted eligible', 'the sweep still waits');
   for (let n = 0; n < 40; n += 1) await rig.pass(100);
-  t.equal(await rig.story(short), 'dead_letter 0: submitted eligible expired dead_lettered');
+  t.equal(await rig.summary(short), 'dead_letter 0: submitted eligible expired dead_lettered');
 });
 
 t.test('R12: a failed task returns after its backoff, to another agent if one has room, and ends as a dead letter', async (t) => {
@@ -148,13 +148,13 @@ t.test('R12: a failed task returns after its backoff, to another agent if one ha
   await one.identify();
   const id = await rig.submit({ maxRetries: 1 });
   await one.send({ type: 'task_failed', task_id: id, generation: 1, error: 'boom' });
-  t.match(one.news().at(-1), { type: 'task_ack', status: 'retried' });
+  t.match(one.newFrames().at(-1), { type: 'task_ack', status: 'retried' });
   const two = await rig.peer('a2');
   await two.identify();
   await rig.pass(1_500);
-  t.match(two.news().at(-1), { type: 'task_assign', task_id: id, generation: 3 });
+  t.match(two.newFrames().at(-1), { type: 'task_assign', task_id: id, generation: 3 });
   await two.send({ type: 'task_failed', task_id: id, generation: 3, error: 'boom again' });
-  t.match(two.news(), [{ type: 'task_ack', status: 'dead_letter' }]);
+  t.match(two.newFrames(), [{ type: 'task_ack', status: 'dead_letter' }]);
   t.match((await rig.record(id)).task, { status: 'dead_letter', lastError: 'boom again', retryCount: 2 });
   t.match(await rig.queue.do({ kind: 'retry', taskId: id, by: 'op' }), { kind: 'done' });
   await rig.pass(0);
@@ -186,7 +186,7 @@ t.test('a dependent waits for all its dependencies, and runs when the last one c
   await peer.send({ type: 'task_complete', task_id: first, generation: 1, result: 1 });
   t.equal((await rig.record(both)).task.status, 'blocked');
   await peer.send({ type: 'task_complete', task_id: second, generation: 1, result: 1 });
-  t.equal(await rig.story(both), 'assigned 1: submitted blocked eligible assigned');
+  t.equal(await rig.summary(both), 'assigned 1: submitted blocked eligible assigned');
 });
 
 t.test('R16: many tasks that no agent can run do not hide the one that can run', async (t) => {
@@ -195,5 +195,5 @@ t.test('R16: many tasks that no agent can run do not hide the one that can run',
   await peer.identify();
   for (let n = 0; n < 50; n += 1) await rig.submit({ neededCapabilities: ['gpu'], priority: 'urgent' });
   const plain = await rig.submit({ priority: 'low' });
-  t.match(peer.news().at(-1), { type: 'task_assign', task_id: plain });
+  t.match(peer.newFrames().at(-1), { type: 'task_assign', task_id: plain });
 });

@@ -10,10 +10,10 @@ t.test('a resume reaches the sidecar before the task assigned by the same commit
   await rig.queue.do({ kind: 'agent_control', agentId: 'a1' as AgentId, change: 'drain' });
   const id = await rig.submit();
   await rig.pass(0);
-  t.match(peer.news(), [{ type: 'drain' }]);
+  t.match(peer.newFrames(), [{ type: 'drain' }]);
   await rig.queue.do({ kind: 'agent_control', agentId: 'a1' as AgentId, change: 'resume' });
   await rig.pass(0);
-  t.match(peer.news(), [{ type: 'resume' }, { type: 'task_assign', task_id: id }]);
+  t.match(peer.newFrames(), [{ type: 'resume' }, { type: 'task_assign', task_id: id }]);
 });
 
 t.test('an assignment pushed again to a drained agent is sent before the drain', async (t) => {
@@ -23,7 +23,7 @@ t.test('an assignment pushed again to a drained agent is sent before the drain',
   const id = await rig.submit();
   await peer.cut();
   await rig.queue.do({ kind: 'agent_control', agentId: 'a1' as AgentId, change: 'drain' });
-  const back = await peer.again();
+  const back = await peer.reconnect();
   t.match(await back.identify(), [{ type: 'identified' }, { type: 'task_assign', task_id: id }, { type: 'drain' }]);
 });
 
@@ -32,13 +32,13 @@ t.test('R12, R13: a rejection due to a drain that is already over costs neither 
   const peer = await rig.peer('a1');
   await peer.identify();
   const id = await rig.submit();
-  peer.news();
+  peer.newFrames();
   await peer.send({ type: 'task_rejected', task_id: id, generation: 1, reason: 'draining' });
-  t.match(peer.news(), [{ type: 'task_ack', status: 'rejected' }], 'nothing more until it reports that it resumed');
+  t.match(peer.newFrames(), [{ type: 'task_ack', status: 'rejected' }], 'nothing more until it reports that it resumed');
   t.match((await rig.record(id)).task, { status: 'queued', handBacks: 0, retryCount: 0 });
   t.match((await rig.storage.agents.getAgent('a1' as AgentId))?.agent, { busyUntilMs: null, strikes: [] });
   await peer.send({ type: 'resumed' });
-  t.match(peer.news(), [{ type: 'task_assign', task_id: id, generation: 3 }], 'at once');
+  t.match(peer.newFrames(), [{ type: 'task_assign', task_id: id, generation: 3 }], 'at once');
 
   await peer.send({ type: 'task_rejected', task_id: id, generation: 3, reason: 'draining' });
   t.match((await rig.record(id)).task, { handBacks: 1 }, 'a second one in a row is a normal rejection');
@@ -51,7 +51,7 @@ t.test('a ping without a draining reason ends it too', async (t) => {
   await peer.identify();
   const id = await rig.submit();
   await peer.send({ type: 'task_rejected', task_id: id, generation: 1, reason: 'draining' });
-  peer.news();
+  peer.newFrames();
   await peer.send({ type: 'ping', draining_reason: null });
-  t.match(peer.news(), [{ type: 'pong' }, { type: 'task_assign', task_id: id, generation: 3 }]);
+  t.match(peer.newFrames(), [{ type: 'pong' }, { type: 'task_assign', task_id: id, generation: 3 }]);
 });

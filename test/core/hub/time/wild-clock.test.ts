@@ -105,7 +105,7 @@ t.test('an identity used while the clock was a day ahead is free again after the
   await one.cut();
   rig.clock.jumpWall(-DAY_MS);
   await rig.pass(TIMING.reconnectGraceMs + 30_000);
-  const other = await one.again();
+  const other = await one.reconnect();
   t.match((await other.identify({ instance_id: 'machine-2' }))[0], { type: 'identified' });
 });
 
@@ -208,7 +208,7 @@ t.test('R15: an outage in the middle of a quiet period does not shorten it', asy
     t.match((await rig.record(id)).task, { status: 'assigned', generation: 1 });
     await outage(rig, 15 * MINUTE_MS);
     await rig.pass(backAfterMs);
-    const back = await peer.again();
+    const back = await peer.reconnect();
     const [answer] = await back.identify({ held: [{ ...name, status: 'working' }] });
     t.match(answer, { held: [{ action: wanted }] }, `back ${backAfterMs} ms after the second, with ten seconds left`);
   }

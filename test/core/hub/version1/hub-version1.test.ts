@@ -12,7 +12,7 @@ async function atWork(options: RigOptions = {}): Promise<{ rig: HubRig; peer: Pe
   const peer = await freePeer(rig, 'a1');
   const id = await rig.submit();
   await peer.send({ type: 'task_accepted', task_id: id });
-  peer.news();
+  peer.newFrames();
   return { rig, peer, id };
 }
 
@@ -25,9 +25,9 @@ t.test('an idle version 1 agent counts as working until it reports what it holds
   const silent = await rig.peer('a1');
   t.same(types(await silent.identify(V1)), ['identified']);
   await rig.pass(4_900);
-  t.same(silent.news(), [], 'it may be working');
+  t.same(silent.newFrames(), [], 'it may be working');
   await rig.pass(200);
-  t.match(silent.news(), [{ type: 'task_assign', task_id: id, generation: 1 }]);
+  t.match(silent.newFrames(), [{ type: 'task_assign', task_id: id, generation: 1 }]);
 
   for (const word of [
     { type: 'state_report', task_id: UNKNOWN, generation: 3, status: 'working', assigned_at: 1 },
@@ -37,7 +37,7 @@ t.test('an idle version 1 agent counts as working until it reports what it holds
     const peer = await rig.peer(`says-${word.type}`.replaceAll('_', '-'));
     await peer.identify(V1);
     await peer.send(word);
-    const [answer, assign] = peer.news();
+    const [answer, assign] = peer.newFrames();
     t.match(answer, word.type === 'state_report' ? { type: 'state_report_ack', action: 'abort' } : { type: 'task_reassign' });
     t.match(assign, { type: 'task_assign', task_id: waiting }, `${word.type}: answered, and free`);
   }
@@ -47,13 +47,13 @@ t.test('an unaccepted task is pushed again at once; an accepted one without any 
   const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
   const peer = await freePeer(rig, 'a1');
   const id = await rig.submit();
-  const [assign] = peer.news();
+  const [assign] = peer.newFrames();
   await peer.cut();
-  const second = await peer.again();
+  const second = await peer.reconnect();
   t.same((await second.identify(V1)).slice(1), [assign], 'pushed again, the same');
   await second.send({ type: 'task_accepted', task_id: id });
   await second.cut();
-  const third = await second.again();
+  const third = await second.reconnect();
   t.same(types(await third.identify(V1)), ['identified'], 'it may have the task');
   for (const word of [
     { type: 'task_progress', task_id: id, progress: 1 },
@@ -61,40 +61,40 @@ t.test('an unaccepted task is pushed again at once; an accepted one without any 
     { type: 'state_report', task_id: id, generation: 1, status: 'working', assigned_at: 1 },
     { type: 'task_recovering', task_id: id, last_status: 'working' },
   ]) {
-    const back = await third.again();
+    const back = await third.reconnect();
     await back.identify(V1);
     await back.send(word);
-    back.news();
+    back.newFrames();
     await rig.pass(20_000);
-    t.same(back.news(), [], `${word.type} shows that it has it`);
+    t.same(back.newFrames(), [], `${word.type} shows that it has it`);
     await back.cut();
   }
   t.match((await rig.record(id)).task, { generation: 1, status: 'assigned', retryCount: 0 });
-  const silent = await third.again();
+  const silent = await third.reconnect();
   await silent.identify(V1);
   await rig.pass(5_000);
   t.match((await rig.record(id)).task, { generation: 2, status: 'queued', retryCount: 1 }, 'it did not mention the task');
   await rig.pass(2_000);
-  t.match(silent.news(), [{ type: 'task_assign', task_id: id, generation: 3 }], 'a new run has a new generation');
+  t.match(silent.newFrames(), [{ type: 'task_assign', task_id: id, generation: 3 }], 'a new run has a new generation');
 });
 
 t.test('after a crash, task_recovering covers only what the agent held before, not what was assigned since', async (t) => {
   const rig = await hubRig();
   const peer = await freePeer(rig, 'a1');
   const id = await rig.submit();
-  peer.news();
+  peer.newFrames();
   await peer.send({ type: 'task_recovering', task_id: id, last_status: 'working' });
-  t.same(peer.news(), [{ type: 'task_reassign', task_id: id }]);
+  t.same(peer.newFrames(), [{ type: 'task_reassign', task_id: id }]);
   t.match((await rig.record(id)).task, { status: 'assigned', generation: 1 }, 'nothing changed');
   await peer.cut();
   await rig.pass(1);
-  const back = await peer.again();
+  const back = await peer.reconnect();
   await back.identify(V1);
   await back.send({ type: 'task_recovering', task_id: id, last_status: 'waking_confirmation' });
-  t.same(back.news(), [{ type: 'task_continue', task_id: id, generation: 1 }]);
-  t.match(await rig.story(id), /assigned accepted$/, 'an agent that continues a task has accepted it');
+  t.same(back.newFrames(), [{ type: 'task_continue', task_id: id, generation: 1 }]);
+  t.match(await rig.summary(id), /assigned accepted$/, 'an agent that continues a task has accepted it');
   await back.send({ type: 'task_recovering', task_id: id, generation: 7, last_status: 'working' });
-  t.same(back.news(), [{ type: 'task_reassign', task_id: id }], 'a stated generation is compared');
+  t.same(back.newFrames(), [{ type: 'task_reassign', task_id: id }], 'a stated generation is compared');
   t.match((await rig.record(id)).task, { status: 'assigned', generation: 1 });
 });
 
@@ -118,7 +118,7 @@ t.test('pings renew only the leases of accepted tasks, up to v1RunMaxMs after ac
     await unaccepted.pass(10_000);
     await other.send({ type: 'ping' });
   }
-  t.match(await unaccepted.story(never), /reclaimed/);
+  t.match(await unaccepted.summary(never), /reclaimed/);
 });
 
 t.test('an agent that rejects a task counts as busy until its next task frame, or for 60 s, doubling up to 10 min', async (t) => {
@@ -126,21 +126,21 @@ t.test('an agent that rejects a task counts as busy until its next task frame, o
   const peer = await freePeer(rig, 'a1');
   const id = await rig.submit({ maxRetries: 0 });
   for (const waitMs of [60_000, 120_000]) {
-    peer.news();
+    peer.newFrames();
     await peer.send({ type: 'task_rejected', task_id: id, reason: 'busy' });
-    t.same(peer.news(), [{ type: 'task_ack', task_id: id, status: 'rejected' }]);
+    t.same(peer.newFrames(), [{ type: 'task_ack', task_id: id, status: 'rejected' }]);
     t.match(await agent(rig), { busyUntilMs: rig.clock.nowMs() + waitMs, busyReason: 'it rejected a task: busy', pausedUntilMs: null });
     await rig.pass(waitMs - 100);
-    t.same(peer.news(), []);
+    t.same(peer.newFrames(), []);
     await rig.pass(200);
-    t.match(peer.news(), [{ type: 'task_assign', task_id: id }]);
+    t.match(peer.newFrames(), [{ type: 'task_assign', task_id: id }]);
   }
   await peer.send({ type: 'task_rejected', task_id: id, reason: 'busy' });
   await rig.pass(10_000);
-  peer.news();
+  peer.newFrames();
   await peer.send({ type: 'task_complete', task_id: UNKNOWN, generation: 1, result: 1 });
   t.match(
-    peer.news(),
+    peer.newFrames(),
     [{ error: 'task_complete_failed: unknown_task' }, { type: 'task_assign', task_id: id }],
     'it has finished something',
   );
@@ -153,7 +153,7 @@ t.test('rejecting a task after accepting it changes nothing', async (t) => {
   const { rig, peer, id } = await atWork();
   const before = await rig.record(id);
   await peer.send({ type: 'task_rejected', task_id: id, reason: 'busy' });
-  t.same(peer.news(), [{ type: 'task_ack', task_id: id, status: 'rejected' }]);
+  t.same(peer.newFrames(), [{ type: 'task_ack', task_id: id, status: 'rejected' }]);
   t.same(await rig.record(id), before);
   t.match(await agent(rig), { busyUntilMs: null, rejections: 0 });
 });
@@ -170,7 +170,7 @@ t.test('a stop is confirmed by the next sign of being free, at the latest killGr
     const { rig, peer, id } = await atWork();
     await rig.queue.do({ kind: 'cancel', taskId: id, by: 'op' });
     await rig.pass(0);
-    t.same(peer.news(), [{ type: 'task_cancelled', task_id: id, timestamp: rig.clock.nowMs() }]);
+    t.same(peer.newFrames(), [{ type: 'task_cancelled', task_id: id, timestamp: rig.clock.nowMs() }]);
     await peer.send({ task_id: id, ...word });
     const confirms = name in words;
     const isConfirmed = async (): Promise<boolean> => (await rig.record(id)).events.some((one) => one.event === 'stop_confirmed');
@@ -187,13 +187,13 @@ t.test('without an instance id the newest connection wins; the fourth replacemen
   let open = await rig.peer('a1');
   await open.identify(V1);
   for (let n = 1; n <= 3; n += 1) {
-    const next = await open.again();
+    const next = await open.reconnect();
     t.same(types(await next.identify(V1)), ['identified']);
     t.equal(open.closed(), 4001);
     open = next;
   }
   const refused = async (): Promise<boolean> => {
-    const next = await open.again();
+    const next = await open.reconnect();
     const frames = await next.identify(V1);
     if (frames[0]?.type === 'identified') return false;
     t.same(frames, [{ type: 'error', error: 'agent_id_in_use' }]);
@@ -217,12 +217,12 @@ t.test('in a conflict the identity is free once its connection is gone', async (
   let open = await rig.peer('a1');
   await open.identify(V1);
   for (let n = 1; n <= 3; n += 1) {
-    open = await open.again();
+    open = await open.reconnect();
     await open.identify(V1);
   }
-  t.same(types(await (await open.again()).identify(V1)), ['error']);
+  t.same(types(await (await open.reconnect()).identify(V1)), ['error']);
   await open.cut();
-  t.same(types(await (await open.again()).identify(V1)), ['identified']);
+  t.same(types(await (await open.reconnect()).identify(V1)), ['identified']);
 });
 
 t.test('a version 1 agent has one slot whatever it asks for, since its reports carry no generation', async (t) => {
@@ -243,7 +243,7 @@ t.test('a refused result is stored in full, even if invalid or sent for another 
   for (const { more, error, reason, generation } of cases) {
     const { rig, peer, id } = await atWork();
     await peer.send({ type: 'task_complete', task_id: id, result, ...more });
-    t.match(peer.news(), [{ type: 'error', error }]);
+    t.match(peer.newFrames(), [{ type: 'error', error }]);
     const { task, events } = await rig.record(id);
     t.match(events.at(-1), { event: 'report_refused', agentId: 'a1', generation, details: { reason, result_kept: true } });
     const kept = await rig.storage.tasks.keptResult({
@@ -260,13 +260,13 @@ t.test('other agents see joins, leaves and status changes; an agent with work is
   const { rig, peer, id } = await atWork();
   const other = await freePeer(rig, 'b2');
   const card = { agent_id: 'b2', name: 'b2', capabilities: [], connected_at: rig.clock.nowMs() };
-  t.same(peer.news(), [{ type: 'agent_joined', agent: { ...card, status: 'idle' } }], 'nothing shows that it is working');
+  t.same(peer.newFrames(), [{ type: 'agent_joined', agent: { ...card, status: 'idle' } }], 'nothing shows that it is working');
   await other.send({ type: 'status', status: 'resting' });
-  t.same(peer.news(), [{ type: 'status_changed', agent: { ...card, status: 'resting' } }]);
+  t.same(peer.newFrames(), [{ type: 'status_changed', agent: { ...card, status: 'resting' } }]);
   await peer.send({ type: 'status', status: 'idle' });
-  other.news();
+  other.newFrames();
   await other.send({ type: 'list_agents' });
-  t.match(other.news(), [
+  t.match(other.newFrames(), [
     {
       type: 'agents',
       agents: [
@@ -276,23 +276,23 @@ t.test('other agents see joins, leaves and status changes; an agent with work is
     },
   ]);
   await other.cut();
-  t.same(peer.news().slice(1), [{ type: 'agent_left', agent_id: 'b2' }]);
+  t.same(peer.newFrames().slice(1), [{ type: 'agent_left', agent_id: 'b2' }]);
   t.ok(id);
 });
 
 t.test('forwarded messages and stored reports are bounded', async (t) => {
   const rig = await hubRig();
   const [peer, other] = [await freePeer(rig, 'a1'), await freePeer(rig, 'a2')];
-  peer.news();
+  peer.newFrames();
   await peer.send({ type: 'message', payload: 'x'.repeat(1_048_576 - 60) });
   t.same(
-    peer.news(),
+    peer.newFrames(),
     [{ type: 'error', error: 'message_failed: too_large' }],
     'with its envelope it would close the receiver’s connection',
   );
-  t.same(other.news(), []);
+  t.same(other.newFrames(), []);
   await peer.send({ type: 'resource_report', cpu_percent: 3, notes: 'x'.repeat(20_000) });
-  t.match(peer.news(), [{ error: 'validation_failed', message_type: 'resource_report', errors: [{ error: 'size' }] }]);
+  t.match(peer.newFrames(), [{ error: 'validation_failed', message_type: 'resource_report', errors: [{ error: 'size' }] }]);
   await peer.send({ type: 'resource_report', cpu_percent: 3 });
   await peer.send({ type: 'agent_restarting', reason: 'update' });
   t.match(await agent(rig), { resources: { cpu_percent: 3 }, reportedStatus: 'restarting: update' });
@@ -310,9 +310,9 @@ t.test('v1StopMs sets how long an unconfirmed stop holds its slot; the agent sho
     const next = await rig.submit();
     await rig.pass(4_000 + v1StopMs);
     t.match(await shown(), { status: 'stopping' }, 'not free yet');
-    peer.news();
+    peer.newFrames();
     await rig.pass(2_500);
-    t.match(peer.news(), [{ type: 'task_assign', task_id: next }], `free ${v1StopMs} ms after the grace`);
+    t.match(peer.newFrames(), [{ type: 'task_assign', task_id: next }], `free ${v1StopMs} ms after the grace`);
   }
 });
 
@@ -323,7 +323,7 @@ t.test('object steps and hints are passed on in full; a plain sentence is not se
   const hint = { path: 'src/a.ts', reason: 'it is there' };
   const body = aBody({ fileHints: [hint, 'b.ts'], successCriteria: ['it counts'], verificationSteps: [step, 'run the tests'] });
   const id = await rig.submit({ body });
-  t.match(peer.news(), [
+  t.match(peer.newFrames(), [
     {
       type: 'task_assign',
       task_id: id,
@@ -337,7 +337,7 @@ t.test('object steps and hints are passed on in full; a plain sentence is not se
   await newer.identify();
   const other = await rig.submit({ body });
   t.same(
-    newer.news().map(({ metadata, file_hints, success_criteria, verification_steps }) => ({
+    newer.newFrames().map(({ metadata, file_hints, success_criteria, verification_steps }) => ({
       metadata,
       file_hints,
       success_criteria,
@@ -353,13 +353,13 @@ t.test('R4: the accept rule of a task is sent with its assignment, but not to ve
   const peer = await freePeer(rig, 'a1');
   const accept = { empty: true } as const;
   await rig.submit({ body: aBody({ accept }) });
-  t.notOk('accept' in (peer.news()[0] ?? {}));
+  t.notOk('accept' in (peer.newFrames()[0] ?? {}));
   const newer = await rig.peer('b2');
   await newer.identify({ slots: 2 });
   await rig.submit({ body: aBody({ accept }) });
   await rig.submit({ body: aBody() });
   t.same(
-    newer.news().map((frame) => frame['accept']),
+    newer.newFrames().map((frame) => frame['accept']),
     [accept, undefined],
   );
 });
@@ -368,12 +368,12 @@ t.test('a task lost by its machine goes to another free machine', async (t) => {
   const { rig, peer, id } = await atWork();
   const other = await freePeer(rig, 'b2');
   await peer.cut();
-  const back = await peer.again();
+  const back = await peer.reconnect();
   await back.identify(V1);
   await back.send({ type: 'task_recovering', task_id: id, last_status: 'waking' });
-  t.match(back.news(), [{ type: 'task_reassign', task_id: id }]);
-  other.news();
+  t.match(back.newFrames(), [{ type: 'task_reassign', task_id: id }]);
+  other.newFrames();
   await rig.pass(2_000);
-  t.match(other.news(), [{ type: 'task_assign', task_id: id }]);
-  t.same(types(back.news()), [], 'although the agent that lost it is free too');
+  t.match(other.newFrames(), [{ type: 'task_assign', task_id: id }]);
+  t.same(types(back.newFrames()), [], 'although the agent that lost it is free too');
 });

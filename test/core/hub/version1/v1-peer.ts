@@ -10,6 +10,6 @@ export async function freePeer(rig: HubRig, agentId: string): Promise<Peer> {
   const peer = await rig.peer(agentId);
   await peer.identify(V1);
   await peer.send({ type: 'task_recovering', task_id: UNKNOWN });
-  peer.news();
+  peer.newFrames();
   return peer;
 }

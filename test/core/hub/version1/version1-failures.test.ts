@@ -13,7 +13,7 @@ interface Given {
   readonly generation: number;
 }
 const assigned = (peer: Peer): readonly Given[] =>
-  peer.news().flatMap((frame) => (frame.type === 'task_assign' ? [frame as unknown as Given] : []));
+  peer.newFrames().flatMap((frame) => (frame.type === 'task_assign' ? [frame as unknown as Given] : []));
 
 /** A machine that fails each task at once with these words, as deployed sidecars do: first the failure, then the wake result. */
 async function failAll(peer: Peer, reason: string): Promise<number> {

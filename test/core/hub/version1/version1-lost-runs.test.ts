@@ -19,7 +19,7 @@ async function atWork(
   await rig.pass(6_000);
   const id = await rig.submit({ maxRetries: options.maxRetries ?? 3, runMaxMs: options.runMaxMs ?? null });
   await peer.send({ type: 'task_accepted', task_id: id });
-  peer.news();
+  peer.newFrames();
   return { rig, peer, id };
 }
 
@@ -27,7 +27,7 @@ t.test('R6, R12: an accepted task that a returning version 1 agent does not ment
   const { rig, peer, id } = await atWork({ maxRetries: 1 });
   await peer.cut();
   await rig.pass(4_000);
-  const back = await peer.again();
+  const back = await peer.reconnect();
   await back.identify(V1);
   await rig.pass(5_100);
   const { task, events } = await rig.record(id);
@@ -38,18 +38,18 @@ t.test('R6, R12: an accepted task that a returning version 1 agent does not ment
   t.match(task, { retryCount: 1 });
   await rig.pass(2_000);
   t.match(
-    back.news().filter(({ type }) => type === 'task_assign'),
+    back.newFrames().filter(({ type }) => type === 'task_assign'),
     [{ task_id: id, generation: 3 }],
     'a new generation for a new run',
   );
   await back.send({ type: 'task_accepted', task_id: id });
   await back.cut();
-  const third = await back.again();
+  const third = await back.reconnect();
   await third.identify(V1);
   await rig.pass(10_000);
   t.match((await rig.record(id)).task, { status: 'dead_letter', deadReason: 'retries_spent' });
   t.same(
-    third.news().filter(({ type }) => type === 'task_assign'),
+    third.newFrames().filter(({ type }) => type === 'task_assign'),
     [],
     'two runs for max_retries 1',
   );
@@ -69,10 +69,10 @@ t.test('R12: a result over the frame limit fails its attempt as result_too_large
       details: { kind: 'result_too_large', error: /over the limit of 1048576 bytes.*limits\.frameBytes/ },
     },
   );
-  const back = await peer.again();
+  const back = await peer.reconnect();
   await back.identify(V1);
   await rig.pass(6_000);
-  t.match(back.news().at(-1), { type: 'task_assign', task_id: id, generation: 3 });
+  t.match(back.newFrames().at(-1), { type: 'task_assign', task_id: id, generation: 3 });
   await back.send({ type: 'task_accepted', task_id: id });
   await back.send({ ...big, generation: 3 });
   t.match((await rig.record(id)).task, { status: 'dead_letter', retryCount: 2, lastError: /over the limit/ });
@@ -87,8 +87,8 @@ t.test('an oversized frame fails nothing if no task is accepted, or from a versi
   const big = { type: 'task_complete', task_id: id, generation: 1, result: 'x'.repeat(rig.context.limits.frameBytes) };
   await peer.send({ type: 'message', payload: 'x'.repeat(rig.context.limits.frameBytes) });
   t.equal(peer.closed(), 1009);
-  t.equal(await rig.story(id), 'assigned 1: submitted eligible assigned accepted', 'version 2 retains an unanswered result');
-  const back = await peer.again();
+  t.equal(await rig.summary(id), 'assigned 1: submitted eligible assigned accepted', 'version 2 retains an unanswered result');
+  const back = await peer.reconnect();
   await back.identify({ held: [{ task_id: id, generation: 1, status: 'reporting' }] });
   await back.send(big);
   t.match((await rig.record(id)).events.at(-1), { event: 'failed', details: { kind: 'result_too_large' } }, 'it was reporting that task');
@@ -103,7 +103,7 @@ t.test('R16: reconnects do not extend a run: v1RunMaxMs and run_max_ms keep coun
     for (let ms = 0; ms < endsWithinMs; ms += 5_000) {
       await open.cut();
       await rig.pass(2_000);
-      open = await open.again();
+      open = await open.reconnect();
       await open.identify(V1);
       await open.send({ type: 'state_report', task_id: id, generation: 1, status: 'working', assigned_at: 1 });
       await rig.pass(3_000);
@@ -144,7 +144,7 @@ t.test('R16: a version 2 run over its limit ends within one more grace period, h
   for (let ms = 0; ms < 30_000 + 25_000 + 180_000 + 30_000; ms += 10_000) {
     await peer.cut();
     await rig.pass(5_000);
-    peer = await peer.again();
+    peer = await peer.reconnect();
     await peer.identify({ held: [{ task_id: id, generation: 1, status: 'working' }] });
     await rig.pass(5_000);
   }
@@ -158,7 +158,7 @@ t.test('R16: a version 2 run over its limit ends within one more grace period, h
 t.test('a version 1 report still waiting for the store when its deadline passes counts', async (t) => {
   const { rig, peer, id } = await atWork();
   await peer.cut();
-  const back = await peer.again();
+  const back = await peer.reconnect();
   await back.identify(V1);
   await rig.pass(4_990);
   const before = rig.queue.post.bind(rig.queue);

@@ -81,13 +81,13 @@ t.test('in an idle hub every queued task has a reason to wait, and none is ready
     const peer = peers[place] as Peer;
     switch (below(7)) {
       case 0:
-        peers[place] = peer.closed() === null ? peer : await peer.again();
+        peers[place] = peer.closed() === null ? peer : await peer.reconnect();
         await peers[place].identify({ instance_id: `machine ${place}`, capabilities: CAPABILITIES.slice(place), slots: 1 + place });
         break;
       case 1:
         if (below(3) === 0) {
           await peer.cut();
-          peers[place] = await peer.again();
+          peers[place] = await peer.reconnect();
         }
         break;
       case 2: {

@@ -43,7 +43,7 @@ export const ACTS = [
   'answer',
   'link',
   'disk',
-  'mend',
+  'repair',
   'crash',
 ] as const;
 export type Act = (typeof ACTS)[number];
@@ -114,8 +114,8 @@ export class StormWorld {
         return this.#answer(a);
       case 'link':
         return this.#reconnect([]);
-      case 'mend':
-        return this.#mend();
+      case 'repair':
+        return this.#repair();
       case 'disk':
         this.#failing = 1 + (a % 3);
         return;
@@ -135,7 +135,7 @@ export class StormWorld {
       : { taskId: known.taskId, generation: known.generation };
   }
 
-  #mend(): void {
+  #repair(): void {
     this.#failing = 0;
     for (let tries = 0; this.#state.fault !== null && tries < 1_000; tries += 1)
       this.#take({ type: 'timer', timer: { purpose: 'journal' } });

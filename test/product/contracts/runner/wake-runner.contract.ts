@@ -231,9 +231,9 @@ function followedCases(contract: InWorld<ProcessWorld>): void {
     for (const process of showsRunIds() ? [adopted.process, null] : [adopted.process]) {
       for (const signal of [new AbortController().signal, AbortSignal.abort()]) {
         const events = await all((await world.runner('works')).attach({ ...adopted, process }, signal));
-        const news = events.filter(({ type }) => type !== 'output');
-        t.match(news, [{ type: 'exited', exitCode: null, signal: null }]);
-        t.equal(news.length, 1, 'apart from earlier reports');
+        const reports = events.filter(({ type }) => type !== 'output');
+        t.match(reports, [{ type: 'exited', exitCode: null, signal: null }]);
+        t.equal(reports.length, 1, 'apart from earlier reports');
       }
     }
   });

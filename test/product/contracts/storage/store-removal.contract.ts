@@ -52,7 +52,7 @@ const left = async (storage: Storage, ...numbers: readonly number[]): Promise<re
   return numbers.filter((n) => found.some(({ id }) => id === aTaskId(n)));
 };
 
-const stonesOf = async (storage: Storage, ...numbers: readonly number[]) =>
+const tombstonesOf = async (storage: Storage, ...numbers: readonly number[]) =>
   (await look(storage, (unit) => unit.load({ tasks: numbers.map(aTaskId), agents: [], keys: [] }))).tombstones;
 
 export function storeRemovalCases(name: string, subject: StorageSubject, runner: TestRunner): void {
@@ -71,7 +71,7 @@ export function storeRemovalCases(name: string, subject: StorageSubject, runner:
       );
       t.strictSame(await remove(storage), { tasks: 1, tombstones: 0, keys: 0, secrets: 0, next: null });
       t.equal(await storage.tasks.read(task.id), undefined);
-      t.strictSame(await stonesOf(storage, 1, 2), [tombstoneOf(task, A_MOMENT_MS)]);
+      t.strictSame(await tombstonesOf(storage, 1, 2), [tombstoneOf(task, A_MOMENT_MS)]);
       t.strictSame((await storage.events.after(0, {}, 10)).events, [kept], 'the history of the other remains');
       t.equal((await storage.tasks.stats()).statuses.completed, 0);
       t.strictSame(await look(storage, (unit) => unit.bodies([task.id])), []);
@@ -377,7 +377,7 @@ export function storeRemovalCases(name: string, subject: StorageSubject, runner:
       await commit(storage, changes({ inserted: [waiting] }));
       const later = { tombstonesBeforeMs: A_MOMENT_MS, keysBeforeMs: A_MOMENT_MS - 1 };
       t.match(await remove(storage, later), { tombstones: 1, keys: 0 });
-      t.match(await stonesOf(storage, 1, 2), [{ id: aTaskId(2) }]);
+      t.match(await tombstonesOf(storage, 1, 2), [{ id: aTaskId(2) }]);
       t.match(await remove(storage, { ...later, keysBeforeMs: A_MOMENT_MS }), { tombstones: 0, keys: 2 });
     });
   });

@@ -8,9 +8,9 @@ const QUIET_TURNS = 3;
 /** Node's names for file system requests in progress. */
 const FILE_REQUEST = /^(FSReq|CloseReq)/;
 
-export class Calm {
+export class IdleWatch {
   readonly #clock: VirtualClock;
-  readonly #underWay = new Set<object>();
+  readonly #inProgress = new Set<object>();
 
   constructor(clock: VirtualClock) {
     this.#clock = clock;
@@ -26,7 +26,7 @@ export class Calm {
 
   #isBusy(): boolean {
     const { nextDueMs } = this.#clock;
-    if (this.#underWay.size > 0 || (nextDueMs !== null && nextDueMs <= this.#clock.monotonicMs())) return true;
+    if (this.#inProgress.size > 0 || (nextDueMs !== null && nextDueMs <= this.#clock.monotonicMs())) return true;
     return process.getActiveResourcesInfo().some((kind) => FILE_REQUEST.test(kind));
   }
 
@@ -40,9 +40,9 @@ export class Calm {
           const answer: unknown = Reflect.apply(member, target, parts);
           if (!(answer instanceof Promise)) return answer;
           const call = {};
-          this.#underWay.add(call);
-          life?.onEnd(() => this.#underWay.delete(call));
-          return answer.finally(() => this.#underWay.delete(call));
+          this.#inProgress.add(call);
+          life?.onEnd(() => this.#inProgress.delete(call));
+          return answer.finally(() => this.#inProgress.delete(call));
         };
       },
     });

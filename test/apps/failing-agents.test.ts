@@ -192,40 +192,40 @@ t.test('R13: every agent fault blocks its tasks, is reported wherever queried, a
   const env = { AGENTCOM_API_URL: `http://127.0.0.1:${world.port}`, AGENTCOM_ADMIN_TOKEN: world.adminToken };
   const doctor = () => run(['doctor', '--agent', 'a1'], { env });
   let done = 0;
-  const ill = async (what: string, check: string, message: RegExp, mend: () => Promise<void> | void): Promise<void> => {
+  const failing = async (what: string, check: string, message: RegExp, fix: () => Promise<void> | void): Promise<void> => {
     const found = await doctor();
     t.equal(found.code, 8, what);
     t.match(found.out, new RegExp(`a1: paused\\n  ${check}: .*${message.source}`, 's'), what);
     t.match(await api.agents.get('a1'), { status: 'paused', paused_cause: 'checks', paused_reason: message }, what);
     const { task_id: id } = await api.tasks.submit({ description: what });
     t.match(await api.tasks.get(id), { status: 'queued', waiting_for: { reason: 'agent_paused', message } }, what);
-    await mend();
+    await fix();
     await doctor();
     await world.event(id, ['completed']);
     t.equal(claude.prompts(), (done += 1), `${what}: no check has called the model`);
   };
 
-  await ill('clock', 'clock', /10 min ahead of (the clock of the hub|the hub.s)/, restart);
+  await failing('clock', 'clock', /10 min ahead of (the clock of the hub|the hub.s)/, restart);
   renameSync(claude.bin, `${claude.bin}-away`);
-  await ill('no binary', 'program', /There is no ".*claude"/, () => renameSync(`${claude.bin}-away`, claude.bin));
+  await failing('no binary', 'program', /There is no ".*claude"/, () => renameSync(`${claude.bin}-away`, claude.bin));
   claude.version('2.0.1');
-  await ill('too old', 'program', /2\.0\.1 is older than 2\.1\.328/, () => claude.version('2.1.328'));
+  await failing('too old', 'program', /2\.0\.1 is older than 2\.1\.328/, () => claude.version('2.1.328'));
   claude.isLoggedIn(false);
-  await ill('not logged in', 'login', /not logged in\. Run "claude" on the sidecar's machine/, () => claude.isLoggedIn(true));
+  await failing('not logged in', 'login', /not logged in\. Run "claude" on the sidecar's machine/, () => claude.isLoggedIn(true));
   renameSync(project, `${project}-away`);
-  await ill('no folder', 'cwd', /project" is not a folder/, () => renameSync(`${project}-away`, project));
+  await failing('no folder', 'cwd', /project" is not a folder/, () => renameSync(`${project}-away`, project));
   await t.test('with its own disks', { skip: noMount }, async (t) => {
-    await ill('a folder that cannot be written', 'cwd', /is not writable/, mounted(t, project, 'ro,size=64m'));
-    await ill('a full disk under its folder', 'cwd', /only 4 MiB are free/, mounted(t, project, 'size=4m'));
+    await failing('a folder that cannot be written', 'cwd', /is not writable/, mounted(t, project, 'ro,size=64m'));
+    await failing('a full disk under its folder', 'cwd', /only 4 MiB are free/, mounted(t, project, 'size=4m'));
     execFileSync('sh', ['-c', `cat /dev/zero > ${ballast} 2> /dev/null || true`]);
-    await ill('a full disk under its journal', 'disk', /data directory is full/, () => rmSync(ballast));
+    await failing('a full disk under its journal', 'disk', /data directory is full/, () => rmSync(ballast));
   });
 
   await sidecar.kill('SIGTERM');
   const gone = await doctor();
   t.equal(gone.code, 8);
   t.match(gone.out, /^a1: offline\n {2}Its sidecar is not connected\. Start it, and run `agentcom doctor` on its machine\./);
-  const { task_id: id } = await api.tasks.submit({ description: 'for nobody' });
+  const { task_id: id } = await api.tasks.submit({ description: 'for an absent agent' });
   t.match(await api.tasks.get(id), { waiting_for: { reason: 'agent_offline' } });
   const config = readFileSync(join(world.dir, 'a1.config.mjs'), 'utf8');
   const onItsMachine = async (name: string, text: string): Promise<readonly string[]> => {
@@ -234,8 +234,8 @@ t.test('R13: every agent fault blocks its tasks, is reported wherever queried, a
     const { findings } = JSON.parse(out) as { readonly findings: readonly { readonly check: string; readonly severity: string }[] };
     return findings.flatMap(({ check, severity }) => (severity === 'error' ? [check] : []));
   };
-  t.strictSame(await onItsMachine('well.config.mjs', config), []);
-  t.strictSame(await onItsMachine('token.config.mjs', config.replace(/token: "[^"]+"/, 'token: "a-token-of-nobody"')), ['token']);
+  t.strictSame(await onItsMachine('healthy.config.mjs', config), []);
+  t.strictSame(await onItsMachine('token.config.mjs', config.replace(/token: "[^"]+"/, 'token: "an-unknown-token"')), ['token']);
   await hub.kill('SIGTERM');
   t.strictSame(await onItsMachine('away.config.mjs', config), ['hub_away']);
 });
