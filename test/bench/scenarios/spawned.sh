@@ -1,5 +1,5 @@
 #!/bin/bash
-# The agent of the sidecar's scenario: writes down when it began, before anything else, and then has done its task.
+# The agent of the sidecar scenario: records when it began, before anything else, and then completes its task.
 now=$EPOCHREALTIME
 printf '%s %s\n' "$AGENTCOM_TASK_ID" "$now" >>"$LEDGER_DIR/spawned"
 : >"$AGENTCOM_RESULTS_DIR/$AGENTCOM_TASK_ID.started"

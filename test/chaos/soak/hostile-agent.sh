@@ -1,6 +1,6 @@
 #!/bin/sh
-# An agent of the soak that harms its own sidecar before it works: what it does follows from the task's id. Later attempts are
-# agent.sh alone, so that every task completes. Each deed is a line in $LEDGER_DIR/deeds. Its argument is that of agent.sh.
+# An agent of the soak that harms its own sidecar before it works: the task's id determines how. Later attempts run
+# only agent.sh, so that every task completes. Each act is a line in $LEDGER_DIR/deeds. It takes the argument of agent.sh.
 set -u
 results=$AGENTCOM_RESULTS_DIR
 task=$AGENTCOM_TASK_ID

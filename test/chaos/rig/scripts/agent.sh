@@ -1,11 +1,11 @@
 #!/bin/sh
-# The agent of the chaos runs, in shell because there are tens of thousands of it. Its argument is the task's text:
+# The agent of the chaos runs, a shell script because tens of thousands of them run. Its argument is the task's text:
 #
 #     KEY ok|fail|deaf SECONDS
 #
-# It keeps a ledger in $LEDGER_DIR: a line at its start, which names the runs of the same task that it found alive, and a
-# line once its result is written. A line is one write, so lines of many agents do not mix. `deaf` ignores SIGTERM.
-# Processes are named by number and start time (field 22 of proc_pid_stat(5)); `at` is seconds since the machine started.
+# It keeps a ledger in $LEDGER_DIR: a line at its start, which lists the runs of the same task that it found alive, and a
+# line once its result is written. A line is one write, so lines of different agents do not mix. `deaf` ignores SIGTERM.
+# Processes are identified by pid and start time (field 22 of proc_pid_stat(5)); `at` is seconds since the machine booted.
 set -u
 set -f
 task=$AGENTCOM_TASK_ID

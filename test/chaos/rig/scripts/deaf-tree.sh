@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# An agent that ignores SIGTERM, with four processes that do too: a child, the child's child, one in a group of its own,
-# and one in a session of its own whose parent is gone. They never end by themselves.
+# An agent that ignores SIGTERM, with four processes that do too: a child, the child's child, one in its own group,
+# and one orphan in its own session. They never end by themselves.
 #
-# $LEDGER_DIR/trees/TASK.pids names them as `main child grandchild group session`; TASK.signal has the time, microseconds
-# since 1970, at which the first SIGTERM came.
+# $LEDGER_DIR/trees/TASK.pids names them as `main child grandchild group session`; TASK.signal has the time, in microseconds
+# since 1970, at which the first SIGTERM arrived.
 set -u
 trees=$LEDGER_DIR/trees
 mine=$trees/$AGENTCOM_TASK_ID

@@ -1,6 +1,6 @@
 #!/bin/sh
-# An agent for tests that behaves as its first argument says. What it says comes from files in the folder of the second:
-# `started`, `result` and `failed`, in the language of the program that it stands for. All further arguments are passed over.
+# An agent for tests that behaves as its first argument says. Its output comes from files in the folder of the second:
+# `started`, `result` and `failed`, in the format of the program that it stands for. Further arguments are ignored.
 for argument; do
   case $argument in
     --version)
