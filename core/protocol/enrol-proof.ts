@@ -11,7 +11,7 @@ const SECRET_LABEL = 'agentcom enrol secret v1';
 const TOKEN_LABEL = 'agentcom enrol token v1';
 const GIVEN_LABEL = 'agentcom enrol given v1';
 
-/** The token in the hub's answer. Nobody without the key can make a `proof` for a modified one. */
+/** The token in the hub's answer. Without the key, no `proof` can be made for a modified one. */
 export interface SealedToken {
   readonly sealed_token: string;
   readonly proof: string;

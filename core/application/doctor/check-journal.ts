@@ -75,7 +75,7 @@ async function ofCopies(
   const path = `${dataDir}/queue.json`;
   if (newest.kind === 'missing' && previous.kind === 'missing') return [];
   const why = newest.kind === 'bad' ? newest.why : newest.kind === 'missing' ? 'is missing' : null;
-  if (why !== null && previous.kind !== 'good') return [finding('journal_lost', `${path} ${why}, and ${path}.1 is no good copy either`)];
+  if (why !== null && previous.kind !== 'good') return [finding('journal_lost', `${path} ${why}, and ${path}.1 is not a good copy either`)];
   const copies = [
     ...(why === null ? [] : [finding('journal_copy', `${path} ${why}; ${path}.1 is good`)]),
     ...(previous.kind === 'bad' ? [finding('journal_previous', `${path}.1 ${previous.why}`)] : []),

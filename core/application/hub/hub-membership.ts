@@ -114,6 +114,6 @@ export class HubMembership {
       because,
       agents: sessions.agentIds().length,
     });
-    sessions.closeAll(CLOSE_CODES.restart, 'the hub starts anew');
+    sessions.closeAll(CLOSE_CODES.restart, 'the hub rejoins');
   }
 }

@@ -9,7 +9,7 @@ export type OutboxReportKind = (typeof OUTBOX_REPORTS)[number];
 export const OUTBOX_MAX = 1_000;
 
 export interface OutboxEntry extends AssignmentId {
-  /** `complete` and `failed` have a body, stored beside the journal. */
+  /** `complete` and `failed` have a body, stored next to the journal. */
   readonly report: OutboxReportKind;
   /** Why it was rejected or released; null otherwise. */
   readonly reason: string | null;

@@ -35,10 +35,10 @@ export const ROLLED_BACK_MAX = 1_000;
 export const CLAIMED_GENERATION_MAX = 1_000_000;
 
 /**
- * The reaction to a held generation above the stored one. Either the store was rolled back (a backup was restored, a replica
- * took over), or the claim is false. The hub cannot tell, so it does what is safe in both cases:
+ * The reaction to a held generation above the stored one. Either the store was rolled back (a backup was restored, a
+ * replica took over), or the claim is false. The hub cannot tell, so it does what is safe in both cases:
  *
- * - `raise`: nobody else has the task. Its generation is raised above the held one, with an event and a warning.
+ * - `raise`: no other agent has the task. Its generation is raised above the held one, with an event and a warning.
  * - `fence`: another agent has it. Its assignment continues; the next one will be above the held generation.
  * - `refuse`: no store is rolled back that far, or this agent has used up its claims with an event for this task.
  * - `nothing`: it is not ahead, the task has ended, or it could not have been assigned to this agent.
@@ -80,6 +80,6 @@ export type MissingDecision =
   /** It may have run, and is no longer there. */
   | 'lost';
 
-/** `mayHaveBegun`: it may have run without being accepted, so its generation must not run once more. */
+/** `mayHaveBegun`: it may have run without being accepted, so its generation must not run again. */
 export const decideMissing = (task: Task, mayHaveBegun: boolean = false): MissingDecision =>
   task.acceptedAtMs === null && !mayHaveBegun ? 'resend' : 'lost';

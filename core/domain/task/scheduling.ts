@@ -104,9 +104,9 @@ export class Requirements {
 }
 
 /**
- * Pairs ready tasks with free slots, one slot of each agent in turn, in the order of assignment. `candidates` are the first ready
- * tasks of each requirement and priority. A task that avoids an agent goes to another one with a free slot, and to that agent only if
- * there is no other. It never goes to an agent that has rejected it.
+ * Pairs ready tasks with free slots, taking one slot of each agent in turn, in the order of assignment. `candidates`
+ * are the first ready tasks of each requirement and priority. A task that avoids an agent goes to another one with a
+ * free slot, and to that agent only if there is no other. It never goes to an agent that has rejected it.
  */
 export function decidePairs(candidates: readonly Task[], agents: readonly FreeAgent[]): readonly Pair[] {
   const ready = new ReadyTasks(candidates);

@@ -143,9 +143,9 @@ export function decideReject(task: Task, by: Reporter, reason: string, nowMs: nu
 }
 
 /**
- * `task_rejected` by the policy of the agent: it concerns this task on this agent, and not the machine. The task goes to another agent at
- * once and not to this one again in this round. It is dead-lettered if it is for this agent alone, after `REJECTIONS_MAX`
- * agents, or if nobody accepts it in time.
+ * `task_rejected` by the policy of the agent: it concerns this task on this agent, and not the machine. The task goes
+ * to another agent at once and not to this one again in this round. It is dead-lettered if it is for this agent alone,
+ * after `REJECTIONS_MAX` agents, or if no agent accepts it in time.
  */
 export function decidePolicyReject(task: Task, by: Reporter, reason: string, nowMs: number): Transition {
   if (task.acceptedAtMs !== null) return refuse('invalid_state', task.generation);

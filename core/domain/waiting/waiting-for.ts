@@ -42,7 +42,7 @@ export const WAITING_KINDS = [
   'blocked_forever',
   'parked',
   'backoff',
-  /** Its `ttl_ms` or `complete_by` is over: the next sweep dead-letters it. */
+  /** Its `ttl_ms` or `complete_by` has passed: the next sweep dead-letters it. */
   'deadline_passed',
   'no_agent',
   'assignee_unknown',
@@ -95,7 +95,7 @@ export interface WaitingView {
   /** All known agents, or at least the one that it is assigned to. */
   readonly agents: readonly AgentLoad[];
   readonly nowMs: number;
-  /** The end of the hub's quiet period. Default: it is over. */
+  /** The end of the hub's quiet period. Default: in the past. */
   readonly quietUntilMs?: number | undefined;
   /** Default: not counted. */
   readonly ahead?: TasksAhead | undefined;

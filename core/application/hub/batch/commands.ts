@@ -256,7 +256,7 @@ export interface HubStartedCommand {
   readonly kind: 'hub_started';
 }
 
-/** The last command of this hub, on a shared store: ends its lease, so that nobody takes it for running. */
+/** The last command of this hub, on a shared store: ends its lease, so that it does not count as running. */
 export interface HubStoppedCommand {
   readonly kind: 'hub_stopped';
 }

@@ -95,8 +95,8 @@ export class Roster {
   }
 
   /**
-   * At most `limit` groups of requirements that agents with room, and the agents in `beside`, may be able to run. When there are more,
-   * the next call returns the next ones.
+   * At most `limit` groups of requirements that free agents, and the agents in `beside`, may be able to run. When
+   * there are more, the next call returns the next ones.
    */
   groups(beside: readonly Agent[], nowMs: number, limit: number): readonly RequirementGroup[] {
     const capabilities = new Set<string>();

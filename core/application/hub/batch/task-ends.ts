@@ -26,7 +26,8 @@ export function endOf(before: Task | undefined, { task, events }: Change): TaskE
   if (end === undefined) return null;
   const fromMs = before?.assignedAtMs ?? null;
   const ranMs = fromMs === null ? null : end.atMs - fromMs;
-  // A change that takes the task back has already raised its generation. A late result completes a task that nobody has any more.
+  // A change that takes the task back has already raised its generation. A late result completes a task that no agent
+  // has any more.
   const { generation } = before ?? task;
   const agentId = before?.assignedTo ?? task.assignedTo;
   return { taskId: task.id, outcome: task.status, agentId, generation, ranMs, totalMs: end.atMs - task.createdAtMs };

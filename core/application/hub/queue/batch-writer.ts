@@ -63,7 +63,7 @@ export interface BatchOptions {
   readonly isWhole: boolean;
   /** Null: a part of a batch, which neither begins early nor lets the next one do so. */
   readonly turn: BatchTurn | null;
-  /** Whether the hub has given up on everything that is not committed: nothing is tried again. */
+  /** Whether the hub has given up on everything that is not committed: nothing is retried. */
   readonly isRefused: () => boolean;
 }
 

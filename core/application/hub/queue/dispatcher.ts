@@ -25,8 +25,8 @@ const GROUPS_PER_BATCH = 256;
 const MANY_FOR_MS = 10_000;
 
 /**
- * The requirements of waiting tasks; when there are more than a batch considers, only those that agents with room may run. So
- * thousands of tasks that nobody can run, each with a capability of its own, do not slow down the others.
+ * The requirements of waiting tasks; when there are more than a batch considers, only those that free agents may run.
+ * So thousands of tasks that no agent can run, each with its own capability, do not slow down the others.
  */
 async function waitingRequirements(batch: Batch, roster: Roster, unsettled: readonly AgentId[]): Promise<readonly Requirement[]> {
   const { unit, nowMs } = batch;

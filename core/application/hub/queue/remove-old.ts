@@ -17,9 +17,9 @@ const EXAMINED_PER_BATCH = 100;
 const FRUITLESS_MAX = 100;
 /** Rows of each kind that one batch removes: commands that arrive meanwhile wait for all of them, and for the archive to be synced. */
 const REMOVED_PER_BATCH = 50;
-/** While a removal goes on, it is logged once for this many removed tasks. */
+/** A removal in progress is logged once for this many removed tasks. */
 const TASKS_PER_LOG_LINE = 10_000;
-/** The least age of a task that is removed because too many have ended: whoever waits for its result gets it. */
+/** The least age of a task that is removed because too many have ended: a client that waits for its result still gets it. */
 const ENDED_KEPT_MS_MIN = 300_000;
 
 /** Agents that are examined after the last batch of a sweep; each sweep continues where the last one ended, so that all have their turn. */

@@ -37,7 +37,7 @@ interface Settling {
   readonly mentioned: Set<TaskId>;
   /** Frames that wait for their commit. */
   unanswered: number;
-  /** The session, once `SETTLE_MS` is over. */
+  /** The session, once `SETTLE_MS` have passed. */
   from: Reporter | null;
 }
 
@@ -88,7 +88,7 @@ export class ReportHandler {
     this.#settling = { mentioned: new Set(), unanswered: 0, from: null };
   }
 
-  /** Its time is over. Takes effect once the frames that it sent before are committed. */
+  /** Its time has passed. Takes effect once the frames that it sent before are committed. */
   endSettling(from: Reporter): void {
     if (this.#settling === null) return;
     this.#settling.from = from;

@@ -1,6 +1,7 @@
 /**
- * The live output of agents on its way to the store: gathered in memory, and written together every `OUTPUT_WRITE_MS`, separately from
- * the commits of the queue. What there is no room for is dropped and counted. A hub that is killed loses what it had not written.
+ * The live output of agents on its way to the store: gathered in memory, and written together every `OUTPUT_WRITE_MS`,
+ * separately from the commits of the queue. What does not fit is dropped and counted. A hub that is killed loses what
+ * it had not written.
  */
 import type { TaskId } from '../../../domain/ids.ts';
 import { utf8Bytes } from '../../../domain/encoded-text.ts';

@@ -1,8 +1,9 @@
 /**
- * When each token was last used: recorded in memory, written now and then.
+ * When each token was last used: recorded in memory, written periodically.
  *
- * A request or an identify only sets a number in a map. Every `TOKEN_USE_WRITE_MS` the recorded times, and those of open sockets, are
- * written as one list; the rest is written when the hub stops. A hub that is killed loses what it had not written.
+ * A request or an identify only sets a number in a map. Every `TOKEN_USE_WRITE_MS` the recorded times, and those of
+ * open sockets, are written as one list; the rest is written when the hub stops. A hub that is killed loses what it
+ * had not written.
  */
 import { messageOf } from '../../../errors/agentcom-error.ts';
 import type { AgentStore, TokenUsed } from '../../../ports/agent-store.ts';

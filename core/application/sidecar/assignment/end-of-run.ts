@@ -168,7 +168,7 @@ function dropWithoutReport(step: StepContext, slot: Slot, outcome: CancelOutcome
   step.log('info', 'the agent is stopped', { task_id: slot.taskId, generation: slot.generation, outcome });
 }
 
-/** The grace period of a run whose end is reported is over. */
+/** The grace period of a run whose end is reported has passed. */
 export function onLingerTimer(step: StepContext, assignment: AssignmentId): void {
   const slot = step.slot(assignment);
   if (slot?.status === 'reporting' && slot.run !== null) stopRun(step, slot);

@@ -236,7 +236,7 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
     if (options.runner !== undefined) deliver({ type: 'runner_checked', checks: await runChecks(options.runner, options) });
   }
 
-  /** For work that may fail without harm: logs the error and goes on. */
+  /** For work that may fail without harm: logs the error and continues. */
   async function tryTo(what: string, work: () => Promise<void>): Promise<void> {
     try {
       await work();

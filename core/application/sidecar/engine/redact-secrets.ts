@@ -188,7 +188,7 @@ function redactFileEvent(event: ResultFileEvent, redactor: Redactor): ResultFile
   return { ...event, value: { ...('status' in event.value ? { status } : {}), ...Object.fromEntries(fields) } };
 }
 
-/** A log that redacts secrets, whoever uses it. */
+/** A log that redacts secrets for all its users. */
 export function redactingLog(log: Log, redactor: Redactor): Log {
   const fieldsOf = (fields: LogFields = {}): LogFields => redactField(fields, redactor, 0) as LogFields;
   return {

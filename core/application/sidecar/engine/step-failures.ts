@@ -1,4 +1,4 @@
-/** Handles inputs whose step threw: the affected assignment fails with the error, everything else goes on. */
+/** Handles inputs whose step threw: the affected assignment fails with the error, everything else continues. */
 import { assignmentIdOf, type Slot } from '../../../domain/assignment/slot.ts';
 import { assignmentOf } from '../state/input-subject.ts';
 import { STEP_RETRY_MS } from '../state/constants.ts';

@@ -22,7 +22,7 @@ const BUSY_PARTS = 8;
 const WASTEFUL_PARTS = 5;
 /** How often to check whether commands still wait, milliseconds. */
 const BUSY_POLL_MS = 1;
-/** Frames longer than this get one part in `LARGE_PARTS` of the time, whoever sends them: a single one takes longer than a slice. */
+/** Frames longer than this get one part in `LARGE_PARTS` of the time, regardless of the sender: a single one takes longer than a slice. */
 export const LARGE_FRAME_CHARACTERS = 65_536;
 const LARGE_PARTS = 5;
 /** The delay when all waiting connections are blocked, milliseconds. */

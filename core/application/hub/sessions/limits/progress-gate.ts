@@ -1,4 +1,7 @@
-/** Throttles the progress reports of each task to one per second; of those in between, the latest is kept and passes when the second is over. */
+/**
+ * Throttles the progress reports of each task to one per second; of those in between, the latest is kept and passes at
+ * the end of the second.
+ */
 import { PROGRESS_EVERY_MS } from '../../../../config/times.ts';
 import type { TaskId } from '../../../../domain/ids.ts';
 import type { Clock, Timer } from '../../../../ports/clock.ts';
@@ -16,7 +19,7 @@ export class ProgressGate {
     this.#clock = clock;
   }
 
-  /** Calls `pass` now, or when the task's second is over unless a newer report has arrived by then. */
+  /** Calls `pass` now, or at the end of the task's second unless a newer report has arrived by then. */
   offer(taskId: TaskId, pass: () => void): void {
     const gate = this.#gates.get(taskId);
     if (gate !== undefined) {
