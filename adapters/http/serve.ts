@@ -133,7 +133,7 @@ const READS_WAIT_MS = 1_000;
 /** Whether it reads from the database for the whole request. A stream does not: it reads a little at a time. */
 const isRead = (route: Route): boolean => route.method === 'GET' && route.shed === true;
 
-/** For a route that anybody may use. */
+/** For a public route. */
 const OPEN: Read<null> = read(null);
 
 /** The caller, if its request rate allows the request and its role may use the route. */

@@ -1,6 +1,6 @@
 /**
  * The `lock` file keeps a second sidecar out of a folder. It names its holder by process mark and by a socket in the folder.
- * A dead holder is replaced: its process is gone, and nobody answers on its socket, which also works from another
+ * A dead holder is replaced: its process is gone, and its socket does not answer, which also works from another
  * container that shares the folder. The folder must be on a local disk: processes on other machines are not visible.
  *
  *   free ── link ──► held ── release ──► free

@@ -4,7 +4,7 @@ import type { Log } from '../../core/ports/log.ts';
 import { unservable, type CapturedRequest } from './captured-request.ts';
 import { FAILED, STOPPING, unreadable } from './own-answers.ts';
 
-/** The response to one request, as implemented by a server. Calls after it is over do nothing. */
+/** The response to one request, as implemented by a server. Calls after its end do nothing. */
 export interface Exchange {
   /** Whether nothing more can be written: the response is complete, or the client disconnected. */
   isOver(): boolean;

@@ -46,7 +46,7 @@ export const wsLink = ({ log, handshakeMs = HANDSHAKE_MS, localAddress, trust = 
   },
 });
 
-/** Error codes of our key check, OpenSSL's certificate check and Node's name check. No attempt can succeed until somebody acts. */
+/** Error codes of our key check, OpenSSL's certificate check and Node's name check. No attempt can succeed until an operator acts. */
 const CERTIFICATE = /^(AC_HUB_FINGERPRINT$|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT_)/;
 
 /** What to do about the status of a refused WebSocket. A hub that is stopping or full answers 503. */

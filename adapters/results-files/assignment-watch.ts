@@ -33,7 +33,7 @@ export interface AssignmentWatch {
   scheduleScan(): void;
   /** Scans and reports everything, again if necessary; resolves once no result is incomplete. */
   scan(): Promise<void>;
-  /** Reports nothing from now on; resolves when the scan in progress is over. */
+  /** Reports nothing from now on; resolves when the scan in progress has ended. */
   end(): Promise<void>;
 }
 

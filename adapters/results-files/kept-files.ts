@@ -11,7 +11,7 @@ import { pathIn, removeTree, unlockFolder } from './remove-tree.ts';
 // Windows has neither flag.
 const WRITE_WITHOUT_FOLLOWING = constants.O_WRONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 
-/** Removes everything else; an agent may leave a whole repository beside its result. */
+/** Removes everything else; an agent may leave a whole repository next to its result. */
 export async function keepResultOnly(paths: AssignmentPaths, streams: boolean): Promise<void> {
   await rm(paths.published, { force: true });
   for (const folder of [paths.resultsDir, paths.runDir]) await unlockFolder(folder);

@@ -123,7 +123,7 @@ export class EventTail {
     });
   }
 
-  /** Starts a round now, or once the pause is over. What the last round delivers after the pause has begun makes the pause longer. */
+  /** Starts a round now, or after the pause. What the last round delivers after the pause has begun makes the pause longer. */
   #startRound(): void {
     if (this.#waiting.length === 0) return;
     const { clock } = this.#deps;

@@ -106,7 +106,8 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
 
   /** `keyOf`: resolves to the hash of the given secret. `tokenFields`: the fields of the response with the token. */
   const enrol = async (request: ApiRequest, agentId: AgentId, { keyOf, tokenFields }: Enrolling): Promise<Reply> => {
-    // The secret is checked first, so that nobody without one learns which agents exist. It is used up even if the agent ID is taken.
+    // The secret is checked first, so that callers without one cannot learn which agents exist. It is used up even if
+    // the agent ID is taken.
     const found = await auth.lookUp(request.address, async () => {
       const key = await keyOf();
       if (key === undefined) return undefined;

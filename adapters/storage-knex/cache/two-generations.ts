@@ -20,7 +20,7 @@ export class TwoGenerations<K, V> {
     return this.#young.get(key) ?? this.#old.get(key);
   }
 
-  /** The old generation may keep an older value of the key: nobody reads it while the young one has a value. */
+  /** The old generation may keep an older value of the key: it is not read while the young one has a value. */
   set(key: K, value: V): void {
     const replaced = this.#young.get(key);
     if (replaced !== undefined) this.#youngSize -= this.#sizeOf(replaced);

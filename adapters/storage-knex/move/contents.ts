@@ -34,8 +34,8 @@ export interface PartDigest {
 }
 
 /**
- * The digests of a whole side, part by part: each row as one line, a JSON array of its values by the names of the columns, in the order of
- * the key. Two sides with equal digests have the same contents.
+ * The digests of a whole side, part by part: each row is one line, a JSON array of its values by the names of the
+ * columns, in the order of the key. Two sides with equal digests have the same contents.
  */
 export async function digestsOf(side: Side, tables: readonly Table[], onRows: (rows: number) => void): Promise<readonly PartDigest[]> {
   const digests: PartDigest[] = [];

@@ -6,10 +6,10 @@ import path from 'node:path';
 const RANDOM_BYTES = 6;
 /** What follows the name of the finished file. SQLite keeps a journal beside a file that it changes. */
 const PART_END = /^\.[0-9a-f]{12}\.part(-journal)?$/;
-/** No backup goes on for so long without a write, so its run was killed. */
+/** No backup runs for this long without a write, so its run was killed. */
 const LEFT_MS = 86_400_000;
 
-/** A name beside `file` that no other run uses. */
+/** A name next to `file` that no other run uses. */
 export const partOf = (file: string): string => `${file}.${randomBytes(RANDOM_BYTES).toString('hex')}.part`;
 
 /** Removes parts of `file` that were last written a day before `nowMs`, a time of their file system. Whatever cannot be removed is left. */

@@ -19,8 +19,9 @@ import { cannotWrite, contentsOf, copySqlite, nameFile, refuseIfThere } from './
 import { isThere } from './sqlite-place.ts';
 
 /**
- * Writes a copy of `database` as it is at this moment. The copy gets its name only once it is complete, checked and on disk. It contains
- * everything that the hub acknowledged before. The hub goes on meanwhile; its write-ahead log is not truncated until the end.
+ * Writes a copy of `database` as it is at this moment. The copy gets its name only once it is complete, checked and on
+ * disk. It contains everything that the hub acknowledged before. The hub continues meanwhile; its write-ahead log is
+ * not truncated until the end.
  */
 export async function backUpSqlite(
   driver: SqliteDriver,
@@ -43,8 +44,8 @@ export async function backUpSqlite(
 }
 
 /**
- * Replacing a store while a hub has it open would destroy it: the hub would go on writing to the unlinked file, and SQLite would apply the
- * old write-ahead log to the copy.
+ * Replacing a store while a hub has it open would destroy it: the hub would continue to write to the unlinked file,
+ * and SQLite would apply the old write-ahead log to the copy.
  */
 async function refuseStore(file: string, database: string): Promise<void> {
   const isSame = (await placeOf(file)) === (await placeOf(database));
@@ -66,8 +67,8 @@ const placeOf = async (file: string): Promise<string> => {
 };
 
 /**
- * Replaces `database`, whose hub does not run, with a backup that gets a new store id; without `file`, the existing database gets one. A
- * store that was there is kept beside it, complete.
+ * Replaces `database`, whose hub does not run, with a backup that gets a new store id; without `file`, the existing
+ * database gets one. A store that was there is kept next to it, complete.
  */
 export async function restoreSqlite(
   driver: SqliteDriver,
@@ -159,8 +160,8 @@ async function keepStore(
 }
 
 /**
- * Renames files that lie beside a missing store: left by a restore of an older version that was killed. It is unknown which store they
- * belong to, so they are kept.
+ * Renames files next to a missing store: left by a restore of an older version that was killed. It is unknown which
+ * store they belong to, so they are kept.
  */
 async function moveLeftAside(database: string): Promise<void> {
   for (const end of ['-wal', '-shm'])

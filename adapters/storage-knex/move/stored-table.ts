@@ -22,10 +22,10 @@ export const STAYING: Readonly<Record<string, string>> = {
   migrations_lock: 'belongs to Knex',
   sqlite_sequence: "SQLite's number of the last event: moved as a number",
   event_numbers: "Postgres' number of the last event: moved as a number",
-  task_counts: 'counted anew, of the tasks that came: compared after the move',
+  task_counts: 'recomputed from the copied tasks, and compared after the move',
   batches: 'committed batches, of which only the hub that wrote them asks',
   hubs: 'which hubs live: none does while a store is moved',
-  hub_mail: 'what living hubs ask each other to send at once; whoever comes back is told anew from the tasks themselves',
+  hub_mail: 'messages between running hubs for immediate delivery; reconnecting agents get the same from the tasks themselves',
 };
 
 /**

@@ -16,7 +16,7 @@ import { rowOf } from './text.ts';
 
 /** TCP keepalive, with which the server detects a client that is gone without closing. In seconds, as Postgres expects. */
 const KEEPALIVE_S = { idle: 15, interval: 5, count: 3 };
-/** Postgres' OID of eight-byte integers. All of ours are whole milliseconds, counts and generations. */
+/** Postgres' OID of eight-byte integers. In this schema all of them are whole milliseconds, counts and generations. */
 const INT8 = 20;
 
 /** How much longer than the server's own statement timeout a response may take before the connection counts as lost. Milliseconds. */

@@ -22,7 +22,7 @@ const RECONNECT_MS = 1_000;
 const ALONE_MS = 1_000;
 /** How long after other hubs were found it is not checked again whether there are any. Milliseconds. */
 const TOGETHER_MS = 10_000;
-/** How long the last notification may take once nobody listens any more. Milliseconds. */
+/** How long the last notification may take after the last listener has left. Milliseconds. */
 const LAST_WITHIN_MS = 1_000;
 /** Postgres accepts less than 8,000 bytes in one notification. */
 const PAYLOAD_BYTES_MAX = 7_900;
@@ -204,7 +204,7 @@ function textOf({ events, work, agents }: ChangeHint, self: string): string {
   return Buffer.byteLength(text) <= PAYLOAD_BYTES_MAX ? text : JSON.stringify({ from: self, events, work, agents: null });
 }
 
-/** Null for a notification of our own. One that cannot be read is from a newer hub or from something else: it may mean anything. */
+/** Null for this hub's own notification. One that cannot be read is from a newer hub or from something else: it may mean anything. */
 function hintIn(payload: string, self: string): ChangeHint | null {
   let said: unknown;
   try {

@@ -277,7 +277,7 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
     'agents',
     'ON CONFLICT (id) DO UPDATE SET connected = excluded.connected, hub_id = excluded.hub_id, state = excluded.state',
   ),
-  // Also locks an existing row, so that nobody removes the agent of a token that is being created.
+  // Also locks an existing row, so that the agent of a token being created is not removed.
   insertAgents: insert('insertAgents', 'agents', 'ON CONFLICT (id) DO UPDATE SET id = agents.id'),
   saveStops: insert('saveStops', 'pending_stops', 'ON CONFLICT (agent_id, task_id, generation) DO UPDATE SET state = excluded.state'),
   clearStops: `

@@ -1,6 +1,6 @@
 /**
- * Rows that cannot be read. A request for one by name gets the error; a search over many omits it and goes on, since one damaged row must
- * not stop the queue. Each is logged once.
+ * Rows that cannot be read. A request for one by name gets the error; a search over many omits it and continues, since
+ * one damaged row must not stop the queue. Each is logged once.
  */
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Log } from '../../../core/ports/log.ts';

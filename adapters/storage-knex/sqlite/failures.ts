@@ -69,7 +69,7 @@ export const keyTaken = (thrown: unknown, file: string): AgentcomError =>
     },
   );
 
-/** A read whose BEGIN or COMMIT failed: its connection may be in the middle of a transaction, and is given up. */
+/** A read whose BEGIN or COMMIT failed: its connection may be in the middle of a transaction, and is discarded. */
 export const leftAmid = (thrown: unknown, file: string): AgentcomError =>
   new AgentcomError(
     'AC_STORE_UNAVAILABLE',

@@ -12,7 +12,7 @@ import { THREAD_PROGRAM, type Answered, type Asked, type SqliteValue, type Threa
 const BUSY_MS = 1_000;
 /** Maximum number of statements that one connection keeps prepared; the least recently used one is evicted. */
 const PREPARED_MAX = 128;
-/** Maximum number of threads of a pool that were given up while their statement still runs; at this number, no new one is started. */
+/** Maximum number of threads of a pool that were abandoned while their statement still runs; at this number, no new one is started. */
 const GIVEN_UP_MAX = 2;
 
 export function nodeDriver(): SqliteDriver {

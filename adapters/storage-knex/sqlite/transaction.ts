@@ -168,7 +168,7 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
 const textOf = (name: AnyStatement, parameter: unknown): string | undefined =>
   parameter === undefined ? undefined : parameterOf(name, parameter);
 
-/** The interval between two interruptions of a read that goes on with its next statement. */
+/** The interval between two interruptions of a read that continues with its next statement. */
 const INTERRUPT_AGAIN_MS = 50;
 
 export interface SqliteRead<T> {
@@ -221,7 +221,7 @@ export async function sqliteRead<T>(readers: Readers, options: SqliteRead<T>): P
   }
 }
 
-/** Interrupts the statement of this connection that runs once the time is over, and each one after it. */
+/** Interrupts the statement of this connection that runs when the time limit is reached, and each one after it. */
 async function withinTime<T>(raw: RawDatabase, { clock, readMs }: { clock: Clock; readMs: number }, work: () => Promise<T>): Promise<T> {
   const interrupt = (): void => {
     raw.interrupt();
