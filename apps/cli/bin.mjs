@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 const built = new URL('../../dist/apps/cli/main.js', import.meta.url);
 const sources = new URL('./main.ts', import.meta.url);
 
-/** Node 22 and later keep what they compiled. In the user's own folder: what lies in a shared one could be anybody's program. */
+/** Node 22 and later keep what they compiled. In the user's own folder: files in a shared one could be another user's program. */
 function keepCompiled() {
   const { XDG_CACHE_HOME: cache, LOCALAPPDATA: local, HOME: home } = process.env;
   const folder = cache || local || (home && join(home, '.cache'));

@@ -2,7 +2,7 @@
 import { open, unlink } from 'node:fs/promises';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 
-/** Never replaces a file nor follows a link: it may be somebody's only copy. `cure`: what to do if the file exists. Fails with `AC_USAGE`. */
+/** Never replaces a file nor follows a link: it may be the only copy. `cure`: what to do if the file exists. Fails with `AC_USAGE`. */
 export async function writeNewFile(
   file: string,
   text: string,

@@ -1,6 +1,6 @@
 /**
- * Prints why a watched task is not running: at first, and whenever the reason changes. It never polls: it asks the hub after events of the task
- * or of agents that may change the reason, and at the time at which the last reason is said to end.
+ * Prints why a watched task is not running: at first, and whenever the reason changes. It never polls: it asks the hub
+ * after events of the task or of agents that may change the reason, and when the last reason is expected to end.
  */
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { HubClient, TaskDetail, WaitingForJson } from '../client/index.ts';

@@ -1,4 +1,4 @@
-/** Makes V8 collect the old generation of a busy hub less often, and keep a hub at rest small. */
+/** Makes V8 collect the old generation of a busy hub less often, and keep an idle hub small. */
 import { setFlagsFromString } from 'node:v8';
 
 /**
@@ -11,10 +11,10 @@ import { setFlagsFromString } from 'node:v8';
 const GROWTH = { busy: 200, atRest: 25 };
 /** V8 cleans up 8 s after a program has become quiet; the setting that it finds then decides when it starts the next collection. */
 const CHECKED_EVERY_MS = 3_000;
-/** A hub that works for less than this share of the time is at rest. */
+/** A hub that works for less than this share of the time is idle. */
 const AT_REST_UTILIZATION = 0.2;
 
-/** Call it before most of the program is loaded. `everyMs`: how often it checks whether the hub is at rest. */
+/** Call it before most of the program is loaded. `everyMs`: how often it checks whether the hub is idle. */
 export function fitHeapToLoad(everyMs = CHECKED_EVERY_MS): void {
   let growth = 0;
   const setGrowth = (percent: number): void => {

@@ -48,7 +48,7 @@ export async function runQuickstart({ stay, storage, transport, output }: Quicks
   const interrupted = interruption(() => tell({ agent: '-', task: '-', what: 'interrupted: stopping everything' }));
   const over = new AbortController();
   interrupted.signal.addEventListener('abort', () => over.abort(), { once: true });
-  // A timer of our own, because the signal of `AbortSignal.timeout` can be garbage-collected early.
+  // An explicit timer, because the signal of `AbortSignal.timeout` can be garbage-collected early.
   let timer: NodeJS.Timeout | undefined;
   try {
     const hub = await programs.startAll();

@@ -41,7 +41,7 @@ function unitText(plan: ServicePlan): string {
     '[Unit]',
     `Description=${specifier(plan.description)}`,
     ...(runAs === null ? [] : ['Wants=network-online.target', 'After=network-online.target']),
-    // A program that cannot run is restarted for as long as it takes, except after failures that a person has to look at.
+    // A program that cannot run is restarted for as long as it takes, except after failures that need an operator.
     'StartLimitIntervalSec=0',
     '',
     '[Service]',

@@ -17,7 +17,7 @@ import { adaptersModule } from './modules/adapters.module.ts';
 import { coreModule } from './modules/core.module.ts';
 import { secretsOf } from './sidecar-secrets.ts';
 
-/** Time to send the last reports; the sidecar gives up slightly earlier. Milliseconds. */
+/** Time to send the last reports; the sidecar stops trying slightly earlier. Milliseconds. */
 const STOP_MS = 10_000;
 
 export interface RunSidecarOptions {

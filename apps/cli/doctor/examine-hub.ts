@@ -133,7 +133,7 @@ async function ownTrust({ tls }: ResolvedHubConfig): Promise<HubTrust> {
       );
 }
 
-/** Checks that either the hub of this data directory listens on the port, or nobody does and it could. */
+/** Checks that either the hub of this data directory listens on the port, or no process does and it could. */
 async function examinePort(
   hub: ResolvedHubConfig,
   { isDataReadable, isCertificateUsable }: { readonly isDataReadable: boolean; readonly isCertificateUsable: boolean },
@@ -168,7 +168,7 @@ async function examinePort(
       answer.kind === 'silent'
         ? `the program that listens on ${address} gives ${answer.why}. ${probably} hangs or is very busy`
         : `the program that listens on ${address} ${answer.why}. ${probably} serves another certificate than hub.listen.tls.certFile now has`;
-    const restart = `Look at the log of the hub. \`${listenerCommand(port)}\` names the process: if it is the hub, restart it. If it is not: s`;
+    const restart = `Check the hub's log. \`${listenerCommand(port)}\` names the process: if it is the hub, restart it. If it is not: s`;
     // A running hub keeps its certificate while the files cannot be used, which is a finding already.
     if (answer.kind === 'silent' || isCertificateUsable) onFinding(finding('port_taken', what, { cure: `${restart}${cure.slice(1)}` }));
     return { isPortTaken: true, isRunning: false };

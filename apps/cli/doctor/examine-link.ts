@@ -111,7 +111,7 @@ async function askOne(hub: string, token: Token, link: TrustingLink): Promise<As
   const ofHub = degraded === null ? [] : [degraded];
   try {
     const ofToken = await tokenFindings(hub, url, token, link);
-    // If this may be somebody else's hub, its clock says nothing.
+    // If this may be another hub, its clock proves nothing.
     const isOurs = ofToken.every(({ check }) => check !== 'token' && check !== 'hub_proof');
     const found = isOurs ? [...ofToken, ...clockFindings(answer.behindMs, sidecar)] : ofToken;
     const version = config.hub === undefined ? versionFinding(answer.version, url, { agentId }) : null;

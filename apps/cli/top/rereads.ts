@@ -2,7 +2,7 @@
 import type { Clock, Timer } from '../../../core/ports/clock.ts';
 
 export interface Rereads {
-  /** Reads now, or once the gap since the last read is over; a read that is under way is followed by another. */
+  /** Reads now, or once the minimum interval since the last read has passed; a read in progress is followed by another. */
   want(): void;
   stop(): void;
 }

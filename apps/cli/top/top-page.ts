@@ -42,7 +42,7 @@ export interface PageLine {
   readonly colour?: Colour | undefined;
 }
 
-/** In the order of importance while work goes on. */
+/** In the order of importance while work is in progress. */
 const STATUS_ORDER: readonly Status[] = ['queued', 'assigned', 'scheduled', 'blocked', 'dead_letter', 'completed', 'cancelled'];
 /** Agents that need attention come first. */
 const AGENT_ORDER: readonly AgentJson['status'][] = ['paused', 'stopping', 'draining', 'working', 'idle', 'offline'];

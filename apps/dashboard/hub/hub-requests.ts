@@ -127,7 +127,7 @@ export async function readIdentity(): Promise<void> {
     const answer = await get<Identity & { readonly server_time: number }>('/api/whoami');
     clockOffsetMs.value = answer.server_time - (fromMs + Date.now()) / 2;
     const before = identity.value;
-    // The same user in a new object would start everything anew that follows the identity, such as the event stream.
+    // The same user in a new object would restart everything that depends on the identity, such as the event stream.
     const isSame = before !== null && before !== 'unknown' && before.id === answer.id && before.role === answer.role;
     if (!isSame) identity.value = { id: answer.id, role: answer.role };
   } catch (thrown) {

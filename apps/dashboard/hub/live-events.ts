@@ -59,7 +59,10 @@ const NONE_LEFT = new Set(['hub_busy', 'rate_limited']);
 /** The last event that was received: the next stream starts after it. */
 let lastId: string | null = null;
 
-/** Keeps the stream open while somebody is signed in who may see it, and the page is seen: a browser has only six connections for each hub. */
+/**
+ * Keeps the stream open while a user with the right to see it is signed in and the page is visible: a browser has only
+ * six connections for each hub.
+ */
 export function startLiveEvents(): void {
   const isSeen = signal(!document.hidden);
   document.addEventListener('visibilitychange', () => (isSeen.value = !document.hidden));

@@ -69,7 +69,7 @@ export class TaskPages {
   #isStale = false;
   #seen: { readonly first: number; readonly last: number } = { first: 0, last: 0 };
 
-  /** While `isHeld`, rows keep their places: somebody is about to choose one. */
+  /** While `isHeld`, rows keep their places: the user is about to choose one. */
   constructor(filter: TaskFilter, isHeld: () => boolean) {
     this.#filter = filter;
     this.#isHeld = isHeld;

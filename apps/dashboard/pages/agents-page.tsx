@@ -51,7 +51,7 @@ export const useAgents = (): Live<readonly AgentJson[]> =>
     changesAt: (agents) => agents.flatMap(timesOf),
   });
 
-/** Why an agent needs somebody, in one sentence; null if it does not. */
+/** Why an agent needs attention, in one sentence; null if it does not. */
 export function troubleOf(agent: AgentJson): string | null {
   const failed = agent.checks?.failed[0];
   if (failed !== undefined) return `${failed.check}: ${failed.message}`;

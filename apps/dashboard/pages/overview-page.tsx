@@ -1,4 +1,4 @@
-/** The state of everything on one page, what needs somebody first. */
+/** The state of everything on one page, what needs attention first. */
 import type { JSX } from 'preact';
 import { useMemo } from 'preact/hooks';
 import { PRIORITIES } from '../../../core/domain/task/task.ts';
@@ -119,7 +119,7 @@ const STUCK_REASONS = new Set([
   'dependency_failed',
 ]);
 
-/** A busy agent becomes free by itself; the others need somebody. */
+/** A busy agent becomes free by itself; the others need attention. */
 function isStuck({ waiting_for: waiting }: TaskDetail): boolean {
   const someAreBusy = waiting?.agents?.some(({ blocker }) => blocker === 'busy') === true;
   return STUCK_REASONS.has(waiting?.reason ?? '') && !someAreBusy;

@@ -24,7 +24,7 @@ export function TaskOutput({ task }: { readonly task: TaskDetail }): JSX.Element
 
   useEffect(() => {
     if (!wasAssigned) return;
-    // A page that nobody sees holds no connection open: a browser has only a few for each hub.
+    // A hidden page holds no connection open: a browser has only a few for each hub.
     const seen = (): void => (document.hidden ? output.pause() : output.follow());
     seen();
     document.addEventListener('visibilitychange', seen);

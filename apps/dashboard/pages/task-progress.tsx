@@ -1,4 +1,4 @@
-/** How far the run that goes on is, in its agent's words. */
+/** How far the current run is, in its agent's words. */
 import type { JSX } from 'preact';
 import type { HistoryEntry, TaskDetail } from '../../client/types.ts';
 import { Ago } from '../parts/moments.tsx';
@@ -7,7 +7,7 @@ import { BlockText } from '../parts/untrusted-text.tsx';
 
 const PERCENT_MAX = 100;
 
-/** The latest progress of the run that goes on; nothing if none was reported. */
+/** The latest progress of the current run; nothing if none was reported. */
 export function TaskProgress({ task }: { readonly task: TaskDetail }): JSX.Element | null {
   if (task.status !== 'assigned') return null;
   const latest = task.history.findLast(({ event, generation }) => event === 'progress' && generation === task.generation);

@@ -22,7 +22,7 @@ const PHONE_ROW_PX = 72;
 const PHONE = matchMedia('(max-width: 720px)');
 /** The least time between two refreshes of what is on the screen, milliseconds. */
 const REFRESH_GAP_MS = 1_000;
-/** For who has no event stream of all tasks, and for a search. */
+/** For users without an event stream of all tasks, and for a search. */
 const REFRESH_EVERY_MS = 10_000;
 
 export function TasksPage(): JSX.Element {
@@ -119,7 +119,7 @@ interface ChipProps {
   readonly onClick: () => void;
 }
 
-/** Whether somebody is about to choose a row: the list has the focus, or the pointer is over it. */
+/** Whether the user is about to choose a row: the list has the focus, or the pointer is over it. */
 const isHeld = (): boolean => document.querySelector('.virtual-list:is(:hover, :focus-within)') !== null;
 
 function TaskList({ filter }: { readonly filter: TaskFilter }): JSX.Element {

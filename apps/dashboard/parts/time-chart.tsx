@@ -1,4 +1,4 @@
-/** A chart over time. Beside it, for who cannot see it, is a sentence. */
+/** A chart over time. With a sentence for users who cannot see it. */
 import type { JSX } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
