@@ -25,7 +25,7 @@ export interface AcpRun {
   readonly listener: OutputListener;
   readonly graceMs: number;
   readonly signal: StopSignal;
-  /** Aborted when nobody is listening any more. */
+  /** Aborted when the listener has left. */
   readonly detachSignal: AbortSignal;
   readonly emit: Emit;
   readonly deps: WakeRunnerDeps;

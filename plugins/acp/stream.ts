@@ -42,8 +42,8 @@ export interface AcpStream {
 }
 
 /**
- * Reads to the end even if nobody is listening, so that the agent never blocks on a full pipe. Unlike the SDK's own
- * stream it skips lines that are not messages or too long, instead of answering them or ending the conversation.
+ * Reads to the end even without a listener, so that the agent never blocks on a full pipe. Unlike the SDK's own stream
+ * it skips lines that are not messages or too long, instead of answering them or ending the conversation.
  */
 export function acpStream(options: AcpStreamOptions): AcpStream {
   const { input, output, lineBytesMax, bytesMax = RUN_STREAMS_BYTES_MAX, onSent } = options;
@@ -67,7 +67,7 @@ export function acpStream(options: AcpStreamOptions): AcpStream {
   let hasFailed = false;
   const onOne = async (message: JsonObject, characters: number): Promise<void> => {
     if (hasFailed) return;
-    // Once the conversation is over, nothing is answered.
+    // After the conversation nothing is answered.
     if (controller !== null && isRequest(message) && !(await open.take(characters))) {
       hasFailed = true;
       return await options.onUnread();

@@ -125,7 +125,7 @@ function onTool(state: GeminiState, tool: string, { maxTurns }: GeminiDialectOpt
   return { state: next, events: [...progress, { type: 'progress', message: `uses ${tool}` }] };
 }
 
-/** Text after a tool's result starts anew. */
+/** Text after a tool's result starts over. */
 const withAnswer = (state: GeminiState): GeminiState => ({
   ...state,
   text: '',
@@ -147,7 +147,7 @@ function parseRetryNotice(text: string): readonly ParsedEvent[] {
   return [{ type: 'progress', message: shorten(text), waiting: isLimit ? 'rate_limited' : 'model_unavailable' }];
 }
 
-/** "success" without any text is no success: the agent was cut off, or its model was never called. */
+/** "success" without any text is not a success: the agent was cut off, or its model was never called. */
 function outcomeOf(state: GeminiState, json: JsonObject): RunOutcome {
   const details = { session_id: state.sessionId };
   const mayHaveSideEffects = state.turns > 0;

@@ -140,7 +140,8 @@ function classifyFailure(
   // `status: timeout` is OpenClaw's own limit, unless the text says that the model request timed out.
   if (result['status'] === 'timeout') return { kind: /^LLM request timed out/.test(text) ? 'model_unavailable' : 'limit' };
   if (error['type'] === 'cli_error' || /^missing prompt/i.test(text)) return { kind: 'config', mayHaveSideEffects: false };
-  // For a minute after a failed login, OpenClaw does not call that provider. This run made no request, so it is no login failure.
+  // For a minute after a failed login, OpenClaw does not call that provider. This run made no request, so it is not a
+  // login failure.
   if (/temporarily disabled/i.test(text)) return { kind: 'rate_limited', mayHaveSideEffects: false };
   const classified = classifyText(text);
   if (classified !== null) return classified;

@@ -31,7 +31,7 @@ export const DEFAULT_PROMPT = [
   '${HOW_TO_REPORT}',
 ].join('\n\n');
 
-/** For an agent that is woken and then on its own: nobody reads its output. */
+/** For an agent that is woken and then on its own: its output is not read. */
 export const DEFAULT_WOKEN_PROMPT = DEFAULT_PROMPT.replace('${HOW_TO_REPORT}', '${HOW_TO_REPORT_BY_COMMAND}');
 
 const HOW_TO_REPORT = [

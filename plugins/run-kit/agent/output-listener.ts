@@ -146,7 +146,7 @@ export function outputListener<State>(options: OutputListenerOptions<State>): Ou
     if (event.type !== 'completed' && event.type !== 'failed') return event;
     if (isSettled) return null;
     const outcome = await settle(event);
-    // A limit of ours is enforced at once; a program that has finished may exit by itself.
+    // The sidecar's own limit is enforced at once; a program that has finished may exit by itself.
     endIn(outcome.type === 'failed' && outcome.kind === 'limit' ? 0 : times.resultGraceMs);
     return outcome;
   };

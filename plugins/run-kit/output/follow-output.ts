@@ -33,7 +33,7 @@ export interface FollowOutputOptions {
   readonly runDir: string;
   readonly onLine: AsyncLineParser;
   readonly emit: Emit;
-  /** False: only shown, so that the run goes on although the file cannot be read any more or is too long. Default true. */
+  /** False: only shown, so that the run continues although the file cannot be read any more or is too long. Default true. */
   readonly isNeeded?: boolean | undefined;
   /** Default `stdout`. */
   readonly stream?: 'stdout' | 'stderr' | undefined;
@@ -45,7 +45,7 @@ export interface FollowOutputOptions {
   readonly onDropped?: ((line: DroppedLine) => void) | undefined;
   /** Called when the program has emptied the file, before the lines that it wrote since. */
   readonly onRewritten?: (() => void) | undefined;
-  /** Aborted when nobody is polling any more. */
+  /** Aborted when polling has ended. */
   readonly detachSignal: StopSignal;
   readonly clock: Clock;
   readonly log: Log;

@@ -52,7 +52,7 @@ export function enforceStop(events: AsyncIterable<WakeEvent>, options: EnforceSt
     };
     const forwardOrFail = (): Promise<'ended'> =>
       pass().catch(async (error: unknown) => {
-        // Another wake could run the agent beside processes that nobody can find.
+        // Another wake could run the agent next to processes that cannot be found.
         if (!isWake || main !== null || table.seesRunIds || signal.aborted) throw error;
         const message = `the wake runner failed before it reported a process, and what it started may still be running: ${messageOf(error)}`;
         await emit({ type: 'failed', phase: 'agent', message, retryable: true });

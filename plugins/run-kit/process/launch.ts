@@ -127,7 +127,7 @@ function spawnChild({ argv, cwd, env }: Pick<LaunchOptions, 'argv' | 'cwd' | 'en
   return spawn(isPath(program) ? resolve(cwd, program) : program, args, { cwd, env, shell: false, detached: true, stdio });
 }
 
-/** Identifies the child. If that fails, kills it: nobody else would know that it runs. */
+/** Identifies the child. If that fails, kills it: otherwise nothing would track it. */
 function register(child: ChildProcess, pid: number, { table, runId }: StartOptions): Launched {
   child.unref();
   const exited = new Promise<ProcessExit>((resolveExit) => {

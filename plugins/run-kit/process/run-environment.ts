@@ -42,7 +42,7 @@ export function baseEnvironment({ cwd, env, passEnv = [], ambient = process.env 
   return { ...environment, PWD: cwd, ...env };
 }
 
-/** The trace of the task, in the variables that tracing libraries and tools read. Validated again, since the hub may be somebody else's. */
+/** The trace of the task, in the variables that tracing libraries and tools read. Validated again, since the hub is not trusted. */
 function traceVariables({ task }: WakeRequest): Record<string, string> {
   const [parent, state] = [task['traceparent'], task['tracestate']].map((value) => (typeof value === 'string' ? value : undefined));
   const { traceparent, tracestate } = traceContextOf(parent, state);

@@ -43,7 +43,7 @@ export interface WatchRunOptions {
   readonly signal: StopSignal;
   /** Aborted by the runner to end the run, which is then reported as `exited`. */
   readonly endSignal?: StopSignal | undefined;
-  /** Aborted when nobody is listening any more: the run is left alone. */
+  /** Aborted when the listener has left: the run is left alone. */
   readonly detachSignal: StopSignal;
   readonly clock: Clock;
   readonly log: Log;
