@@ -2,7 +2,7 @@
  * An upgrade as docs/service.md has it: stop the hub, install the next version, start it. Submitters and agents
  * continue.
  *
- * AGENTCOM_OLDER_BIN=/older/node_modules/agentcom/apps/cli/bin.mjs npm test -- test/chaos/upgrade.test.ts
+ *   AGENTCOM_OLDER_BIN=/older/node_modules/agentcom/apps/cli/bin.mjs npm test -- test/chaos/upgrade.test.ts
  *
  * upgrades an installed older version; without it, the older version is this build under another name.
  */

@@ -1,7 +1,7 @@
 /**
  * Kills a hub with -9 at random moments under submits in flight, and checks every submit that it answered:
  *
- * node --conditions=agentcom-source --import=tsx test/durability/durability.ts --kills 100 [--seed TEXT]
+ *     node --conditions=agentcom-source --import=tsx test/durability/durability.ts --kills 100 [--seed TEXT]
  *
  * Exits with 1 unless nothing is missing, duplicated or changed.
  */

@@ -3,9 +3,9 @@
  * yours. Each port has one suite, and each suite is called in the same way: with a name for its titles, with the
  * adapter as its subject, and with a test runner, of which it needs `test`: `node:test`, tap or vitest.
  *
- * import { test } from 'node:test';
- * import { processSubject, wakeRunnerContract } from 'agentcom/testing';
- * wakeRunnerContract('mine', processSubject((argv, deps) => mine({ argv }).create(deps), words), { test });
+ *     import { test } from 'node:test';
+ *     import { processSubject, wakeRunnerContract } from 'agentcom/testing';
+ *     wakeRunnerContract('mine', processSubject((argv, deps) => mine({ argv }).create(deps), words), { test });
  *
  * The capabilities of the adapter determine its cases; no subject can leave one out.
  */

@@ -2,7 +2,7 @@
  * The tests, compiled once and then run by tap under plain node: under a loader each of the 200 files would take two
  * seconds of CPU time before its first assertion.
  *
- * npm test -- [OPTION...] [test/core/hub/load/one-batch.test.ts | test/core...]
+ *     npm test -- [OPTION...] [test/core/hub/load/one-batch.test.ts | test/core...]
  *
  * A folder stands for every `.test.ts` file under it; without arguments, all of `test` runs except the folders of `npm
  * run test:integration` and `npm run test:faults`. Files that the tests write are in memory if there is room for them,

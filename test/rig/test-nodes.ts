@@ -2,7 +2,7 @@
  * The SQLite tests on other versions of Node without the package sqlite3: on `node:sqlite`. On the last version, also
  * with both drivers in one process.
  *
- * npm run test:nodes [-- [--all] VERSION...]
+ *     npm run test:nodes [-- [--all] VERSION...]
  *
  * With --all: everything that `npm test` runs, with the package sqlite3.
  *

@@ -275,7 +275,7 @@ export const sidecarFaults = ({ hub, hubPort, token, usedSecret }: FaultWorld): 
         for (const name of ['queue.json', 'queue.json.1']) await truncate(join(m.sidecarDir, name), 10);
       },
       check: 'journal_lost',
-      found: /queue\.json .*, and .*queue\.json\.1 is no good copy either$/,
+      found: /queue\.json .*, and .*queue\.json\.1 is not a good copy either$/,
       cure: /restore a good queue\.json.*or give the sidecar an empty dataDir/,
     },
     {

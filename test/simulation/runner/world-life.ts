@@ -1,7 +1,7 @@
 /**
  * The life of one simulated process:
  *
- * running ── freeze ─► frozen ── its time has passed ─► running ── end ─► gone
+ *     running ── freeze ─► frozen ── its time has passed ─► running ── end ─► gone
  *
  * Everything from outside (timers, frames, answers of its ports) comes through here: at once while it runs, at the
  * thaw while it is frozen, never once it is gone. So a killed process needs no code of its own to be dead.
