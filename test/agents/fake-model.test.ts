@@ -26,7 +26,7 @@ t.test('the newest user message counts, and a tool is called once for it', async
   for (const [title, turns, tools, wanted] of cases) t.match(actFor(turns, tools), wanted, title);
 });
 
-t.test('an outage or a context that is too long ends after some calls; calls beside the work do not count', async (t) => {
+t.test('an outage or a context that is too long ends after some calls; calls apart from the work do not count', async (t) => {
   const before = [user('[[outage: 2 before ls]]')];
   t.match(actFor(before, ['Bash'], 1), { kind: 'fail', what: 503 });
   t.match(actFor(before, ['Bash'], 2), { answer: { call: { name: 'Bash', args: { command: 'ls' } } } });
@@ -39,7 +39,7 @@ t.test('an outage or a context that is too long ends after some calls; calls bes
   t.match(actFor([user('[[overflow]]')], ['Bash'], 1), says('it continues after that'));
 });
 
-t.test('background work is over once a message follows its start', async (t) => {
+t.test('background work has ended once a message follows its start', async (t) => {
   const shell = [user('[[background: ls]]')];
   t.match(actFor(shell, ['Bash']), { answer: { call: { name: 'Bash', args: { command: 'ls', run_in_background: true } } } });
   t.match(actFor([...shell, assistant(''), tool('begun'), user('a reminder')], ['Bash']), says(BEGUN_TEXT));

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { ROOT } from '../architecture/cruise.ts';
 import { tableLines } from '../../apps/cli/output/text-table.ts';
-import { say, sayMachine, thisMachine, writeFigures } from '../chaos/rig/chaos-figures.ts';
+import { say, printMachine, thisMachine, writeFigures } from '../chaos/rig/chaos-figures.ts';
 import { agentsRun, type Outcome, type ReadyProgram } from './agents-run.ts';
 import { CASES } from './cases.ts';
 import { cacheFolder, install, named } from './install.ts';
@@ -38,7 +38,7 @@ const { only, case: onlyCases, jobs } = command.opts<{ only?: string[]; case?: s
 const programs = PROGRAMS.filter(({ name }) => only?.includes(name) ?? true);
 const cases = CASES.filter(({ name }) => onlyCases?.includes(name) ?? true);
 
-sayMachine(thisMachine());
+printMachine(thisMachine());
 const beganMs = performance.now();
 const ready: ReadyProgram[] = [];
 const missing = new Map<string, string>();

@@ -29,12 +29,12 @@ export async function e2eFiles(): Promise<readonly string[]> {
 const JOBS = 2;
 
 /** How often a hub reported each combination. */
-export type Said = ReadonlyMap<string, number>;
+export type Reported = ReadonlyMap<string, number>;
 
 export const named = ({ storage, transport }: Combination): string => `${storage} and ${transport}`;
 
 /** Lines reported by hubs, counted. */
-export function countSaid(lines: string): Said {
+export function countSaid(lines: string): Reported {
   const said = new Map<string, number>();
   for (const line of lines.split('\n').filter((one) => one !== '')) {
     const name = named(JSON.parse(line) as Combination);
@@ -44,7 +44,7 @@ export function countSaid(lines: string): Said {
 }
 
 /** What is wrong with a run on `asked` in which the hubs reported this. */
-export function faultsOf(said: Said, asked: Combination): readonly string[] {
+export function faultsOf(said: Reported, asked: Combination): readonly string[] {
   if (said.size === 0) return ['no hub reported its adapters'];
   const others = [...said].filter(([name]) => name !== named(asked));
   return others.map(([name, times]) => `${times} hubs ran on ${name}, not on ${named(asked)}`);
@@ -54,17 +54,20 @@ export function faultsOf(said: Said, asked: Combination): readonly string[] {
  * Runs the files with tap, with its own server if Postgres is requested and none is named; returns tap's exit code and
  * what the hubs reported.
  */
-export async function e2eRun(asked: Combination, files: readonly string[]): Promise<{ readonly exitCode: number; readonly said: Said }> {
+export async function e2eRun(
+  asked: Combination,
+  files: readonly string[],
+): Promise<{ readonly exitCode: number; readonly said: Reported }> {
   const folder = await mkdtemp(join(tmpdir(), 'agentcom-e2e-'));
-  const saidFile = join(folder, 'said.jsonl');
-  await writeFile(saidFile, '');
+  const reportFile = join(folder, 'said.jsonl');
+  await writeFile(reportFile, '');
   const server = asked.storage === 'postgres' ? await postgresServer([]) : null;
   try {
     const env = {
       AGENTCOM_STORAGE: asked.storage,
       AGENTCOM_TRANSPORT: asked.transport,
       ...(server === null ? {} : { AGENTCOM_TEST_DATABASE_URL: server.url }),
-      [SAID_FILE]: saidFile,
+      [SAID_FILE]: reportFile,
     };
     const tap = spawn('npm', ['run', '--silent', 'tap', '--', `--jobs=${JOBS}`, ...files], {
       cwd: ROOT,
@@ -72,7 +75,7 @@ export async function e2eRun(asked: Combination, files: readonly string[]): Prom
       env: { ...process.env, ...env },
     });
     const [code] = (await once(tap, 'exit')) as [number | null];
-    return { exitCode: code ?? 1, said: countSaid(await readFile(saidFile, 'utf8')) };
+    return { exitCode: code ?? 1, said: countSaid(await readFile(reportFile, 'utf8')) };
   } finally {
     await server?.end();
     await rm(folder, { recursive: true });

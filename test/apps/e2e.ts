@@ -6,7 +6,7 @@
 import { Command, Option } from 'commander';
 import { loadUws } from '../../adapters/transport-uws/uws-package.ts';
 import { STORAGES, TRANSPORTS } from '../../apps/quickstart/config-text.ts';
-import { say, sayMachine, thisMachine } from '../chaos/rig/chaos-figures.ts';
+import { say, printMachine, thisMachine } from '../chaos/rig/chaos-figures.ts';
 import type { Combination } from './adapters-under-test.ts';
 import { e2eFiles, e2eRun, faultsOf, named } from './e2e-run.ts';
 
@@ -32,7 +32,7 @@ if (unknown.length > 0) program.error(`error: not a whole-program test: ${unknow
 if (asked.transport === 'uws') await loadUws();
 
 const files = program.args.length > 0 ? program.args : all;
-sayMachine(thisMachine(), `${files.length} test files on ${named(asked)}`);
+printMachine(thisMachine(), `${files.length} test files on ${named(asked)}`);
 const { exitCode, said } = await e2eRun(asked, files);
 for (const [name, times] of said) say(`/health of ${times} hubs: they run on ${name}`);
 const faults = faultsOf(said, asked);

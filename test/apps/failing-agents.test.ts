@@ -18,7 +18,7 @@ interface FakeClaude {
   readonly bin: string;
   readonly wake: readonly [name: string, options: Readonly<Record<string, unknown>>];
   /** What it prints for the next tasks, and how it ends. */
-  says(lines: readonly (string | object)[], end?: { readonly exitCode: number; readonly stderr?: string }): void;
+  prints(lines: readonly (string | object)[], end?: { readonly exitCode: number; readonly stderr?: string }): void;
   version(version: string): void;
   isLoggedIn(isLoggedIn: boolean): void;
   /** How many tasks it received, which is how often it would have called its model. */
@@ -49,7 +49,7 @@ esac
   const fake: FakeClaude = {
     bin,
     wake: ['claudeCode', { bin, cwd: join(folder, 'project') }],
-    says(lines, { exitCode, stderr = '' } = { exitCode: 0 }) {
+    prints(lines, { exitCode, stderr = '' } = { exitCode: 0 }) {
       write('out', lines.map((line) => `${typeof line === 'string' ? line : JSON.stringify(line)}\n`).join(''));
       write('err', stderr);
       write('code', String(exitCode));
@@ -60,11 +60,11 @@ esac
   };
   fake.version('2.1.328');
   fake.isLoggedIn(true);
-  fake.says(spoken('stream'));
+  fake.prints(recordedOutput('stream'));
   return fake;
 }
 
-const spoken = (name: string): readonly string[] =>
+const recordedOutput = (name: string): readonly string[] =>
   recorded('claude', name).lines.flatMap(({ stream, text }) => (stream === 'stdout' ? [text] : []));
 
 const asOperator = ({ port, adminToken }: World) => ({ AGENTCOM_API_URL: `http://127.0.0.1:${port}`, AGENTCOM_ADMIN_TOKEN: adminToken });
@@ -76,7 +76,7 @@ t.test('R13: an agent’s own failure uses up no retry, reports its remedy and p
   const [one, two] = [fakeClaude(world, 'a1'), fakeClaude(world, 'a2')];
   await world.startSidecar('a1', { wake: one.wake });
 
-  one.says(spoken('401-retries0'), { exitCode: 1 });
+  one.prints(recordedOutput('401-retries0'), { exitCode: 1 });
   const { task_id: first } = await api.tasks.submit({ description: 'for any capable agent' });
   await world.event(first, ['released']);
   const cure =
@@ -88,7 +88,7 @@ t.test('R13: an agent’s own failure uses up no retry, reports its remedy and p
   t.match(await api.tasks.get(first), { assigned_to: 'a2', retry_count: 0 });
 
   await api.agents.resume('a1');
-  one.says([], { exitCode: 1, stderr: 'error: unknown option' });
+  one.prints([], { exitCode: 1, stderr: 'error: unknown option' });
   const { task_id: second } = await api.tasks.submit({ description: 'for a1', assign_to: 'a1' });
   await world.event(second, ['released', 'failed']);
   t.match(await api.agents.get('a1'), { status: 'paused', paused_cause: 'config', paused_reason: /Fix the runner options/ });
@@ -97,7 +97,7 @@ t.test('R13: an agent’s own failure uses up no retry, reports its remedy and p
 
   await api.agents.resume('a1');
   const resetsAt = Math.floor(Date.now() / 1_000) + 3_600;
-  one.says([{ type: 'rate_limit_event', rate_limit_info: { status: 'rejected', resetsAt } }, ...spoken('429')], { exitCode: 1 });
+  one.prints([{ type: 'rate_limit_event', rate_limit_info: { status: 'rejected', resetsAt } }, ...recordedOutput('429')], { exitCode: 1 });
   const { task_id: third } = await api.tasks.submit({ description: 'for a1 again', assign_to: 'a1' });
   await world.event(third, ['released']);
   const parked = await api.agents.get('a1');
@@ -127,10 +127,10 @@ t.test('usage is shown per attempt and per task, by model', async (t) => {
   const claude = fakeClaude(world, 'a1');
   await world.startSidecar('a1', { wake: claude.wake });
   // It has worked, and ends without a result: another attempt follows.
-  claude.says(spoken('max-turns').slice(0, -1), { exitCode: 1 });
+  claude.prints(recordedOutput('max-turns').slice(0, -1), { exitCode: 1 });
   const { task_id: id } = await api.tasks.submit({ description: 'twice', max_retries: 1 });
   await world.event(id, ['failed']);
-  claude.says(spoken('stream'));
+  claude.prints(recordedOutput('stream'));
   await world.event(id, ['completed']);
   const task = await api.tasks.get(id);
   const attempts = task.attempts ?? [];

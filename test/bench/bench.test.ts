@@ -41,7 +41,7 @@ t.test('a hub is loaded, measured and checked', async (t) => {
     const { value, hubCpuMs } = await hub.measured(() => load.do('live', { ...live, count: drained, submit: { how: 'waiting' } }));
     t.ok(value.value.seconds > 0 && hubCpuMs >= 0 && value.cpuMs > 0);
     const left = (await hub.api.tasks.stats()) as Readonly<Record<string, number>>;
-    t.ok((left['completed'] ?? 0) >= drained && (left['queued'] ?? 0) > 0, 'a drain leaves tasks it was not asked for');
+    t.ok((left['completed'] ?? 0) >= drained && (left['queued'] ?? 0) > 0, 'a drain leaves tasks that it was not asked for');
     t.equal(left['assigned'], 0, 'and nothing half-done');
 
     const rest = await load.do('live', {

@@ -8,12 +8,12 @@ import { postgresServer, type PostgresServer } from '../adapters/storage-places/
 import { builtTree } from '../rig/built-tree.ts';
 import { readOrExit } from '../rig/script-options.ts';
 import { drifted, readStored, storeRatios } from './rig/check-targets.ts';
-import { environment, sayEnvironment } from './rig/environment.ts';
+import { environment, printEnvironment } from './rig/environment.ts';
 import { isDefault, type Bench, type Scenario } from './rig/bench-rig.ts';
 import { readBenchOptions, type BenchOptions } from './rig/bench-options.ts';
 import { budgetJson, budgetLines } from './rig/budget-table.ts';
 import { FLAME_GRAPH, writePage } from './rig/page.ts';
-import { sayProfiles, type KeptProfile } from './rig/profiler.ts';
+import { printProfiles, type KeptProfile } from './rig/profiler.ts';
 import { lineOf, median, type Result } from './rig/result.ts';
 import type { StageTimes } from './rig/stage-times.ts';
 import { agents } from './scenarios/agents-scenario.ts';
@@ -71,14 +71,14 @@ async function measure({
   const chosen = SCENARIOS.filter(({ names }) => names.some((name) => scenarios.includes(name)));
   const bar = !isJson && process.stdout.isTTY ? progressBar(chosen.length) : null;
   let done = 0;
-  const sayProgress = (): void => bar?.at(done, chosen[done]?.names.join(', ') ?? 'done');
+  const showProgress = (): void => bar?.at(done, chosen[done]?.names.join(', ') ?? 'done');
   const say = (text: string): void => {
     if (isJson) return;
     process.stdout.write(bar === null ? `${text}\n` : `\r\u001b[K${text}\n`);
-    sayProgress();
+    showProgress();
   };
   const here = { ...environment(), loadBefore: Math.round((loadavg()[0] ?? 0) * 10) / 10 };
-  if (!isJson) sayEnvironment(here);
+  if (!isJson) printEnvironment(here);
   if (cpuProf !== null) mkdirSync(cpuProf, { recursive: true });
 
   const results: Result[] = [];
@@ -127,7 +127,7 @@ async function measure({
       say,
     };
     for (const scenario of chosen) {
-      sayProgress();
+      showProgress();
       const fromMs = performance.now();
       await scenario.run(bench);
       const [name, taken] = [scenario.names.filter(bench.isAsked).join(', '), (performance.now() - fromMs) / 1_000];
@@ -139,7 +139,7 @@ async function measure({
   bar?.end();
   const seconds = (performance.now() - beganMs) / 1_000;
   say(`in ${Math.round(seconds)} s: ${inWords(secondsOf)}`);
-  if (cpuProf !== null) sayProfiles(cpuProf, say);
+  if (cpuProf !== null) printProfiles(cpuProf, say);
   if (keepsRatios) storeRatios(results, here);
   if (isCheck) {
     const drifts = drifted(results, readStored());

@@ -5,7 +5,7 @@
  */
 import { cancelRun } from './runs/cancel-run.ts';
 import { builtTree } from '../rig/built-tree.ts';
-import { percentile, readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/chaos-figures.ts';
+import { percentile, readOptions, say, printMachine, thisMachine, withEnds, writeFigures } from './rig/chaos-figures.ts';
 import { progressBar } from './rig/progress-bar.ts';
 
 const SIGNAL_P99_MS = 200;
@@ -13,7 +13,7 @@ const BEYOND_GRACE_MS = 1_000;
 const FIGURE = { cancels: 200, 'at-once': 4, grace: 2_000 };
 
 const { cancels, 'at-once': atOnce, grace: killGraceMs, seed: _seed } = readOptions(FIGURE);
-sayMachine(thisMachine());
+printMachine(thisMachine());
 say(`${cancels} cancels of trees of 5 that ignore SIGTERM, ${atOnce} at the same time, killGraceMs ${killGraceMs}; nothing here is random`);
 await withEnds(async (end) => {
   const bar = progressBar(cancels);

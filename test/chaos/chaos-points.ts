@@ -5,7 +5,7 @@
  */
 import { pointsRun, type StepCount } from './runs/points-run.ts';
 import { builtTree } from '../rig/built-tree.ts';
-import { readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/chaos-figures.ts';
+import { readOptions, say, printMachine, thisMachine, withEnds, writeFigures } from './rig/chaos-figures.ts';
 import { progressBar } from './rig/progress-bar.ts';
 
 const FIGURE = { times: 5 };
@@ -13,7 +13,7 @@ const STEPS_MIN = 60;
 const SHOWN = 30;
 
 const { times, seed } = readOptions(FIGURE);
-sayMachine(thisMachine());
+printMachine(thisMachine());
 say(`every named step of hub and sidecar, killed at ${times} times each; seed ${seed}`);
 await withEnds(async (end) => {
   let bar: ReturnType<typeof progressBar> | null = null;

@@ -6,7 +6,7 @@
  */
 import { chaosRun } from './runs/chaos-run.ts';
 import { builtTree } from '../rig/built-tree.ts';
-import { readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/chaos-figures.ts';
+import { readOptions, say, printMachine, thisMachine, withEnds, writeFigures } from './rig/chaos-figures.ts';
 import { progressBar } from './rig/progress-bar.ts';
 
 const SHOWN = 30;
@@ -24,7 +24,7 @@ const counts = {
   cuts,
 };
 
-sayMachine(thisMachine());
+printMachine(thisMachine());
 say(
   `${tasks} tasks, ${sidecars} sidecars; kill -9: hub ${counts.killsHub}, sidecars ${counts.killsSidecar}, agents ${counts.killsAgent}; ${cuts} cuts; seed ${seed}`,
 );

@@ -6,7 +6,7 @@
  */
 import { loadavg } from 'node:os';
 import { builtTree } from '../rig/built-tree.ts';
-import { readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/chaos-figures.ts';
+import { readOptions, say, printMachine, thisMachine, withEnds, writeFigures } from './rig/chaos-figures.ts';
 import { progressBar } from './rig/progress-bar.ts';
 import { CHAOS_HUB_TIMING } from './rig/chaos-world.ts';
 import { recoveryRun } from './runs/recovery-run.ts';
@@ -16,7 +16,7 @@ const SUBMIT_WITHIN_MS = 3_000;
 const ELSEWHERE_MARGIN_MS = 5_000;
 
 const { tasks, kills, seed } = readOptions(FIGURE);
-sayMachine(thisMachine());
+printMachine(thisMachine());
 /** How busy the machine is otherwise: figures of a busy one say little. */
 const loadBefore = Math.round((loadavg()[0] ?? 0) * 10) / 10;
 say(`${tasks} stored tasks, the hub killed ${kills} times; machine load before ${loadBefore}; seed ${seed}`);

@@ -2,7 +2,7 @@
 import t from 'tap';
 import type { Tally } from '../fuzz/hostile/tally.ts';
 import { builtTree } from '../rig/built-tree.ts';
-import { judgeRows, type RowLook } from './rig/stored-rows.ts';
+import { judgeRows, type RowSample } from './rig/stored-rows.ts';
 import { DEEDS, idleBetween, NEIGHBOURS, type Tallies } from './soak/neighbour-kinds.ts';
 import { soakRun } from './runs/soak-run.ts';
 
@@ -50,8 +50,8 @@ t.test('R20: with faults and hostile neighbours of every kind, all honest work c
 });
 
 t.test('the judge of a soak names growing rows and a neighbour that has stopped', (t) => {
-  const look = (atMs: number, events: number, tokens: number): RowLook => ({ atMs, rows: { task_events: events, tokens }, fileBytes: 1 });
-  const looks = (last: RowLook): readonly RowLook[] => [look(0, 0, 5), look(50, 10_000, 5), last];
+  const look = (atMs: number, events: number, tokens: number): RowSample => ({ atMs, rows: { task_events: events, tokens }, fileBytes: 1 });
+  const looks = (last: RowSample): readonly RowSample[] => [look(0, 0, 5), look(50, 10_000, 5), last];
   t.match(judgeRows(looks(look(100, 12_400, 5)), 0, 100), { bounded: true, middle: { task_events: 10_000 } });
   t.strictSame(judgeRows(looks(look(100, 12_401, 7)), 0, 100).grown, ['task_events: 10000 → 12401', 'tokens: 5 → 7']);
   t.match(judgeRows([look(0, 0, 5)], 0, 100), { bounded: false });

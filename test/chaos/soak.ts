@@ -1,13 +1,13 @@
 /**
- * A hub under 200 sidecars and 20 tasks a second, beside hostile neighbours and with a fault each minute: `npm run
- * soak -- [--minutes M] [--sidecars N] [--rate N] [--seed TEXT]`; 60 minutes by default, 480 is the long form. Exits
- * with 1 unless every task completed, every neighbour misbehaved to the end, rows and files are as many at the end as
- * in the middle, no process keeps a file open that it did not before, the write-ahead log stays under 64 MiB, and
- * neither the memory of the hub nor that of two sidecars with hostile agents grows: over an hour or more its slope is
- * under 1 MiB/h, over less it is not shown to be above that.
+ * A hub under 200 sidecars and 20 tasks a second, with hostile neighbours and a fault each minute: `npm run soak --
+ * [--minutes M] [--sidecars N] [--rate N] [--seed TEXT]`; 60 minutes by default, 480 is the long form. Exits with 1
+ * unless every task completed, every neighbour misbehaved to the end, rows and files are as many at the end as in the
+ * middle, no process keeps a file open that it did not before, the write-ahead log stays under 64 MiB, and neither the
+ * memory of the hub nor that of two sidecars with hostile agents grows: over an hour or more its slope is under 1
+ * MiB/h, over less it is not shown to be above that.
  */
 import { builtTree } from '../rig/built-tree.ts';
-import { percentile, readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/chaos-figures.ts';
+import { percentile, readOptions, say, printMachine, thisMachine, withEnds, writeFigures } from './rig/chaos-figures.ts';
 import { progressBar } from './rig/progress-bar.ts';
 import { lowestOfEach, slopeOf, type Point, type Slope } from './rig/slope.ts';
 import type { Sample } from './rig/gauges.ts';
@@ -22,7 +22,7 @@ const WINDOW_MS = 60_000;
 const MIB = 2 ** 20;
 
 const { minutes, sidecars, rate: tasksPerSecond, seed } = readOptions(FIGURE);
-sayMachine(thisMachine());
+printMachine(thisMachine());
 say(`${minutes} minutes, ${sidecars} sidecars, ${tasksPerSecond} tasks/s, hostile neighbours, a fault each minute; seed ${seed}`);
 await withEnds(async (end) => {
   const bar = progressBar(minutes * 60);

@@ -6,7 +6,7 @@
 import { HUB_TIMING } from '../../core/config/times.ts';
 import { loadavg } from 'node:os';
 import { builtTree } from '../rig/built-tree.ts';
-import { readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from './rig/chaos-figures.ts';
+import { readOptions, say, printMachine, thisMachine, withEnds, writeFigures } from './rig/chaos-figures.ts';
 import { progressBar } from './rig/progress-bar.ts';
 import { stormRun } from './runs/storm-run.ts';
 
@@ -19,7 +19,7 @@ const TIMING = { ...HUB_TIMING, reconnectGraceMs: 120_000, quietAfterStartMs: 12
 const MIB = 2 ** 20;
 
 const { sidecars, holders, kills, seed } = readOptions(FIGURE);
-sayMachine(thisMachine());
+printMachine(thisMachine());
 /** How busy the machine is otherwise: figures of a busy one say little. */
 const loadBefore = Math.round((loadavg()[0] ?? 0) * 10) / 10;
 say(`${sidecars} sidecars, ${holders} of them with a task, the hub killed ${kills} times; machine load before ${loadBefore}; seed ${seed}`);

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import type { HistoryEntry } from '../../apps/client/index.ts';
 import { atWorkIn } from './at-work.ts';
-import { endsOf, isGone, lives, neverTwice } from './ledger-rules.ts';
+import { endsOf, isGone, isAlive, neverTwice } from './ledger-rules.ts';
 import { tcpProxy } from './tcp-proxy.ts';
 import { makeWorld } from '../apps/app-world.ts';
 
@@ -39,7 +39,7 @@ async function eventsNamed(id: string, names: readonly string[]): Promise<readon
 }
 
 t.test('a connection cut during a task, then refused for a moment: the same assignment continues', async (t) => {
-  const goesOn = await atWork('continues during the cut');
+  const continuing = await atWork('continues during the cut');
   const ends = await atWork('ends while connections are refused');
   const again = proxy.nextConnection();
   proxy.cut();
@@ -49,9 +49,9 @@ t.test('a connection cut during a task, then refused for a moment: the same assi
   await world.ledgerLine(ends.id, 'end');
   await proxy.restore();
   await endsUndisturbed(t, ends);
-  t.match(await api.tasks.get(goesOn.id), { status: 'assigned', generation: 1 });
-  world.release(goesOn.id);
-  await endsUndisturbed(t, goesOn);
+  t.match(await api.tasks.get(continuing.id), { status: 'assigned', generation: 1 });
+  world.release(continuing.id);
+  await endsUndisturbed(t, continuing);
 });
 
 t.test('a connection that goes silent without closing is detected, and what was sent into it is resent', async (t) => {
@@ -66,12 +66,12 @@ t.test('a connection that goes silent without closing is detected, and what was 
 t.test('a cancel ends the whole process tree, even if SIGTERM is ignored, and the history has its confirmation', async (t) => {
   const { id, pid } = await atWork('cancelled', { ignore_term: true, child: true });
   const child = await world.ledgerLine(id, 'child');
-  t.ok(await lives(pid));
-  t.ok(await lives(child.pid));
+  t.ok(await isAlive(pid));
+  t.ok(await isAlive(child.pid));
   await api.tasks.cancel(id);
   await world.event(id, ['stop_confirmed']);
-  t.notOk(await lives(pid), 'the agent is gone');
-  t.notOk(await lives(child.pid), 'its child is gone');
+  t.notOk(await isAlive(pid), 'the agent is gone');
+  t.notOk(await isAlive(child.pid), 'its child is gone');
   t.match(await api.tasks.get(id), { status: 'cancelled', assigned_to: null });
   t.strictSame(await world.history(id), [...UNDISTURBED.slice(0, -1), 'cancelled', 'stop_requested', 'stop_confirmed']);
   const [confirmed, ...more] = await eventsNamed(id, ['stop_confirmed']);
@@ -95,7 +95,7 @@ t.test('away for longer than the grace period: another agent gets the tasks, and
   await proxy.refuse();
   silentProxy.fallSilent();
   await Promise.all(ids.map((id) => world.event(id, ['woken'], 30_000, ({ agent_id: agentId }) => agentId === 'a2')));
-  t.ok((await lives(obeys.pid)) && (await lives(deaf.pid)), 'cut off, the first agents continue to work');
+  t.ok((await isAlive(obeys.pid)) && (await isAlive(deaf.pid)), 'cut off, the first agents continue to work');
   world.release(late.id, 1);
   t.equal((await world.ledgerLine(late.id, 'end')).pid, late.pid);
   await Promise.all([proxy.restore(), silentProxy.restore()]);

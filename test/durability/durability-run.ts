@@ -78,7 +78,7 @@ export async function durabilityRun(options: DurabilityOptions): Promise<Durabil
   }
 
   /** Repeats it until it is answered. */
-  async function insist(submit: Submit): Promise<readonly string[]> {
+  async function submitUntilAnswered(submit: Submit): Promise<readonly string[]> {
     for (let tries = 1; ; tries += 1) {
       await hub;
       try {
@@ -94,11 +94,11 @@ export async function durabilityRun(options: DurabilityOptions): Promise<Durabil
   async function submitAgainAndAgain(): Promise<void> {
     while (!isOver) {
       const submit = submitNumber((submits += 1));
-      answered.push({ ...submit, taskIds: await insist(submit) });
+      answered.push({ ...submit, taskIds: await submitUntilAnswered(submit) });
       const older = answered[random() % answered.length];
       if (random() % ASK_AGAIN_EVERY !== 0 || older === undefined) continue;
       askedAgain += 1;
-      const again = await insist(older);
+      const again = await submitUntilAnswered(older);
       if (again.join() !== older.taskIds.join()) changed.push(older.key);
     }
   }

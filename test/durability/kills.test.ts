@@ -36,45 +36,45 @@ async function endsUndisturbed(t: Test, { id, pid }: { readonly id: string; read
 const resultOf = (task: TaskDetail): unknown => (task.result as { readonly output: unknown } | null)?.output;
 
 t.test('the hub is killed: agents continue, and runs that end meanwhile are reported when it restarts', async (t) => {
-  const goesOn = await atWork('continues while the hub is down');
+  const continuing = await atWork('continues while the hub is down');
   const ends = await atWork('ends while the hub is down');
   const cuts: string[] = [];
-  const waiting = api.tasks.wait(goesOn.id, { timeoutMs: 60_000, onReconnect: (why) => cuts.push(why) });
+  const waiting = api.tasks.wait(continuing.id, { timeoutMs: 60_000, onReconnect: (why) => cuts.push(why) });
   t.equal(await hub.kill('SIGKILL'), 'SIGKILL');
   world.release(ends.id);
   await world.ledgerLine(ends.id, 'end');
   hub = await world.startHub();
   await endsUndisturbed(t, ends);
-  t.match(await api.tasks.get(goesOn.id), { status: 'assigned', generation: 1, assigned_to: 'a1' });
-  world.release(goesOn.id);
-  await endsUndisturbed(t, goesOn);
-  t.match(await waiting, { id: goesOn.id, status: 'completed' }, 'a client that waited throughout gets the final task');
+  t.match(await api.tasks.get(continuing.id), { status: 'assigned', generation: 1, assigned_to: 'a1' });
+  world.release(continuing.id);
+  await endsUndisturbed(t, continuing);
+  t.match(await waiting, { id: continuing.id, status: 'completed' }, 'a client that waited throughout gets the final task');
   t.ok(cuts.length > 0, 'although its stream was cut');
 });
 
 t.test('the sidecar is killed: its runs are adopted, and a result written meanwhile is found', async (t) => {
-  const goesOn = await atWork('continues while the sidecar is down');
+  const continuing = await atWork('continues while the sidecar is down');
   const ends = await atWork('ends while the sidecar is down');
   t.equal(await sidecar.kill('SIGKILL'), 'SIGKILL');
   world.release(ends.id);
   await world.ledgerLine(ends.id, 'end');
   sidecar = await world.startSidecar('a1');
   await endsUndisturbed(t, ends);
-  t.match(await api.tasks.get(goesOn.id), { status: 'assigned', generation: 1 });
-  world.release(goesOn.id);
-  await endsUndisturbed(t, goesOn);
+  t.match(await api.tasks.get(continuing.id), { status: 'assigned', generation: 1 });
+  world.release(continuing.id);
+  await endsUndisturbed(t, continuing);
 });
 
 t.test('hub and sidecar are killed: runs are adopted, and results written meanwhile are found', async (t) => {
-  const goesOn = await atWork('continues while both are down');
+  const continuing = await atWork('continues while both are down');
   const ends = await atWork('ends while both are down');
   await Promise.all([hub.kill('SIGKILL'), sidecar.kill('SIGKILL')]);
   world.release(ends.id);
   await world.ledgerLine(ends.id, 'end');
   [hub, sidecar] = await Promise.all([world.startHub(), world.startSidecar('a1')]);
   await endsUndisturbed(t, ends);
-  world.release(goesOn.id);
-  await endsUndisturbed(t, goesOn);
+  world.release(continuing.id);
+  await endsUndisturbed(t, continuing);
 });
 
 t.test('the agent is killed: its attempt is spent, and the next one completes the task', async (t) => {

@@ -19,7 +19,7 @@ export const endsOf = (ledger: readonly LedgerLine[], taskId: string): readonly 
   ledger.filter((line) => line.task === taskId && line.what === 'end').map((line) => line.pid);
 
 /** Whether a process is alive; a zombie is not. */
-export async function lives(pid: number): Promise<boolean> {
+export async function isAlive(pid: number): Promise<boolean> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => null);
   return stat !== null && !stat.slice(stat.lastIndexOf(')') + 2).startsWith('Z');
 }
@@ -27,7 +27,7 @@ export async function lives(pid: number): Promise<boolean> {
 /** Waits for a process to end; returns whether it ended in time. */
 export async function isGone(pid: number, withinMs = 15_000): Promise<boolean> {
   const untilMs = Date.now() + withinMs;
-  while (await lives(pid)) {
+  while (await isAlive(pid)) {
     if (Date.now() > untilMs) return false;
     await sleep(20);
   }

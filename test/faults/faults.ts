@@ -4,7 +4,7 @@
  * or any invariant does not hold afterwards.
  */
 import { availableParallelism } from 'node:os';
-import { say, sayMachine, thisMachine, writeFigures } from '../chaos/rig/chaos-figures.ts';
+import { say, printMachine, thisMachine, writeFigures } from '../chaos/rig/chaos-figures.ts';
 import { progressBar } from '../chaos/rig/progress-bar.ts';
 import type { Outcome } from './faults-run.ts';
 import { faultsInProcesses } from './in-processes.ts';
@@ -27,7 +27,7 @@ if (scenarios.length === 0)
     `--scenario ${values.scenario}: no scenario of that name; expected one of ${SCENARIOS.map(({ name }) => name).join('; ')}`,
   );
 
-sayMachine(thisMachine());
+printMachine(thisMachine());
 say(
   `${scenarios.length} scenarios; in each, call ${first} and every ${step === 1 ? '' : `${step}th `}call after it fails, one in each run; nothing is random`,
 );

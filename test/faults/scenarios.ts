@@ -112,7 +112,7 @@ export const SCENARIOS: readonly Scenario[] = [
     },
   },
   {
-    name: 'a sweep that takes back, beside another that works',
+    name: 'a sweep that reclaims, next to a working agent',
     fails: ['store'],
     losses: ['disconnected'],
     async prepare(world) {

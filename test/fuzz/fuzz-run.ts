@@ -16,7 +16,7 @@ import { eachSecond, readLag, sampleOf, type LagSample, type Sample } from '../c
 import { judgeLog } from '../chaos/rig/hub-log.ts';
 import { invariantsOf } from '../chaos/rig/chaos-judge.ts';
 import { readStored } from '../chaos/rig/stored.ts';
-import { readStream, submitter } from '../chaos/rig/told.ts';
+import { readStream, submitter } from '../chaos/rig/observed.ts';
 import { MALLOC, makeChaosWorld, type ChaosWorld } from '../chaos/rig/chaos-world.ts';
 import { startLight } from '../chaos/runs/soak-run.ts';
 import type { Orders } from './hostile/main.ts';

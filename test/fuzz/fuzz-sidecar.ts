@@ -4,7 +4,7 @@
  * length, no value takes over a second of CPU time, and memory is back within 64 MiB after a collection. README.md
  * lists which values go where.
  */
-import { readOptions, say, sayMachine, thisMachine, writeFigures } from '../chaos/rig/chaos-figures.ts';
+import { readOptions, say, printMachine, thisMachine, writeFigures } from '../chaos/rig/chaos-figures.ts';
 import { progressBar } from '../chaos/rig/progress-bar.ts';
 import { ONE_VALUE_MS, sidecarFuzz } from './sidecar/drive-doors.ts';
 
@@ -13,7 +13,7 @@ const MEMORY_MIB = 64;
 const MIB = 2 ** 20;
 
 const { values, seed } = readOptions(FIGURE);
-sayMachine(thisMachine(), 'no store');
+printMachine(thisMachine(), 'no store');
 say(`${values} hostile values; seed ${seed}`);
 const beganMs = performance.now();
 const bar = progressBar(values);

@@ -1,11 +1,12 @@
 /**
- * A million hostile frames and a hundred thousand hostile bodies from many addresses at a real hub, beside honest clients
- * and sidecars: `npm run fuzz -- [--frames N] [--bodies N] [--seed TEXT]`. Exits with 1 unless nothing crashed, nothing was
- * answered with 500, memory is back within 64 MiB, the honest were answered within twice what they are undisturbed (p99), and
- * every task that was acknowledged to them is there and completed. README.md tells what is sent.
+ * A million hostile frames and a hundred thousand hostile bodies from many addresses at a real hub, next to honest
+ * clients and sidecars: `npm run fuzz -- [--frames N] [--bodies N] [--seed TEXT]`. Exits with 1 unless nothing
+ * crashed, nothing was answered with 500, memory is back within 64 MiB, the honest were answered within twice what
+ * they are undisturbed (p99), and every task that was acknowledged to them is there and completed. README.md tells
+ * what is sent.
  */
 import { builtTree } from '../rig/built-tree.ts';
-import { percentile, readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from '../chaos/rig/chaos-figures.ts';
+import { percentile, readOptions, say, printMachine, thisMachine, withEnds, writeFigures } from '../chaos/rig/chaos-figures.ts';
 import { progressBar } from '../chaos/rig/progress-bar.ts';
 import { fuzzRun } from './fuzz-run.ts';
 
@@ -23,7 +24,7 @@ const SHOWN = 30;
 const MIB = 2 ** 20;
 
 const { frames, bodies, seed } = readOptions(FIGURE);
-sayMachine(thisMachine());
+printMachine(thisMachine());
 say(
   `${frames} hostile frames, ${bodies} hostile bodies; ${HOSTILE_AGENTS} hostile agents; honest: ${JSON.stringify(HONEST)}; seed ${seed}`,
 );

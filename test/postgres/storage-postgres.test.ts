@@ -89,7 +89,7 @@ const subject = postgresSubject(
 
 wholeStorageContract('postgres', subject, t);
 storesContract('postgres', { ...subject, place: madePlace }, t);
-storesContract('postgres beside another hub', { ...subject, place: besideAnother }, t);
+storesContract('postgres next to another hub', { ...subject, place: besideAnother }, t);
 
 /** Another hub keeps the storage from exclusive use of the store. */
 async function besideAnother(t: Teardown): Promise<StoragePlace> {
@@ -192,7 +192,7 @@ t.test('R15: when the server clock stays ahead, all hubs follow it in one step, 
   const seen = await other.tasks.transact('seen', async (unit) => unit.nowMs);
   t.ok(seen >= after && seen - after < 30_000, 'by the other hub too');
   const [again] = (await server.ask(`SELECT lease_until FROM ${schema}.hubs`)) as readonly { readonly lease_until: unknown }[];
-  t.equal(again?.lease_until, lease?.lease_until, 'and not once more');
+  t.equal(again?.lease_until, lease?.lease_until, 'and not again');
 });
 
 t.test('R12: a store from before rejected tasks waited separately is migrated', async (t) => {

@@ -11,15 +11,15 @@ import type { AnyFrame } from '../core/hub/hub-rig.ts';
 
 export type Side = 'hub' | 'sidecar';
 
-export type Deed =
+export type Action =
   /** `connect`: the sidecar opens a connection. */
   | { readonly do: 'connect' | 'cut' | 'drain' | 'resume' }
   | { readonly do: 'submit'; readonly task_id: string; readonly description: string; readonly max_retries: number }
   | { readonly do: 'cancel'; readonly task_id: string };
-export type Said = { readonly from: Side; readonly frame: AnyFrame };
+export type SentFrame = { readonly from: Side; readonly frame: AnyFrame };
 
 /** `at`: milliseconds since the start. */
-export type Line = { readonly at: number } & (Said | Deed);
+export type Line = { readonly at: number } & (SentFrame | Action);
 
 /** The token is what `hubRig` gives this agent. */
 export const AGENT = 'worker-1';

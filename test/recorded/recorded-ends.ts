@@ -11,7 +11,7 @@ import { memoryLog } from '../product/twins/log-memory/memory-log.ts';
 import { memoryResultInbox } from '../product/twins/results-memory/memory-result-inbox.ts';
 import { scriptedRunner } from '../product/twins/runner-scripted/scripted-runner.ts';
 import type { MemoryWire } from '../product/twins/wire-memory/memory-wire.ts';
-import { AGENT, agentFor, HUB_IDS, HUB_URL, SIDECAR_IDS, TOKEN, type Deed } from './recorded-conversation.ts';
+import { AGENT, agentFor, HUB_IDS, HUB_URL, SIDECAR_IDS, TOKEN, type Action } from './recorded-conversation.ts';
 
 export interface Ends {
   readonly clock: VirtualClock;
@@ -47,7 +47,7 @@ export function presentSidecar({ clock, wire }: Ends): Sidecar {
 }
 
 /** What an operator does at the hub. */
-export async function doAtHub(rig: HubRig, deed: Deed): Promise<void> {
+export async function doAtHub(rig: HubRig, deed: Action): Promise<void> {
   switch (deed.do) {
     case 'submit': {
       const body = aBody({ description: deed.description });

@@ -3,22 +3,22 @@ import { virtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
 import { memoryWire } from '../product/twins/wire-memory/memory-wire.ts';
 import type { AnyFrame, Peer } from '../core/hub/hub-rig.ts';
 import { doAtHub, presentHub, presentSidecar } from './recorded-ends.ts';
-import { AGENT, TOKEN, type Deed, type Line, type Said } from './recorded-conversation.ts';
+import { AGENT, TOKEN, type Action, type Line, type SentFrame } from './recorded-conversation.ts';
 
 export type Version = 'v1' | 'v2';
 
 /** One action during the recording. */
-type Scene = Deed | { readonly do: 'pass'; readonly ms: number };
+type Scene = Action | { readonly do: 'pass'; readonly ms: number };
 
 const task = (n: number): string => `task-${n.toString(16).padStart(16, '0')}`;
-const submit = (n: number, description: string, maxRetries = 3): Deed => ({
+const submit = (n: number, description: string, maxRetries = 3): Action => ({
   do: 'submit',
   task_id: task(n),
   description,
   max_retries: maxRetries,
 });
 const pass = (ms: number): Scene => ({ do: 'pass', ms });
-const cancel = (n: number): Deed => ({ do: 'cancel', task_id: task(n) });
+const cancel = (n: number): Action => ({ do: 'cancel', task_id: task(n) });
 
 /** With this project's sidecar. */
 const V2_SCENES: readonly Scene[] = [
@@ -57,7 +57,7 @@ export async function conversationOf(version: Version): Promise<readonly Line[]>
   const lines: Line[] = [];
   const clock = virtualClock();
   let isRecording = false;
-  const keep = (line: Said | Deed): void => {
+  const keep = (line: SentFrame | Action): void => {
     if (isRecording) lines.push({ at: clock.monotonicMs(), ...line });
   };
   const wire = memoryWire({
@@ -81,9 +81,9 @@ export async function conversationOf(version: Version): Promise<readonly Line[]>
       if (version === 'v2') await sidecar.start();
       else peer = await peer.reconnect();
     } else {
-      keep(scene as Deed);
+      keep(scene as Action);
       if (scene.do === 'cut') for (const connection of wire.open()) wire.cut(connection);
-      else await doAtHub(rig, scene as Deed);
+      else await doAtHub(rig, scene as Action);
     }
     await rig.pass(0);
   }

@@ -115,14 +115,14 @@ const BOUNDS: readonly (readonly [what: string, value: number, wanted: number, b
     ['adapters/http/submit.test.ts', 'bulk: the line length, the number of lines and the total size are limited'],
   ],
   [
-    'bodies of one token in hand, bytes',
+    'unfinished bodies of one token, bytes',
     HUB_LIMITS.bodyBytesPerToken,
     32 * MIB,
     '429',
     ['adapters/http/refusals.test.ts', 'R20: unfinished bodies are bounded per token, and leave room for every other token'],
   ],
   [
-    'bodies in hand, bytes',
+    'unfinished bodies, bytes',
     HUB_LIMITS.inboxBytes,
     64 * MIB,
     '503',

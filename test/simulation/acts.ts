@@ -86,7 +86,7 @@ const KILL_STEPS = ['begin', 'commit', 'committed', 'rest'] as const;
  * A sidecar reports on an assignment of another agent, or on an older one of its own, like an echo from a network that held
  * it back.
  */
-function sayForeign(machine: Machine, how: number, which: number, { database, trace }: World): void {
+function sendForeignReport(machine: Machine, how: number, which: number, { database, trace }: World): void {
   const live = [...database.current.values()].map(({ task }) => task).filter((task) => task.status === 'assigned');
   const others = live.filter((task) => task.assignedTo !== machine.agentId);
   const again = live.filter((task) => task.assignedTo === machine.agentId && task.generation > 2);
@@ -162,6 +162,6 @@ function playOn(machine: Machine, kind: MachineAct, { n: [, how, long] }: Act, w
       for (const word of ownWords(machine, world)) machine.say(word);
       return machine.resetLink([]);
     case 'foreign':
-      return sayForeign(machine, how, long, world);
+      return sendForeignReport(machine, how, long, world);
   }
 }

@@ -6,7 +6,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
-import { sayMachine, thisMachine, writeFigures } from '../chaos/rig/chaos-figures.ts';
+import { printMachine, thisMachine, writeFigures } from '../chaos/rig/chaos-figures.ts';
 import { planOf, type Plan } from './plan.ts';
 import { FULL_SEEDS, isGood, playMany } from './runner/play-many.ts';
 import { runPlan } from './runner/run-plan.ts';
@@ -63,7 +63,7 @@ async function keepSmallest(plan: Plan, rule: string, what: string): Promise<voi
 }
 
 async function playSeeds(): Promise<number> {
-  sayMachine(thisMachine(), 'simulated store');
+  printMachine(thisMachine(), 'simulated store');
   const figures = await playMany({
     from: Number(values.from),
     count: values.seeds === undefined ? (values.minutes === undefined ? 100 : Infinity) : Number(values.seeds),

@@ -3,7 +3,7 @@
  * rule is broken. Exits with 1 if a bug is not found.
  */
 import { availableParallelism } from 'node:os';
-import { sayMachine, thisMachine, writeFigures } from '../chaos/rig/chaos-figures.ts';
+import { printMachine, thisMachine, writeFigures } from '../chaos/rig/chaos-figures.ts';
 import { huntAll } from './runner/hunt.ts';
 import { scriptOptions } from '../rig/script-options.ts';
 
@@ -16,7 +16,7 @@ const values = scriptOptions({
   processes: { type: 'string', default: String(availableParallelism()) },
 });
 
-sayMachine(thisMachine(), 'simulated store');
+printMachine(thisMachine(), 'simulated store');
 const only = values.only?.split(',') ?? null;
 const figures = await huntAll({
   seedsMax: Number(values.seeds),

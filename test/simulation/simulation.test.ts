@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import t from 'tap';
 import { planOf, type Plan } from './plan.ts';
-import { openPool, type Asked, type Summary } from './runner/pool.ts';
+import { openPool, type PoolRequest, type Summary } from './runner/pool.ts';
 
 const SEEDS = 48;
 const PROCESSES = 2;
@@ -14,7 +14,7 @@ const pool = await openPool({ processes: PROCESSES });
 t.teardown(() => pool.close());
 
 /** Plays them all; in the order in which they end. */
-async function play(worlds: readonly Asked[]): Promise<readonly Summary[]> {
+async function play(worlds: readonly PoolRequest[]): Promise<readonly Summary[]> {
   const waiting = [...worlds];
   const summaries: Summary[] = [];
   await pool.play({
@@ -27,7 +27,7 @@ async function play(worlds: readonly Asked[]): Promise<readonly Summary[]> {
   return summaries;
 }
 
-const seeds = (count: number): readonly Asked[] => Array.from({ length: count }, (_, place) => ({ seed: place + 1 }));
+const seeds = (count: number): readonly PoolRequest[] => Array.from({ length: count }, (_, place) => ({ seed: place + 1 }));
 
 const brokenIn = (summaries: readonly Summary[]): readonly string[] =>
   summaries.flatMap(({ seed, violations }) => violations.slice(0, 1).map(({ rule, what }) => `seed ${seed}: ${rule}: ${what}`));

@@ -116,7 +116,7 @@ t.test('R7: a session cookie works from the dashboard only, not from any other p
     ['a browser that reports same-site', { ...OWN, 'sec-fetch-site': 'same-site' }],
     ['a browser that reports cross-site', { ...OWN, 'sec-fetch-site': 'cross-site' }],
     ['a typed address', { ...OWN, 'sec-fetch-site': 'none' }],
-    ['without our header', { origin: `http://${HOST}` }],
+    ['without the dashboard header', { origin: `http://${HOST}` }],
     ['a form', OWN, { method: 'POST', body: 'description=x', headers: {} }],
     ['a read by a page of another port', { 'sec-fetch-site': 'same-site' }, {}],
   ];
@@ -125,7 +125,7 @@ t.test('R7: a session cookie works from the dashboard only, not from any other p
   }
   const posted = bench.commands.filter(({ kind }) => kind === 'submit').length;
   t.equal(posted, 2, 'nothing else reached the queue');
-  t.equal((await send({}, {})).status, 200, 'a read needs no header of ours');
+  t.equal((await send({}, {})).status, 200, 'a read does not need the dashboard header');
   t.equal(
     (await signIn(bench, bench.tokens.admin, { origin: 'http://evil.test', 'x-agentcom-dashboard': '1' })).status,
     403,

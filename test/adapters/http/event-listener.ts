@@ -5,7 +5,7 @@ import type { HubBench, Sending } from './hub-bench.ts';
 
 export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-export interface Told {
+export interface StreamMessage {
   readonly id: string | null;
   readonly event: string | null;
   readonly data: Readonly<Record<string, unknown>> | null;
@@ -32,12 +32,12 @@ export async function listen(bench: HubBench, path = '/api/events', how: Sending
   };
   return {
     /** The next message, including keep-alive comments. */
-    async next(): Promise<Told | null> {
+    async next(): Promise<StreamMessage | null> {
       const block = await nextBlock();
       if (block === null) return null;
       const field = (name: string): string | null => new RegExp(`^${name}: (.*)$`, 'm').exec(block)?.[1] ?? null;
       const data = field('data');
-      return { id: field('id'), event: field('event'), data: data === null ? null : (JSON.parse(data) as Told['data']) };
+      return { id: field('id'), event: field('event'), data: data === null ? null : (JSON.parse(data) as StreamMessage['data']) };
     },
     stop: () => reader.cancel(),
   };

@@ -2,7 +2,7 @@
 import t from 'tap';
 import type { EventFeed } from '../../../core/ports/event-feed.ts';
 import { aTask, changes, inserting } from '../../product/contracts/fixtures.ts';
-import { listen, progress, turn, type Told } from './event-listener.ts';
+import { listen, progress, turn, type StreamMessage } from './event-listener.ts';
 import { hubBench, type HubBench } from './hub-bench.ts';
 
 /** Advances time until it is there. */
@@ -24,7 +24,7 @@ t.test('a slow reader is dropped with a marker, and resumes without a gap or a r
   bench.clock.advance(1_000);
   await turn();
   bench.clock.advance(60_000);
-  let last: Told | null = null;
+  let last: StreamMessage | null = null;
   for (let one = await slow.next(); one !== null; one = await slow.next()) {
     if (one.event === 'progress') seen.push(one.id);
     last = one;
@@ -80,7 +80,7 @@ t.test('the more readers, the longer each waits for new events, so they take lit
     const streams = await Promise.all(Array.from({ length: count }, () => listen(bench)));
     for (const stream of streams) await stream.next();
     bench.clock.advance(10_000);
-    const deliver = async (): Promise<readonly Promise<Told | null>[]> => {
+    const deliver = async (): Promise<readonly Promise<StreamMessage | null>[]> => {
       const waiting = streams.map((stream) => stream.next());
       await turn();
       await bench.commit(changes({ events: [progress((seq += 1))] }));

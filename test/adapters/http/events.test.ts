@@ -4,7 +4,7 @@ import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { StoredEvent } from '../../../core/domain/task/event.ts';
 import type { EventFeed } from '../../../core/ports/event-feed.ts';
 import { A_MOMENT_MS, aTask, aTaskId, anAgentId, changes, inserting } from '../../product/contracts/fixtures.ts';
-import { listen, progress, turn, type Told } from './event-listener.ts';
+import { listen, progress, turn, type StreamMessage } from './event-listener.ts';
 import { hubBench, type HubBench } from './hub-bench.ts';
 
 /** The memory feed with a test's overrides. */
@@ -227,7 +227,7 @@ t.test('many events are sent in bounded batches, and only as fast as they are re
   t.equal((await stream.next())?.id, '1');
   await turn();
   t.ok(asked.length <= 2, `${asked.length} reads for what one reader has consumed`);
-  let last: Told | null = null;
+  let last: StreamMessage | null = null;
   for (let n = 2; n <= 2_500; n += 1) {
     const next = stream.next();
     await turn();
@@ -269,7 +269,7 @@ t.test('a quiet stream sends keep-alives, and ends when its token is revoked', a
   t.strictSame(await quiet, { id: null, event: null, data: null });
   await bench.storage.agents.revokeTokens({ id: 'tok-viewer' }, A_MOMENT_MS);
   const revokedAtMs = bench.clock.monotonicMs();
-  for (let told: Told | null = { id: null, event: null, data: null }; told !== null;) {
+  for (let told: StreamMessage | null = { id: null, event: null, data: null }; told !== null;) {
     const next = stream.next();
     await turn();
     bench.clock.advance(5_000);

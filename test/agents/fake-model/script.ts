@@ -39,7 +39,7 @@ const SHELLS: Readonly<Record<string, (command: string) => Args>> = {
 export const doneText = (userTurns: number, said: string): string => `done in turn ${String(userTurns)}: ${said}`;
 /** What it says about background work: when it was started, and when it is over. */
 export const BEGUN_TEXT = 'it is at work in the background';
-export const OVER_TEXT = 'it is over in the background: this is the last word';
+export const OVER_TEXT = 'it has ended in the background: this is the last message';
 /** The beginning of a truncated answer, and a refusal. */
 export const CUT_TEXT = 'this is the beginning of an answer that is';
 export const REFUSAL_TEXT = 'I am sorry, but I cannot help with that.';

@@ -204,7 +204,7 @@ t.test('a connected agent counts as seen now only if it was heard within a heart
     seenText({ connected: true, connected_at: 1_000_000, last_seen: nowMs, ...over } as AgentJson, nowMs);
   t.equal(seen({}), 'now');
   t.equal(seen({ last_seen: nowMs - 30_000 }), 'now', 'a heartbeat');
-  t.equal(seen({ last_seen: nowMs - 41_000 }), '41s', 'one that was stopped says nothing');
+  t.equal(seen({ last_seen: nowMs - 41_000 }), '41s', 'a stopped one prints nothing');
   t.equal(seen({ last_seen: 1_000_000 }), 'now', 'another hub has its socket, and knows more');
   t.equal(seen({ connected: false, last_seen: nowMs - 5_000 }), '5s');
 });

@@ -91,7 +91,7 @@ t.test('the client waits for a hub that is not up yet, then sends any request', 
   t.strictSame(await answer, { status: 'cancelled' });
 });
 
-t.test('an unreachable hub is an error once the retry time is over', async (t) => {
+t.test('an unreachable hub is an error once the retry time has passed', async (t) => {
   const port = await freePort();
   await t.rejects(hubClient({ url: `http://127.0.0.1:${port}`, retryWithinMs: 0 }).tasks.stats(), {
     code: 'AC_API_UNREACHABLE',
@@ -226,7 +226,7 @@ t.test('a silent stream is reopened; a refused one ends', async (t) => {
   t.match(drops, [/nothing received for 0\.05 s/]);
 });
 
-t.test('a hub that stays unreachable is given up, and an abort ends the stream without an error', async (t) => {
+t.test('the client gives up on a hub that stays unreachable, and an abort ends the stream without an error', async (t) => {
   const url = `http://127.0.0.1:${await freePort()}`;
   await t.rejects(hubClient({ url }).events({ giveUpAfterMs: 1 }).next(), { code: 'AC_API_UNREACHABLE' });
   const controller = new AbortController();

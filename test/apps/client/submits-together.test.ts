@@ -271,7 +271,7 @@ t.test('a task is sent as it was at submit, batched or alone', async (t) => {
     reused.description = 'changed';
     await Promise.all(submits);
     const alone = tasks.submit(reused);
-    reused.description = 'changed once more';
+    reused.description = 'changed again';
     await alone;
     t.strictSame(sent, ['task 0', 'task 1', 'task 2', 'changed']);
   }

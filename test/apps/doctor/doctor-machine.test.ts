@@ -144,15 +144,16 @@ t.test('what a third-party runner reports or does', async (t) => {
   const here = await machine(t, (await hubOf(t)).url);
   const runner = (check: string): string =>
     `{ port: 'wake-runner', name: 'other', options: {}, capabilities: {}, problems: () => [], create: async () => ({ adoptable: true, wake() {}, attach() {}, check: ${check} }) } as never`;
-  const says = (check: string, message: string): string => runner(`async () => [{ check: '${check}', ok: false, message: '${message}' }]`);
+  const reports = (check: string, message: string): string =>
+    runner(`async () => [{ check: '${check}', ok: false, message: '${message}' }]`);
   matchAll(
     t,
-    (await here.look({ wake: says('version', '1.0.0 is too old, expected 2.1.328. Update it.') })).damages,
+    (await here.look({ wake: reports('version', '1.0.0 is too old, expected 2.1.328. Update it.') })).damages,
     /^wake_runner: runner other, version: 1\.0\.0 is too old/,
   );
   matchAll(
     t,
-    (await here.look({ wake: says('logged in', 'not logged in: run agent login') })).damages,
+    (await here.look({ wake: reports('logged in', 'not logged in: run agent login') })).damages,
     /logged in: not logged in: run agent login$/,
   );
   matchAll(

@@ -65,13 +65,13 @@ export const identifyFrame = ({ agentId, token }: V1Client): Readonly<Record<str
 });
 
 /** Sends it, and returns the one frame that must follow; any other is an error. */
-export async function says(client: V1Client, frame: Readonly<Record<string, unknown>>, wanted: object): Promise<void> {
+export async function sendAndExpect(client: V1Client, frame: Readonly<Record<string, unknown>>, wanted: object): Promise<void> {
   client.send(frame);
-  await comes(client, wanted);
+  await expectFrame(client, wanted);
 }
 
 /** The next frame, which must be exactly this one. */
-export async function comes(client: V1Client, wanted: object, values: Readonly<Record<string, unknown>> = {}): Promise<Frame> {
+export async function expectFrame(client: V1Client, wanted: object, values: Readonly<Record<string, unknown>> = {}): Promise<Frame> {
   const came = await client.next();
   deepStrictEqual(came, fill(wanted, values, came), `what ${client.agentId} was sent`);
   return came;
@@ -89,7 +89,7 @@ export function field(world: World): Field {
     return v1Client({ port, agentId, token, address: `198.51.${sockets >> 8}.${sockets & 255}`, ...options });
   };
   const identified = async (client: V1Client, over: Readonly<Record<string, unknown>> = {}): Promise<V1Client> => {
-    await says(client, { ...identifyFrame(client), ...over }, { type: 'identified', agent_id: client.agentId });
+    await sendAndExpect(client, { ...identifyFrame(client), ...over }, { type: 'identified', agent_id: client.agentId });
     return client;
   };
   const back = async (client: V1Client, over: Readonly<Record<string, unknown>> = {}): Promise<V1Client> => {
@@ -98,18 +98,22 @@ export function field(world: World): Field {
   };
   const free: Field['free'] = async (agentId, over) => {
     const client = await identified(await connect(agentId), over);
-    await says(client, { type: 'task_recovering', task_id: UNKNOWN_TASK }, { type: 'task_reassign', task_id: UNKNOWN_TASK });
+    await sendAndExpect(client, { type: 'task_recovering', task_id: UNKNOWN_TASK }, { type: 'task_reassign', task_id: UNKNOWN_TASK });
     return client;
   };
   const assigned: Field['assigned'] = async (agentId, submit = {}) => {
     const client = await free(agentId);
     const description = `of ${agentId}`;
     const { task_id: id } = await api.tasks.submit({ description, needed_capabilities: [agentId], ...submit });
-    return { client, id, assign: await comes(client, ASSIGN, { task: id, generation: 1, description }) };
+    return { client, id, assign: await expectFrame(client, ASSIGN, { task: id, generation: 1, description }) };
   };
   const accepted: Field['accepted'] = async (agentId, submit) => {
     const held = await assigned(agentId, submit);
-    await says(held.client, { type: 'task_accepted', task_id: held.id }, { type: 'task_ack', task_id: held.id, status: 'accepted' });
+    await sendAndExpect(
+      held.client,
+      { type: 'task_accepted', task_id: held.id },
+      { type: 'task_ack', task_id: held.id, status: 'accepted' },
+    );
     return held;
   };
 
@@ -150,7 +154,7 @@ export function field(world: World): Field {
         case 'assigned, and the agent is back': {
           const { client, id, assign } = await assigned(agentId, submit);
           const returned = await back(client);
-          await comes(returned, assign);
+          await expectFrame(returned, assign);
           return prepared(returned, id);
         }
         case 'accepted, and the agent is back': {
@@ -159,15 +163,23 @@ export function field(world: World): Field {
         }
         case 'taken back': {
           const { client, id } = await accepted(agentId, submit);
-          await says(client, { type: 'task_recovering', task_id: id, last_status: 'waking' }, { type: 'task_reassign', task_id: id });
+          await sendAndExpect(
+            client,
+            { type: 'task_recovering', task_id: id, last_status: 'waking' },
+            { type: 'task_reassign', task_id: id },
+          );
           return prepared(client, id);
         }
         case 'given to another since': {
           const { client, id } = await accepted(agentId, { max_retries: 0 });
-          await says(client, { type: 'task_recovering', task_id: id, last_status: 'waking' }, { type: 'task_reassign', task_id: id });
+          await sendAndExpect(
+            client,
+            { type: 'task_recovering', task_id: id, last_status: 'waking' },
+            { type: 'task_reassign', task_id: id },
+          );
           const [returned, next] = [await back(client, { capabilities: [] }), await free(other, { capabilities: [agentId] })];
           await api.tasks.retry(id);
-          await says(
+          await sendAndExpect(
             next,
             { type: 'task_accepted', task_id: (await next.next())['task_id'] },
             { type: 'task_ack', task_id: id, status: 'accepted' },
@@ -177,13 +189,13 @@ export function field(world: World): Field {
         case 'completed': {
           const { client, id } = await accepted(agentId, submit);
           const ack = { type: 'task_ack', task_id: id, status: 'complete' };
-          await says(client, { type: 'task_complete', task_id: id, generation: 1, result: 'done' }, ack);
+          await sendAndExpect(client, { type: 'task_complete', task_id: id, generation: 1, result: 'done' }, ack);
           return prepared(client, id);
         }
         case 'in the dead letter': {
           const { client, id } = await accepted(agentId, { max_retries: 0 });
           const ack = { type: 'task_ack', task_id: id, status: 'dead_letter' };
-          await says(client, { type: 'task_failed', task_id: id, generation: 1, error: 'for good' }, ack);
+          await sendAndExpect(client, { type: 'task_failed', task_id: id, generation: 1, error: 'for good' }, ack);
           return prepared(client, id);
         }
       }

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import t, { type Test } from 'tap';
 import { A_TIME, fill, known } from './frame-template.ts';
 import type { Frame } from './version1-client.ts';
-import { ASSIGN, comes, field, identifyFrame, says } from './version1-field.ts';
+import { ASSIGN, expectFrame, field, identifyFrame, sendAndExpect } from './version1-field.ts';
 import { TASK_ROWS, type Row } from './version1-table.ts';
 import { FIRST_FRAMES, LATER_FRAMES, MESSAGE_ID, TALK, WITHIN_A_MINUTE } from './version1-words.ts';
 import { makeWorld } from '../app-world.ts';
@@ -68,7 +68,7 @@ await t.test('two agents exchange messages and learn of each other', async (t) =
     t.strictSame(answers, fill(wanted, values, answers), JSON.stringify(given));
     if (told === undefined) continue;
     const came = await other.toldOf('one');
-    t.strictSame(came, fill(told, values, came), `the other is told of ${JSON.stringify(given)}`);
+    t.strictSame(came, fill(told, values, came), `the other receives ${JSON.stringify(given)}`);
   }
   t.match(await api.agents.get('one'), {
     resources: { cpu_percent: 12.5, ram_used_bytes: 4_096 },
@@ -159,8 +159,8 @@ atOnce('the whole life of a task', async () => {
     verification_steps: [{ type: 'command_succeeds', target: 'npm test' }],
   };
   const { task_id: id } = await api.tasks.submit({ ...asked, needed_capabilities: ['worker'] });
-  await comes(client, { ...ASSIGN, ...asked }, { task: id, generation: 1 });
-  await says(client, { type: 'task_accepted', task_id: id }, { type: 'task_ack', task_id: id, status: 'accepted' });
+  await expectFrame(client, { ...ASSIGN, ...asked }, { task: id, generation: 1 });
+  await sendAndExpect(client, { type: 'task_accepted', task_id: id }, { type: 'task_ack', task_id: id, status: 'accepted' });
   for (const frame of [
     { type: 'wake_result', task_id: id, status: 'success', attempt: 1 },
     { type: 'task_progress', task_id: id, progress: 10 },
@@ -169,7 +169,11 @@ atOnce('the whole life of a task', async () => {
     same(await client.answers(0), [], frame.type);
   }
   const result = { status: 'success', output: '3 files', tokens_used: 5 };
-  await says(client, { type: 'task_complete', task_id: id, generation: 1, result }, { type: 'task_ack', task_id: id, status: 'complete' });
+  await sendAndExpect(
+    client,
+    { type: 'task_complete', task_id: id, generation: 1, result },
+    { type: 'task_ack', task_id: id, status: 'complete' },
+  );
   has(await api.tasks.get(id), { status: 'completed', result, tokens_used: 5, retry_count: 0, generation: 1 });
   same(await world.history(id), ['submitted', 'eligible', 'assigned', 'accepted', 'woken', 'progress', 'completed']);
 });
@@ -178,7 +182,7 @@ atOnce('a cancelled task: the agent is told to stop, and its next frame frees it
   const { client, id } = await accepted('stops');
   const next = await api.tasks.submit({ description: 'the next', needed_capabilities: ['stops'] });
   await api.tasks.cancel(id);
-  await comes(client, { type: 'task_cancelled', task_id: id, timestamp: A_TIME });
+  await expectFrame(client, { type: 'task_cancelled', task_id: id, timestamp: A_TIME });
   has(await api.agents.get('stops'), { pending_stops: 1, status: 'stopping' });
   client.send({ type: 'status', status: 'idle' });
   const frames = await client.answers(2);
@@ -191,9 +195,9 @@ atOnce('an accepted task not mentioned within 5 s of a reconnect is lost and rea
   const { client, id } = await accepted('forgets');
   const back = await reconnect(client);
   const beforeMs = Date.now();
-  await says(back, identifyFrame(back), { type: 'identified', agent_id: 'forgets' });
+  await sendAndExpect(back, identifyFrame(back), { type: 'identified', agent_id: 'forgets' });
   await world.event(id, ['lost']);
-  ok(Date.now() - beforeMs > 4_500, 'not before its time is over');
+  ok(Date.now() - beforeMs > 4_500, 'not before its time has passed');
   has(await api.tasks.get(id), { status: 'queued', generation: 2, retry_count: 1 });
 });
 
@@ -201,21 +205,21 @@ atOnce('an agent that identifies as idle counts as working for 5 s, and gets a w
   const client = await connect('waits');
   const { task_id: id } = await api.tasks.submit({ description: 'waits', needed_capabilities: ['waits'] });
   const beforeMs = Date.now();
-  await says(client, identifyFrame(client), { type: 'identified', agent_id: 'waits' });
+  await sendAndExpect(client, identifyFrame(client), { type: 'identified', agent_id: 'waits' });
   same((await api.tasks.get(id)).waiting_for?.reason, 'agent_busy');
-  await comes(client, ASSIGN, { task: id, generation: 1, description: 'waits' });
+  await expectFrame(client, ASSIGN, { task: id, generation: 1, description: 'waits' });
   ok(Date.now() - beforeMs > 4_500);
 });
 
 atOnce('pings alone renew a lease; without renewal it expires, and the result is late', async () => {
   const [pings, silent] = [await accepted('pings'), await accepted('silent')];
   const pinging = setInterval(() => pings.client.send({ type: 'ping' }), 500);
-  await comes(silent.client, { type: 'task_cancelled', task_id: silent.id, timestamp: A_TIME }).finally(() => clearInterval(pinging));
+  await expectFrame(silent.client, { type: 'task_cancelled', task_id: silent.id, timestamp: A_TIME }).finally(() => clearInterval(pinging));
   const reason = (await api.tasks.get(silent.id)).history.find((event) => event.event === 'lost')?.details?.['reason'];
   same(reason, 'lease_expired');
   has(await api.tasks.get(pings.id), { status: 'assigned', generation: 1 });
   const late = { type: 'task_complete', task_id: silent.id, generation: 1, result: 'late' };
-  await says(silent.client, late, { type: 'error', error: 'task_complete_failed: stale_generation' });
+  await sendAndExpect(silent.client, late, { type: 'error', error: 'task_complete_failed: stale_generation' });
   const after = (await api.tasks.get(silent.id)).history.slice(-2).map(({ event, details }) => [event, details]);
   same(after, [
     ['stop_confirmed', { outcome: 'reported' }],
@@ -230,9 +234,9 @@ atOnce('pings alone renew a lease; without renewal it expires, and the result is
 atOnce('a socket that answers no pings is closed, and one that does is not', async () => {
   const deaf = await connect('deaf', { autoPong: false });
   const quiet = await free('quiet');
-  await says(deaf, identifyFrame(deaf), { type: 'identified', agent_id: 'deaf' });
+  await sendAndExpect(deaf, identifyFrame(deaf), { type: 'identified', agent_id: 'deaf' });
   same(await deaf.closed, 1001);
-  await says(quiet, { type: 'status', status: 'idle' }, { type: 'status_updated', status: 'idle' });
+  await sendAndExpect(quiet, { type: 'status', status: 'idle' }, { type: 'status_updated', status: 'idle' });
 });
 
 atOnce('the newest connection wins, and a fourth replacement within a minute is refused', async () => {
@@ -240,12 +244,12 @@ atOnce('the newest connection wins, and a fourth replacement within a minute is 
   for (let n = 1; n <= 3; n += 1) connections.push(await free('twice'));
   same(await Promise.all(connections.slice(0, 3).map((client) => client.closed)), [4001, 4001, 4001]);
   const fourth = await connect('twice');
-  await says(fourth, identifyFrame(fourth), { type: 'error', error: 'agent_id_in_use' });
+  await sendAndExpect(fourth, identifyFrame(fourth), { type: 'error', error: 'agent_id_in_use' });
   same(await fourth.closed, 4001);
   const { conflict_until: until } = await api.agents.get('twice');
   ok(Number(until) > Date.now() + 200_000 && Number(until) < Date.now() + 301_000, 'shown for the agent');
   const open = connections[3];
-  if (open !== undefined) await says(open, { type: 'status', status: 'idle' }, { type: 'status_updated', status: 'idle' });
+  if (open !== undefined) await sendAndExpect(open, { type: 'status', status: 'idle' }, { type: 'status_updated', status: 'idle' });
 });
 
 atOnce('frames sent too often: progress is merged, messages are limited, and neither counts as an error', async () => {

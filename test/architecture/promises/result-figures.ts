@@ -30,13 +30,13 @@ export const FIGURES: readonly Figure[] = [
   },
   {
     name: 'storm',
-    wanted: '10,000 idle sidecars, hub kill -9: all identified within 15 s, hub under 1 GiB, loop p99 under 250 ms, nothing taken back',
+    wanted: '10,000 idle sidecars, hub kill -9: all identified within 15 s, hub under 1 GiB, loop p99 under 250 ms, nothing reclaimed',
     script: 'storm',
   },
   {
     name: 'recovery',
     wanted:
-      '1,000,000 stored tasks: submits accepted within 3 s of kill -9; a dead agent’s task runs elsewhere within `reconnectGraceMs` + 5 s, past the quiet time',
+      '1,000,000 stored tasks: submits accepted within 3 s of kill -9; a dead agent’s task runs elsewhere within `reconnectGraceMs` + 5 s, past the quiet period',
     script: 'recovery',
   },
   {
@@ -48,13 +48,13 @@ export const FIGURES: readonly Figure[] = [
   {
     name: 'fuzz-sidecar',
     wanted:
-      '10,000,000 hostile values at a sidecar’s doors (hub, files, runner, ACP, output, journal): nothing throws, each taken within bounds or refused in bounded words, none over 1 s of the processor, memory back within 64 MiB',
+      '10,000,000 hostile values at a sidecar’s entry points (hub, files, runner, ACP, output, journal): nothing throws, each accepted within bounds or refused in bounded words, none over 1 s of CPU time, memory back within 64 MiB',
     script: 'fuzz:sidecar',
   },
   { name: 'simulation', wanted: '10,000 seeds clean, virtual to real time at least 500', script: 'sim:nightly' },
   { name: 'sim-mutants', wanted: 'every bug that is planted into the simulation is found', script: 'sim:mutants' },
   { name: 'planted', wanted: 'every fault that is planted turns its test red', script: 'planted' },
-  { name: 'agents', wanted: 'nine agent programs, each in every case that it can be in: none red', script: 'test:agents' },
+  { name: 'agents', wanted: 'nine agent programs, each in every applicable case: no failures', script: 'test:agents' },
   {
     name: 'migrate-proof',
     wanted: '50,000 tasks in every state moved to Postgres and back: equal dumps; killed on the way: refused, then done when run again',

@@ -5,7 +5,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { say, sayMachine, thisMachine, writeFigures } from '../../chaos/rig/chaos-figures.ts';
+import { say, printMachine, thisMachine, writeFigures } from '../../chaos/rig/chaos-figures.ts';
 import { progressBar } from '../../chaos/rig/progress-bar.ts';
 import { ROOT } from '../cruise.ts';
 import { plantedTree, type PlantedTree } from './plant.ts';
@@ -46,7 +46,7 @@ const isChosen = ({ name }: PlantedFault): boolean =>
   (only === null || only.includes(name)) && (values.missing !== true || outcomes.get(name)?.found !== true);
 const chosen = PLANTED_FAULTS.filter(isChosen);
 
-sayMachine(thisMachine(), 'no store of its own');
+printMachine(thisMachine(), 'no store of its own');
 const tree = await plantedTree();
 const bar = progressBar(chosen.length);
 const green = new Set<string>();

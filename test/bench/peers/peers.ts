@@ -10,9 +10,9 @@ import { messageOf } from '../../../core/errors/agentcom-error.ts';
 import { say, writeFigures } from '../../chaos/rig/chaos-figures.ts';
 import { builtTree } from '../../rig/built-tree.ts';
 import { readOrExit } from '../../rig/script-options.ts';
-import { environment, sayEnvironment } from '../rig/environment.ts';
+import { environment, printEnvironment } from '../rig/environment.ts';
 import { writePeers } from '../rig/page.ts';
-import { HOTTEST, readProfiles, sayThread } from '../rig/profiler.ts';
+import { HOTTEST, readProfiles, printThread } from '../rig/profiler.ts';
 import { peerVersion } from './contestants.ts';
 import { runOnce, type RunFound } from './peer-run.ts';
 import { readPeersOptions, type PeersOptions } from './peers-options.ts';
@@ -59,7 +59,7 @@ function installPeers({ contestants }: PeersOptions): void {
 
 async function measure({ contestants, scenarios, runs, isQuick, warmUpMs, isWrite, cpuProf }: PeersOptions): Promise<void> {
   const here = { ...environment(), loadBefore: Math.round((loadavg()[0] ?? 0) * 10) / 10 };
-  sayEnvironment(here);
+  printEnvironment(here);
   const tree = builtTree();
   const results = new Map<string, PeerResult & { readonly runs: Figures[] }>();
   const settings = new Map<string, { readonly contestant: string; readonly store: string; readonly worker: string }>();
@@ -77,7 +77,7 @@ async function measure({ contestants, scenarios, runs, isQuick, warmUpMs, isWrit
         return null;
       });
       if (run === null) continue;
-      if (profiles !== null) sayHottest(name, profiles, run.found);
+      if (profiles !== null) printHottest(name, profiles, run.found);
       settings.set(name, { contestant: name, store: [run.version, ...packages.map(peerVersion), run.durability].join(', '), worker });
       for (const { scenario, n, figures } of run.found) {
         const key = `${name}: ${scenario}`;
@@ -106,7 +106,7 @@ async function measure({ contestants, scenarios, runs, isQuick, warmUpMs, isWrit
 }
 
 /** Of each process, in each scenario. */
-function sayHottest(name: string, profiles: string, found: RunFound['found']): void {
+function printHottest(name: string, profiles: string, found: RunFound['found']): void {
   for (const { scenario, window } of found) {
     for (const process of PROCESSES) {
       const folder = join(profiles, process);
@@ -114,7 +114,7 @@ function sayHottest(name: string, profiles: string, found: RunFound['found']): v
       const [thread] = readProfiles(folder, HOTTEST, { fromUs: window.fromMs * 1_000, toUs: window.toMs * 1_000 }).threads;
       if (thread === undefined || thread.busyMs === 0) continue;
       say(`\n${name}: ${scenario}: the ${process}`);
-      sayThread(thread, say);
+      printThread(thread, say);
     }
   }
 }

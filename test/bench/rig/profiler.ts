@@ -39,16 +39,16 @@ const OUTSIDE = new Set(['(idle)', '(program)', '(root)']);
 export const HOTTEST = 10;
 
 /** Prints the hottest functions of each thread, and draws its flame graph next to its profile. */
-export function sayProfiles(folder: string, say: (text: string) => void): void {
+export function printProfiles(folder: string, say: (text: string) => void): void {
   for (const thread of readProfiles(folder, HOTTEST).threads) {
     const picture = thread.file.replace(/cpuprofile$/, 'svg');
     writeFileSync(picture, flameGraph(JSON.parse(readFileSync(thread.file, 'utf8')) as CpuProfile, frameNameOf));
     say(`\n${picture}`);
-    sayThread(thread, say);
+    printThread(thread, say);
   }
 }
 
-export function sayThread({ busyMs, nativeMs, idleMs, hottest }: Thread, say: (text: string) => void): void {
+export function printThread({ busyMs, nativeMs, idleMs, hottest }: Thread, say: (text: string) => void): void {
   say(`functions ${Math.round(busyMs)} ms, outside of functions ${Math.round(nativeMs)} ms, idle ${Math.round(idleMs)} ms`);
   for (const { what, share, selfMs } of hottest) say(`  ${round(share * 100).padStart(5)} %  ${Math.round(selfMs)} ms  ${what}`);
 }

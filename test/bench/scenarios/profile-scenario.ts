@@ -2,7 +2,7 @@
 import { isDefault, type Scenario } from '../rig/bench-rig.ts';
 import { flameGraph } from '../rig/flame-graph.ts';
 import { profiledHub } from '../rig/profiled-hub.ts';
-import { frameNameOf, sayThread } from '../rig/profiler.ts';
+import { frameNameOf, printThread } from '../rig/profiler.ts';
 
 const COUNT = 20_000;
 const QUICK_COUNT = 3_000;
@@ -12,7 +12,7 @@ export const profile: Scenario = {
   async run(bench) {
     if (!bench.pairs.some(isDefault)) return bench.say('profile: of sqlite and ws only');
     const { tasks, thread, profile } = await profiledHub(bench, 'together', bench.isQuick ? QUICK_COUNT : COUNT);
-    sayThread(thread, bench.say);
+    printThread(thread, bench.say);
     bench.keepProfile({ tasks, ...thread }, flameGraph(profile, frameNameOf));
   },
 };

@@ -84,7 +84,7 @@ function steppedUnit(unit: StoreUnit, kill: Armed, saving: (changes: Changes) =>
     bodies: (ids) => unit.bodies(ids),
     heldCounts: (agentIds) => around(kill, 'counting holdings', () => unit.heldCounts(agentIds)),
     activeAgents: (exceptOf, known) => unit.activeAgents(exceptOf, known),
-    remove: (old) => around(kill, 'removing what is over for long', () => unit.remove(old)),
+    remove: (old) => around(kill, 'removing expired tasks', () => unit.remove(old)),
     removeAgents: (old) => unit.removeAgents(old),
     async save(changes) {
       saving(changes);

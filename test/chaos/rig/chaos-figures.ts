@@ -30,7 +30,7 @@ export function thisMachine(): Machine {
 
 export const say = (line = ''): void => void process.stdout.write(`${line}\n`);
 
-export function sayMachine(machine: Machine, store = 'SQLite, synchronous=FULL'): void {
+export function printMachine(machine: Machine, store = 'SQLite, synchronous=FULL'): void {
   const { processor, cores, memoryGiB, system, node, agentcom } = machine;
   say(`${cores} × ${processor}, ${memoryGiB} GiB, ${system}; node ${node}, agentcom ${agentcom}; ${store}`);
 }

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FaultLog, Kept, KeptSidecar } from './chaos-faults.ts';
 import { judge, type Evidence, type Verdict } from './chaos-judge.ts';
-import type { StreamReader, Submitter } from './told.ts';
+import type { StreamReader, Submitter } from './observed.ts';
 import type { ChaosWorld } from './chaos-world.ts';
 
 const SETTLED_WITHIN_MS = 60_000;

@@ -5,7 +5,7 @@ import { sqliteDriver } from '../../../adapters/storage-knex/sqlite/driver-choic
 import { AGENT_HISTORIES } from '../../../core/domain/task/event.ts';
 import { bytesOf } from './gauges.ts';
 
-export interface RowLook {
+export interface RowSample {
   readonly atMs: number;
   /** By table; `hostile …` counts the rows of the submitters and agents that were asked for. */
   readonly rows: Readonly<Record<string, number>>;
@@ -38,7 +38,7 @@ const TABLES = [
 /** Leaves out the agents' own events: the newest 1,000 of each agent are kept, however old, which is far more than a short run makes. */
 const OF_TASKS = `NOT (task_id >= '${AGENT_HISTORIES[0]}' AND task_id < '${AGENT_HISTORIES[1]}')`;
 
-export async function lookAtRows(database: string, { submitters, agentPrefix }: Hostile): Promise<RowLook> {
+export async function readRows(database: string, { submitters, agentPrefix }: Hostile): Promise<RowSample> {
   const theirs = `submitted_by IN (${submitters.map((id) => `'${id}'`).join(', ')})`;
   const counted: Readonly<Record<string, string>> = {
     ...Object.fromEntries(TABLES.map((table) => [table, table])),
@@ -78,9 +78,9 @@ function slackOf(name: string): number {
 
 export interface RowVerdict {
   /** The first sample. `middle` and `end`: the highest of each count in the quarter around the middle, and in the last quarter. */
-  readonly start: RowLook['rows'];
-  readonly middle: RowLook['rows'];
-  readonly end: RowLook['rows'];
+  readonly start: RowSample['rows'];
+  readonly middle: RowSample['rows'];
+  readonly end: RowSample['rows'];
   readonly middleFileBytes: number;
   readonly endFileBytes: number;
   readonly bounded: boolean;
@@ -92,22 +92,22 @@ export interface RowVerdict {
  * Judges the samples of one load. Its first three eighths do not count: until then, what is kept for a limited time is
  * still accumulating.
  */
-export function judgeRows(looks: readonly RowLook[], fromMs: number, toMs: number): RowVerdict {
-  const within = (from: number, to: number): readonly RowLook[] =>
+export function judgeRows(looks: readonly RowSample[], fromMs: number, toMs: number): RowVerdict {
+  const within = (from: number, to: number): readonly RowSample[] =>
     looks.filter(({ atMs }) => atMs >= fromMs + (toMs - fromMs) * from && atMs <= fromMs + (toMs - fromMs) * to);
   const [middle, end] = [within(0.375, 0.625), within(0.75, Infinity)];
   const grown = Object.keys(looks[0]?.rows ?? {}).flatMap((name) => {
     const [before, after] = [highest(middle, name), highest(end, name)];
     return after > before * GROWTH_MAX + slackOf(name) ? [`${name}: ${before} → ${after}`] : [];
   });
-  const bytes = (some: readonly RowLook[]): number => Math.max(0, ...some.map(({ fileBytes }) => fileBytes));
+  const bytes = (some: readonly RowSample[]): number => Math.max(0, ...some.map(({ fileBytes }) => fileBytes));
   const [middleFileBytes, endFileBytes] = [bytes(middle), bytes(end)];
   if (endFileBytes > middleFileBytes * GROWTH_MAX + FEW_BYTES) grown.push(`bytes of files: ${middleFileBytes} → ${endFileBytes}`);
   if (middle.length === 0 || end.length === 0) grown.push('no samples of rows in the middle and at the end');
-  const highestOf = (some: readonly RowLook[]): RowLook['rows'] =>
+  const highestOf = (some: readonly RowSample[]): RowSample['rows'] =>
     Object.fromEntries(Object.keys(looks[0]?.rows ?? {}).map((name) => [name, highest(some, name)]));
   const bounded = grown.length === 0;
   return { start: looks[0]?.rows ?? {}, middle: highestOf(middle), end: highestOf(end), middleFileBytes, endFileBytes, bounded, grown };
 }
 
-const highest = (looks: readonly RowLook[], name: string): number => Math.max(0, ...looks.map(({ rows }) => rows[name] ?? 0));
+const highest = (looks: readonly RowSample[], name: string): number => Math.max(0, ...looks.map(({ rows }) => rows[name] ?? 0));

@@ -11,7 +11,7 @@ import { keepSidecar } from '../rig/chaos-faults.ts';
 import type { Absence, Verdict } from '../rig/chaos-judge.ts';
 import { shuffled } from '../rig/shuffled.ts';
 import { submitAll } from '../rig/tasks/submit-all.ts';
-import { readStream, submitter } from '../rig/told.ts';
+import { readStream, submitter } from '../rig/observed.ts';
 import { makeChaosWorld, type ChaosWorld } from '../rig/chaos-world.ts';
 
 export interface ChaosPgCounts {

@@ -17,7 +17,7 @@ import {
 import { bytesOf, eachSecond, readLag, sampleOf } from '../rig/gauges.ts';
 import { judgeWorld, settle, stopAll } from '../rig/closing.ts';
 import type { Verdict } from '../rig/chaos-judge.ts';
-import { readStream, submitter } from '../rig/told.ts';
+import { readStream, submitter } from '../rig/observed.ts';
 import { shuffled } from '../rig/shuffled.ts';
 import { submitAll } from '../rig/tasks/submit-all.ts';
 import { makeChaosWorld, type ChaosWorld } from '../rig/chaos-world.ts';

@@ -14,7 +14,7 @@ import { fillTasks } from '../rig/tasks/filled-tasks.ts';
 import { bytesOf, cpuMsOf, sampleOf } from '../rig/gauges.ts';
 import { isAlive } from '../rig/chaos-ledger.ts';
 import type { Program } from '../rig/chaos-program.ts';
-import { mayPass } from '../rig/told.ts';
+import { mayPass } from '../rig/observed.ts';
 import { CHAOS_HUB_TIMING, makeChaosWorld, type ChaosWorld } from '../rig/chaos-world.ts';
 
 export interface RecoveryOptions {

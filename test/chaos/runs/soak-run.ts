@@ -20,8 +20,8 @@ import {
 import { bytesOf, eachSecond, openFiles, readLag, sampleOf, type LagSample, type Sample } from '../rig/gauges.ts';
 import { judgeLog } from '../rig/hub-log.ts';
 import { startProgram, type Program } from '../rig/chaos-program.ts';
-import type { Submitter } from '../rig/told.ts';
-import { judgeRows, lookAtRows, type RowLook, type RowVerdict } from '../rig/stored-rows.ts';
+import type { Submitter } from '../rig/observed.ts';
+import { judgeRows, readRows, type RowSample, type RowVerdict } from '../rig/stored-rows.ts';
 import { MALLOC, makeChaosWorld, type ChaosWorld } from '../rig/chaos-world.ts';
 import type { LightSetting } from '../soak/soak-sidecars.ts';
 import { honestTasks } from '../soak/honest-tasks.ts';
@@ -178,7 +178,7 @@ export async function soakRun(t: TestEnd, options: SoakOptions): Promise<SoakOut
   const faulting = faultEach(parts, faultEachMs, over.signal);
   const looking = lookEach(
     Math.min(LOOK_MAX_MS, loadMs / LOOKS),
-    async () => withMore(await lookAtRows(world.database, hostile), watched.look()),
+    async () => withMore(await readRows(world.database, hostile), watched.look()),
     over.signal,
   );
   const neighbours = startNeighbours(t, world, options.tree, orders, loadMs);
@@ -232,7 +232,7 @@ export async function soakRun(t: TestEnd, options: SoakOptions): Promise<SoakOut
   };
 }
 
-const withMore = (look: RowLook, more: RowLook['rows']): RowLook => ({ ...look, rows: { ...look.rows, ...more } });
+const withMore = (look: RowSample, more: RowSample['rows']): RowSample => ({ ...look, rows: { ...look.rows, ...more } });
 
 function keptFor(loadMs: number): Pick<HubTiming, 'endedKeptMs' | 'deadLetterKeptMs' | 'tombstoneMs'> {
   const keptMs = Math.round(Math.min(KEPT_MAX_MS, loadMs * KEPT_SHARE));
@@ -240,7 +240,7 @@ function keptFor(loadMs: number): Pick<HubTiming, 'endedKeptMs' | 'deadLetterKep
 }
 
 /** The neighbours end what they submit; more than their own bound means that something of theirs stayed. */
-function openTooMany(looks: readonly RowLook[]): readonly string[] {
+function openTooMany(looks: readonly RowSample[]): readonly string[] {
   const most = Math.max(0, ...looks.map(({ rows }) => rows['hostile tasks not ended'] ?? 0));
   return most > HOSTILE_OPEN_MAX ? [`${most} tasks of the neighbours had not ended, at most ${HOSTILE_OPEN_MAX} may be`] : [];
 }
@@ -292,7 +292,7 @@ async function drained(waiting: () => number): Promise<void> {
 }
 
 /** Samples now and at each interval until it is over. */
-async function lookEach(everyMs: number, look: () => Promise<RowLook>, over: AbortSignal): Promise<readonly RowLook[]> {
+async function lookEach(everyMs: number, look: () => Promise<RowSample>, over: AbortSignal): Promise<readonly RowSample[]> {
   const looks = [await look()];
   while (await passes(everyMs, over)) looks.push(await look());
   return looks;

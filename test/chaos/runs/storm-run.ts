@@ -77,7 +77,7 @@ export async function stormRun(t: TestEnd, options: StormOptions): Promise<Storm
   const surprises: string[] = [];
   if ((await light.reaches(sidecars)) === null) surprises.push(`at first only ${light.now()} of ${sidecars} were identified`);
 
-  const held = await handOut(world, holders);
+  const held = await assignTasks(world, holders);
   const storms: Storm[] = [];
   for (let kill = 1; kill <= options.kills; kill += 1) {
     await sleep(CALM_MS.least + (random() % (CALM_MS.most - CALM_MS.least)));
@@ -124,7 +124,7 @@ export async function stormRun(t: TestEnd, options: StormOptions): Promise<Storm
 }
 
 /** Tasks that last until they are released, each accepted by its sidecar. */
-async function handOut(world: ChaosWorld, count: number): Promise<readonly string[]> {
+async function assignTasks(world: ChaosWorld, count: number): Promise<readonly string[]> {
   const bodies = Array.from({ length: count }, (_, n) => ({ description: `storm-${n} hold`, needed_capabilities: ['code'] }));
   const { task_ids: ids } = await world.api.tasks.submitMany(bodies);
   const accepted = new Set<string>();

@@ -1,7 +1,7 @@
 /** The tasks of honest submitters, next to everything that is done to the hub. */
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { ChaosWorld } from '../rig/chaos-world.ts';
-import { readStream, submitter, type Submitter } from '../rig/told.ts';
+import { readStream, submitter, type Submitter } from '../rig/observed.ts';
 
 const HISTORIES_MAX = 5;
 /** A killed hub is back long before this. */

@@ -175,7 +175,7 @@ const PLANTED: readonly {
     plant: () => ({ ...aStore(), state: { ...aStore().state, keys: [{ owner: 'o', key: 'k', taskIds: [aTaskId(9)] }] } }),
   },
   { what: 'an expired lease that no sweep handles', wanted: 'I11', plant: aStore, atMs: NOW_MS + RULES.leaseMs + 2 * SWEEP_MS + 1 },
-  { what: 'a waiting task beside a free agent', wanted: 'I12', plant: waitingBeside },
+  { what: 'a waiting task next to a free agent', wanted: 'I12', plant: waitingBeside },
   {
     what: 'two events with the same ID',
     wanted: 'I14',

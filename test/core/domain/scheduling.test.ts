@@ -53,7 +53,7 @@ t.test('a retry prefers another agent with a free slot, and falls back to the sa
   t.equal(told([picky], [agent('a', { capabilities: ['gpu'] }), agent('b')]), '1→a', 'the other agent cannot run it');
 });
 
-t.test('R19: no agent exceeds its slots, no task is assigned twice, and none waits beside a free able agent', async () => {
+t.test('R19: no agent exceeds its slots, no task is assigned twice, and none waits next to a free able agent', async () => {
   const someTask = fc.record({
     priority: fc.constantFrom(...PRIORITIES),
     capabilities: fc.subarray(['a', 'b', 'c']),

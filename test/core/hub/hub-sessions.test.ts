@@ -239,7 +239,7 @@ t.test('R13: a pause ends only by the cause that started it', async (t) => {
   t.equal((await rig.record(waiting)).task.status, 'assigned');
 });
 
-t.test('R13: a ping beside a report of the checks does not erase which checks passed', async (t) => {
+t.test('R13: a ping next to a report of the checks does not erase which checks passed', async (t) => {
   // Before, `agentcom doctor --agent` named no check then, although all had just run.
   const rig = await hubRig({ timing: { heartbeatMs: 10_000_000 } });
   const peer = await rig.peer('a1');

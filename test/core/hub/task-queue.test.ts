@@ -189,7 +189,7 @@ function outcomesOf(all: readonly Promise<{ readonly kind: string }>[]): string[
   return said;
 }
 
-t.test('R2: a hub stopped while its store is away tries it at most once more and refuses all waiting commands', async (t) => {
+t.test('R2: a hub stopped while its store is unavailable tries it at most once more and refuses all waiting commands', async (t) => {
   const { queue, rig, calls } = await queueOverAway(2_000);
   const said = outcomesOf(Array.from({ length: 6 }, () => queue.do(submit())));
   await rig.pass(0);

@@ -245,7 +245,7 @@ t.test('R22: a failed start releases its folder', async (t) => {
 });
 
 t.test('invalid frames are logged once each and change nothing', async (t) => {
-  const here = await openRoom({ hub: (frame, say) => (frame['type'] === 'identify' ? sayNonsense(say) : undefined) });
+  const here = await openRoom({ hub: (frame, say) => (frame['type'] === 'identify' ? sendInvalidFrames(say) : undefined) });
   await here.pass(100);
   const warned = here.log.lines.filter((line) => line.level === 'warn');
   t.match(
@@ -253,7 +253,7 @@ t.test('invalid frames are logged once each and change nothing', async (t) => {
     [{ reason: 'unknown_message_type' }, { reason: 'validation_failed', message_type: 'task_assign' }],
   );
   await here.sidecar.stop();
-  function sayNonsense(say: (frame: never) => void): void {
+  function sendInvalidFrames(say: (frame: never) => void): void {
     welcome({ type: 'identify' }, say as never);
     say({ type: 'dance' } as never);
     say({ type: 'task_assign', task_id: '../../etc' } as never);

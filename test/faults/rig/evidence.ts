@@ -10,7 +10,7 @@ import type { WakeRequest } from '../../../core/ports/wake-runner.ts';
 import { isGeneration, isTaskId } from '../../../core/domain/ids.ts';
 import type { Disk } from './disk.ts';
 
-export interface Told extends AssignmentId {
+export interface Acknowledgement extends AssignmentId {
   readonly agentId: string;
   readonly type: string;
   readonly status: string;
@@ -32,7 +32,7 @@ export class Evidence {
   /** Submits that were answered: the key of each, and its outcome. */
   readonly answered = new Map<string, readonly TaskId[]>();
   /** What sidecars were told about assignments. */
-  readonly told: Told[] = [];
+  readonly told: Acknowledgement[] = [];
   readonly finishedRuns: Finished[] = [];
   readonly #runs: Run[] = [];
 

@@ -130,7 +130,7 @@ void t.test('any agent may report a failure as a success: one that counts its to
   t.match(ended({ stopReason: 'max_turn_requests' }), { kind: 'limit' });
   t.match(ended({ stopReason: 'refusal' }), { kind: 'agent_failed', retryable: false });
   t.match(ended({}), { kind: 'agent_failed' });
-  t.match(readCase('claude-cancelled').outcome, { kind: 'agent_failed', message: /"cancelled"/ }, 'nobody here had asked for it');
+  t.match(readCase('claude-cancelled').outcome, { kind: 'agent_failed', message: /"cancelled"/ }, 'nothing here had asked for it');
   t.end();
 });
 

@@ -75,7 +75,7 @@ void t.test('R13: a long PATH does not hide the name of a missing program and ho
   }
 });
 
-void t.test('a version is found beside warnings on standard error', async (t) => {
+void t.test('a version is found among warnings on standard error', async (t) => {
   const { program, checks } = await place(t);
   const bin = await program(`echo 'WARNING: 1.2.3' >&2; echo 'codex-cli 0.169.0'; [ "$1" = --version ] || exit 1`);
   t.match(await checks(codex({ bin, cwd: 'project', env: { CODEX_API_KEY: 'k' } })), {

@@ -10,7 +10,7 @@ import { read, recorded, saying } from './recording.ts';
 const dialect = opencodeDialect({ model: 'fake/m' });
 const readCase = (name: string, session: string | null = null) =>
   read(dialect, recorded('opencode', name), { session: session === null ? null : { id: session, totals: {} } });
-const says = (text: string) => ({ type: 'text', sessionID: 's', part: { text } });
+const textLine = (text: string) => ({ type: 'text', sessionID: 's', part: { text } });
 const step = (reason: string, part: object = {}) => ({ type: 'step_finish', sessionID: 's', part: { reason, ...part } });
 
 void t.test('a success is an end with code 0 after a step that stopped, and the result is the text of this step', (t) => {
@@ -30,14 +30,14 @@ void t.test('exit code 0 alone is not a success, nor is a last step alone', (t) 
   t.match(read(dialect, saying([step('length')])).outcome, { kind: 'limit', retryable: false });
   t.match(read(dialect, saying([])).outcome, { kind: 'no_result', beforeWork: true });
   t.match(read(dialect, saying([step('stop')], { exitCode: 1 })).outcome, { type: 'failed' });
-  t.match(read(dialect, saying([says('done'), step('stop')], { exitCode: null, signal: 'SIGTERM' })).outcome, { type: 'failed' });
+  t.match(read(dialect, saying([textLine('done'), step('stop')], { exitCode: null, signal: 'SIGTERM' })).outcome, { type: 'failed' });
   t.match(
-    read(dialect, saying([says('done'), step('stop'), { type: 'step_start', sessionID: 's' }])).outcome,
+    read(dialect, saying([textLine('done'), step('stop'), { type: 'step_start', sessionID: 's' }])).outcome,
     { type: 'failed' },
     'it had begun another step',
   );
   t.equal(
-    read(dialect, saying([says('done'), step('stop')], { exitCode: null })).outcome.type,
+    read(dialect, saying([textLine('done'), step('stop')], { exitCode: null })).outcome.type,
     'completed',
     'the exit code of an adopted run is unknown',
   );
@@ -47,7 +47,7 @@ void t.test('exit code 0 alone is not a success, nor is a last step alone', (t) 
 void t.test('R4: an answer whose step ended well counts, even if the exit code is 1 for an error it recovered from', (t) => {
   const overflow = { type: 'error', sessionID: 's', error: { name: 'ContextOverflowError', data: { message: 'too long' } } };
   const begun = { type: 'step_start', sessionID: 's' };
-  const recovered = [begun, overflow, begun, says('compacted'), step('stop'), begun, says('done'), step('stop')];
+  const recovered = [begun, overflow, begun, textLine('compacted'), step('stop'), begun, textLine('done'), step('stop')];
   t.match(read(dialect, saying(recovered, { exitCode: 1 })).outcome, { type: 'completed', output: { text: 'done' } });
   t.match(read(dialect, saying([...recovered, overflow], { exitCode: 1 })).outcome, { type: 'failed' }, 'one that came after it');
   t.match(read(dialect, saying([...recovered, begun], { exitCode: 1 })).outcome, { type: 'failed' });
@@ -55,7 +55,7 @@ void t.test('R4: an answer whose step ended well counts, even if the exit code i
 });
 
 void t.test('R20: the stored text of an opencode step is bounded, and a truncated result is marked', (t) => {
-  const pieces = Array.from({ length: 30 }, () => says('x'.repeat(100_000)));
+  const pieces = Array.from({ length: 30 }, () => textLine('x'.repeat(100_000)));
   const { outcome } = read(dialect, saying([...pieces, step('stop')]));
   t.match(outcome, { type: 'completed', output: { text_truncated: true } });
   t.ok(JSON.stringify(outcome).length < 1_100_000);
@@ -109,7 +109,7 @@ void t.test('too many steps or too high a cost ends it, but not after its last s
   const strict = opencodeDialect({ model: 'a/b', maxTurns: 2, maxCostUsd: 0.5 });
   t.match(read(strict, saying([step('tool-calls'), step('tool-calls')])).outcome, { kind: 'limit', details: { maxTurns: 2 } });
   t.match(read(strict, saying([step('tool-calls', { cost: 0.6 })])).outcome, { kind: 'limit', details: { maxCostUsd: 0.5 } });
-  t.equal(read(strict, saying([step('tool-calls'), says('done'), step('stop', { cost: 0.9 })])).outcome.type, 'completed');
+  t.equal(read(strict, saying([step('tool-calls'), textLine('done'), step('stop', { cost: 0.9 })])).outcome.type, 'completed');
   t.end();
 });
 

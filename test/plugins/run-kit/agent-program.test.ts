@@ -95,17 +95,17 @@ const withRuns = (title: string, run: (t: Test, world: RunWorld) => Promise<void
 };
 
 withRuns('R4: the last answer counts, once the program ends or has been silent for a moment', async (t, world) => {
-  const says = (text: string, more: object = {}): string => `echo '${JSON.stringify({ type: 'answer', text, ...more })}'`;
+  const textLine = (text: string, more: object = {}): string => `echo '${JSON.stringify({ type: 'answer', text, ...more })}'`;
   const answered = async (script: string, settings: AgentRunSettings = {}): Promise<readonly WakeEvent[]> =>
     told(world, 'unused', { settings, more: { start: () => ({ argv: ['sh', '-c', script] }) } });
   const output = (events: readonly WakeEvent[]): unknown => events.find((event) => event.type === 'completed')?.output;
-  t.equal(output(await answered(`${says('one')}; ${says('two')}`)), 'two');
-  t.equal(output(await answered(`${says('one', { at_work: true })}; sleep 4; ${says('two')}`)), 'two', 'longer than the moment');
-  const hanging = await answered(`${says('one')}; sleep 60`);
+  t.equal(output(await answered(`${textLine('one')}; ${textLine('two')}`)), 'two');
+  t.equal(output(await answered(`${textLine('one', { at_work: true })}; sleep 4; ${textLine('two')}`)), 'two', 'longer than the moment');
+  const hanging = await answered(`${textLine('one')}; sleep 60`);
   t.strictSame([output(hanging), types(hanging).at(-1)], ['one', 'exited'], 'what keeps running after it is stopped');
-  const busy = await answered(`${says('one', { at_work: true })}; sleep 60`, { idleMs: 300 });
+  const busy = await answered(`${textLine('one', { at_work: true })}; sleep 60`, { idleMs: 300 });
   t.strictSame([output(busy), types(busy).at(-1)], ['one', 'exited'], 'at the latest after its idle time');
-  t.equal(output(await answered(`${says('one')}; exit 3`)), 'one');
+  t.equal(output(await answered(`${textLine('one')}; exit 3`)), 'one');
 });
 
 withRuns('a program that keeps running after its result is stopped without a request', async (t, world) => {

@@ -24,7 +24,7 @@ void t.test('a programming error is thrown, not returned, and a child that alrea
   t.strictSame(await world.close(), [], 'nothing that carries a run id is left');
 });
 
-void t.test('a folder in the place of a stream is a returned failure too', async (t) => {
+void t.test('a folder in place of a stream is a returned failure too', async (t) => {
   const folder = t.testdir();
   await mkdir(runFiles(folder).stdout);
   const signal = new AbortController().signal;

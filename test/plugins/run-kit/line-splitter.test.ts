@@ -22,7 +22,7 @@ void t.test('R4: an overlong line is recognised as an object even after blanks a
     t.strictSame(splitter.push(bytes).dropped, [{ at: 0, isObject: true }], JSON.stringify(start));
     const inBytes = [...bytes].flatMap((_, at) => splitter.push(bytes.subarray(at, at + 1)).dropped);
     t.strictSame(inBytes, [{ at: 0, isObject: true }], 'byte by byte');
-    t.not(objectIn(`${start}"long": 1}`), null, 'it is read as one, too');
+    t.not(objectIn(`${start}"long": 1}`), null, 'it is also read as one');
   }
   for (const start of ['[{', 'a {', '"{'])
     t.strictSame(splitter.push(Buffer.from(`${start}"long": 1}\n`)).dropped, [{ at: 0, isObject: false }], start);

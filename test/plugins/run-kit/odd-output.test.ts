@@ -88,7 +88,7 @@ void t.test('a stream that is not a regular file is not followed', async (t) => 
   await t.rejects(lineFollower({ path }).read(), { code: 'AC_DATA_DIR', message: /not a regular file/ });
 });
 
-const says = (line: object): string => `echo '${JSON.stringify(line)}'`;
+const textLine = (line: object): string => `echo '${JSON.stringify(line)}'`;
 const progress = { percent: 5, message: 'long enough that what follows is shorter' };
 
 /** The last lines of a shell script that waits for `go`; `onProgress` runs once its first line was read, before it continues. */
@@ -96,7 +96,7 @@ async function endsOf(t: Test, { last, onProgress }: { last: string; onProgress:
   const world = await runWorld();
   t.teardown(() => world.close());
   const runner = await command({
-    argv: ['sh', '-c', `${says(progress)}; until test -e "$AGENTCOM_RESULTS_DIR/go"; do sleep 0.02; done; ${last}`],
+    argv: ['sh', '-c', `${textLine(progress)}; until test -e "$AGENTCOM_RESULTS_DIR/go"; do sleep 0.02; done; ${last}`],
     report: 'last-json-line',
   }).create({ baseDir: world.baseDir, agentId: 'a', dataDir: world.baseDir, clock: systemClock(), log: silentLog });
   const request = await world.request();
@@ -114,8 +114,8 @@ async function endsOf(t: Test, { last, onProgress }: { last: string; onProgress:
 
 void t.test('R4: the result is what was printed last, not what was read before the file was emptied', async (t) => {
   for (const [last, wanted] of [
-    [says({ status: 'success', output: 7 }), { type: 'completed', output: 7 }],
-    [says({ status: 'success', output: 'longer than the line of progress was, by some characters' }), { type: 'completed' }],
+    [textLine({ status: 'success', output: 7 }), { type: 'completed', output: 7 }],
+    [textLine({ status: 'success', output: 'longer than the line of progress was, by some characters' }), { type: 'completed' }],
     ['echo bye', { type: 'failed', kind: 'no_result', retryable: true }],
   ] as const) {
     t.match(await endsOf(t, { last: `${last} > /dev/stdout`, onProgress: () => Promise.resolve() }), [wanted], last);
@@ -124,7 +124,7 @@ void t.test('R4: the result is what was printed last, not what was read before t
 
 void t.test('R4: after output that could not be read, an earlier line is not the result of a program that exits with 0', async (t) => {
   const ends = await endsOf(t, {
-    last: says({ status: 'success', output: 7 }),
+    last: textLine({ status: 'success', output: 7 }),
     async onProgress({ runDir }) {
       await rm(join(runDir, 'stdout'));
       await mkdir(join(runDir, 'stdout'));

@@ -250,7 +250,7 @@ void t.test('files that cannot be created are a retryable failure', async (t) =>
   t.match(await launch({ ...options, runDir: folder, signal: AbortSignal.abort() }), { kind: 'aborted' });
 });
 
-void t.test('a file in the place of a stream is replaced, never written to or read', async (t) => {
+void t.test('a file in place of a stream is replaced, never written to or read', async (t) => {
   const folder = await scratch(t);
   const precious = join(folder, 'precious');
   const { stdin, stdout, stderr } = runFiles(folder);

@@ -1,10 +1,10 @@
 /** The cells of the table. */
-import { PATHS, STEPS, type Cell, type Told } from './cell.ts';
+import { PATHS, STEPS, type Cell, type ResultChannel } from './cell.ts';
 import { OPERATIONS } from './operations.ts';
 
 /** What its runner reads from an agent that it listens to. */
 const HEARD = ['its results folder', 'its run folder', 'its standard input', 'its standard output', 'its standard error'];
-const toldAt = (path: string): readonly Told[] => [
+const channelsAt = (path: string): readonly ResultChannel[] => [
   ...(path.startsWith('its standard') ? [] : (['by file'] as const)),
   ...(HEARD.includes(path) ? (['by line'] as const) : []),
 ];
@@ -15,7 +15,7 @@ const SHORT = 5;
 /** Every operation at every path in every step. */
 export function wholeTable(): readonly Cell[] {
   return Object.keys(PATHS).flatMap((path) =>
-    toldAt(path).flatMap((told) =>
+    channelsAt(path).flatMap((told) =>
       STEPS.flatMap((step) => Object.keys(OPERATIONS).map((operation): Cell => ({ told, path, operation, step }))),
     ),
   );

@@ -23,7 +23,7 @@ import { OPERATIONS, type Beside } from './operations.ts';
 type Frame = Readonly<Record<string, unknown>>;
 
 /** How the agent reports its result: by a file, or by its last line, which the runner reads from a file of the run. */
-export type Told = 'by file' | 'by line';
+export type ResultChannel = 'by file' | 'by line';
 
 export const STEPS = [
   'before the wake',
@@ -36,7 +36,7 @@ export const STEPS = [
 export type Step = (typeof STEPS)[number];
 
 export interface Cell {
-  readonly told: Told;
+  readonly told: ResultChannel;
   readonly path: string;
   readonly operation: string;
   readonly step: Step;
@@ -60,7 +60,7 @@ export interface CellPlace extends Beside {
 
 export const HOSTILE = 'task-00000000000000bb';
 export const HONEST = 'task-00000000000000aa';
-export const SECRET = 'the secret of somebody else';
+export const SECRET = 'the secret of another user';
 
 /** By when, in virtual time, both tasks have ended. Reading an unreadable folder is retried for a minute. */
 const ENDED_WITHIN_MS = 1_200_000;
@@ -204,7 +204,7 @@ class CellStage {
   readonly heard: Frame[] = [];
   readonly log: MemoryLog = memoryLog();
   finishedWith: string | null = null;
-  readonly #told: Told;
+  readonly #told: ResultChannel;
   readonly #place: CellPlace;
   readonly #clock: VirtualClock;
   readonly #wire;
@@ -216,7 +216,7 @@ class CellStage {
   readonly #ends: ReadonlyMap<string, number>;
   #saved: Saved = {};
 
-  constructor(told: Told, place: CellPlace, clock: VirtualClock) {
+  constructor(told: ResultChannel, place: CellPlace, clock: VirtualClock) {
     this.#told = told;
     this.#place = place;
     this.#clock = clock;

@@ -40,7 +40,7 @@ export function hugeScript(
   const share = deps.hugeWords();
   if (share === 0 || !huge.is(share)) return null;
   const [first, last] = [huge.pick(WHILE), huge.pick(LAST)];
-  for (const { kind } of [first, last]) deps.rare(`agent says too much: ${kind}`);
+  for (const { kind } of [first, last]) deps.rare(`agent output too large: ${kind}`);
   const over: ScriptStep = { afterMs: huge.between(0, 3_000), event: { type: 'exited', exitCode: 0, signal: null, stderrTail: '' } };
   return {
     steps: [

@@ -59,7 +59,7 @@ const ODD: readonly (() => unknown)[] = [
     phase: 'agent',
     retryable: true,
     get message(): string {
-      throw new Error('planned: a word that throws when it is looked at');
+      throw new Error('planned: an event that throws when it is read');
     },
   }),
 ];
@@ -68,7 +68,7 @@ const ODD: readonly (() => unknown)[] = [
 export type Breaking = Map<string, { readonly breaksAfter: number; broke: boolean } | { readonly says: unknown }>;
 
 /** The scripts of runs hold valid events only: the runner of the fleet inserts the odd one. */
-const ODD_WORD = 'a word that is none';
+const ODD_WORD = 'an invalid event';
 export const isOddWord = (event: WakeEvent): boolean => event.type === 'output' && event.text === ODD_WORD;
 
 export interface MischiefDeps extends Omit<AgentDeps, 'inability'> {
@@ -82,7 +82,7 @@ export function mischiefScript(request: WakeRequest, deps: MischiefDeps): RunScr
   const { mischief } = deps;
   if (!mischief.is(deps.faults().badAgents * MISCHIEVOUS)) return null;
   const kind = mischief.pick(['poison', 'odd', 'breaks'] as const);
-  deps.rare(`agent says what nobody should: ${kind}`);
+  deps.rare(`agent misbehaves: ${kind}`);
   const marker = `${request.runId} of ${assignmentText(request)}`;
   const start: ScriptStep = { afterMs: mischief.skewed(20, 3_000), event: { type: 'started' } };
   const laterMs = mischief.skewed(100, 20_000);

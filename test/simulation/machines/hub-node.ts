@@ -199,7 +199,7 @@ export class HubNode {
     running.storage.crash();
     this.#awaySinceMs = this.storeMs;
     if (this.#world.ledger.allAbsent(this.name) > 0 && this.#world.othersLive(this))
-      this.#world.trace.rare('hub with sockets killed beside others');
+      this.#world.trace.rare('hub with sockets killed while others live');
   }
 
   /** Like kill -9 at this step of the next transaction, or between two; up again after a while. */
@@ -208,7 +208,7 @@ export class HubNode {
       this.#killAt = { step: at, downMs };
       return;
     }
-    if (this.#running !== null) this.#world.trace.rare('hub killed at rest');
+    if (this.#running !== null) this.#world.trace.rare('hub killed when idle');
     this.kill();
     this.#world.later(downMs, () => this.start());
   }
@@ -244,7 +244,7 @@ export class HubNode {
     if (running === null || running.life.isFrozen) return;
     const { life, storage } = running;
     const { trace, plan, later } = this.#world;
-    trace.add(this.name, `stands still for ${ms} ms`);
+    trace.add(this.name, `is frozen for ${ms} ms`);
     this.#awaySinceMs = this.storeMs;
     const isBack = this.#unseen(ms);
     life.freeze(ms, () => {

@@ -155,7 +155,7 @@ export class SidecarMachine implements Machine {
     if (life === null) return;
     this.#world.trace.add(this.name, 'killed');
     life.end();
-    this.#world.trace.rare(this.#isWriting ? 'sidecar killed in a write' : 'sidecar killed at rest');
+    this.#world.trace.rare(this.#isWriting ? 'sidecar killed in a write' : 'sidecar killed when idle');
     const isTorn = this.#isSaving && this.#chance.is(0.3);
     this.#over({ keepUnsynced: isTorn || this.#chance.is(0.5) });
     // Half of the new state is on disk: the copy before it is the last good one.
@@ -244,7 +244,7 @@ export class SidecarMachine implements Machine {
   }
 
   freeze(ms: number): void {
-    this.#world.trace.add(this.name, `stands still for ${ms} ms`);
+    this.#world.trace.add(this.name, `is frozen for ${ms} ms`);
     this.#life?.freeze(ms);
   }
 

@@ -14,11 +14,11 @@ export interface Summary {
 }
 
 /** A world: of a seed, or of a stored plan. */
-export type Asked = { readonly seed: number } | { readonly plan: Plan };
+export type PoolRequest = { readonly seed: number } | { readonly plan: Plan };
 
 export interface Play {
   /** Called for each next world; null: no more. */
-  readonly next: () => Asked | null;
+  readonly next: () => PoolRequest | null;
   /** Called in the order in which they end. Returning `stop` begins no more. */
   readonly onSummary: (summary: Summary) => 'go on' | 'stop';
 }
@@ -67,7 +67,7 @@ export async function openPool({ processes, tree, change }: PoolOptions): Promis
 
 function playOn(child: ChildProcess, { next, onSummary }: Play): Promise<void> {
   return new Promise((resolve, reject) => {
-    let playing: Asked | null = null;
+    let playing: PoolRequest | null = null;
     const done = (end: () => void): void => {
       child.off('message', onMessage).off('exit', onExit);
       end();

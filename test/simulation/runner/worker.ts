@@ -1,9 +1,9 @@
 /** A process that plays worlds: one for each message, answered with its outcome. */
 import { planOf } from '../plan.ts';
-import type { Asked, Summary } from './pool.ts';
+import type { PoolRequest, Summary } from './pool.ts';
 import { runPlan } from './run-plan.ts';
 
-process.on('message', (asked: Asked) => {
+process.on('message', (asked: PoolRequest) => {
   void (async () => {
     const plan = 'plan' in asked ? asked.plan : planOf(asked.seed);
     const { violations, hash, seen, virtualMs, turns } = await runPlan(plan);

@@ -1,7 +1,7 @@
 /** Tasks with a duration each, submitted by several clients at once and never far ahead of what the sidecars have done. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RandomBits } from '../../../product/twins/ids-seeded/seeded-random.ts';
-import type { Submitter } from '../told.ts';
+import type { Submitter } from '../observed.ts';
 
 /** The most tasks submitted and not ended: enough to keep every slot busy. */
 const AHEAD_PER_SIDECAR = 6;

@@ -4,7 +4,7 @@ import type { RandomBits } from '../../../product/twins/ids-seeded/seeded-random
 import { AgentcomError } from '../../../../core/errors/agentcom-error.ts';
 import type { TestEnd } from '../../../apps/app-world.ts';
 import type { Evidence } from '../chaos-judge.ts';
-import { mayPass, readStream, submitter, type StreamReader, type Submitter } from '../told.ts';
+import { mayPass, readStream, submitter, type StreamReader, type Submitter } from '../observed.ts';
 import type { ChaosWorld } from '../chaos-world.ts';
 
 export interface TaskMix {

@@ -156,7 +156,7 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
       t.equal(await place.read('results/task-ZZZ.json'), '{"status":"success"}', 'and left in place');
     });
 
-    test('a file that changes in the folder is a sign of life, but not one of our own', async (t) => {
+    test('a file that changes in the folder is a sign of life, unless the inbox changed it', async (t) => {
       const place = await subject.place(t);
       const { inbox, saw } = await expecting(place, a1);
       await inbox.scan(a1);

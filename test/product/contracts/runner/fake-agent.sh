@@ -15,7 +15,7 @@ words=$2
 
 say() { if [ -e "$words/$1" ]; then cat "$words/$1"; fi; }
 at_work() { : > "$AGENTCOM_RESULTS_DIR/$AGENTCOM_TASK_ID.started"; }
-# As tools and their servers do.
+# Like tools and their servers.
 complain() {
   printf 'warning: it is late\n{"type":"no such thing","level":"error","msg":"it is late"}\n' >&2
   say result >&2
@@ -44,7 +44,7 @@ case $behaviour in
     ;;
   leaves-tools)
     setsid sleep 600 &
-    # The shell around it ends at once, so that nobody is its parent.
+    # The shell around it ends at once, so that the process becomes an orphan.
     (setsid sleep 600 &)
     work
     ;;
@@ -106,7 +106,7 @@ case $behaviour in
   says-a-long-line)
     say started
     say interim
-    # Its word `done` is 9 MiB long.
+    # Its `done` message is 9 MiB long.
     awk 'BEGIN { RS = "done" } { printf "%s", (NR > 1 ? long : "") $0 } NR == 1 { long = sprintf("%9437184s", "") }' "$words/result"
     ;;
   complains)

@@ -200,7 +200,7 @@ export function taskStoreCases(name: string, subject: StorageSubject, runner: Te
       for (const offMs of [YEAR_MS, -YEAR_MS, 3_600_000, -3_600_000, 86_400_000, -86_400_000]) {
         state.offMs = offMs;
         goesOn(await storage.tasks.transact(`by ${offMs}`, async (unit) => unit.nowMs), `a batch at ${offMs}`);
-        goesOn(storage.tasks.nowMs(), `beside it at ${offMs}`);
+        goesOn(storage.tasks.nowMs(), `outside a transaction at ${offMs}`);
       }
       for (const offMs of [-YEAR_MS, YEAR_MS, -3_600_000]) {
         await storage.close();

@@ -18,12 +18,12 @@ function portRequest(request: Request, remoteAddress: string): HttpRequest {
     next: async () => (await reader?.read())?.value ?? null,
     cancel() {
       isCancelled = true;
-      reader?.cancel().catch(() => 'whoever reads is told');
+      reader?.cancel().catch(() => 'the reader gets this error');
     },
   };
   const whole = async (): Promise<Uint8Array> => {
     const chunks = await chunksOf(stream);
-    if (isCancelled) throw new Error('the reading was given up');
+    if (isCancelled) throw new Error('the read was cancelled');
     return Buffer.concat(chunks);
   };
   return {

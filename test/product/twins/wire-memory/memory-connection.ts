@@ -39,7 +39,7 @@ export const memoryConnection = ({ network, upgrade, options, events, forget }: 
     leave();
     forget();
   };
-  const tellGone = (code: number): void => {
+  const reportGone = (code: number): void => {
     if (state === 'gone') return;
     stop();
     events.onGone(connection, code);
@@ -50,7 +50,7 @@ export const memoryConnection = ({ network, upgrade, options, events, forget }: 
     closedWith = code;
     patience = network.clock.after(CLOSE_MS, () => {
       down.cross('gone', '', () => link.lost('the hub cut the connection'));
-      tellGone(code);
+      reportGone(code);
     });
     down.cross('close', '', () => link.closed(code, reason));
   };
@@ -89,8 +89,8 @@ export const memoryConnection = ({ network, upgrade, options, events, forget }: 
     pong() {
       if (state === 'open') events.onPong(connection);
     },
-    closed: (code) => tellGone(state === 'closing' ? closedWith : code),
-    lost: () => tellGone(closedWith),
+    closed: (code) => reportGone(state === 'closing' ? closedWith : code),
+    lost: () => reportGone(closedWith),
     vanish() {
       if (state === 'gone') return;
       stop();

@@ -41,7 +41,7 @@ const openLink = (network: Network, identity: LinkIdentity, url: URL, frameBytes
     handshake.cancel();
     leave();
   };
-  const tellGone = (code: number, reason: string): void => {
+  const reportGone = (code: number, reason: string): void => {
     if (state === 'gone') return;
     end();
     events.onGone(code, reason);
@@ -58,16 +58,16 @@ const openLink = (network: Network, identity: LinkIdentity, url: URL, frameBytes
       if (state !== 'open') return;
       if (utf8Bytes(text) <= frameBytesMax) return events.onFrame(text);
       up.cross('close', '', () => hub?.closed(TOO_LARGE));
-      tellGone(TOO_LARGE, `a frame of the hub is over ${frameBytesMax} bytes`);
+      reportGone(TOO_LARGE, `a frame of the hub is over ${frameBytesMax} bytes`);
     },
     ping() {
       if (state === 'open') up.cross('pong', '', () => hub?.pong());
     },
     closed(code, reason) {
       up.cross('gone', '', () => hub?.lost());
-      tellGone(code, reason);
+      reportGone(code, reason);
     },
-    lost: (reason) => tellGone(NO_CLOSE_FRAME, reason),
+    lost: (reason) => reportGone(NO_CLOSE_FRAME, reason),
   };
 
   /** The hub's side of the handshake, as it arrives there. */

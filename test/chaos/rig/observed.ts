@@ -8,7 +8,7 @@ const AGAIN_MS = 20;
 /** One answered submit in this many is repeated, and must get the same answer. */
 const ASK_AGAIN_EVERY = 50;
 
-export interface Told {
+export interface Observed {
   /** The text of each task whose submit was answered, by the task's id. */
   readonly answered: ReadonlyMap<string, string>;
   /** Submits that a fault left unanswered, and that were repeated. */
@@ -18,7 +18,7 @@ export interface Told {
   readonly changed: readonly string[];
 }
 
-export interface Submitter extends Told {
+export interface Submitter extends Observed {
   /** Repeats the submit until it is answered, and resolves with the task's id. */
   submit(key: string, body: SubmitRequest): Promise<string>;
 }
@@ -29,7 +29,7 @@ export function submitter(api: HubClient, signal: AbortSignal): Submitter {
   let repeated = 0;
   let askedAgain = 0;
 
-  async function insist(key: string, body: SubmitRequest): Promise<string> {
+  async function submitUntilAnswered(key: string, body: SubmitRequest): Promise<string> {
     for (let tries = 1; ; tries += 1) {
       try {
         return (await api.tasks.submit(body, key)).task_id;
@@ -51,11 +51,11 @@ export function submitter(api: HubClient, signal: AbortSignal): Submitter {
       return askedAgain;
     },
     async submit(key, body) {
-      const taskId = await insist(key, body);
+      const taskId = await submitUntilAnswered(key, body);
       answered.set(taskId, body.description);
       if (answered.size % ASK_AGAIN_EVERY === 0) {
         askedAgain += 1;
-        if ((await insist(key, body)) !== taskId) changed.push(key);
+        if ((await submitUntilAnswered(key, body)) !== taskId) changed.push(key);
       }
       return taskId;
     },
@@ -70,7 +70,7 @@ export function mayPass(thrown: unknown): boolean {
 }
 
 /** An event, as the stream delivered it. */
-export interface ToldEvent {
+export interface ObservedEvent {
   readonly id: number;
   readonly event: string;
   readonly taskId: string;
@@ -86,7 +86,7 @@ export interface StreamReader {
 }
 
 /** Reads the hub's stream from the first event on, across every restart. `onEvent` MUST NOT throw. */
-export function readStream(api: HubClient, onEvent: (event: ToldEvent) => void): StreamReader {
+export function readStream(api: HubClient, onEvent: (event: ObservedEvent) => void): StreamReader {
   const stopping = new AbortController();
   const ids: number[] = [];
   const read = async (): Promise<void> => {
