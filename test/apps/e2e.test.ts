@@ -51,7 +51,7 @@ t.test('the command line lists the valid choices', async (t) => {
   t.match(missing, { code: 1, err: /required option '--transport <name>' not specified/ });
   t.match(unknown, {
     code: 1,
-    err: /no test of whole programs: test\/apps\/nothing\.test\.ts[\s\S]*test\/durability\/kills\.test\.ts/,
+    err: /not a whole-program test: test\/apps\/nothing\.test\.ts[\s\S]*test\/durability\/kills\.test\.ts/,
   });
 });
 
