@@ -135,7 +135,7 @@ export const THREATS: readonly Threat[] = [
     ],
   },
   {
-    who: 'hub that was taken over',
+    who: 'compromised hub',
     stoppedBy: 'a sidecar reads no more of its hub than it can handle: what its disk holds up stays in the hub',
     tests: [
       [FLOODING_HUB, 'R20: while its journal is being written, a sidecar reads only so much of its hub, and answers all of it later'],

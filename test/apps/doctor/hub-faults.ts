@@ -90,7 +90,7 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
     },
     check: 'port_taken',
     found: /^the program that listens on 127\.0\.0\.1:\d+ gives no answer within 5 s\. It is probably the hub of .*hub, which hangs/,
-    cure: /^Look at the log of the hub\. `.*\d+.*` names the process: if it is the hub, restart it\. If it is not: stop that program/,
+    cure: /^Check the hub's log\. `.*\d+.*` names the process: if it is the hub, restart it\. If it is not: stop that program/,
   },
   {
     name: 'a running hub whose certificate files were removed',
@@ -114,7 +114,7 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
     check: 'port_taken',
     found:
       /^the program that listens on \S+ does not answer GET \/health \(.*\)\. It is probably the hub of \S+hub, which serves another certificate than/,
-    cure: /^Look at the log of the hub\. `.*\d+.*` names the process: if it is the hub, restart it\. If it is not: stop that program/,
+    cure: /^Check the hub's log\. `.*\d+.*` names the process: if it is the hub, restart it\. If it is not: stop that program/,
   },
   {
     name: 'the port of the hub is used by another hub',

@@ -87,17 +87,17 @@ t.test('identify_check says whether the agent is bound to another key, and binds
     const said = await greet(asking);
     const proof = sealedToken(TOKEN, sha256(TOKEN), said, hmac);
     await asking.send({ type: 'identify_check', agent_id: 'a1', proof, instance_id: 'machine-1', ...more(said) });
-    return asking.news();
+    return asking.newFrames();
   };
   const fine = [{ type: 'identify_checked', agent_id: 'a1', in_use: false }];
   const wrong = [{ ...fine[0], wrong_device: true }];
   t.strictSame(await check(peer, (said) => deviceFields(said, THIEFS)), fine);
   t.not(await isBound(rig), true);
-  await identify(await peer.again(), (said) => deviceFields(said, MINE));
-  t.strictSame(await check(await peer.again(), (said) => deviceFields(said, MINE)), fine);
-  t.strictSame(await check(await peer.again()), wrong, 'no key');
-  t.strictSame(await check(await peer.again(), (said) => deviceFields(said, THIEFS)), wrong);
-  const forged = await check(await peer.again('10.0.0.1'), (said) => ({ ...deviceFields(said, THIEFS), device_key: MINE.publicKey }));
+  await identify(await peer.reconnect(), (said) => deviceFields(said, MINE));
+  t.strictSame(await check(await peer.reconnect(), (said) => deviceFields(said, MINE)), fine);
+  t.strictSame(await check(await peer.reconnect()), wrong, 'no key');
+  t.strictSame(await check(await peer.reconnect(), (said) => deviceFields(said, THIEFS)), wrong);
+  const forged = await check(await peer.reconnect('10.0.0.1'), (said) => ({ ...deviceFields(said, THIEFS), device_key: MINE.publicKey }));
   t.match(forged, OUT);
 });
 
