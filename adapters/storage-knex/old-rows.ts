@@ -30,19 +30,20 @@ export async function removeOldRows(transaction: Transaction, old: Removal, read
   const { after, lookedMax = ALL_ROWS, surplus, endedBeforeMs, deadBeforeMs } = old;
   const [counted] = surplus === undefined ? [] : await transaction.rows('countEnded');
   let excess = surplus === undefined ? 0 : Number(counted?.['tasks']) - surplus.max;
-  const rows = await transaction.rows('removable', {
+  const which = {
     ...old,
     ...(surplus === undefined || excess <= 0 ? {} : { endedBeforeMs: Math.max(endedBeforeMs, surplus.beforeMs) }),
     afterMs: after?.endedAtMs ?? 0,
     afterId: after?.id ?? '',
     lookedMax,
-  });
+  };
+  const rows = await transaction.rows('removable', which);
   const isOld = ({ status, updatedAtMs }: Task): boolean => {
     if (status === 'dead_letter') return updatedAtMs <= deadBeforeMs;
     excess -= 1;
     return updatedAtMs <= endedBeforeMs || excess >= 0;
   };
-  const tasks: Task[] = [];
+  let tasks: Task[] = [];
   let place = rows.length;
   for (const [at, row] of rows.entries()) {
     if (row['state'] === null) continue;
@@ -52,6 +53,11 @@ export async function removeOldRows(transaction: Transaction, old: Removal, read
     break;
   }
   const last = tasks.length === old.limit || rows.length === lookedMax ? rows[place - 1] : undefined;
+  if (tasks.some(({ status }) => status === 'dead_letter')) {
+    // Checked again now that they are locked: a task that depends on a dead letter may have been submitted in between.
+    const free = new Set((await transaction.rows('removable', which)).filter((row) => row['state'] !== null).map((row) => row['id']));
+    tasks = tasks.filter(({ id }) => free.has(id));
+  }
   for (const slice of slices(tasks)) {
     if (old.archive !== undefined) await archive(transaction, slice, old.archive);
     const ids = slice.map(({ id }) => id);
