@@ -59,7 +59,7 @@ t.test('a Retry-After beyond the bound ends the waiting at once', async (t) => {
   const { url } = await listening(t, app);
   await t.rejects(hubClient({ url }).tasks.list(), {
     code: 'AC_API',
-    message: /503 hub_busy\): much to do/,
+    message: /503 hub_busy\): overloaded/,
     details: { status: 503, error: 'hub_busy' },
   });
   t.equal(calls, 1);
