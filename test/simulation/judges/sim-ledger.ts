@@ -68,7 +68,8 @@ export class Ledger {
   readonly #heardOfMs = new Map<string, number>();
   readonly #here = new Map<string, { readonly connection: number; readonly machine: string; readonly hub: string }>();
   /** How many events each stream has delivered. */
-  readonly #streamed = new Map<string, number>();
+  /** The ids that each stream has delivered. */
+  readonly #streamed = new Map<string, Set<number>>();
   /** Assignment → run → its usage so far. */
   readonly #used = new Map<string, Map<string, number>>();
   /** How often each key was submitted. */
@@ -388,13 +389,24 @@ export class Ledger {
   /** What a stream delivered next, resuming by id: the events stored after what it delivered before, with none left out. */
   streamed(stream: string, page: readonly StoredEvent[]): void {
     const { database, violated } = this.#deps;
-    const given = this.#streamed.get(stream) ?? 0;
-    const different = page.findIndex((event, place) => database.events[given + place]?.id !== event.id);
-    if (different >= 0) {
-      const [told, stored] = [page[different]?.id, database.events[given + different]?.id];
-      violated('J6', `the stream at ${stream} delivered event ${told}, and ${stored} comes next`);
+    const { events, tasks } = database;
+    const read = this.#streamed.get(stream) ?? new Set();
+    const differenceFrom = (given: number, delivered: readonly StoredEvent[]) =>
+      delivered.findIndex((event, place) => events[given + place]?.id !== event.id);
+    if (differenceFrom(read.size, page) >= 0) {
+      // Old events of agents and of removed tasks may be gone, of those that were read before and of these.
+      const stored = new Set(events.map(({ id }) => id));
+      const given = [...read].filter((id) => stored.has(id)).length;
+      const delivered = page.filter(({ id, taskId }) => stored.has(id) || tasks.has(taskId));
+      const different = differenceFrom(given, delivered);
+      if (different >= 0)
+        violated(
+          'J6',
+          `the stream at ${stream} delivered event ${delivered[different]?.id}, and ${events[given + different]?.id} comes next`,
+        );
     }
-    this.#streamed.set(stream, given + page.length);
+    for (const { id } of page) read.add(id);
+    this.#streamed.set(stream, read);
   }
 }
 
