@@ -83,7 +83,7 @@ async function joinHub({ environment, output }: Context, options: JoinOptions, h
   const { secret, fingerprint } = codeFrom(given ?? environment.env['AGENTCOM_ENROL_SECRET'] ?? '');
   const byKey = trustFor(url, fingerprint, environment.env);
   const caFile = byKey.fingerprints === undefined ? ownCaFile(url, environment) : null;
-  const tls = caFile === null ? byKey : await hubTrust({ fingerprints: [], caFile });
+  const tls = caFile === null ? byKey : await hubTrust({ fingerprints: [], caFile }).catch(wrongVariable);
   if (options.version1 === true && tls.fingerprints !== undefined) {
     throw new AgentcomError(
       'AC_USAGE',
@@ -163,6 +163,12 @@ function trustFor(url: URL, fingerprint: string | null, env: CliEnvironment['env
 function ownCaFile({ protocol }: URL, { cwd, env }: CliEnvironment): string | null {
   const file = env['NODE_EXTRA_CA_CERTS'] ?? '';
   return protocol !== 'https:' || file === '' ? null : resolve(cwd, file);
+}
+
+/** Throws what is wrong with the file, and which variable names it. */
+function wrongVariable(thrown: unknown): never {
+  const message = `${messageOf(thrown)} NODE_EXTRA_CA_CERTS names this file: correct the variable, or unset it.`;
+  throw new AgentcomError('AC_TLS', message, { cause: thrown });
 }
 
 async function tokenFrom(url: URL, enrolling: Enrolling): Promise<{ token: string; isProved: boolean }> {
