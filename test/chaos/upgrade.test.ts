@@ -11,7 +11,7 @@ import { invariantsOf } from './rig/chaos-judge.ts';
 import { builtTree } from '../rig/built-tree.ts';
 import { upgradeRun } from './upgrade/upgrade-run.ts';
 
-/** What operators are told that a stop takes at most, including a busy machine. */
+/** The documented maximum duration of a stop, on a busy machine. */
 const STOP_WITHIN_MS = 10_000;
 
 t.setTimeout(180_000);

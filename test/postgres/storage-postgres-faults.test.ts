@@ -17,11 +17,6 @@ t.teardown(() => server.end());
 
 const submit = (n: number) => ({ ...inserting(aTask({ id: aTaskId(n) })), events: [anEvent({ taskId: aTaskId(n) })] });
 
-/** Polls until the answer is true: something that the server does in its own time. */
-async function until(question: string): Promise<void> {
-  while ((await server.ask(question))[0]?.['answer'] !== true) await new Promise(setImmediate);
-}
-
 t.test("the server's time never goes back from one transaction to the next, known or received", async (t) => {
   const storage = closedBefore(t, postgresStorage({ url: server.url, schema: emptySchema(t, server) }));
   await storage.open();
@@ -64,7 +59,7 @@ t.test('when the server ends a connection within a transaction, nothing of it re
   const ended = storage.tasks.transact('ended', async (unit) => {
     await unit.save(submit(1));
     await server.ask(END);
-    await until(`SELECT count(*) = 0 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub'`);
+    await server.until(`SELECT count(*) = 0 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub'`);
     await unit.save(submit(2));
   });
   await failsWith(t, ended, 'AC_STORE_UNAVAILABLE', 'amid the work');
@@ -72,7 +67,7 @@ t.test('when the server ends a connection within a transaction, nothing of it re
   await commit(storage, submit(3));
   t.strictSame((await storage.tasks.list({ limit: 10 })).map(({ task }) => task.id), [aTaskId(3)]); // prettier-ignore
   await server.ask(END);
-  await until(`SELECT count(*) = 0 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub'`);
+  await server.until(`SELECT count(*) = 0 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub'`);
   await commit(storage, submit(4));
   t.equal((await storage.tasks.stats()).statuses.queued, 2, 'a connection that ended in between is noticed before use');
   t.equal(told.length, 2, 'each loss is logged');
@@ -132,7 +127,7 @@ for (const [how, isLast] of [
         await commit(storage, submit(5));
         t.strictSame(await storage.tasks.peek([aTaskId(3)]), [], 'it came too late');
       } else {
-        await until(
+        await server.until(
           `SELECT count(*) = 1 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub' AND wait_event_type = 'Lock'`,
         );
         await commitOnItsWay.deliver();
@@ -162,7 +157,7 @@ t.test('a batch whose transaction never ends does not stay unanswered forever', 
   await unknown;
   const refused = await failsWith(t, storage.tasks.committed('lost'), 'AC_STORE_UNAVAILABLE', 'not yet');
   t.match(refused?.message, 'has not ended');
-  await until(
+  await server.until(
     `SELECT count(*) = 0 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub' AND state LIKE 'idle in transaction%'`,
   );
   t.equal(await storage.tasks.committed('lost'), false, 'once the server gave up on it');
@@ -229,7 +224,7 @@ t.test('a recreated database is not taken for the one that was opened', async (t
   await storage.open();
   await server.ask(`UPDATE ${schema}.store SET store_id = 'store-of-another'`);
   await server.ask(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'agentcom hub'`);
-  await until(`SELECT count(*) = 0 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub'`);
+  await server.until(`SELECT count(*) = 0 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub'`);
   const refused = await failsWith(t, commit(storage, submit(1)), 'AC_STORE_UNAVAILABLE', 'refused');
   t.match(refused?.message, 'store-of-another');
   await server.ask(`DROP SCHEMA ${schema} CASCADE`);

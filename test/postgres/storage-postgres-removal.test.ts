@@ -30,8 +30,9 @@ t.test('a dead letter stays if a task that depends on it is submitted while the 
   await session.ask(`SELECT pg_advisory_lock(${gate})`);
   const before = { endedBeforeMs: A_MOMENT_MS, deadBeforeMs: A_MOMENT_MS, tombstonesBeforeMs: 0, keysBeforeMs: 0 };
   const removing = one.tasks.transact('remove', (unit) => unit.remove({ nowMs: A_MOMENT_MS, ...before, limit: 100 }));
-  const question = `SELECT count(*) = 1 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub' AND wait_event_type = 'Lock'`;
-  while ((await server.ask(question))[0]?.['answer'] !== true) await new Promise(setImmediate);
+  await server.until(
+    `SELECT count(*) = 1 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub' AND wait_event_type = 'Lock'`,
+  );
   await commit(other, changes(inserting(aTask({ id: aTaskId(2), status: 'blocked', dependsOn: [dead.id] }))));
   await session.end();
   t.equal((await removing).tasks, 0);

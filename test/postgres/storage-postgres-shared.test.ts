@@ -52,14 +52,9 @@ function gate() {
   return { open, opened };
 }
 
-/** Polls until the answer is true: something that the server does in its own time. */
-async function until(question: string): Promise<void> {
-  while ((await server.ask(question))[0]?.['answer'] !== true) await new Promise(setImmediate);
-}
-
 /** Resolves once a hub's connection waits for another's lock. */
 const someoneWaits = (): Promise<void> =>
-  until(`SELECT count(*) > 0 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub' AND wait_event_type = 'Lock'`);
+  server.until(`SELECT count(*) > 0 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub' AND wait_event_type = 'Lock'`);
 
 t.test('hubs that open an empty database at the same time create one schema', async (t) => {
   const schema = emptySchema(t, server);
@@ -293,7 +288,7 @@ t.test('notifications resume after a lost connection, and missed ones are covere
     t.equal(await next(), ANY_CHANGE, `a word of a stranger: ${text}`);
   }
   end();
-  await until(`SELECT count(*) = 1 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub notifier'`);
+  await server.until(`SELECT count(*) = 1 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub notifier'`);
 });
 
 t.test('a hub that is alone sends no notifications until another one listens', async (t) => {
@@ -319,10 +314,12 @@ t.test('a hub that is alone sends no notifications until another one listens', a
   t.teardown(one.notifier.listen(() => undefined));
   one.notifier.notify(about('alone'));
   // It has asked, and has its answer.
-  await until(`SELECT count(*) = 1 AS answer FROM pg_stat_activity WHERE query LIKE 'SELECT pg_notify($1, $2) FROM%' AND state = 'idle'`);
+  await server.until(
+    `SELECT count(*) = 1 AS answer FROM pg_stat_activity WHERE query LIKE 'SELECT pg_notify($1, $2) FROM%' AND state = 'idle'`,
+  );
   t.teardown(other.notifier.listen(() => undefined));
   // A notification sent before it listens is lost: it polls first.
-  await until(`SELECT count(*) = 2 AS answer FROM pg_stat_activity WHERE query LIKE 'SELECT pg_notify($1, $2)%' AND state = 'idle'`);
+  await server.until(`SELECT count(*) = 2 AS answer FROM pg_stat_activity WHERE query LIKE 'SELECT pg_notify($1, $2)%' AND state = 'idle'`);
   one.notifier.notify(about('together'));
   while (!heard.has(anAgentId('together'))) await new Promise<void>((resolve) => (wake = resolve));
   t.notOk(heard.has(anAgentId('alone')), 'no hub was listening');

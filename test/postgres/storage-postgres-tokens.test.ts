@@ -19,10 +19,10 @@ const ROTATION: AuditDraft = {
 };
 
 /** Resolves once this many connections of hubs wait for a lock. */
-async function waiting(count: number): Promise<void> {
-  const question = `SELECT count(*) = ${count} AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub' AND wait_event_type = 'Lock'`;
-  while ((await server.ask(question))[0]?.['answer'] !== true) await new Promise(setImmediate);
-}
+const waiting = (count: number): Promise<void> =>
+  server.until(
+    `SELECT count(*) = ${count} AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub' AND wait_event_type = 'Lock'`,
+  );
 
 t.test('all tokens of an agent are revoked, also one that a rotation at the same time puts in the place of another', async (t) => {
   // The revocation read the tokens before the rotation was committed, and left the new one valid.

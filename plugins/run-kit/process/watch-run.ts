@@ -19,7 +19,7 @@ const FOREIGN_POLL_MS = 500;
 const SEEN_WITHIN_MS = 2_000;
 /** How long the exit event of our child may take once the child is gone. */
 const EXIT_EVENT_WITHIN_MS = 5_000;
-/** Delay after a look at the processes that failed for want of a file, and how often it is tried: 10 s in total. */
+/** Retries of the list of processes while the system has no free file descriptor: 10 s in total. */
 const STOP_RETRY_MS = 100;
 const STOP_TRIES_MAX = 100;
 /** Poll interval for the size of a run's streams; a run may exceed its limit by what it writes in between. */

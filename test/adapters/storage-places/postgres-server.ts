@@ -20,6 +20,8 @@ export interface PostgresServer {
   readonly power: PostgresPower | null;
   /** Queries it as another program would, on a separate connection. */
   ask(sql: string, values?: readonly unknown[]): Promise<readonly Readonly<Record<string, unknown>>[]>;
+  /** Polls until the `answer` to the question is true: something that the server does in its own time. */
+  until(question: string): Promise<void>;
   /** A connection of another program that stays until its `end`. */
   session(): Promise<Pick<PostgresServer, 'ask' | 'end'>>;
   /** Ends it and removes its folder. */
@@ -116,7 +118,7 @@ async function newData(data: string, initialise: () => Promise<void>): Promise<v
 }
 
 /** Other programs in the database. */
-export function programs(url: string): Pick<PostgresServer, 'url' | 'ask' | 'session'> {
+export function programs(url: string): Pick<PostgresServer, 'url' | 'ask' | 'until' | 'session'> {
   const session: PostgresServer['session'] = async () => {
     const client = new pg.Client({ connectionString: url });
     await client.connect();
@@ -133,7 +135,10 @@ export function programs(url: string): Pick<PostgresServer, 'url' | 'ask' | 'ses
       await program.end();
     }
   };
-  return { url, ask, session };
+  const until: PostgresServer['until'] = async (question) => {
+    while ((await ask(question))[0]?.['answer'] !== true) await new Promise(setImmediate);
+  };
+  return { url, ask, until, session };
 }
 
 const isAlive = (pid: number): boolean => {

@@ -1,4 +1,4 @@
-/** The client against a real HTTP server that answers as it is told. */
+/** The client against a real HTTP server with scripted answers. */
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';

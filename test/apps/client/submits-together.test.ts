@@ -1,4 +1,4 @@
-/** Batched submits, against a real hub, an older one, and one that answers as it is told. */
+/** Batched submits, against a real hub, an older one, and a scripted one. */
 import t, { type Test } from 'tap';
 import type { AddressInfo } from 'node:net';
 import { hubClient, type SubmitRequest } from '../../../apps/client/index.ts';

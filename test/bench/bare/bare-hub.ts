@@ -34,7 +34,7 @@ interface Worker {
   readonly send: (frame: string) => void;
   held: number;
   isConnected: boolean;
-  /** What it is told after the running commit. */
+  /** What it is sent after the running commit. */
   told: Told;
 }
 

@@ -3,7 +3,7 @@ import type { WakeRequest, WakeRunner } from '../../../../core/ports/wake-runner
 
 /**
  * How the agent of a runner behaves: it ends successfully, or with code 3 and a message on standard error; it runs
- * until it is told to end (`endAgent`), and obeys signals, ignores them, or obeys them but leaves its tools alive: one
+ * until `endAgent`, and obeys signals, ignores them, or obeys them but leaves its tools alive: one
  * in a session of its own, one that has lost its parent too; or the program does not exist.
  */
 export type Behaviour = 'ends' | 'fails' | 'works' | 'ignores-stop' | 'leaves-tools' | 'cannot-start';
