@@ -42,6 +42,8 @@ export interface FaultPlan {
   readonly answersLost?: number;
   /** Wakes whose runner reports megabytes, or tens of thousands of names. Older stored plans have none. */
   readonly hugeWords?: number;
+  /** Tasks that count in the send window of their agent, which is small then. Older stored plans have none. */
+  readonly largeTasks?: number;
 }
 
 export const ACT_KINDS = [
@@ -152,6 +154,7 @@ const ANSWERS_LOST_SHARE = 0.3;
 const ANSWERS_LOST_MAX = 0.5;
 const HUGE_WORDS_SHARE = 0.1;
 const HUGE_WORDS_MAX = 0.2;
+const LARGE_TASKS_SHARE = 0.2;
 const CLOCK_OFF_MS = 3_600_000;
 const SHORT: HubTiming = {
   ...HUB_TIMING,
@@ -185,6 +188,7 @@ export function planOf(seed: number): Plan {
     notificationsLost: hubs.shared ? NOTIFICATIONS_LOST : 0,
     answersLost: answersLostOf(chance(`answers ${seed}`)),
     hugeWords: hugeWordsOf(chance(`huge ${seed}`)),
+    largeTasks: largeTasksOf(chance(`large ${seed}`)),
   };
   const acts = actsOf(from, kinds, countOf(from, hubs.hubs.length), gapMs);
   const lastMs = acts.at(-1)?.atMs ?? 0;
@@ -219,6 +223,8 @@ const answersLostOf = (from: Chance): number => (from.is(ANSWERS_LOST_SHARE) ? f
 
 const hugeWordsOf = (from: Chance): number => (from.is(HUGE_WORDS_SHARE) ? from.next() * HUGE_WORDS_MAX : 0);
 
+const largeTasksOf = (from: Chance): number => (from.is(LARGE_TASKS_SHARE) ? from.next() : 0);
+
 /** A world of several hubs costs more for each act. */
 const countOf = (from: Chance, hubs: number): number =>
   Math.round((from.is(LARGE_SHARE) ? from.skewed(...LARGE) : from.skewed(...SMALL)) * (hubs === 1 ? 1 : SEVERAL_HUBS_SHARE));
@@ -244,7 +250,7 @@ function machinesOf(from: Chance): readonly MachinePlan[] {
   return machines;
 }
 
-function faultsOf(from: Chance): Omit<FaultPlan, 'notificationsLost' | 'answersLost' | 'hugeWords'> {
+function faultsOf(from: Chance): Omit<FaultPlan, 'notificationsLost' | 'answersLost' | 'hugeWords' | 'largeTasks'> {
   const share = (on: number, most: number): number => (from.is(on) ? from.next() * most : 0);
   return {
     busy: share(0.4, 0.1),

@@ -42,6 +42,7 @@ export const NO_FAULTS: FaultPlan = {
   notificationsLost: 0,
   answersLost: 0,
   hugeWords: 0,
+  largeTasks: 0,
 };
 
 /** Type, task and, if present, generation. */

@@ -127,6 +127,7 @@ export function createHub(ports: HubPorts, settings: HubSettings): Hub {
     quietPeriod: new QuietPeriod(),
     isHere: (agentId, session) => sessions.isHere(agentId, session),
     lastHeardAtMs: (agentId) => sessions.lastHeardAtMs(agentId),
+    unansweredBytes: (agentId, session) => sessions.unansweredBytes(agentId, session),
   };
   const roster = new Roster(context.hubId);
   const queue: TaskQueue = new TaskQueue({
@@ -184,6 +185,7 @@ export function createHub(ports: HubPorts, settings: HubSettings): Hub {
     log,
     context,
     roster,
+    windowOpened: () => queue.dispatch(),
     storeId: () => storeId,
     throttle: new Throttle(limits.invalidFrames),
     tokenUse,

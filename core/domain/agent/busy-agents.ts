@@ -13,6 +13,17 @@ export function withRejection(agent: Agent, reason: string, nowMs: number): Agen
   return { ...agent, rejections, ...busy(agent, nowMs + backoffMs(REJECTION_BUSY, rejections), `it rejected a task: ${reason}`) };
 }
 
+/** It rejected a task because those that it holds leave no room for another: busy until one of them ends, or for that time. */
+export function withoutRoom(agent: Agent, nowMs: number): Agent {
+  const rejections = agent.rejections + 1;
+  return { ...agent, rejections, ...busy(agent, nowMs + backoffMs(REJECTION_BUSY, rejections), NO_ROOM_LEFT) };
+}
+
+/** Whether it is busy until one of its tasks ends. */
+export const isOutOfRoom = (agent: Agent): boolean => agent.busyUntilMs !== null && agent.busyReason === NO_ROOM_LEFT;
+
+const NO_ROOM_LEFT = 'the tasks that it holds leave no room for another';
+
 /** A version 1 agent has just identified. */
 export const settling = (agent: Agent, nowMs: number): Agent => ({
   ...agent,
@@ -23,7 +34,7 @@ export const settling = (agent: Agent, nowMs: number): Agent => ({
 export const isSettling = (agent: Agent): boolean =>
   agent.busyUntilMs !== null && agent.connectedAtMs !== null && agent.busyUntilMs === agent.connectedAtMs + SETTLE_MS;
 
-/** Ends its busy time: it sent a frame that shows what it has. */
+/** Ends its busy time: it sent a frame that shows what it has, or, if it was out of room, one of its tasks has ended. */
 export const notBusy = (agent: Agent): Agent => (agent.busyUntilMs === null ? agent : { ...agent, busyUntilMs: null, busyReason: null });
 
 /** A longer busy time is kept. */

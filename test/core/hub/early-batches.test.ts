@@ -3,12 +3,15 @@ import t from 'tap';
 import type { TransactionStep } from '../../../adapters/storage-memory/memory-task-store.ts';
 import { memoryStorage } from '../../../adapters/storage-memory/memory-storage.ts';
 import { EARLY_COMMANDS } from '../../../core/application/hub/queue/task-queue.ts';
+import type { TaskId } from '../../../core/domain/ids.ts';
+import type { HubLimits } from '../../../core/config/limits.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import { aBody } from '../../product/contracts/fixtures.ts';
 import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import { hubRig, settle, type AnyFrame, type HubRig, type Peer } from './hub-rig.ts';
 
 /** A hub whose commits can be held, and failed, one by one. */
-async function heldCommits() {
+async function heldCommits(limits: Partial<HubLimits> = {}) {
   const clock = virtualClock();
   const steps: string[] = [];
   const names = new Map<string, string>();
@@ -21,7 +24,7 @@ async function heldCommits() {
     if (step !== 'commit' || !hold) return;
     await new Promise<void>((resolve, reject) => (held = (error) => (error === undefined ? resolve() : reject(error))));
   };
-  const rig = await hubRig({ clock, storage: memoryStorage({ clock, onStep }) });
+  const rig = await hubRig({ clock, limits, storage: memoryStorage({ clock, onStep }) });
   return {
     rig,
     steps,
@@ -70,6 +73,25 @@ t.test('enough commands form a batch while the previous one is committing, and c
   releaseAll();
   await settle(rig.clock);
   t.strictSame(assignments(peer.newFrames()), await Promise.all(others));
+  await rig.stop();
+});
+
+t.test('such a batch sends no large tasks to an agent to which the one before may send some', async (t) => {
+  const { rig, hold, releaseAll } = await heldCommits({ frameBytes: 200_000, socketQueueBytes: 200_000 });
+  const peer = await agentWithSlots(rig, 100);
+  hold();
+  const submit = (): Promise<TaskId> => rig.submit({ body: aBody({ description: 'x'.repeat(2_000) }) });
+  const first = submit();
+  await settle(rig.clock);
+  const ids = [first, ...Array.from({ length: EARLY_COMMANDS }, submit)];
+  await settle(rig.clock);
+  releaseAll();
+  await settle(rig.clock);
+  for (const id of await Promise.all(ids)) {
+    t.strictSame(assignments(peer.newFrames()), [id], 'one at a time: a frame may fill the queue of the socket');
+    await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
+    await settle(rig.clock);
+  }
   await rig.stop();
 });
 

@@ -149,3 +149,31 @@ t.test('R12: a task for which a sidecar has no room now waits for it, and is nei
   t.match((await rig.record(id)).task, { status: 'assigned', retryCount: 0, handBacks: 0, rejectedBy: [] });
   await rig.stop();
 });
+
+for (const end of ['task_complete', 'task_failed', 'task_released', 'task_cancel_ack'])
+  t.test(`R12: an agent whose tasks leave no room gets no other until one of them ends: ${end}`, async (t) => {
+    const rig = await hubRig(NO_HEARTBEATS);
+    const one = await rig.peer('a1');
+    await one.identify({ slots: 3 });
+    const [held, working] = [await rig.submit(), await rig.submit()];
+    const says = (type: string, task: TaskId, more: Readonly<Record<string, unknown>> = {}): Promise<void> =>
+      one.send({ type, task_id: task, generation: 1, ...more });
+    await says('task_accepted', held);
+    const refused = await rig.submit();
+    await rejects(one, refused, 1, 'no_room');
+    one.newFrames();
+    await says('task_accepted', working);
+    await says('task_progress', held, { message: 'half way' });
+    await rig.pass(10_000);
+    t.strictSame(
+      one.newFrames().filter(({ type }) => type === 'task_assign'),
+      [],
+      'what it holds goes on, which makes no room',
+    );
+    if (end === 'task_cancel_ack') {
+      await rig.queue.do({ kind: 'cancel', taskId: held, by: 'tok-1' });
+      await says(end, held, { outcome: 'killed' });
+    } else await says(end, held, { result: {}, error: 'it failed', reason: 'stopped', cause: 'sidecar_stopped' });
+    t.match(one.newFrames(), [{ type: /./u }, { type: 'task_assign', task_id: refused }]);
+    await rig.stop();
+  });

@@ -8,6 +8,8 @@ import type { World } from '../sim-world.ts';
 /** How long a client waits for an answer before it retries. */
 const ANSWER_MS = 4_000;
 const ANSWER_MAX_MS = 60_000;
+/** A description with this counts in the send window of its agent. */
+const LARGE = 'x'.repeat(1_500);
 const SUBMITTER = 'tok-submitter';
 /** The share of tasks that wait for one that completes, and how soon. */
 const CANCELLED_DEPENDENTS = 0.3;
@@ -29,6 +31,7 @@ export class Clients {
   readonly #world: World;
   readonly #chance: Chance;
   readonly #places: Chance;
+  readonly #large: Chance;
   #asked = 0;
   /** Requests with a key that wait for their answer. */
   #open = 0;
@@ -37,6 +40,7 @@ export class Clients {
     this.#world = world;
     this.#chance = world.chanceOf('clients');
     this.#places = world.chanceOf('hubs of clients');
+    this.#large = world.chanceOf('large tasks');
     if (world.hubs.length > 1) world.onCompleting = (taskId) => this.#cancelDependents(taskId);
   }
 
@@ -195,7 +199,7 @@ export class Clients {
 
   #draft(text: string, wish: Wish, id: TaskId): TaskDraft {
     const body = {
-      description: `${text}do it`,
+      description: `${text}do it${this.#large.is(this.#world.faults.largeTasks ?? 0) ? LARGE : ''}`,
       metadata: null,
       repo: null,
       branch: null,

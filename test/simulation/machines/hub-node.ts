@@ -318,7 +318,8 @@ export class HubNode {
         host: this.name,
         port: HUB_PORT,
         timing: plan.timing,
-        limits: HUB_LIMITS,
+        // One large task at a time that an agent has not answered.
+        limits: world.faults.largeTasks ? { ...HUB_LIMITS, socketQueueBytes: HUB_LIMITS.frameBytes + 2_000 } : HUB_LIMITS,
         earlyCommands: 1,
         agentMessages: true,
         trustedProxies: [],

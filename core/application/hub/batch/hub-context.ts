@@ -23,6 +23,8 @@ export interface HubContext {
   readonly isHere: (agentId: AgentId, session: number) => boolean;
   /** When this hub last received anything from the agent, in store time; null when it is not connected here. */
   readonly lastHeardAtMs?: ((agentId: AgentId) => number | null) | undefined;
+  /** Bytes of assignments that this hub sent in that session and that its agent has not answered. */
+  readonly unansweredBytes: (agentId: AgentId, session: number) => number;
 }
 
 /** `runMarginMs` leaves the sidecar time to stop a run over its limit and to report that, before the hub reclaims it. */

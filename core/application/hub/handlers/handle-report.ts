@@ -11,7 +11,7 @@ import {
   withStrike,
   type AgentFault,
 } from '../../../domain/agent/breaker.ts';
-import { notBusy, withRejection } from '../../../domain/agent/busy-agents.ts';
+import { isOutOfRoom, notBusy, withoutRoom, withRejection } from '../../../domain/agent/busy-agents.ts';
 import { checkFence } from '../../../domain/task/fencing.ts';
 import type { Generation } from '../../../domain/ids.ts';
 import { refuse } from '../../../domain/task/refusal.ts';
@@ -33,7 +33,7 @@ export function handleReport(batch: Batch, command: ReportCommand, context: HubC
     return refuse('not_assignee', named?.generation ?? null);
   }
   if (before.protocolVersion === 1) confirmByReport(batch, before, command);
-  const agent = endsRun(command.body) ? clearBusy(batch, before) : before;
+  const agent = freesAgent(before, command.body) ? clearBusy(batch, before) : before;
   // Read only now: the confirmed stop may be of this task, in which case its event has changed the row.
   const task = batch.task(command.taskId);
   const judgement = checkFence(task ?? batch.tombstone(command.taskId), {
@@ -174,7 +174,8 @@ function agentAfter(agent: Agent, task: Task, body: ReportBody, nowMs: number, {
     case 'accepted':
     case 'progress':
     case 'woken': {
-      const free = agent.rejections === 0 ? notBusy(agent) : { ...notBusy(agent), rejections: 0 };
+      const notRejecting = agent.rejections === 0 ? agent : { ...agent, rejections: 0 };
+      const free = isOutOfRoom(agent) ? notRejecting : notBusy(notRejecting);
       const used = body.report === 'progress' ? body.tokensUsed : null;
       return free.pauses > 0 && provesRecovery(free, task, used, nowMs) ? { ...free, pauses: 0 } : free;
     }
@@ -187,7 +188,7 @@ function agentAfter(agent: Agent, task: Task, body: ReportBody, nowMs: number, {
       // A reject by its policy says nothing about its machine or its next task.
       if (body.cause === reporting.POLICY) return agent;
       return body.cause === reporting.NO_ROOM
-        ? withRejection(agent, body.reason, nowMs)
+        ? withoutRoom(agent, nowMs)
         : withStrike(withRejection(agent, body.reason, nowMs), task.id, `rejected: ${body.reason}`, nowMs, rules.breaker);
     case 'released':
       if (body.cause === SIDECAR_STOPPED) return agent;
@@ -223,8 +224,9 @@ function keepRefused(
   batch.put(decideRefused(task, by, refused, batch.nowMs, context.digest.sha256));
 }
 
-/** Whether the report ends a run, of whatever task; the agent is free then. */
-const endsRun = (body: ReportBody): boolean => body.report === 'complete' || body.report === 'failed';
+/** Whether the report, of whatever task, ends the busy time of the agent: a run has ended, or what it returns makes room. */
+const freesAgent = (agent: Agent, { report }: ReportBody): boolean =>
+  report === 'complete' || report === 'failed' || (report === 'released' && isOutOfRoom(agent));
 
 /** Ends the busy time of the agent. */
 export function clearBusy(batch: Batch, agent: Agent): Agent {
@@ -238,6 +240,7 @@ export function clearBusy(batch: Batch, agent: Agent): Agent {
 export function handleStopConfirmed(batch: Batch, command: StopConfirmedCommand): void {
   const agent = batch.agent(command.from.agentId);
   if (agent === undefined || agent.sessionNumber !== command.from.session) return;
+  if (isOutOfRoom(agent)) clearBusy(batch, agent);
   const details = { outcome: command.outcome, ...(command.survivors.length === 0 ? {} : { survivors: command.survivors }) };
   confirmStops(batch, agent, details, (stop) => stop.taskId === command.taskId && stop.generation === command.generation, command.used);
 }

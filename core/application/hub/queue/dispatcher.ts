@@ -1,11 +1,13 @@
 /** Matches ready tasks to free slots inside a batch's transaction: the rows read there decide, not what the hub remembers. */
 import { mayWork, roomOf } from '../../../domain/agent/breaker.ts';
 import { isOver } from '../../../domain/transitions/due.ts';
-import { decidePairs, Requirements, type FreeAgent } from '../../../domain/task/scheduling.ts';
+import { decidePairs, Requirements, type FreeAgent, type Pair } from '../../../domain/task/scheduling.ts';
 import type { AgentId } from '../../../domain/ids.ts';
+import type { Rules } from '../../../domain/task/rules.ts';
 import { requirementKey, waitingRequirement, type Requirement, type Task } from '../../../domain/task/task.ts';
 import { decideAssign } from '../../../domain/transitions/assigning.ts';
 import type { Batch } from '../batch/batch.ts';
+import { BatchWindows, countedBodyBytes } from '../batch/send-window.ts';
 import type { HubContext } from '../batch/hub-context.ts';
 import type { Roster } from '../batch/roster.ts';
 
@@ -60,9 +62,12 @@ export async function dispatch(batch: Batch, roster: Roster, context: HubContext
   }
   const uncounted = ids.filter((id) => batch.slotsTaken(id) === undefined);
   if (uncounted.length > 0) batch.addCounts(await batch.unit.heldCounts(uncounted));
+  await batch.loadBodies(batch.assignments.map(({ task }) => task.id));
+  const windows = new BatchWindows(batch, context);
   const free = ids.flatMap((id): FreeAgent[] => {
     const agent = batch.agent(id);
     if (agent === undefined || !mayWork(agent, batch.nowMs) || agent.hubId !== context.hubId) return [];
+    if (windows.isFull(agent)) return [];
     const room = roomOf(agent) - (batch.slotsTaken(id) ?? agent.slots);
     return room > 0 ? [{ id, capabilities: agent.capabilities, free: room, assignedCount: agent.assignedCount }] : [];
   });
@@ -74,7 +79,7 @@ export async function dispatch(batch: Batch, roster: Roster, context: HubContext
   if (waiting.length > 0) {
     batch.add({ tasks: await firstReady(batch, free, { keys, limitPerPriority: limitPerPriority + batch.changedQueuedCount }) });
   }
-  assign(batch, free, keys, context);
+  await assign(batch, decidePairs(batch.readyTasks(new Set(keys)), free), { windows, early: besides, rules: context.rules });
   batch.hasMore ||= slots > ASSIGNMENTS_PER_BATCH || known.length === AGENTS_PER_BATCH;
 }
 
@@ -109,18 +114,35 @@ async function firstReady(
   }
 }
 
-function assign(batch: Batch, free: readonly FreeAgent[], keys: readonly string[], { rules }: HubContext): void {
-  const candidates = batch.readyTasks(new Set(keys));
+/**
+ * Assigns each task to its agent, until that agent's window is full: its other tasks wait, and so stay in order. `early`: agents that a batch
+ * which is still being saved changes. What it sends them does not count yet, so that they get no task that counts.
+ */
+async function assign(
+  batch: Batch,
+  pairs: readonly Pair[],
+  { windows, early, rules }: { readonly windows: BatchWindows; readonly early: readonly AgentId[]; readonly rules: Rules },
+): Promise<void> {
+  await batch.loadBodies(pairs.map(({ task }) => task.id));
   const assigned = new Map<AgentId, number>();
-  for (const { task, agentId } of decidePairs(candidates, free)) {
+  const full = new Set<AgentId>();
+  for (const { task, agentId } of pairs) {
     const agent = batch.agent(agentId);
-    if (agent === undefined) continue;
+    if (agent === undefined || full.has(agentId)) continue;
+    const body = batch.body(task.id);
+    if (windows.isFull(agent) || (countedBodyBytes(body) > 0 && early.includes(agentId))) {
+      full.add(agentId);
+      continue;
+    }
     const decided = decideAssign(task, { agentId, session: agent.sessionNumber, instanceId: agent.instanceId }, batch.nowMs, rules);
     if (decided.kind === 'refused') continue;
     batch.put(decided);
+    windows.add(agent, body);
     assigned.set(agentId, (assigned.get(agentId) ?? 0) + 1);
     batch.push(agentId, agent.sessionNumber, decided.task);
   }
+  // Once this batch is sent, it is known whether they may get more.
+  batch.hasMore ||= full.size > 0;
   for (const [agentId, count] of assigned) {
     const agent = batch.agent(agentId);
     if (agent !== undefined) batch.putAgent({ ...agent, assignedCount: agent.assignedCount + count });

@@ -365,11 +365,16 @@ export class TaskQueue implements CommandInbox {
     this.#deps.committed({ events, dueAtMs, hint, ends: batch.ends, commands: entries.length, tookMs: this.#lastSuccessMs - startedMs });
     this.#dispatchAgain ||= batch.hasMore;
     if (batch.removalWanted) this.#removals.begin();
-    if (batch.agentsLocked) this.#dispatchTimer ??= clock.after(LOCKED_AGENT_RETRY_MS, () => this.#dispatchNow());
+    if (batch.agentsLocked) {
+      this.#dispatchTimer ??= clock.after(LOCKED_AGENT_RETRY_MS, () => {
+        this.#dispatchTimer = null;
+        this.dispatch();
+      });
+    }
   }
 
-  #dispatchNow(): void {
-    this.#dispatchTimer = null;
+  /** Matches waiting tasks to agents once more, with the next batch. */
+  dispatch(): void {
     if (this.#isEnding) return;
     this.#dispatchAgain = true;
     this.#begin();

@@ -8,9 +8,9 @@
  */
 import { SETTLE_MS } from '../../../domain/agent/busy-agents.ts';
 import { isLongerThan } from '../../../domain/encoded-text.ts';
-import { isGeneration, isTaskId, type AgentId, type TaskId } from '../../../domain/ids.ts';
+import type { AgentId, TaskId } from '../../../domain/ids.ts';
 import { CLOSE_CODES } from '../../../protocol/close-codes.ts';
-import { frameParser, type FrameParseResult } from '../../../protocol/frame-parser.ts';
+import { frameParser } from '../../../protocol/frame-parser.ts';
 import { isFirstFrameType, v1Schemas, v2Schemas } from '../../../protocol/sidecar-frames.ts';
 import type { FirstFrameType, SidecarFrame, V2FrameOf } from '../../../protocol/sidecar-frames.ts';
 import { isExpired, type TokenEnd } from '../../../ports/agent-store.ts';
@@ -20,15 +20,16 @@ import type { IdentifyCommand, Reporter } from '../batch/commands.ts';
 import { WAKE_RESULTS } from './limits/agent-meter.ts';
 import { TOO_FAST, type FrameRate } from './limits/frame-rates.ts';
 import { PendingFrames } from './limits/pending-frames.ts';
-import { errorFrame, identifiedFrame, nackFrame, type Frame, type ProtocolVersion } from './frames-out.ts';
+import { errorFrame, identifiedFrame, type Frame, type ProtocolVersion } from './frames-out.ts';
 import { ChallengeHandler, provenBy } from './challenge.ts';
 import { IdentifyDeadline } from './limits/identify-deadline.ts';
-import { identifierOf, identifyChecked, identifyCommand, refusalOf, LOGGED_CHARACTERS, noteOtherStore, tokenErrors } from './identify.ts';
+import { identifierOf, identifyChecked, identifyCommand, refusalOf, noteOtherStore, tokenErrors } from './identify.ts';
 import type { RefusedIdentify, SessionToken } from './identify.ts';
 import { isTaskFrame, ReportHandler } from './report-handler.ts';
 import type { SessionDeps } from './session-deps.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { AgentFrameHandler } from './agent-frames.ts';
+import { InvalidFrames } from './invalid-frames.ts';
 import { isReport } from './limits/low-priority-inbox.ts';
 
 /** How long a version 1 connection whose agent id is in use stays open before it is closed, milliseconds. */
@@ -48,6 +49,7 @@ export class HubSession {
   /** Created by the first frame that needs them: there are thousands of sessions, and most are idle. */
   #madeReports: ReportHandler | null = null;
   #madeAgentFrames: AgentFrameHandler | null = null;
+  #madeInvalid: InvalidFrames | null = null;
   #state: SessionState = 'new';
   /** How the hub closed it; null if it did not. */
   #closing: { readonly code: number; readonly because: string } | null = null;
@@ -77,8 +79,17 @@ export class HubSession {
     this.#identifyDeadline.resume();
   }
 
-  get #reports(): ReportHandler {
-    return (this.#madeReports ??= new ReportHandler(this.#deps, { version: () => this.#version, send: (frame) => this.send(frame) }));
+  get reports(): ReportHandler {
+    const made = (): ReportHandler =>
+      new ReportHandler(this.#deps, {
+        version: () => this.#version,
+        send: (frame) => this.send(frame),
+        sendText: (text) => this.sendText(text),
+      });
+    return (this.#madeReports ??= made());
+  }
+  get #invalid(): InvalidFrames {
+    return (this.#madeInvalid ??= new InvalidFrames(this.#deps, this));
   }
   get #agentFrames(): AgentFrameHandler {
     return (this.#madeAgentFrames ??= new AgentFrameHandler(this.#deps, this));
@@ -88,6 +99,10 @@ export class HubSession {
   }
   get version(): ProtocolVersion {
     return this.#version;
+  }
+  /** Its agent and session number; null before identify. */
+  get from(): Reporter | null {
+    return this.#from;
   }
   get agentId(): AgentId | null {
     return this.#from?.agentId ?? null;
@@ -105,6 +120,11 @@ export class HubSession {
   /** Whether its token is still being looked up. */
   get isLookingUpToken(): boolean {
     return this.#state === 'identifying' && this.#token === null;
+  }
+
+  /** Bytes of assignments that the agent has not answered. */
+  get unansweredBytes(): number {
+    return this.#madeReports?.unansweredBytes ?? 0;
   }
 
   /** Why the hub closed it with this code; undefined if the transport or the peer closed it first. */
@@ -141,7 +161,7 @@ export class HubSession {
     this.#cancelTimer();
     this.#madeReports?.stop();
     this.#pendingFrames = null;
-    if (this.#challenge?.closed(this.#deps.addressOf(this.connection)) === true) this.#countInvalid();
+    if (this.#challenge?.closed(this.#deps.addressOf(this.connection)) === true) this.#invalid.count();
     if (from === null || !wasIdentified) return;
     const tooLarge = code === CLOSE_CODES.tooLarge ? { reporting: this.#version === 1 ? null : this.#reporting } : undefined;
     this.#deps.inbox.post({ kind: 'disconnect', from, lastHeardAtMs: this.lastHeardAtMs, tooLarge }, (outcome) => {
@@ -185,7 +205,7 @@ export class HubSession {
     const isInRate = this.#rate?.take(text.length) !== false;
     const parsed = parsers[this.#version](text);
     if (parsed.kind !== 'frame' || !isReport(parsed.frame.type)) this.#rate?.countWasted();
-    if (parsed.kind !== 'frame') this.#onInvalid(parsed);
+    if (parsed.kind !== 'frame') this.#invalid.refuse(parsed);
     else this.#onValid(parsed.frame, text.length);
     // A frame over the rate is still handled: version 1 would not send it again.
     if (!isInRate) this.close(1013, TOO_FAST);
@@ -206,10 +226,10 @@ export class HubSession {
     if (frame?.type === 'hello') return this.#hello(frame);
     if (frame?.type === 'identify') return this.#identify(frame);
     if (frame?.type === 'identify_check') return this.#identify({ ...frame, type: 'identify', protocol_version: 2 }, true);
-    if (parsed.kind === 'invalid_json') return this.#onInvalid(parsed);
-    if (parsed.kind === 'validation_failed' && isFirstFrameType(parsed.messageType)) return this.#onInvalid(parsed);
+    if (parsed.kind === 'invalid_json') return this.#invalid.refuse(parsed);
+    if (parsed.kind === 'validation_failed' && isFirstFrameType(parsed.messageType)) return this.#invalid.refuse(parsed);
     this.send(errorFrame('not_identified'));
-    this.#noteInvalid('not_identified', {});
+    this.#invalid.note('not_identified', {});
   }
 
   /** Cancels the timers and releases what they hold: a session may be idle for days. */
@@ -221,7 +241,7 @@ export class HubSession {
 
   /** Proves that this hub knows the token, before the sidecar reveals it. The lookup does not count towards the identify deadline. */
   #hello(frame: V2FrameOf<'hello'>): void {
-    if (this.#challenge !== null) return this.#refuseRepeated('hello', 'this connection has sent hello already');
+    if (this.#challenge !== null) return this.#invalid.refuseRepeated('hello', 'this connection has sent hello already');
     this.#challenge = new ChallengeHandler(frame, this.#deps);
     this.#state = 'challenging';
     this.#cancelTimer();
@@ -237,7 +257,7 @@ export class HubSession {
   /** `isCheck`: only answers whether it could identify; no session begins. */
   #identify(frame: V2FrameOf<'identify'>, isCheck = false): void {
     const errors = tokenErrors(frame);
-    if (errors.length > 0) return this.#onInvalid({ kind: 'validation_failed', messageType: 'identify', errors, object: frame });
+    if (errors.length > 0) return this.#invalid.refuse({ kind: 'validation_failed', messageType: 'identify', errors, object: frame });
     this.#state = 'identifying';
     this.#cancelTimer();
     this.#version = (frame.protocol_version ?? 1) >= 2 ? 2 : 1;
@@ -301,8 +321,8 @@ export class HubSession {
     this.#deps.registered(this.connection);
     this.send(identifiedFrame(this.#version, from.agentId, { nowMs: clock.wallMs(), storeId: storeId(), held: answer.held }, context));
     if (answer.isSettling) {
-      this.#reports.startSettling();
-      this.#timer = clock.after(SETTLE_MS, () => this.#reports.endSettling(from));
+      this.reports.startSettling();
+      this.#timer = clock.after(SETTLE_MS, () => this.reports.endSettling(from));
     }
     this.#challenge = this.#identifyDeadline = null;
     this.#handlePendingFrames();
@@ -317,7 +337,7 @@ export class HubSession {
     this.#deps.refusedFrames.add(error);
     const sender = { ...identifierOf(frame, tokenId, this.#challenge?.tokenHint ?? null), address: this.#deps.addressOf(this.connection) };
     this.#deps.noteRefusal(`identify ${error}`, 'an identify was refused', { error, ...more, ...sender });
-    if (counts) this.#countInvalid();
+    if (counts) this.#invalid.count();
     if (error !== 'agent_id_in_use') return;
     // Version 1 counts every socket that opens as a success and reconnects after a second, so it is closed only after a while.
     if (this.#version === 2) return this.close(CLOSE_CODES.idInUse, error);
@@ -325,67 +345,22 @@ export class HubSession {
     this.#timer = this.#deps.clock.after(V1_REFUSED_MS, () => this.close(CLOSE_CODES.idInUse, error));
   }
 
-  #onInvalid(parsed: Exclude<FrameParseResult<SidecarFrame>, { kind: 'frame' }>): void {
-    if (parsed.kind === 'invalid_json') {
-      this.send(errorFrame('invalid_json'));
-      return this.#noteInvalid('invalid_json', {});
-    }
-    const { kind, messageType, object } = parsed;
-    const { task_id: taskId, generation } = object;
-    const from = this.#from;
-    if (this.#version === 2 && from !== null && isTaskId(taskId) && isGeneration(generation)) {
-      // Whatever the frame was, its sender waits for an answer about this task.
-      this.send(nackFrame(taskId, generation, 'validation_failed', { refuses: messageType?.slice(0, LOGGED_CHARACTERS), current: null }));
-    } else if (kind === 'unknown_message_type') {
-      this.send(errorFrame(kind));
-    } else {
-      const answer = (): void => this.send(errorFrame(kind, { message_type: messageType, errors: parsed.errors }));
-      if (from === null) answer();
-      else this.#reports.onInvalid(object, from, answer);
-    }
-    const fields = kind === 'validation_failed' ? { fields: parsed.errors.map((error) => error.field) } : {};
-    this.#noteInvalid(kind, { message_type: messageType?.slice(0, LOGGED_CHARACTERS) ?? null, ...fields });
-  }
-
-  #refuseRepeated(messageType: FirstFrameType, detail: string): void {
-    this.send(errorFrame('validation_failed', { message_type: messageType, errors: [{ field: 'type', error: 'repeated', detail }] }));
-    this.#noteInvalid('validation_failed', { message_type: messageType, fields: ['type'] });
-  }
-
-  /** Invalid frames of an agent are all logged, since few are allowed; those of unidentified connections are summarized. */
-  #noteInvalid(kind: string, more: Readonly<Record<string, unknown>>): void {
-    const { log, noteRefusal, refusedFrames, addressOf } = this.#deps;
-    refusedFrames.add(kind);
-    const message = 'a frame is not valid';
-    const fields = { kind, ...more, address: addressOf(this.connection) };
-    if (this.#from === null) noteRefusal(`frame ${kind}`, message, fields);
-    else log.warn(message, { ...fields, agent_id: this.#from.agentId });
-    this.#countInvalid();
-  }
-
-  /** Too many within a minute close the socket and block the address (before identify) or the agent (after it). */
-  #countInvalid(): void {
-    const { throttle, clock, addressOf } = this.#deps;
-    const name = this.#from === null ? `address ${addressOf(this.connection)}` : `agent ${this.#from.agentId}`;
-    if (throttle.failed(name, clock.nowMs())) this.close(1008, 'too many invalid frames');
-  }
-
   /** `characters`: the length of its text, close enough to its size. */
   #onValid(frame: SidecarFrame, characters: number): void {
     const from = this.#from;
     if (from === null) return;
-    if (isFirstFrame(frame)) return this.#refuseRepeated(frame.type, 'this connection is identified already');
-    if (isTaskFrame(frame) && frame.type !== 'wake_result') return this.#reports.on(frame, from, characters);
+    if (isFirstFrame(frame)) return this.#invalid.refuseRepeated(frame.type, 'this connection is identified already');
+    if (isTaskFrame(frame) && frame.type !== 'wake_result') return this.reports.on(frame, from, characters);
     switch (frame.type) {
       case 'ping':
         this.send({ type: 'pong', timestamp: this.#deps.clock.wallMs() });
         if (frame.draining_reason !== undefined) this.#agentFrames.onDrainingReason(frame.draining_reason, from);
         if (frame.checks !== undefined && this.#version === 2) this.#agentFrames.onChecks(frame.checks, from);
-        if (this.#version === 1) this.#reports.onPing(from);
+        if (this.#version === 1) this.reports.onPing(from);
         return;
       case 'wake_result': {
         const waitMs = this.#deps.meter.take(from.agentId, 'wake_result', characters, WAKE_RESULTS);
-        if (waitMs === 0) return this.#reports.on(frame, from, characters);
+        if (waitMs === 0) return this.reports.on(frame, from, characters);
         this.#deps.refusedFrames.add('rate_limited');
         return this.send(errorFrame('rate_limited', { retry_after_ms: waitMs }));
       }

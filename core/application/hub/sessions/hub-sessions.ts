@@ -13,7 +13,7 @@ import { connectionLog, type ConnectionLog } from './connection-log.ts';
 import { AgentMeter } from './limits/agent-meter.ts';
 import { FrameRates } from './limits/frame-rates.ts';
 import { FrameTurns, LARGE_FRAME_CHARACTERS } from './limits/frame-turns.ts';
-import { type Frame, assignmentText, cancelledFrame, cardOf, drainFrame } from './frames-out.ts';
+import { type Frame, cardOf, drainFrame } from './frames-out.ts';
 import { HubSession } from './hub-session.ts';
 import type { SessionDeps } from './session-deps.ts';
 import { UnidentifiedConnections } from './unidentified.ts';
@@ -177,6 +177,12 @@ export class HubSessions implements TransportEvents {
     return this.#byAgent.get(agentId)?.lastHeardAtMs ?? null;
   }
 
+  /** Bytes of assignments that were sent in that session and that its agent has not answered. */
+  unansweredBytes(agentId: AgentId, session: number): number {
+    const here = this.#byAgent.get(agentId);
+    return here?.session === session ? here.unansweredBytes : 0;
+  }
+
   /** Sends the frames of a commit, in order. */
   deliver(outgoing: readonly Outgoing[]): void {
     for (const one of outgoing) {
@@ -193,10 +199,9 @@ export class HubSessions implements TransportEvents {
       } else if (one.kind === 'close') {
         session.close(1013, 'try again later');
       } else if (one.kind === 'assign') {
-        if (session.session === one.session)
-          session.sendText(assignmentText(session.version, one.task, one.body, this.#deps.context.rules.runMaxMs));
+        if (session.session === one.session) session.reports.assign(one.task, one.body);
       } else if (one.kind === 'stop') {
-        session.send(cancelledFrame(session.version, one, this.#deps.clock.nowMs(), this.#deps.context.timing.killGraceMs));
+        session.reports.cancel(one);
       } else if (session.version === 2) {
         session.send(one.kind === 'drain' ? drainFrame(one.deadlineMs) : { type: one.kind });
       }

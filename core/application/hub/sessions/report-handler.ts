@@ -1,11 +1,14 @@
 /**
- * The task frames of one session: each becomes a command, and its answer is sent in commit order.
+ * The task frames of one session: assignments and stops go out; each frame that arrives becomes a command, and its answer is sent in
+ * commit order.
  */
 import { isGeneration, isTaskId, type Generation, type TaskId } from '../../../domain/ids.ts';
 import type { SidecarFrame, V2FrameOf } from '../../../protocol/sidecar-frames.ts';
 import { refusalLog, type NoteRefusal } from '../../refusal-log.ts';
-import type { ReportAnswer, ReportCommand, Reporter, Settled } from '../batch/commands.ts';
-import { answerFrame, nackFrame, type Frame, type ProtocolVersion } from './frames-out.ts';
+import type { Task, TaskBody } from '../../../domain/task/task.ts';
+import type { Outgoing, ReportAnswer, ReportCommand, Reporter, Settled } from '../batch/commands.ts';
+import { isWindowFull, Unanswered } from '../batch/send-window.ts';
+import { answerFrame, assignmentText, cancelledFrame, nackFrame, type Frame, type ProtocolVersion } from './frames-out.ts';
 import { ProgressGate } from './limits/progress-gate.ts';
 import { reportFromFrame, usageOfStopped, type ReportFrame } from './report-from-frame.ts';
 import type { SessionDeps } from './session-deps.ts';
@@ -44,6 +47,8 @@ interface Settling {
 export interface FrameSender {
   readonly version: () => ProtocolVersion;
   readonly send: (frame: Frame) => void;
+  /** Sends a frame that is already JSON text. */
+  readonly sendText: (text: string) => void;
 }
 
 export class ReportHandler {
@@ -54,6 +59,7 @@ export class ReportHandler {
   /** The tasks that a version 1 agent reports after identify; null at any other time, and in version 2. */
   #settling: Settling | null = null;
   #renewedMonotonicMs = -Infinity;
+  readonly #unanswered = new Unanswered();
 
   constructor(deps: SessionDeps, sender: FrameSender) {
     this.#deps = deps;
@@ -62,8 +68,33 @@ export class ReportHandler {
     this.#noteRefusal = refusalLog(deps);
   }
 
+  get unansweredBytes(): number {
+    return this.#unanswered.bytes;
+  }
+
+  assign(task: Task, body: TaskBody): void {
+    const text = assignmentText(this.#sender.version(), task, body, this.#deps.context.rules.runMaxMs);
+    this.#unanswered.add(task.id, text);
+    this.#sender.sendText(text);
+  }
+
+  cancel(stop: Extract<Outgoing, { kind: 'stop' }>): void {
+    const { clock, context } = this.#deps;
+    // Version 1 never confirms it.
+    if (this.#sender.version() === 1) this.#answered(stop.taskId);
+    this.#sender.send(cancelledFrame(this.#sender.version(), stop, clock.nowMs(), context.timing.killGraceMs));
+  }
+
+  #answered(taskId: TaskId): void {
+    const { limits } = this.#deps.context;
+    const wasFull = isWindowFull(this.#unanswered.bytes, limits);
+    this.#unanswered.delete(taskId);
+    if (wasFull && !isWindowFull(this.#unanswered.bytes, limits)) this.#deps.windowOpened();
+  }
+
   /** `characters`: the length of the frame's text. */
   on(frame: TaskFrame, from: Reporter, characters: number): void {
+    if (this.#unanswered.bytes > 0) this.#answered(frame.task_id);
     if (frame.type === 'task_recovering' || frame.type === 'state_report') return this.#onRecovery(frame, from);
     if (frame.type === 'task_cancel_ack') return this.#onStopConfirmed(frame, from);
     const { taskId, generation, body } = reportFromFrame(frame, this.#sender.version());

@@ -28,6 +28,8 @@ export interface SessionDeps {
   /** Identifies the database; known once it is open. */
   readonly storeId: () => string;
   readonly roster: Roster;
+  /** An agent that had too many unanswered bytes to get tasks may get some again. */
+  readonly windowOpened: () => void;
   readonly throttle: Throttle;
   readonly tokenUse: Pick<TokenUse, 'note'>;
   /** Takes live output of an agent. Never waits. */
