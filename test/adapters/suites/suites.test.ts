@@ -1,6 +1,6 @@
 /** Requirements for the suites themselves: any test runner can run them, none misses a fault, and no subject can exempt itself. */
 import { spawnSync } from 'node:child_process';
-import t from 'tap';
+import t, { test as testOfTap } from 'tap';
 import { builtTree } from '../../rig/built-tree.ts';
 import { fits, inSuite, type ContractCase, type TestRunner } from '../../product/contracts/contract-case.ts';
 import type { InboxSubject } from '../../product/contracts/files/inbox-place.ts';
@@ -36,6 +36,26 @@ t.test('under node:test a broken adapter fails exactly the case of the promise t
     'Clock contract, broken: a timer can cancel another one due at the same moment, and start new ones',
     'Clock contract, broken: treats a negative delay as 0, and refuses anything that is not a number',
   ]);
+});
+
+t.test('a suite runs with the test function that tap exports, and leaves a method its object', async (t) => {
+  const ran: string[] = [];
+  const addTo = (name: string, runner: TestRunner): void =>
+    inSuite(name, runner, (test) => test('its case', async () => void ran.push(name)));
+  t.doesNotThrow(() => addTo('the function of tap', { test: testOfTap }));
+  class Methodical implements TestRunner {
+    readonly #bodies: Promise<void>[] = [];
+    get ended(): Promise<unknown> {
+      return Promise.all(this.#bodies);
+    }
+    test(_title: string, body: () => Promise<void>): void {
+      this.#bodies.push(body());
+    }
+  }
+  const methodical = new Methodical();
+  addTo('a method', methodical);
+  await methodical.ended;
+  t.strictSame(ran, ['a method'], 'tap queues its case until this test has ended');
 });
 
 /** Runs the cases with such titles in order, and records how each ended. */

@@ -45,7 +45,10 @@ export function inSuite(suite: string, runner: TestRunner, addCases: (test: Case
         "Pass one, such as: import { test } from 'node:test'.",
     );
   }
-  addCases((title, body) => void runner.test(`${suite}: ${title}`, () => played(body)));
+  // The `test` that tap exports refuses to be a method of another object; a test of `node:test` needs to stay its method.
+  const { test } = runner;
+  const self = Object.hasOwn(runner, 'test') ? undefined : runner;
+  addCases((title, body) => void test.call(self, `${suite}: ${title}`, () => played(body)));
 }
 
 /** Throws if a subject has an option that was removed, and names its replacement. */
