@@ -36,16 +36,16 @@ export function eventStreams(deps: HttpApiDeps): EventStreams {
     };
     const lastId = lastEventId(request);
     if (lastId.kind === 'refused') return lastId;
-    if (by.reach === 'own') {
-      if (filter.taskId === undefined)
-        return refused(refusal('forbidden', 'A submitter can only follow one of its own tasks: pass task_id.'));
-      const [task] = await tasks.peek([filter.taskId]);
-      if (task === undefined || !maySee(by, task)) return refused(unknownTask);
-    }
+    if (by.reach === 'own' && filter.taskId === undefined)
+      return refused(refusal('forbidden', 'A submitter can only follow one of its own tasks: pass task_id.'));
+    // The task after the marks: one that was removed in between would otherwise seem complete.
     const place = streamStart(lastId.value, await events.marks(), Number(query.value.last ?? 0));
+    const [task] = filter.taskId === undefined ? [] : await tasks.peek([filter.taskId]);
+    if (by.reach === 'own' && (task === undefined || !maySee(by, task))) return refused(unknownTask);
+    // A task that was removed may still have a gap to report. Without one there is nothing to wait for.
+    if (filter.taskId !== undefined && task === undefined && place.gap === null) return refused(unknownTask);
     // The events of a task are removed together with it: if the task exists, all its events do.
-    const isComplete =
-      lastId.value === 0 && place.gap !== null && filter.taskId !== undefined && (await tasks.peek([filter.taskId])).length > 0;
+    const isComplete = lastId.value === 0 && task !== undefined;
     return read({ place: isComplete ? { ...place, gap: null } : place, filter });
   };
 

@@ -180,6 +180,23 @@ t.test('R21 J6: events removed between retained ones are reported as a gap', asy
   await bench.close();
 });
 
+t.test('a stream of a task that does not exist is refused, for every role', async (t) => {
+  const bench = await hubBench();
+  await bench.commit({ ...inserting(aTask()), events: [progress(1)] });
+  const open = async (headers: Readonly<Record<string, string>>, query: string) => {
+    const { status, json } = await bench.send(`/api/events?${query}`, { token: 'viewer', headers });
+    return [status, json['error']];
+  };
+  const unknown = `task_id=${aTaskId(9)}`;
+  for (const headers of [{}, { 'last-event-id': '0' }, { 'last-event-id': '1' }])
+    t.strictSame(await open(headers, unknown), [404, 'unknown_task'], JSON.stringify(headers));
+  t.strictSame(await open({}, `${unknown}&last=5`), [404, 'unknown_task']);
+  const known = await listen(bench, `/api/events?task_id=${aTaskId(1)}`, { token: 'viewer' });
+  await known.next();
+  await known.stop();
+  await bench.close();
+});
+
 t.test('R21 J6: events removed ahead of a stream are reported as a gap', async (t) => {
   const bench = await hubBench();
   const events = [1, 2, 3, 4].map((seq) => progress(seq, { details: { text: 'x'.repeat(40_000) } }));
