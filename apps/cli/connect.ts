@@ -1,6 +1,7 @@
 /** Chooses the hub and the token of a command: from options, then the environment, then the config. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { wrongAddress } from '../client/api-request.ts';
 import { hubClient, type HubClient } from '../client/index.ts';
 import type { HubTrust } from '../../adapters/kit/trusted-hub.ts';
 import { hubUrls } from '../hub/urls.ts';
@@ -150,12 +151,6 @@ function checkedUrl(text: string): string {
     return text.replace(/\/+$/, '');
   }
   throw wrongAddress(text);
-}
-
-/** Does not repeat what precedes an `@`: it may be a password. */
-export function wrongAddress(text: string): AgentcomError {
-  const found = JSON.stringify(text.replace(/^([a-z]+:\/\/)?.*@/is, '$1…@'));
-  return new AgentcomError('AC_USAGE', `Expected the hub's address as http://host:port or https://host, found ${found}.`);
 }
 
 /** The config's token is sent only to the config's own hub. */

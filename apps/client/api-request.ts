@@ -137,9 +137,16 @@ const noAnswer = (): Error => Object.assign(new Error(`no answer within ${ANSWER
 
 /** Without a slash at the end of its path, unless it is the whole path. */
 function baseOf(url: string): URL {
-  const base = new URL(url);
+  const base = URL.canParse(url) ? new URL(url) : null;
+  if (base?.protocol !== 'http:' && base?.protocol !== 'https:') throw wrongAddress(url);
   base.pathname = base.pathname.replace(/\/$/, '');
   return base;
+}
+
+/** Does not repeat what precedes an `@`: it may be a password. */
+export function wrongAddress(text: unknown): AgentcomError {
+  const found = JSON.stringify(text)?.replace(/^"([a-z]+:\/\/)?.*@/is, '"$1…@');
+  return new AgentcomError('AC_USAGE', `Expected the hub's address as http://host:port or https://host, found ${found}.`);
 }
 
 function pathOf(base: URL, { path, query }: Call): string {

@@ -91,6 +91,18 @@ async function* streamOnce(
     idempotent: true,
     signal: idle.signal,
   });
+  const type = response.header('content-type');
+  // A page of a proxy, for example: it would end at once, again and again.
+  if (type !== null && !type.startsWith('text/event-stream')) {
+    const { status } = response;
+    throw new AgentcomError(
+      'AC_API',
+      `GET /api/events was answered with ${type}, not an event stream. Is that the address of an AgentCom hub?`,
+      {
+        details: { status },
+      },
+    );
+  }
   const onBytes = (): void => {
     idle.received();
     options.onReceived?.();

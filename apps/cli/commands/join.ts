@@ -13,7 +13,7 @@ import { joinCode, readJoinCode, type JoinCode } from '../../../core/config/fing
 import type { HubTrust } from '../../../adapters/kit/trusted-hub.ts';
 import type { CliEnvironment } from '../cli-environment.ts';
 import type { Action, Context } from '../cli-context.ts';
-import { wrongAddress } from '../connect.ts';
+import { wrongAddress } from '../../client/api-request.ts';
 import { createFile } from '../new-file.ts';
 import { collect } from '../parse.ts';
 

@@ -69,7 +69,8 @@ t.test('every route is called by its method', async (t) => {
   const asked: string[] = [];
   const server = createServer((request, response) => {
     asked.push(`${String(request.method)} ${new URL(request.url ?? '', 'http://x').pathname}`);
-    response.setHeader('content-type', 'application/json').end(ANSWER);
+    const type = request.url?.startsWith('/api/events') === true ? 'text/event-stream' : 'application/json';
+    response.setHeader('content-type', type).end(ANSWER);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -234,6 +234,29 @@ t.test('the client gives up on a hub that stays unreachable, and an abort ends t
   t.strictSame(await events.next(), { done: true, value: undefined });
 });
 
+t.test('a stream that is answered with something else fails, instead of being opened again for ever', async (t) => {
+  const page = () => new Response('<html>', { headers: { 'content-type': 'text/html' } });
+  const { url } = await listening(t, new ScriptedApp().get('/api/events', page));
+  const told = { code: 'AC_API', message: /answered with text\/html, not an event stream/, details: { status: 200 } };
+  await t.rejects(hubClient({ url }).events().next(), told);
+  await t.rejects(hubClient({ url }).tasks.wait('task-0123456789abcdef'), told);
+});
+
+t.test('an address that is not one of HTTP is refused before anything is sent', async (t) => {
+  for (const [url, found] of [
+    ['localhost:4000', '"localhost:4000"'],
+    ['127.0.0.1:4000', '"127.0.0.1:4000"'],
+    ['ws://user:secret@127.0.0.1:4000/ws', '"ws://…@127.0.0.1:4000/ws"'],
+    ['', '""'],
+    [undefined as never, 'undefined'],
+  ] as const) {
+    const hub = hubClient({ url });
+    const told = { code: 'AC_USAGE', message: `Expected the hub's address as http://host:port or https://host, found ${found}.` };
+    await t.rejects(hub.health(), told, url);
+    await t.rejects(hub.events().next(), told, url);
+  }
+});
+
 t.test('an abort ends a stream and silence reopens it, even after garbage collection', async (t) => {
   // A signal derived from others is kept alive only by its users.
   setFlagsFromString('--expose-gc');
