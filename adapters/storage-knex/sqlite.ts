@@ -1,6 +1,7 @@
 /** `sqlite()` in a config: for a hub that keeps its tasks in one SQLite file. */
 import path from 'node:path';
 import type { ConfigProblem, StorageChoice } from '../../core/config/config.ts';
+import { notAnObject } from '../../core/config/options-object.ts';
 import { knexStorage } from './knex-storage.ts';
 import { backUpSqlite, restoreSqlite } from './move/sqlite-backup.ts';
 import { requirePackage } from './require-package.ts';
@@ -58,8 +59,10 @@ async function loaded({ driver }: SqliteOptions): Promise<SqliteDriver> {
 }
 
 function problemsOf(options: SqliteOptions): readonly ConfigProblem[] {
-  const problems: ConfigProblem[] = [];
-  const { file, driver }: { readonly file?: unknown; readonly driver?: unknown } = options ?? {};
+  const given: { readonly file?: unknown; readonly driver?: unknown } = options ?? {};
+  const problems: ConfigProblem[] = [...notAnObject(given)];
+  if (problems.length > 0) return problems;
+  const { file, driver } = given;
   if (typeof file !== 'string' || file.trim() === '')
     problems.push({ path: 'file', message: `expected a file name, found ${JSON.stringify(file)}` });
   else if (file.includes('\0')) problems.push({ path: 'file', message: 'expected a file name, found one with a NUL character' });
@@ -73,7 +76,7 @@ function problemsOf(options: SqliteOptions): readonly ConfigProblem[] {
       path: 'driver',
       message: `expected ${SQLITE_DRIVERS.map((name) => `"${name}"`).join(' or ')}, found ${JSON.stringify(driver)}`,
     });
-  for (const name of Object.keys(options ?? {}))
+  for (const name of Object.keys(given))
     if (name !== 'file' && name !== 'driver')
       problems.push({ path: name, message: 'is not an option of sqlite(); it has file and driver' });
   return problems;

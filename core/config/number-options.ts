@@ -1,4 +1,5 @@
 /** Options of an adapter that are all whole numbers, each with a default. */
+import { notAnObject } from './options-object.ts';
 import type { ConfigProblem } from './config.ts';
 
 /** The longest delay that timers support. */
@@ -15,7 +16,8 @@ export function withDefaults<T extends Readonly<Record<string, number>>>(
 
 /** Problems in options from a config; `what` is the call that takes them, such as `ws()`. */
 export function numberProblems(options: object, defaults: Readonly<Record<string, number>>, what: string): readonly ConfigProblem[] {
-  const problems: ConfigProblem[] = [];
+  const problems: ConfigProblem[] = [...notAnObject(options)];
+  if (problems.length > 0) return problems;
   for (const [path, found] of Object.entries(options as Readonly<Record<string, unknown>>)) {
     if (!Object.hasOwn(defaults, path)) {
       problems.push({ path, message: `${what} has no such option; it has ${Object.keys(defaults).join(', ')}.` });

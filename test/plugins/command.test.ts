@@ -307,9 +307,14 @@ void t.test('every mistake in the options is reported with its path', async (t) 
     ['argv[1]', 'cwdd', 'env.A', 'graceMs'],
   );
   t.match(command({} as CommandOptions).problems(), [{ path: 'argv', message: 'is required' }]);
-  t.match(command('node' as unknown as CommandOptions).problems(), [
-    { path: '', message: /must be an object, found a text of 4 characters/ },
-  ]);
+  for (const [given, found] of [
+    ['node', 'a text of 4 characters'],
+    [undefined, 'none'],
+    [() => ({}), 'a function (call it)'],
+  ] as const)
+    t.strictSame(command(given as unknown as CommandOptions).problems(), [
+      { path: '', message: `expected an object with its options, found ${found}` },
+    ]);
   // @ts-expect-error a misspelt option does not compile
   t.match(command({ argv: ['node'], grace: 1 }).problems(), [
     { path: 'grace', message: /not an option; the options are argv, cwd, env, passEnv, graceMs/ },

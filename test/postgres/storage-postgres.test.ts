@@ -124,6 +124,9 @@ t.test('postgres() reports what is wrong with its options, and does not connect 
     null,
   ])
     t.strictSame(wrong(options), ['url'], JSON.stringify(options));
+  t.strictSame(postgres(url as never).problems(), [
+    { path: '', message: `expected an object with its options, found a text of ${url.length} characters` },
+  ]);
   for (const schema of ['', 'A', 'pg_x', 'a-b', 'a'.repeat(64), 'a; DROP', 7])
     t.strictSame(wrong({ url, schema }), ['schema'], String(schema));
   t.strictSame(wrong({ url, poolMax: 1, statementTimeoutMs: 0, lockTimeoutMs: 1.5, pool: 3 }), [

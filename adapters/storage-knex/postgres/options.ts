@@ -1,6 +1,7 @@
 /** The options of Postgres as storage, and how they are validated. */
 import { Type, type Static } from 'typebox';
 import type { ConfigProblem } from '../../../core/config/config.ts';
+import { notAnObject } from '../../../core/config/options-object.ts';
 import { schemaProblems } from '../../../core/config/schema-problems.ts';
 
 const MS_MAX = 2_147_483_647;
@@ -62,6 +63,8 @@ export function settingsOf(options: PostgresOptions): PostgresSettings {
 /** Every mistake in options that come from a config. */
 export function problemsOf(options: unknown): readonly ConfigProblem[] {
   const given = options ?? {};
+  const [problem] = notAnObject(given);
+  if (problem !== undefined) return [problem];
   const problems = schemaProblems(POSTGRES_SCHEMA, given, '');
   if (problems.length > 0) return problems;
   const settings = settingsOf(given as PostgresOptions);

@@ -49,6 +49,9 @@ t.test('sqlite() reports invalid options, and does not open anything by itself',
   t.strictSame(wrong({ file: 'agentcom.db' }), []);
   for (const options of [{}, { file: '' }, { file: 7 }, { file: 'a\0b' }, { file: ':memory:' }, { file: 'file:x?mode=memory' }, undefined])
     t.strictSame(wrong(options), ['file'], JSON.stringify(options));
+  t.strictSame(sqlite('agentcom.db' as never).problems(), [
+    { path: '', message: 'expected an object with its options, found a text of 11 characters' },
+  ]);
   t.strictSame(wrong({ file: 'a', fiel: 'b' }), ['fiel']);
   t.strictSame(wrong({ file: 'a', driver: 'better' }), ['driver']);
   t.strictSame(wrong({ file: 'a', driver: 'node' }), []);
