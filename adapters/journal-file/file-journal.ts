@@ -11,7 +11,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
-import type { Clock } from '../../core/ports/clock.ts';
+import type { Clock, Timer } from '../../core/ports/clock.ts';
 import { JOURNAL_BYTES_MAX, type Journal, type JournalOpened } from '../../core/ports/journal.ts';
 import type { Log } from '../../core/ports/log.ts';
 import { oneAtATime } from '../../core/ports/timing/one-at-a-time.ts';
@@ -29,7 +29,7 @@ export interface FileJournalOptions {
   readonly dataDir: string;
   /** The agent whose journal it is, which is named to a process that finds the folder in use. */
   readonly agentId?: string | undefined;
-  /** For the names of files that are set aside. */
+  /** For the names of files that are set aside, and for how long the folder may be missing. */
   readonly clock: Clock;
   readonly log: Log;
   /** Disk operations; replaced in tests that make them fail. */
@@ -46,6 +46,8 @@ const SMALL_ROOM_BYTES = 65_536;
 export const RESERVE_BYTES = JOURNAL_BYTES_MAX + REPORT_ROOM_BYTES + SMALL_ROOM_BYTES;
 /** Free space needed to restore the reserve; more than its size, so that it does not take the space it gave up. */
 const RESERVE_BACK_BYTES = 16_777_216;
+/** How long the folder may be missing, such as while its disk is mounted anew, before it counts as lost. */
+const MISSING_MS = 10_000;
 /** Below this the disk counts as full, even if no write has failed yet. */
 const FREE_BYTES_MIN = 1_048_576;
 
@@ -68,6 +70,9 @@ export function fileJournal(options: FileJournalOptions): Journal {
   let unsavedPlace: FolderPlace | null = null;
   /** The last saved list; saves that do not change it pass the same array. */
   let ended: readonly string[] = [];
+  let onLost: ((error: AgentcomError) => void) | undefined;
+  /** Runs from when the lock was first missed until it is looked for once more. */
+  let missing: Timer | null = null;
   const serialized = oneAtATime();
 
   /** Runs `work` in turn on an open journal whose folder is still ours. Errors without a code become `AC_JOURNAL_WRITE`. */
@@ -75,10 +80,28 @@ export function fileJournal(options: FileJournalOptions): Journal {
     return serialized(async () => {
       if (!isOpen) throw new AgentcomError('AC_JOURNAL_WRITE', `Cannot ${what}: the journal in "${dataDir}" is not open.`);
       return await withContext(what, async () => {
-        await lock.confirm();
+        await confirmLock();
         return await work();
       });
     });
+  }
+
+  async function confirmLock(): Promise<void> {
+    try {
+      await lock.confirm();
+    } catch (error) {
+      if (AgentcomError.is(error)) missing ??= clock.after(MISSING_MS, () => void serialized(tellIfLost));
+      throw error;
+    }
+  }
+
+  /** A disk that cannot be read for the moment is no loss: only a lock that is gone, or another process's, is. */
+  async function tellIfLost(): Promise<void> {
+    missing = null;
+    const [confirmed] = await Promise.allSettled([isOpen ? lock.confirm() : undefined]);
+    if (confirmed.status === 'fulfilled' || !AgentcomError.is(confirmed.reason)) return;
+    onLost?.(lostError(dataDir, confirmed.reason));
+    onLost = undefined;
   }
 
   /** Adds what was being done, and where, to errors without a code. */
@@ -176,7 +199,7 @@ export function fileJournal(options: FileJournalOptions): Journal {
     }
   }
 
-  async function openFolder(): Promise<JournalOpened> {
+  async function openFolder(tellLost: typeof onLost): Promise<JournalOpened> {
     await withContext('create the data directory', makeFolders);
     await withContext('lock the data directory', () => lock.acquire());
     try {
@@ -187,6 +210,7 @@ export function fileJournal(options: FileJournalOptions): Journal {
         hasReserve = (await files.read(reservePath))?.length === RESERVE_BYTES;
         if (!hasReserve) await takeReserve(RESERVE_BYTES);
         isOpen = true;
+        onLost = tellLost;
         return { ...read, ...identity };
       });
     } catch (error) {
@@ -196,7 +220,7 @@ export function fileJournal(options: FileJournalOptions): Journal {
   }
 
   return {
-    open: () => serialized(openFolder),
+    open: (tellLost) => serialized(() => openFolder(tellLost)),
 
     async save(state) {
       const parts = inParts(state, ended); // Taken now, because the caller may change its value while other calls are served.
@@ -238,7 +262,19 @@ export function fileJournal(options: FileJournalOptions): Journal {
     close: () =>
       serialized(async () => {
         isOpen = false;
+        missing?.cancel();
+        missing = null;
         await lock.release();
       }),
   };
+}
+
+/** If another process has the folder, starting again is no remedy; if it was removed, it is. */
+function lostError(dataDir: string, { code, message, details }: AgentcomError): AgentcomError {
+  if (details?.['pid'] !== null) return new AgentcomError(code, message, { details });
+  return new AgentcomError(
+    'AC_DATA_DIR',
+    `The data directory "${dataDir}" of this running sidecar, or the lock in it, was removed. Start the sidecar again: it makes a new one, and the hub assigns its tasks anew.`,
+    { details: { dataDir } },
+  );
 }

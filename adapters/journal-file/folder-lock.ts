@@ -161,10 +161,13 @@ export function folderLock(folder: string, { files, log, agentId }: FolderLockDe
 
   async function confirm(): Promise<void> {
     const found = await files.read(lockPath);
-    if (heldText !== null && found?.equals(heldText) === true) return;
+    if (heldText !== null && found?.equals(heldText) === true) {
+      isLossLogged = false;
+      return;
+    }
     const pid = found === null ? null : (readMark(found)?.pid ?? null);
     const what = found === null ? 'is gone, as if the folder had been removed' : `now names ${pid === null ? 'nobody' : `process ${pid}`}`;
-    const message = `Cannot use "${folder}": this sidecar no longer holds it, because its lock ${what} (${lockPath}). Stop this sidecar, and start it again only if no other one uses the folder.`;
+    const message = `Cannot use "${folder}": this sidecar no longer holds it, because its lock ${what} (${lockPath}). It accepts no task, and stops if this lasts.`;
     // The caller may report only the first of many failures.
     if (!isLossLogged) log.error(message);
     isLossLogged = true;

@@ -1,5 +1,6 @@
 /** The sidecar's durable state: its journal, the bodies of its reports, and the reports that the hub refused. */
 import type { AssignmentId } from '../domain/assignment/slot.ts';
+import type { AgentcomError } from '../errors/agentcom-error.ts';
 
 /** Maximum size of the state, in bytes of JSON. Report bodies are stored separately. */
 export const JOURNAL_BYTES_MAX = 1_048_576;
@@ -28,8 +29,10 @@ export interface Journal {
    * MUST set a corrupt copy aside, return the last good one and report the corruption in `damage`. Without a good copy it MUST reject
    * with `AC_JOURNAL_CORRUPT`, and MUST NOT return an empty state.
    * MUST reject with `AC_JOURNAL_WRITE` if the directory cannot be created or written.
+   * `onLost` is called at most once, when this process has lost the directory for good: it was removed, or another process took it over.
+   * Nothing can be saved after that.
    */
-  open(): Promise<JournalOpened>;
+  open(onLost?: (error: AgentcomError) => void): Promise<JournalOpened>;
 
   /**
    * Saves a JSON value. Resolves once it would survive a power loss.

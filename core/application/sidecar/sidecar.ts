@@ -63,7 +63,10 @@ export interface Sidecar {
   start(): Promise<void>;
   /** Resolves at the first `identified`. Never times out; the log says why a hub refuses. */
   readonly ready: Promise<void>;
-  /** Resolves after `stop`; rejects with `AC_INTERNAL` if the journalled work cannot be resumed. */
+  /**
+   * Resolves after `stop`. Rejects with `AC_INTERNAL` if the journalled work cannot be resumed; with `AC_DATA_DIR` if the data directory was
+   * removed, and with `AC_JOURNAL_LOCKED` if another process took it over: then the connection is closed and the agents are stopped.
+   */
   readonly finished: Promise<void>;
   /**
    * Accepts no more tasks, and tells the hub. Resolves once no assignment is left and the hub has answered their reports, which may be
@@ -98,7 +101,7 @@ export function createSidecar(options: SidecarOptions): Sidecar {
   }
 
   async function open(settings: SidecarSettings): Promise<void> {
-    const opened = await journal.open();
+    const opened = await journal.open((error) => void giveUp(error));
     await options.signatures?.open();
     const loaded = loadedState(await stateOf(opened), opened.instanceId);
     const redactor = createRedactor(config.secrets ?? []);
@@ -136,6 +139,18 @@ export function createSidecar(options: SidecarOptions): Sidecar {
     await journal.save(own);
     log.warn('the data directory was copied; runs are left to the original sidecar', { tasks: read.slots.map(({ taskId }) => taskId) });
     return own;
+  }
+
+  /** Not even an end could be journalled, so nothing may be held: the next process begins without these tasks. */
+  async function giveUp(error: AgentcomError): Promise<void> {
+    log.error(error.message);
+    if (running !== null) {
+      const { driver, effects } = running;
+      await driver.deliver({ type: 'journal_lost' });
+      const isOver = await within(clock, STOP_AT_LATEST_MS, effects.runsOver());
+      if (!isOver) log.error('agents are still running, and this sidecar can no longer wait for their ends');
+    }
+    finished.reject(error);
   }
 
   async function stop(): Promise<void> {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
+import type { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { fileJournal } from '../../../adapters/journal-file/file-journal.ts';
 import { placeOf } from '../../../adapters/journal-file/folder-place.ts';
 import { reportName } from './journal-file-place.ts';
@@ -74,8 +75,10 @@ t.test('R22: a sidecar whose data directory was removed writes nothing into it a
   for (const isLeft of [false, true]) {
     const { first } = await folders(t);
     const log = memoryLog();
-    const journal = fileJournal({ dataDir: first, clock: virtualClock(), log });
-    await journal.open();
+    const clock = virtualClock();
+    const journal = fileJournal({ dataDir: first, clock, log });
+    const lost: AgentcomError[] = [];
+    await journal.open((error) => lost.push(error));
     await journal.save(STATE);
     await rm(first, { recursive: true });
     await t.rejects(journal.save(STATE), { code: 'AC_JOURNAL_LOCKED', message: /its lock is gone/ });
@@ -88,6 +91,13 @@ t.test('R22: a sidecar whose data directory was removed writes nothing into it a
     await t.rejects(journal.save(STATE), { code: 'AC_JOURNAL_LOCKED', message });
     await t.rejects(journal.writeReport(reportName(1), 'text'), { code: 'AC_JOURNAL_LOCKED' });
     await t.rejects(journal.room(), { code: 'AC_JOURNAL_LOCKED' });
+    t.same(lost, [], 'it may come back');
+    clock.advance(10_000);
+    await t.rejects(journal.room(), { code: 'AC_JOURNAL_LOCKED' });
+    clock.advance(10_000);
+    const told = isLeft ? { code: 'AC_DATA_DIR', message: /was removed/ } : { code: 'AC_JOURNAL_LOCKED', message };
+    t.match(lost, [told], 'its holder is told once');
+    t.equal(lost.length, 1);
     await journal.close();
     t.same(await readdir(first, { recursive: true }), before);
     t.match(log.lines, [{ level: 'error', message: /no longer holds it/ }], 'logged once');
@@ -98,12 +108,16 @@ t.test('R22: a sidecar whose data directory was removed writes nothing into it a
 
 t.test('a data directory that disappears for a while is used again', async (t) => {
   const { first, second } = await folders(t);
-  const journal = fileJournal({ dataDir: first, clock: virtualClock(), log: memoryLog() });
-  await journal.open();
+  const clock = virtualClock();
+  const journal = fileJournal({ dataDir: first, clock, log: memoryLog() });
+  await journal.open(() => t.fail('it is not lost'));
   await rename(first, second);
   await t.rejects(journal.save(STATE), { code: 'AC_JOURNAL_LOCKED' });
+  clock.advance(9_999);
   await rename(second, first);
   await journal.save(STATE);
+  clock.advance(10_000);
+  await journal.room();
   await journal.close();
   t.match(await started(first), { state: STATE });
 });

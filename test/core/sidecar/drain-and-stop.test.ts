@@ -176,3 +176,33 @@ t.test('stop', async (t) => {
     t.same(stage().take({ type: 'stop' }), []);
   });
 });
+
+t.test('R10, R22: a sidecar that has lost its journal stops its agents, renews no lease, disconnects and says why', async (t) => {
+  const here = await openRoom({ slots: 2, hub: obliging, script: worker({ status: 'success' }, 3_600_000) });
+  here.say(assignFrame());
+  here.say(assignFrame(named(1, OTHER)));
+  await here.pass(5_000);
+  t.equal(here.runner.living().length, 2);
+  here.journal.lose();
+  await here.pass(20_000);
+  await t.rejects(here.sidecar.finished, { code: 'AC_DATA_DIR' });
+  t.same(here.runner.living(), []);
+  const heard = here.heard.length;
+  await here.pass(600_000);
+  t.equal(here.heard.length, heard, 'the hub hears nothing more');
+  await here.sidecar.stop();
+  await here.pass(1);
+  t.equal(here.clock.pending, 0);
+});
+
+t.test('a sidecar that has lost its journal does not wait without end for an agent that cannot be stopped', async (t) => {
+  const here = await openRoom({ hub: obliging, script: worker({ status: 'success' }, 3_600_000) });
+  here.runner.wake = () => ({ [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => undefined) }) });
+  here.say(assignFrame());
+  await here.pass(5_000);
+  here.journal.lose();
+  await here.pass(9_500);
+  await t.rejects(here.sidecar.finished, { code: 'AC_DATA_DIR' });
+  t.match(here.log.lines.at(-1), { level: 'error', message: /still running/ });
+  await here.sidecar.stop();
+});

@@ -28,6 +28,8 @@ export interface EffectRunner {
   runAfterPersist(effect: AfterPersistEffect): Promise<void> | undefined;
   /** Resolves once every removal requested so far was attempted. */
   removalsDone(): Promise<void>;
+  /** Resolves once the runs that are followed now have ended. */
+  runsOver(): Promise<void>;
   /** Releases timers, connection and runs. */
   close(): void;
 }
@@ -331,6 +333,7 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
     },
 
     removalsDone: removals.done,
+    runsOver: runs.over,
 
     close() {
       timers.close();

@@ -28,6 +28,7 @@ import {
   onOwnDrain,
   onDiskMeasured,
   onDiskTimer,
+  onJournalLost,
   onResume,
   onStop,
   onStopTimer,
@@ -121,6 +122,8 @@ function handle(step: StepContext, input: SidecarInput): void {
       return onStepFailed(step, input);
     case 'persist_failed':
       return onPersistFailed(step, input);
+    case 'journal_lost':
+      return onJournalLost(step);
     case 'drain':
       return onOwnDrain(step);
     case 'stop':

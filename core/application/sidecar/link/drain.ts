@@ -157,6 +157,18 @@ export function stopWhenDone(step: StepContext): void {
   if (link.phase !== 'identified' || journal.outbox.length === 0) finish(step);
 }
 
+/**
+ * What is held cannot be kept: every run that is followed is stopped, and no lease is renewed, so that the hub assigns the tasks anew.
+ * Nothing is reported, since the hub would answer what no later process knows of.
+ */
+export function onJournalLost(step: StepContext): void {
+  const reason = 'the data directory of its sidecar is lost';
+  for (const { run } of step.state.journal.slots)
+    if (run !== null) step.afterPersist({ type: 'kill', runId: run.runId, reason: { reason } });
+  step.patchLink({ phase: 'down' });
+  finish(step);
+}
+
 function finish(step: StepContext): void {
   step.state = { ...step.state, phase: 'stopped' };
   step.afterPersist({ type: 'disconnect' });

@@ -12,6 +12,8 @@ export interface Runs {
   wake(request: WakeRequest): void;
   attach(run: AdoptedRun, stop: AbortReason | null): void;
   kill(runId: string, reason: AbortReason): void;
+  /** Resolves once the runs that are followed now have ended. */
+  over(): Promise<void>;
   /** Stops following; the runs continue. */
   detach(): void;
 }
@@ -28,11 +30,17 @@ export function followRuns(
   take: (input: SidecarInput, done?: () => void) => void,
 ): Runs {
   const followed = new RenewedMap<string, Followed>();
+  /** Called once nothing is followed. */
+  let onAllOver: (() => void) | null = null;
+  const tellIfAllOver = (): void => {
+    if ([...followed.values()].length === 0) onAllOver?.();
+  };
 
   const follow = (run: WakeRequest, begin: (runner: WakeRunner, controller: StopController) => AsyncIterable<WakeEvent>): void => {
     const about = { assignment: assignmentIdOf(run), runId: run.runId };
     const onOver = (error: string | null): void => {
       followed.delete(run.runId);
+      if (onAllOver !== null) tellIfAllOver();
       take({ type: 'wake_stream_ended', ...about, error });
     };
     if (runner === undefined) return onOver('no wake runner is configured');
@@ -73,6 +81,11 @@ export function followRuns(
         return by.attach(run, controller.signal);
       }),
     kill: (runId, reason) => followed.get(runId)?.controller.abort(reason),
+    over: () =>
+      new Promise((resolve) => {
+        onAllOver = resolve;
+        tellIfAllOver();
+      }),
     detach() {
       for (const { runId, iterator } of followed.values()) {
         // Written by hand, it may throw or return something that is not a promise.

@@ -46,6 +46,8 @@ export type SidecarInput =
   | { readonly type: 'step_failed'; readonly input: SidecarInput; readonly message: string }
   /** The disk could not be written; the state from before the input was restored. */
   | { readonly type: 'persist_failed'; readonly input: SidecarInput; readonly message: string }
+  /** The journal is lost for good, so nothing that is held can be kept; answered by the effect `stopped`. */
+  | { readonly type: 'journal_lost' }
   /** Accept no more tasks; answered by the effect `drained` once nothing is left. */
   | { readonly type: 'drain' }
   | { readonly type: 'stop' };

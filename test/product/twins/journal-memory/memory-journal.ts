@@ -29,6 +29,8 @@ export interface MemoryJournal extends Journal {
   reopen(): MemoryJournal;
   /** A journal on a copy of the memory, as after a data folder was copied: the same instance, not locked. */
   copied(sync?: MemoryJournalOptions['sync']): MemoryJournal;
+  /** The memory is gone for good, as a folder that was removed: nothing can be written to it, and its holder is told. */
+  lose(): void;
   /** From now on nothing can be opened on this memory, as on a folder without write permission. */
   refuseWrites(): void;
   /** Damages the newest copy of the state, or both. */
@@ -55,6 +57,7 @@ const DAMAGED = 'damaged';
 function journalOver(memory: Memory, options: MemoryJournalOptions): MemoryJournal {
   const { instanceId = 'instance-memory', sync = () => Promise.resolve() } = options;
   const me = {};
+  let onLost: ((error: AgentcomError) => void) | undefined;
   let isCrashed = false;
   let writesUntilFailure: number | null = null;
   /** The effect of a write in progress once it is synced. */
@@ -103,7 +106,11 @@ function journalOver(memory: Memory, options: MemoryJournalOptions): MemoryJourn
   }
 
   return {
-    open: () => inTurn(openMemory),
+    open: (tellLost) =>
+      inTurn(() => {
+        onLost = tellLost;
+        return openMemory();
+      }),
 
     save: (state) => {
       const text = JSON.stringify(state);
@@ -151,6 +158,11 @@ function journalOver(memory: Memory, options: MemoryJournalOptions): MemoryJourn
         { ...memory, outbox: new Map(memory.outbox), refused: new Map(memory.refused), holder: null },
         { ...options, sync: itsSync },
       ),
+
+    lose() {
+      memory.holder = null;
+      onLost?.(new AgentcomError('AC_DATA_DIR', 'The journal in memory was told to be lost.'));
+    },
 
     refuseWrites() {
       memory.isReadOnly = true;
