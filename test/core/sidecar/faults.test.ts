@@ -213,3 +213,18 @@ t.test('deferred frames beyond the limit are dropped; run events never are', asy
 t.test('a journal timer without a fault does nothing', async (t) => {
   t.same(online().timer('journal'), []);
 });
+
+t.test('R20: while the journal fails, the hub frames that wait are bounded in bytes', async (t) => {
+  const sidecar = working();
+  takeFailing(sidecar, RESULT);
+  const ballast = 'x'.repeat(500_000);
+  for (let count = 0; count < 100; count += 1)
+    sidecar.frame({ type: 'task_cancelled', task_id: TASK, generation: 1, reason: `${count} ${ballast}` });
+  const waiting = sidecar.state.fault?.deferred ?? [];
+  t.ok(waiting.length > 1 && JSON.stringify(waiting).length < 16_777_216, `${waiting.length} wait`);
+  t.match(only(sidecar.all, 'log').at(-1), { message: /dropped a hub frame/ });
+  const large = working();
+  takeFailing(large, RESULT);
+  large.frame({ type: 'task_cancelled', task_id: TASK, generation: 1, reason: 'x'.repeat(20_000_000) });
+  t.equal(large.state.fault?.deferred.length, 2, 'one that is too large by itself is not lost');
+});

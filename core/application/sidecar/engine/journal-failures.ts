@@ -2,9 +2,10 @@
  * Handles a journal that cannot be written. New tasks are rejected; every other input that must be journalled is
  * deferred, in order, until writing works again.
  */
+import { encodedBytesAtMost } from '../../../domain/encoded-text.ts';
 import { messageOf } from '../../../errors/agentcom-error.ts';
 import { assignmentOf, isRunEvent, deferKey } from '../state/input-subject.ts';
-import { DEFERRED_MAX, JOURNAL_RETRY_MS } from '../state/constants.ts';
+import { DEFERRED_BYTES_MAX, DEFERRED_MAX, JOURNAL_RETRY_MS } from '../state/constants.ts';
 import { watch } from '../assignment/folder-work.ts';
 import type { SidecarInput, StepEnvironment } from '../state/inputs.ts';
 import { assignmentIdIn, type SidecarSettings, type SidecarState } from '../state/state.ts';
@@ -53,18 +54,26 @@ const keyOf = (input: SidecarInput): string | null => {
 };
 
 /**
- * Defers an input. When too many wait, hub frames are dropped, since the hub repeats them. Of all other inputs only one
- * per kind and run is kept, which bounds them.
+ * Defers an input. When too many wait, or too large ones, hub frames are dropped, since the hub repeats them. Of all other inputs only
+ * one per kind and run is kept, which bounds them.
  */
 export function defer(step: StepContext, input: SidecarInput): void {
   const deferred = step.state.fault?.deferred ?? [];
   const waiting = deferKey(input);
-  if (waiting === null && deferred.length >= DEFERRED_MAX)
+  if (waiting === null && (deferred.length >= DEFERRED_MAX || isTooMuch(deferred, input)))
     return step.log('warn', 'too many inputs wait for the journal; dropped a hub frame');
   const isSame = (other: SidecarInput): boolean => waiting !== null && deferKey(other)?.key === waiting.key;
   if (waiting?.newest === false && deferred.some(isSame)) return;
   step.state = { ...step.state, fault: { deferred: [...deferred.filter((other) => !isSame(other)), input] } };
 }
+
+/** A frame that is too large by itself is deferred if it is the only one; otherwise it would never be handled. */
+function isTooMuch(deferred: readonly SidecarInput[], input: SidecarInput): boolean {
+  const bytes = deferred.reduce((sum, other) => sum + frameBytes(other), 0);
+  return bytes > 0 && bytes + frameBytes(input) > DEFERRED_BYTES_MAX;
+}
+
+const frameBytes = (input: SidecarInput): number => (input.type === 'frame' ? encodedBytesAtMost(input.frame) : 0);
 
 /**
  * Retries with the oldest deferred input or, if there is none, by writing the current state. On failure the state is

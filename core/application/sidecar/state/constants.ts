@@ -49,6 +49,8 @@ export const DISK_CHECK_MS = 60_000;
  * bounded by kind and run.
  */
 export const DEFERRED_MAX = 1_000;
+/** Maximum size of deferred hub frames together, bytes, each counted by its upper bound: a character as six bytes. */
+export const DEFERRED_BYTES_MAX = 16_777_216;
 
 /** Above this many characters of frames that wait to be handled, the hub's socket is not read until half of them are. */
 export const FRAMES_WAITING_MAX = 1_048_576;
