@@ -15,7 +15,7 @@ import type { Clock, Timer } from '../../core/ports/clock.ts';
 import { JOURNAL_BYTES_MAX, type Journal, type JournalOpened } from '../../core/ports/journal.ts';
 import type { Log } from '../../core/ports/log.ts';
 import { oneAtATime } from '../../core/ports/timing/one-at-a-time.ts';
-import { folderLock } from './folder-lock.ts';
+import { folderLock, lockHolder } from './folder-lock.ts';
 import { isCopyOf, placeOf, readPlace, type FolderPlace } from './folder-place.ts';
 import { isTemporary, nodeJournalFiles, writeDurably, type JournalFiles } from './journal-files.ts';
 import { inParts } from './read-copy.ts';
@@ -110,7 +110,10 @@ export function fileJournal(options: FileJournalOptions): Journal {
       return await work();
     } catch (error) {
       if (AgentcomError.is(error)) throw error;
-      const message = `Cannot ${what} (${dataDir}): ${messageOf(error)}. Check free disk space and permissions.`;
+      const cure = isDiskFull(error)
+        ? `Free at least ${RESERVE_BACK_BYTES / 1_048_576} MiB of that disk.`
+        : 'Check free disk space and permissions.';
+      const message = `Cannot ${what} (${dataDir}): ${messageOf(error)}. ${cure}`;
       throw new AgentcomError('AC_JOURNAL_WRITE', message, { cause: error });
     }
   }
@@ -199,9 +202,20 @@ export function fileJournal(options: FileJournalOptions): Journal {
     }
   }
 
+  /** A full disk must not keep a sidecar from starting: what it holds would not be reported. Its reserve has room for a lock. */
+  async function lockFolder(): Promise<void> {
+    try {
+      await lock.acquire();
+    } catch (error) {
+      if (!isDiskFull(error) || (await lockHolder(dataDir, files)) !== null || (await files.read(reservePath)) === null) throw error;
+      await files.remove(reservePath);
+      await lock.acquire();
+    }
+  }
+
   async function openFolder(tellLost: typeof onLost): Promise<JournalOpened> {
     await withContext('create the data directory', makeFolders);
-    await withContext('lock the data directory', () => lock.acquire());
+    await withContext('lock the data directory', lockFolder);
     try {
       return await withContext('open the journal', async () => {
         await removeOrphans();
@@ -268,6 +282,8 @@ export function fileJournal(options: FileJournalOptions): Journal {
       }),
   };
 }
+
+const isDiskFull = (error: unknown): boolean => ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '');
 
 /** If another process has the folder, starting again is no remedy; if it was removed, it is. */
 function lostError(dataDir: string, { code, message, details }: AgentcomError): AgentcomError {

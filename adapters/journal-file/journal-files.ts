@@ -113,6 +113,10 @@ async function withOpen<T>(path: string, flags: string, use: (file: number) => P
   const file = openSync(path, flags, OWNER_ONLY_FILE);
   try {
     return await use(file);
+  } catch (error) {
+    // Node names the file only in the errors of calls that take its path.
+    if (error instanceof Error) error.message += ` "${path}"`;
+    throw error;
   } finally {
     closeSync(file);
   }

@@ -106,6 +106,36 @@ t.test(
   },
 );
 
+t.test(
+  'R4, R5: a sidecar that starts on a full disk delivers the result that it holds, accepts nothing, and recovers by itself',
+  { skip: noSmallDisk() },
+  async (t) => {
+    const world = await makeWorld(t);
+    const disk = smallDisk(t, join(world.dir, 'a1'), 33_554_432);
+    await world.startHub();
+    const first = await world.startSidecar('a1', { argv: AGENT, extra: 'slots: 2' });
+    const { task_id: running } = await world.api.tasks.submit({ description: 'running' });
+    await world.event(running, ['woken']);
+    await world.ledgerLine(running, 'start');
+    disk.fill();
+    await first.kill('SIGKILL');
+    const second = await world.startSidecar('a1');
+    world.release(running);
+    t.equal(await world.event(running, ['completed', 'failed', 'lost']), 'completed');
+    const { task_id: later } = await world.api.tasks.submit({ description: 'later' });
+    await until('the failed check', async () => JSON.stringify(await world.api.agents.get('a1')).includes('is full'));
+    t.notOk((await world.history(later)).includes('accepted'));
+
+    await second.kill('SIGKILL');
+    disk.fill();
+    await t.rejects(world.startSidecar('a1'), /Cannot lock the data directory .*a1.*ENOSPC.*Free at least 16 MiB/);
+    disk.makeRoom();
+    await world.startSidecar('a1');
+    world.release(later);
+    t.equal(await world.event(later, ['completed', 'failed', 'lost']), 'completed');
+  },
+);
+
 t.test('commands that make a file leave none on a full disk, and can be run again', { skip: noSmallDisk() }, async (t) => {
   const world = await makeWorld(t);
   const folder = join(world.dir, 'small');
