@@ -170,10 +170,12 @@ async function emitLines(
   for (const [index, line] of lines.entries()) {
     if (index > 0 && index % LINES_PER_TURN === 0) await setImmediate();
     const parsed = await onLine(line);
-    const events = Array.isArray(parsed) ? (parsed as readonly ParsedEvent[]) : [parsed ?? []].flat();
-    if (events.length === 0) unparsed.push(line);
-    else await flushUnparsed();
-    for (const event of events) await emit(event);
+    if (parsed === undefined || (Array.isArray(parsed) && parsed.length === 0)) {
+      unparsed.push(line);
+      continue;
+    }
+    await flushUnparsed();
+    for (const event of [parsed].flat()) await emit(event);
   }
   await flushUnparsed();
 }

@@ -44,22 +44,26 @@ export function lineSplitter(lineBytesMax = LINE_BYTES_MAX): LineSplitter {
   /** Null while there were only blanks. */
   let isObject: boolean | null = null;
 
-  const noteStart = (bytes: Buffer): void => {
+  // A flood has millions of short lines, so none gets a buffer of its own.
+  const noteStart = (chunk: Buffer, from: number, to: number): void => {
     if (partialBytes === 0) isObject = null;
-    if (isObject !== null) return;
-    const first = bytes.find((byte) => !BLANKS.has(byte));
-    if (first !== undefined) isObject = first === BRACE;
+    for (let at = from; isObject === null && at < to; at += 1) {
+      const byte = chunk[at] as number;
+      if (!BLANKS.has(byte)) isObject = byte === BRACE;
+    }
   };
-  const takeLine = (end: Buffer): string | null => {
-    noteStart(end);
-    const isTooLong = partialBytes + end.length > lineBytesMax;
-    const line = isTooLong ? null : Buffer.concat([...partial, end]).toString('utf8');
-    partial = [];
+  const takeLine = (chunk: Buffer, from: number, to: number): string | null => {
+    noteStart(chunk, from, to);
+    let line: string | null = null;
+    if (partialBytes === 0 && to - from <= lineBytesMax) line = from === to ? '' : chunk.toString('utf8', from, to);
+    else if (partialBytes + to - from <= lineBytesMax) line = Buffer.concat([...partial, chunk.subarray(from, to)]).toString('utf8');
+    if (partialBytes > 0) partial = [];
     partialBytes = 0;
     return line !== null && isObject === true && hasTooManyMembers(line) ? null : line;
   };
   const keepPartial = (rest: Buffer): void => {
-    noteStart(rest);
+    if (rest.length === 0) return;
+    noteStart(rest, 0, rest.length);
     partialBytes += rest.length;
     partial = partialBytes > lineBytesMax ? [] : [...partial, Buffer.from(rest)];
   };
@@ -70,7 +74,7 @@ export function lineSplitter(lineBytesMax = LINE_BYTES_MAX): LineSplitter {
       const dropped: DroppedLine[] = [];
       let from = 0;
       for (let at = chunk.indexOf(NEWLINE); at !== -1; at = chunk.indexOf(NEWLINE, from)) {
-        const line = takeLine(chunk.subarray(from, at));
+        const line = takeLine(chunk, from, at);
         if (line === null) dropped.push({ at: lines.length, isObject: isObject === true });
         else lines.push(line);
         from = at + 1;
@@ -81,7 +85,7 @@ export function lineSplitter(lineBytesMax = LINE_BYTES_MAX): LineSplitter {
     partialBytes: () => partialBytes,
     end() {
       if (partialBytes === 0) return { lines: [], dropped: [] };
-      const line = takeLine(Buffer.alloc(0));
+      const line = takeLine(Buffer.alloc(0), 0, 0);
       return line === null ? { lines: [], dropped: [{ at: 0, isObject: isObject === true }] } : { lines: [line], dropped: [] };
     },
   };
