@@ -27,7 +27,10 @@ export async function createFile(file: string, text: string, mode: number): Prom
     await handle.writeFile(text);
     await handle.sync();
   } catch (thrown) {
-    await unlink(file);
+    await unlink(file).catch((second: unknown) => {
+      const message = `${messageOf(thrown)}. Removing what was written failed, too: ${messageOf(second)}`;
+      throw new AggregateError([thrown, second], message, { cause: thrown });
+    });
     throw thrown;
   } finally {
     await handle.close();

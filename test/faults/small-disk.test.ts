@@ -159,3 +159,15 @@ t.test('commands that make a file leave none on a full disk, and can be run agai
   ])
     t.match(await agentcom(...argv), { code: 0 });
 });
+
+t.test('a command that can neither write its file nor remove it says first why it could not write', { skip: noSmallDisk() }, async (t) => {
+  const world = await makeWorld(t);
+  const folder = join(world.dir, 'small');
+  const disk = smallDisk(t, folder, 1_048_576);
+  disk.fill();
+  if (!disk.forbidRemovals()) return t.comment('this kernel cannot forbid removals');
+  t.match(await run(['keys', 'init', 'key.jwk'], { cwd: folder }), {
+    code: 2,
+    err: /^agentcom: Cannot write \S+: ENOSPC.* Removing what was written failed, too: EPERM/,
+  });
+});

@@ -1,5 +1,5 @@
 /** A small disk on a folder: a tmpfs, which needs root on Linux. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
@@ -20,6 +20,8 @@ export interface SmallDisk {
   /** Removes what `fill` has written. */
   makeRoom(): void;
   makeReadOnly(): void;
+  /** From now on no file can be removed. False if the kernel cannot do that (Linux before 6.6). */
+  forbidRemovals(): boolean;
 }
 
 /** A disk of this size on this folder. */
@@ -41,6 +43,11 @@ export function smallDisk(t: Test, folder: string, bytes: number): SmallDisk {
       }
     },
     makeRoom: () => rmSync(ballast),
+    forbidRemovals() {
+      const { status } = spawnSync('chattr', ['+a', folder]);
+      t.teardown(() => spawnSync('chattr', ['-a', folder]));
+      return status === 0;
+    },
     makeReadOnly: () => void execFileSync('mount', ['-o', 'remount,ro', folder]),
   };
 }
