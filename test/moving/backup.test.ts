@@ -130,7 +130,9 @@ t.test('restore is refused while a hub runs, over a store, and from anything but
   t.match((await agentcom('restore', other, '--force')).err, /AC_STORAGE_OPEN/);
   await copyFile(kept, torn);
   await truncate(torn, Math.floor((await stat(kept)).size / 8_192) * 4_096);
-  t.not((await agentcom('restore', torn, '--force')).code, 0);
+  const refused = await agentcom('restore', torn, '--force');
+  t.match(refused, { code: 4, err: /torn\.db.* The backup is damaged, and nothing was changed\. Restore another one/ });
+  t.notMatch(refused.err, /doctor --fsck/, 'the store is not damaged');
   await copyFile(kept, newer);
   await outside(newer, "INSERT INTO migrations (name, batch) VALUES ('9999-from-the-future', 2)");
   t.match((await agentcom('restore', newer, '--force')).err, /AC_SCHEMA_UNKNOWN/);

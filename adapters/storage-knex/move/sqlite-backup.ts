@@ -7,7 +7,7 @@ import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { replaceFile, syncFolder } from '../../kit/platform-files.ts';
 import type { SqliteConnection } from '../sqlite/connection.ts';
 import type { SqliteDriver } from '../sqlite/sqlite-driver.ts';
-import { sqliteFailure } from '../sqlite/failures.ts';
+import { isDamaged, sqliteFailure } from '../sqlite/failures.ts';
 import { cannotOpen, prepareSqliteFiles, restoringOf, type SqliteFiles, targetOf } from '../sqlite/files.ts';
 import { takeSqliteLock } from '../sqlite/lock.ts';
 import { isOfHub, stepsTaken } from '../sqlite/schema.ts';
@@ -122,7 +122,7 @@ async function replaceStore(
   const kept = before ? `${database}.before-${new Date(nowMs).toISOString().replaceAll(/[:.]/g, '-')}` : null;
   let contents: StoreContents;
   try {
-    contents = await copySqlite(driver, { from: file, to: part, change: (copy) => renew(copy, lastBefore, nowMs) });
+    contents = await copySqlite(driver, { from: file, to: part, change: (copy) => renew(copy, lastBefore, nowMs) }).catch(refuseBackup);
     // `file` may be `made`, the complete copy of an interrupted restore: it is replaced by a copy of itself.
     await nameFile(part, made, true);
     await onStep('copied');
@@ -137,6 +137,13 @@ async function replaceStore(
   }
   await onStep('restored');
   return { ...contents, place: `file "${database}"`, kept };
+}
+
+/** The advice for a damaged store would be to restore the backup that is damaged. */
+function refuseBackup(thrown: unknown): never {
+  if (!AgentcomError.is(thrown) || !isDamaged(thrown.cause)) throw thrown;
+  const { code, found, cause, details } = thrown;
+  throw new AgentcomError(code, found, { cause, details, cure: 'The backup is damaged, and nothing was changed. Restore another one.' });
 }
 
 async function keepStore(
