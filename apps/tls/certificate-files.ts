@@ -2,6 +2,7 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import { fingerprintOf } from '../../adapters/kit/hub-connection.ts';
 import type { HubTrust } from '../../adapters/kit/trusted-hub.ts';
@@ -16,7 +17,10 @@ export interface CertificateFiles {
 export interface CheckedPair extends CertificatePair {
   readonly fingerprint: string;
   /** Milliseconds since 1970. */
+  readonly validFromMs: number;
   readonly expiresAtMs: number;
+  /** Whether it is for this host name or address. */
+  readonly isFor: (host: string) => boolean;
   /** Whether no CA issued it, so that clients must know its fingerprint. */
   readonly isSelfSigned: boolean;
 }
@@ -44,7 +48,9 @@ export function checkPair({ cert, key }: CertificatePair, { certFile, keyFile }:
   // Finds what OpenSSL refuses, such as a key that is too short.
   parsed(certFile, 'a certificate and key that OpenSSL accepts', () => createSecureContext({ cert, key }));
   const isSelfSigned = certificate.verify(certificate.publicKey);
-  return { cert, key, expiresAtMs, fingerprint: fingerprintOf(certificate), isSelfSigned };
+  const validFromMs = Date.parse(certificate.validFrom);
+  const isFor = (host: string): boolean => (isIP(host) === 0 ? certificate.checkHost(host) : certificate.checkIP(host)) !== undefined;
+  return { cert, key, validFromMs, expiresAtMs, isFor, fingerprint: fingerprintOf(certificate), isSelfSigned };
 }
 
 /** Reads only the certificate, because its key may be readable only by the hub. Throws `AC_TLS`. */

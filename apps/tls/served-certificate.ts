@@ -28,12 +28,14 @@ export interface ServedCertificate extends PortCertificate {
 
 export interface ServedCertificateDeps {
   readonly tls: NonNullable<ResolvedHubConfig['tls']>;
+  /** `hub.listen.names`. */
+  readonly names: readonly string[];
   readonly clock: Clock;
   readonly log: Log;
 }
 
 /** Reads the files. Throws `AC_TLS` if the hub cannot serve with them. */
-export async function servedCertificate({ tls, clock, log }: ServedCertificateDeps): Promise<ServedCertificate> {
+export async function servedCertificate({ tls, names, clock, log }: ServedCertificateDeps): Promise<ServedCertificate> {
   const { certFile, keyFile, minVersion } = tls;
   let served: CheckedPair = checkPair(await readPair(tls), tls, clock.nowMs());
   /** The last valid pair in the files: the one that is served, unless the port did not take it. */
@@ -58,6 +60,21 @@ export async function servedCertificate({ tls, clock, log }: ServedCertificateDe
     else log.error('the certificate of the hub has expired: clients refuse it', fields);
   };
 
+  /** What clients refuse although it has not expired. By name they check only what a CA vouches for. */
+  const sayUnusable = (): void => {
+    const { validFromMs, isFor, isSelfSigned } = served;
+    if (validFromMs > clock.nowMs()) {
+      const fields = { cert_file: certFile, valid_from: new Date(validFromMs).toISOString() };
+      log.warn('the certificate of the hub is not valid yet: until then clients refuse it; check the clock of this machine', fields);
+    }
+    const missing = isSelfSigned ? [] : names.filter((name) => !isFor(name));
+    if (missing.length > 0)
+      log.warn('the certificate of the hub is not for these names in hub.listen.names: clients that connect under them refuse it', {
+        cert_file: certFile,
+        names: missing,
+      });
+  };
+
   const serve = (renewed: CheckedPair): void => {
     const { fingerprint, isSelfSigned, expiresAtMs } = renewed;
     const isOtherKey = fingerprint !== served.fingerprint;
@@ -67,6 +84,7 @@ export async function servedCertificate({ tls, clock, log }: ServedCertificateDe
     if (isOtherKey && isSelfSigned)
       log.warn('serving a certificate with another key: clients that pin the old fingerprint refuse it', { ...fields, fingerprint });
     else log.info('serving a renewed certificate', isOtherKey ? { ...fields, fingerprint } : fields);
+    sayUnusable();
   };
 
   const reread = async (): Promise<void> => {
@@ -110,6 +128,7 @@ export async function servedCertificate({ tls, clock, log }: ServedCertificateDe
     joinFingerprint: () => (served.isSelfSigned ? served.fingerprint : null),
     start() {
       sayExpiry();
+      sayUnusable();
       schedule();
     },
     async stop() {

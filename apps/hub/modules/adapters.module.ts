@@ -20,7 +20,7 @@ export const adaptersModule = (config: ResolvedHubConfig): ContainerModule =>
       .inSingletonScope();
     bind(TOKENS.Certificate)
       .toResolvedValue(
-        async (clock, log) => (config.tls === null ? null : servedCertificate({ tls: config.tls, clock, log })),
+        async (clock, log) => (config.tls === null ? null : servedCertificate({ tls: config.tls, names: config.names, clock, log })),
         [TOKENS.Clock, TOKENS.Log],
       )
       .inSingletonScope();

@@ -1,5 +1,6 @@
 /** The certificate of a running hub, in files that are replaced while it runs. */
-import { chmod, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { chmod, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -30,12 +31,27 @@ async function files(t: Test) {
   return { put, tls };
 }
 
-async function serving(t: Test, first: CertificatePair) {
+/** Of a CA, for `hub.example` and 192.0.2.1. */
+async function caPair(t: Test): Promise<CertificatePair> {
+  const dir = await mkdtemp(join(tmpdir(), 'agentcom-ca-'));
+  t.teardown(() => rm(dir, { recursive: true, force: true }));
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '30'];
+  const make = (name: string, ...more: readonly string[]) =>
+    execFileSync('openssl', ['req', '-x509', ...key, '-keyout', `${name}.key`, '-out', `${name}.pem`, '-subj', `/CN=${name}`, ...more], {
+      cwd: dir,
+      stdio: 'ignore',
+    });
+  make('ca');
+  make('hub', '-CA', 'ca.pem', '-CAkey', 'ca.key', '-addext', 'subjectAltName=DNS:hub.example,IP:192.0.2.1');
+  return { cert: await readFile(join(dir, 'hub.pem'), 'utf8'), key: await readFile(join(dir, 'hub.key'), 'utf8') };
+}
+
+async function serving(t: Test, first: CertificatePair, names: readonly string[] = []) {
   const clock = virtualClock({ wallMs: Date.now() });
   const log = memoryLog();
   const { put, tls } = await files(t);
   await put(first);
-  const served = await servedCertificate({ tls, clock, log });
+  const served = await servedCertificate({ tls, names, clock, log });
   t.teardown(() => served.stop());
   served.start();
   const renewed: CertificatePair[] = [];
@@ -68,6 +84,25 @@ t.test('unusable certificate files raise AC_TLS, with the problem and the file',
   if (process.getuid?.() === 0) return;
   await chmod(tls.keyFile, 0);
   await t.rejects(read(), { code: 'AC_TLS', message: /Cannot read the private key of the hub: EACCES.*key\.pem/ });
+});
+
+t.test('a certificate that clients refuse although it has not expired is logged at the start', async (t) => {
+  const early = await serving(t, tlsPair({ nowMs: Date.now() + 61 * DAY_MS }));
+  const { cert_file, ...when } = (early.log.lines[0]?.fields ?? {}) as Record<string, string>;
+  t.match(early.log.lines, [{ level: 'warn', message: /not valid yet/, fields: { cert_file: early.tls.certFile } }]);
+  t.ok(Date.parse(String(when['valid_from'])) > Date.now());
+  const pair = await caPair(t);
+  const named = await serving(t, pair, ['hub.example', 'other.example', '192.0.2.1', '192.0.2.2']);
+  t.match(named.log.lines, [
+    { level: 'warn', message: /hub\.listen\.names/, fields: { cert_file: named.tls.certFile, names: ['other.example', '192.0.2.2'] } },
+  ]);
+  await named.put(tlsPair());
+  await named.reread();
+  await named.put(pair);
+  await named.reread();
+  t.match(named.log.lines.at(-1), { level: 'warn', message: /hub\.listen\.names/ }, 'and when it is renewed');
+  t.same((await serving(t, tlsPair(), ['other.example'])).log.lines, [], 'clients know a self-signed one by its key');
+  t.same((await serving(t, pair, ['hub.example'])).log.lines, []);
 });
 
 t.test('a renewed pair is applied once', async (t) => {
