@@ -1,5 +1,7 @@
 /** How this program recognizes its hub over TLS: by fingerprints, or by certificates from CAs. */
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import { join } from 'node:path';
 import * as tls from 'node:tls';
 import { rootCertificates } from 'node:tls';
@@ -64,6 +66,21 @@ export async function sidecarTrust(config: ResolvedSidecarConfig, env: Variables
 /** Reads the file of further CA certificates, if there is one. Throws `AC_TLS`. */
 export async function hubTrust({ fingerprints, caFile }: ResolvedSidecarConfig['tls']): Promise<HubTrust> {
   return caFile === null || fingerprints.length > 0 ? { fingerprints } : { ca: await caCertificatesWith(caFile) };
+}
+
+const HANDSHAKE_MS = 10_000;
+
+/**
+ * Whether a CA vouches for the server at this `https:` address, by default one of those that come with Node, which excludes
+ * NODE_EXTRA_CA_CERTS. False if there is no answer: the next request says why.
+ */
+export async function isVouchedFor(url: URL, ca: readonly string[] = rootCertificates): Promise<boolean> {
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const servername = isIP(host) === 0 ? host : '';
+  const socket = tls.connect({ host, port: Number(url.port || 443), servername, ca: [...ca], minVersion: 'TLSv1.2' });
+  const [shaken] = await Promise.allSettled([once(socket, 'secureConnect', { signal: AbortSignal.timeout(HANDSHAKE_MS) })]);
+  socket.destroy();
+  return shaken.status === 'fulfilled';
 }
 
 /** The certificates in this file, in addition to those that Node trusts by itself. Throws `AC_TLS`. */

@@ -8,7 +8,7 @@ import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts
 import { makeDataDir, writeSecretFile } from '../../data-dir.ts';
 import { enrolAt, type Enrolling } from '../../enrol.ts';
 import { tokenFile } from '../../sidecar/enrolment.ts';
-import { fingerprintFile, fingerprintsInEnvironment, hubTrust } from '../../tls/hub-trust.ts';
+import { fingerprintFile, fingerprintsInEnvironment, hubTrust, isVouchedFor } from '../../tls/hub-trust.ts';
 import { joinCode, readJoinCode, type JoinCode } from '../../../core/config/fingerprint.ts';
 import type { HubTrust } from '../../../adapters/kit/trusted-hub.ts';
 import type { CliEnvironment } from '../cli-environment.ts';
@@ -82,7 +82,7 @@ async function joinHub({ environment, output }: Context, options: JoinOptions, h
   await checkCapabilities(agentId, capabilities);
   const { secret, fingerprint } = codeFrom(given ?? environment.env['AGENTCOM_ENROL_SECRET'] ?? '');
   const byKey = trustFor(url, fingerprint, environment.env);
-  const caFile = byKey.fingerprints === undefined ? ownCaFile(url, environment) : null;
+  const caFile = byKey.fingerprints === undefined ? await neededCaFile(url, environment) : null;
   const tls = caFile === null ? byKey : await hubTrust({ fingerprints: [], caFile }).catch(wrongVariable);
   if (options.version1 === true && tls.fingerprints !== undefined) {
     throw new AgentcomError(
@@ -159,10 +159,13 @@ function trustFor(url: URL, fingerprint: string | null, env: CliEnvironment['env
   );
 }
 
-/** The CA of this shell, which a sidecar that is started elsewhere, such as by a service manager, would not have. */
-function ownCaFile({ protocol }: URL, { cwd, env }: CliEnvironment): string | null {
+/**
+ * The CA of this shell, which a sidecar that is started elsewhere, such as by a service manager, would not have. Null if the hub needs none,
+ * so that the sidecar does not depend on a file that may be for something else.
+ */
+async function neededCaFile(url: URL, { cwd, env }: CliEnvironment): Promise<string | null> {
   const file = env['NODE_EXTRA_CA_CERTS'] ?? '';
-  return protocol !== 'https:' || file === '' ? null : resolve(cwd, file);
+  return url.protocol !== 'https:' || file === '' || (await isVouchedFor(url)) ? null : resolve(cwd, file);
 }
 
 /** Throws what is wrong with the file, and which variable names it. */

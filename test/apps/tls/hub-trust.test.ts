@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { exchangeTrusting } from '../../../apps/client/http-exchange.ts';
-import { fingerprintFile, hubTrust, sidecarTrust } from '../../../apps/tls/hub-trust.ts';
+import { fingerprintFile, hubTrust, isVouchedFor, sidecarTrust } from '../../../apps/tls/hub-trust.ts';
 import type { ResolvedSidecarConfig } from '../../../core/config/config.ts';
+import type { CertificatePair } from '../../../core/ports/hub-transport.ts';
 import { resolveConfig } from '../../../core/config/resolve.ts';
 import { tlsPair } from '../../rig/tls-pair.ts';
 import { runningHub } from '../running-hub.ts';
@@ -75,4 +76,24 @@ t.test('a private CA is trusted in addition to the public ones and NODE_EXTRA_CA
   t.equal((await ask('/health')).status, 200);
   await t.rejects(hubTrust({ fingerprints: [], caFile: join(dir, 'missing.pem') }), { code: 'AC_TLS', message: /missing\.pem/ });
   await t.rejects(hubTrust({ fingerprints: [], caFile: keyFile }), { code: 'AC_TLS', message: /key\.pem, found none/ });
+});
+
+t.test('whether a CA vouches for a hub is found out without the CA of NODE_EXTRA_CA_CERTS', async (t) => {
+  const dir = await folder(t);
+  const [pair, elsewhere] = [tlsPair(), tlsPair({ hosts: ['elsewhere.example'] })];
+  const [certFile, keyFile] = [join(dir, 'cert.pem'), join(dir, 'key.pem')];
+  const hubWith = async ({ cert, key }: CertificatePair) => {
+    await writeFile(certFile, cert);
+    await writeFile(keyFile, key);
+    return await runningHub({ tls: { certFile, keyFile } });
+  };
+  const hub = await hubWith(pair);
+  const url = new URL(hub.url);
+  t.equal(await isVouchedFor(url, [pair.cert]), true);
+  t.equal(await isVouchedFor(url), false, 'Node does not know this CA');
+  await hub.stop();
+  t.equal(await isVouchedFor(url, [pair.cert]), false, 'nothing listens');
+  const other = await hubWith(elsewhere);
+  t.equal(await isVouchedFor(new URL(other.url), [elsewhere.cert]), false, 'it is for another name');
+  await other.stop();
 });
