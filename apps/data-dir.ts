@@ -39,6 +39,24 @@ export async function makeDataDir(dataDir: string, setting: string, platform: st
   );
 }
 
+/** What an enrolment writes, with room to spare: token, fingerprint and config. Bytes. */
+const ENROLMENT_BYTES = 16_384;
+
+/** An enrolment uses up a code before its token can be written, so it must fit. Fails with `AC_DATA_DIR` on a full disk. */
+export async function mustHaveSpace(dataDir: string): Promise<void> {
+  const probe = join(dataDir, '.writable');
+  try {
+    await writeFile(probe, Buffer.alloc(ENROLMENT_BYTES), { mode: 0o600, flag: WRITE_WITHOUT_FOLLOWING });
+  } catch (cause) {
+    throw new AgentcomError('AC_DATA_DIR', `Cannot write into the data directory ${dataDir}: ${messageOf(cause)}.`, {
+      cause,
+      cure: 'Free some space on its disk. The code was not used.',
+    });
+  } finally {
+    await rm(probe, { force: true });
+  }
+}
+
 /** The trimmed text of a secret file; null if there is none. Fails with `AC_DATA_DIR` if others can read it. */
 export async function readSecretFile(file: string, platform: string = process.platform): Promise<string | null> {
   let text: string;

@@ -6,7 +6,7 @@ import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { HubTrust } from '../../adapters/kit/trusted-hub.ts';
 import { readJoinCode, type JoinCode } from '../../core/config/fingerprint.ts';
-import { readSecretFile, writeSecretFile } from '../data-dir.ts';
+import { mustHaveSpace, readSecretFile, writeSecretFile } from '../data-dir.ts';
 import { fingerprintFile, sidecarTrust, type OwnHub } from '../tls/hub-trust.ts';
 import { enrolAt } from '../enrol.ts';
 
@@ -49,6 +49,7 @@ export async function sidecarIdentity(deps: EnrolmentDeps): Promise<SidecarIdent
     };
   const code = givenCode();
   const trust = await sidecarTrust(config, process.env, { code, hub: deps.hub });
+  await mustHaveSpace(config.dataDir);
   const token = await enrol(deps, code, trust);
   if (code !== null && code.fingerprint !== null) await writeSecretFile(fingerprintFile(config), code.fingerprint);
   await writeSecretFile(file, token);

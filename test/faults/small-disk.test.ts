@@ -171,3 +171,16 @@ t.test('a command that can neither write its file nor remove it says first why i
     err: /^agentcom: Cannot write \S+: ENOSPC.* Removing what was written failed, too: EPERM/,
   });
 });
+
+t.test('joining from a full disk does not use up the code', { skip: noSmallDisk() }, async (t) => {
+  const world = await makeWorld(t);
+  await world.startHub();
+  const { secret } = await world.api.enrolment.createSecret();
+  const folder = join(world.dir, 'small');
+  const disk = smallDisk(t, folder, 1_048_576);
+  const argv = ['join', `http://127.0.0.1:${world.port}`, secret, '--agent', 'w-1', '--dir', folder];
+  disk.fill();
+  t.match(await run(argv, { cwd: folder }), { code: 4, err: /Cannot write into the data directory .*ENOSPC/ });
+  disk.makeRoom();
+  t.match(await run(argv, { cwd: folder }), { code: 0 });
+});

@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { isAgentId } from '../../../core/domain/ids.ts';
 import { isLoopback } from '../../../core/config/loopback.ts';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
-import { makeDataDir, writeSecretFile } from '../../data-dir.ts';
+import { makeDataDir, mustHaveSpace, writeSecretFile } from '../../data-dir.ts';
 import { enrolAt, type Enrolling } from '../../enrol.ts';
 import { tokenFile } from '../../sidecar/enrolment.ts';
 import { fingerprintFile, fingerprintsInEnvironment, hubTrust, isVouchedFor } from '../../tls/hub-trust.ts';
@@ -97,6 +97,7 @@ async function joinHub({ environment, output }: Context, options: JoinOptions, h
   const dataDir = join(dir, 'data', agentId);
   if (options.version1 !== true) await makeDataDir(dataDir, 'choose another --dir');
   else await makeFolder(dir);
+  await mustHaveSpace(options.version1 === true ? dir : dataDir);
   const { token, isProved } = await tokenFrom(url, { agentId, secret, isTrusted: options.insecure === true, tls });
   if (!isProved) output.note('The hub is older than this command and did not prove itself: the secret was sent in plain text.');
   const ws = `${url.protocol === 'https:' ? 'wss:' : 'ws:'}//${url.host}${prefixOf(url)}/ws`;
