@@ -13,6 +13,7 @@ export function launchdUnit(plan: ServicePlan, installer: Installer): ServiceUni
     file,
     text: listText(plan, log),
     encoding: 'utf8',
+    folders: [],
     // A service that is loaded cannot be bootstrapped again, and `bootout` may return while it is still stopping.
     stop: ['launchctl', 'bootout', `${domain}/${name}`],
     isLoaded: print,

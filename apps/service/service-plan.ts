@@ -13,10 +13,17 @@ export interface ServicePlan {
   /** The folder of the config. */
   readonly folder: string;
   readonly dataDir: string;
+  /** `hub.archiveDir`. */
+  readonly archiveDir: string | null;
   readonly environment: Readonly<Record<string, string>>;
   /** The user it runs as, from the start of the machine; null: it runs as the user who installs it, from login. */
   readonly runAs: string | null;
 }
+
+/** Where it writes, apart from the folder of the config. */
+export const foldersOf = ({ dataDir, archiveDir }: ServicePlan): readonly string[] => [
+  ...new Set(archiveDir === null ? [dataDir] : [dataDir, archiveDir]),
+];
 
 /** The user who installs it. */
 export interface Installer {
@@ -34,6 +41,8 @@ export interface ServiceUnit {
   readonly file: string;
   readonly text: string;
   readonly encoding: 'utf8' | 'utf16le';
+  /** Folders that must exist before it starts, since the service may not create them. */
+  readonly folders: readonly string[];
   /**
    * Stops what an earlier install started, before it is replaced or removed; it may fail, since that may not be running. Null: `install` and
    * `uninstall` stop it.

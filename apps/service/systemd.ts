@@ -1,7 +1,7 @@
 /** Units for systemd, of a user or of the system. */
-import { join } from 'node:path/posix';
+import { join, relative } from 'node:path/posix';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
-import { WRITTEN_BY, type Installer, type ServicePlan, type ServiceUnit } from './service-plan.ts';
+import { foldersOf, WRITTEN_BY, type Installer, type ServicePlan, type ServiceUnit } from './service-plan.ts';
 
 /** A hub or sidecar stops within 10 s. */
 const STOP_S = 20;
@@ -19,6 +19,7 @@ export function systemdUnit(plan: ServicePlan, installer: Installer): ServiceUni
     file: join(folder, unit),
     text: unitText(plan),
     encoding: 'utf8',
+    folders: isConfined(plan) ? foldersOf(plan).filter((each) => `${relative(plan.folder, each)}/`.startsWith('../')) : [],
     stop: null,
     isLoaded: null,
     install: [systemctl('daemon-reload'), systemctl('enable', unit), systemctl('restart', unit)],
@@ -33,6 +34,9 @@ export function systemdUnit(plan: ServicePlan, installer: Installer): ServiceUni
     ],
   };
 }
+
+/** A hub of the system writes nowhere but in its own folders. */
+const isConfined = ({ part, runAs }: ServicePlan): boolean => part === 'hub' && runAs !== null;
 
 function unitText(plan: ServicePlan): string {
   const { part, runAs } = plan;
@@ -71,7 +75,7 @@ function unitText(plan: ServicePlan): string {
 const SIDECAR = ['KillMode=process', 'OOMPolicy=continue'];
 
 /** A hub starts no programs, and writes only where its config and its data are. No MemoryDenyWriteExecute: V8 writes machine code. */
-const hubLines = ({ runAs, folder, dataDir }: ServicePlan): readonly string[] => [
+const hubLines = (plan: ServicePlan): readonly string[] => [
   'NoNewPrivileges=yes',
   'UMask=0077',
   'LockPersonality=yes',
@@ -80,11 +84,11 @@ const hubLines = ({ runAs, folder, dataDir }: ServicePlan): readonly string[] =>
   'RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6',
   'SystemCallArchitectures=native',
   // The rest needs private mounts, which not every user's service manager may make.
-  ...(runAs === null
+  ...(!isConfined(plan)
     ? []
     : [
         'ProtectSystem=strict',
-        `ReadWritePaths=${[...new Set([folder, dataDir])].map(quoted).join(' ')}`,
+        `ReadWritePaths=${quoted(plan.folder)} ${foldersOf(plan).map(writable).join(' ')}`,
         'PrivateTmp=yes',
         'PrivateDevices=yes',
         'ProtectClock=yes',
@@ -98,6 +102,9 @@ const hubLines = ({ runAs, folder, dataDir }: ServicePlan): readonly string[] =>
         'CapabilityBoundingSet=',
       ]),
 ];
+
+/** The hub makes a missing folder itself if it may: without the minus, systemd would not start it, and say nothing in its log. */
+const writable = (folder: string): string => quoted(`-${folder}`);
 
 /** systemd reads `%` as the beginning of a specifier. */
 const specifier = (text: string): string => text.replaceAll('%', '%%');

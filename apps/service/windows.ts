@@ -9,6 +9,7 @@ export function windowsTask(plan: ServicePlan): ServiceUnit {
     file,
     text: `\uFEFF${taskText(plan)}`,
     encoding: 'utf16le',
+    folders: [],
     // A task that is running keeps the program that it was started with, and is not started a second time.
     stop: ['schtasks', '/End', '/TN', name],
     isLoaded: null,

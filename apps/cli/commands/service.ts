@@ -48,6 +48,11 @@ export function addService(program: Command, action: Action): void {
 
 async function installService(context: Context, options: ServiceOptions, part: Part): Promise<void> {
   const { unit, notes } = await checkedUnit(context, options, part);
+  const missing = unit.folders.find((folder) => !existsSync(folder));
+  if (missing !== undefined)
+    throw new AgentcomError('AC_SERVICE', `There is no ${missing}, and the service may create folders only in that of its config.`, {
+      cure: `Create it first: install -d -m 700 -o ${options.runAs ?? ''} ${JSON.stringify(missing)}`,
+    });
   await install(unit, context.environment.env);
   context.output.data({ file: unit.file, installed: true });
   context.output.line(`Installed and started: ${unit.file}`);
@@ -107,7 +112,8 @@ async function checkedUnit(context: Context, options: ServiceOptions, part: Part
   const { config, variables, ...loaded } = await loadConfigFile({ configFile: common.config, cwd: environment.cwd });
   const dataDir = part === 'hub' ? config.hub?.dataDir : config.sidecar?.dataDir;
   if (dataDir === undefined) throw new AgentcomError('AC_CONFIG_INVALID', `${loaded.file} has no "${part}" section.`);
-  const unit = unitOf(context, options, { part, agentId: config.sidecar?.agentId, file: loaded.file, dataDir });
+  const archiveDir = part === 'hub' ? (config.hub?.archiveDir ?? null) : null;
+  const unit = unitOf(context, options, { part, agentId: config.sidecar?.agentId, file: loaded.file, dataDir, archiveDir });
   const read = new Set([...variables.keys(), ...READ_ANYWAY[part]]);
   const isLost = (name: string): boolean => !(name in given) && !OF_EVERY_SERVICE.has(name) && (process.env[name] ?? '') !== '';
   const missing = [...read].filter(isLost);
@@ -121,7 +127,7 @@ async function checkedUnit(context: Context, options: ServiceOptions, part: Part
 async function namedUnit(context: Context, options: ServiceOptions, part: Part): Promise<ServiceUnit> {
   if (part === 'sidecar' && options.name === undefined) return (await checkedUnit(context, options, part)).unit;
   const { cwd } = context.environment;
-  return unitOf(context, options, { part, agentId: undefined, file: cwd, dataDir: cwd });
+  return unitOf(context, options, { part, agentId: undefined, file: cwd, dataDir: cwd, archiveDir: null });
 }
 
 interface Serving {
@@ -130,9 +136,14 @@ interface Serving {
   /** The config. */
   readonly file: string;
   readonly dataDir: string;
+  readonly archiveDir: string | null;
 }
 
-function unitOf({ environment }: Context, options: ServiceOptions, { part, agentId = '', file, dataDir }: Serving): ServiceUnit {
+function unitOf(
+  { environment }: Context,
+  options: ServiceOptions,
+  { part, agentId = '', file, dataDir, archiveDir }: Serving,
+): ServiceUnit {
   const preset = part === 'hub' ? 'agentcom-hub' : `agentcom-sidecar-${agentId}`;
   const name = options.name ?? preset;
   if (!NAME.test(name)) throw wrongValue('a name of letters, digits, ".", "_" and "-", at most 100', name);
@@ -149,6 +160,7 @@ function unitOf({ environment }: Context, options: ServiceOptions, { part, agent
     argv: [process.execPath, ...(variables === null ? [] : [`--env-file=${variables}`]), command, part, '--config', file],
     folder: dirname(file),
     dataDir,
+    archiveDir,
     environment: {
       // A service manager's own PATH has hardly any programs; agents are found through this one.
       PATH: servicePath(environment.env['PATH'] ?? ''),
@@ -161,6 +173,7 @@ function unitOf({ environment }: Context, options: ServiceOptions, { part, agent
     ...plan.argv.map((each) => ['the command line', each] as const),
     ['PATH', plan.environment['PATH'] ?? ''] as const,
     ['the data directory', plan.dataDir] as const,
+    ['the folder of the archive', plan.archiveDir ?? ''] as const,
   ])
     if (/[\u0000-\u001f\u007f]/.test(text)) throw wrongValue(`${what} without control characters`, text);
   if (options.runAs !== undefined && !NAME.test(options.runAs)) throw wrongValue('the name of a user', options.runAs);

@@ -106,6 +106,33 @@ export default defineConfig({ hub: { storage: sqlite({ file: 'h.db' }), transpor
   t.match(printed, { code: 2, err: /Expected the data directory without control characters/ });
 });
 
+t.test(
+  'a system hub is not installed while a folder that it may not create is missing',
+  { skip: process.platform !== 'linux' },
+  async (t) => {
+    const dir = await mkdtemp(join(tmpdir(), 'agentcom-service-'));
+    t.teardown(() => rm(dir, { recursive: true }));
+    const away = join(dir, 'archive');
+    await mkdir(join(dir, 'app'));
+    await writeFile(
+      join(dir, 'app', 'agentcom.config.mjs'),
+      `import { defineConfig } from 'agentcom';
+import { sqlite } from 'agentcom/storage';
+import { ws } from 'agentcom/transport';
+export default defineConfig({ hub: { storage: sqlite({ file: 'h.db' }), transport: ws(), dataDir: 'hub', archiveDir: '../archive' } });
+`,
+    );
+    t.match(await run(['service', 'install', 'hub', '--run-as', 'agentcom'], { cwd: join(dir, 'app') }), {
+      code: 1,
+      err: `There is no ${away}, and the service may create folders only in that of its config. Create it first: install -d -m 700 -o agentcom "${away}"`,
+    });
+    t.match(await run(['service', 'print', 'hub', '--run-as', 'agentcom'], { cwd: join(dir, 'app') }), {
+      code: 0,
+      out: `ReadWritePaths="${join(dir, 'app')}" "-${join(dir, 'app', 'hub')}" "-${away}"`,
+    });
+  },
+);
+
 t.test('print changes nothing and passes the env file on', { skip: process.platform !== 'linux' }, async (t) => {
   const { unit, run, told } = await machine(t);
   const printed = await run('service', 'print', 'hub', '--variables', 'agentcom.config.ts', '--run-as', 'agentcom');
@@ -188,7 +215,17 @@ t.test('launchd: a reinstall stops the service first', { skip: process.platform 
   const unitOf = (argv: readonly string[]) =>
     unitFor(
       'darwin',
-      { part: 'hub', name: 'agentcom-hub', description: 'hub', argv, folder: dir, dataDir: dir, environment: {}, runAs: null },
+      {
+        part: 'hub',
+        name: 'agentcom-hub',
+        description: 'hub',
+        argv,
+        folder: dir,
+        dataDir: dir,
+        archiveDir: null,
+        environment: {},
+        runAs: null,
+      },
       { home: dir, uid: 1000, userName: 'me' },
     );
   const told = async (): Promise<string> => (await readFile(join(dir, 'log'), 'utf8')).replaceAll('\n', ' ').trim();

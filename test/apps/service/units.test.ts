@@ -14,6 +14,7 @@ const plan = (more: Partial<ServicePlan> = {}): ServicePlan => ({
   argv: ['/usr/bin/node', '/srv/app/bin.mjs', 'hub', '--config', '/srv/app/agentcom.config.ts'],
   folder: '/srv/app',
   dataDir: '/srv/app/data/hub',
+  archiveDir: null,
   environment: { PATH: '/usr/bin' },
   runAs: null,
   ...more,
@@ -33,8 +34,22 @@ t.test('systemd: user units and system units', (t) => {
   t.same(systems.status.slice(0, 2), ['systemctl', 'status']);
   t.match(
     systems.text,
-    /User=agentcom\n[^]*ProtectSystem=strict\nReadWritePaths="\/srv\/app" "\/srv\/app\/data\/hub"\n[^]*WantedBy=multi-user\.target/,
+    /User=agentcom\n[^]*ProtectSystem=strict\nReadWritePaths="\/srv\/app" "-\/srv\/app\/data\/hub"\n[^]*WantedBy=multi-user\.target/,
   );
+  t.end();
+});
+
+t.test('systemd: folders of a system hub outside that of its config are writable, and must exist when it is installed', (t) => {
+  const away = { dataDir: '/var/lib/hub', archiveDir: '/srv/archive' };
+  const { text, folders } = systemdUnit(plan({ runAs: 'agentcom', ...away }), ME);
+  t.match(text, '\nReadWritePaths="/srv/app" "-/var/lib/hub" "-/srv/archive"\n');
+  t.same(folders, ['/var/lib/hub', '/srv/archive']);
+  t.same(
+    systemdUnit(plan({ runAs: 'agentcom', archiveDir: '/srv/app/..archive' }), ME).folders,
+    [],
+    'the hub makes those in its own folder',
+  );
+  t.same(systemdUnit(plan(away), ME).folders, [], 'a hub of a user may make folders wherever that user may');
   t.end();
 });
 
