@@ -1,30 +1,35 @@
 /**
- * The format of `queue.json`: `{"version":2,"length":…,"sha256":"…","ended":…,"state":…}`. Plain JSON that an operator
+ * The format of `queue.json`: `{"version":3,"length":…,"sha256":"…","ended":…,"held":…,"state":…}`. Plain JSON that an operator
  * can read. `length` and `sha256` cover the bytes from `"ended"` to the end of the state, so that damage is always
- * detected. Version 1 had no `ended`; its length and digest covered the state only.
+ * detected. `held` is the number of tasks that the state refers to. Version 2 has no such number, and is written if there are none, so that
+ * an earlier program can read it.
+ * Version 1 had no `ended`; its length and digest covered the state only.
  */
 import { createHash } from 'node:crypto';
 import { isMark, type EndedMark } from './ended-log.ts';
 
-/** Written by this program, and the newest version that it reads. */
-export const ENVELOPE_VERSION = 2;
+/** The newest version that this program reads. */
+export const ENVELOPE_VERSION = 3;
+const VERSION_WITHOUT_HELD = 2;
 
-const HEAD = /^\{"version":([12]),"length":([0-9]{1,10}),"sha256":"([0-9a-f]{64})",/;
+const HEAD = /^\{"version":([123]),"length":([0-9]{1,10}),"sha256":"([0-9a-f]{64})",/;
 const STATE_ALONE = '"state":';
 const TAIL = '}\n';
 
 export type Unpacked =
   /** `ended` refers to the list stored beside the state; null if there is none, or if the state contains it. */
-  | { readonly kind: 'good'; readonly state: unknown; readonly ended: EndedMark | null }
+  | { readonly kind: 'good'; readonly state: unknown; readonly ended: EndedMark | null; readonly held: number }
   /** `why` completes the sentence "The file …". */
   | { readonly kind: 'bad'; readonly why: string }
   /** Valid JSON from a newer program. */
   | { readonly kind: 'newer'; readonly version: number };
 
-/** `stateText` is JSON. */
-export function pack(stateText: string, ended: EndedMark | null): Buffer {
-  const body = `"ended":${JSON.stringify(ended)},${STATE_ALONE}${stateText}`;
-  return Buffer.from(`{"version":${ENVELOPE_VERSION},"length":${Buffer.byteLength(body)},"sha256":"${digestOf(body)}",${body}${TAIL}`);
+/** `stateText` is JSON. `held`: how many tasks in `held/` it refers to. */
+export function pack(stateText: string, ended: EndedMark | null, held = 0): Buffer {
+  const body = `"ended":${JSON.stringify(ended)},${held === 0 ? '' : `"held":${held},`}${STATE_ALONE}${stateText}`;
+  return Buffer.from(
+    `{"version":${held === 0 ? VERSION_WITHOUT_HELD : ENVELOPE_VERSION},"length":${Buffer.byteLength(body)},"sha256":"${digestOf(body)}",${body}${TAIL}`,
+  );
 }
 
 export function unpack(bytes: Buffer): Unpacked {
@@ -44,10 +49,12 @@ export function unpack(bytes: Buffer): Unpacked {
   if (!text.endsWith(TAIL) || (isFirst && !text.startsWith(STATE_ALONE, headLength))) return bad('has an invalid ending');
   const value = jsonIn(isFirst ? body.toString('utf8') : `{${body.toString('utf8')}}`);
   if (value === null) return bad('has a state that is not JSON');
-  if (isFirst) return { kind: 'good', state: value.parsed, ended: null };
-  const { ended, state } = value.parsed as { readonly ended?: unknown; readonly state?: unknown };
+  if (isFirst) return { kind: 'good', state: value.parsed, ended: null, held: 0 };
+  const { ended, state, held = 0 } = value.parsed as { readonly ended?: unknown; readonly state?: unknown; readonly held?: unknown };
   if (state === undefined || !(ended === null || isMark(ended))) return bad('has no valid state');
-  return { kind: 'good', state, ended };
+  const isCount = typeof held === 'number' && Number.isSafeInteger(held);
+  if (!isCount || held > 0 !== (version === String(ENVELOPE_VERSION))) return bad('has no valid number of tasks stored apart');
+  return { kind: 'good', state, ended, held };
 }
 
 /** A newer version still states its version; anything else is damage. */

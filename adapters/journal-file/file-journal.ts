@@ -4,7 +4,7 @@
  *   lock           the process using the folder   queue.json, queue.json.1   the state, and the previous one
  *   instance-id    identifies this sidecar        ended-<n>.log              list of ended assignments
  *   instance-place where it was created           outbox/, refused/          bodies of reports
- *   reserve        space for a full disk
+ *   reserve        space for a full disk          held/                      large tasks
  *
  * Concurrent calls run one at a time, in call order.
  */
@@ -18,6 +18,7 @@ import { oneAtATime } from '../../core/ports/timing/one-at-a-time.ts';
 import { folderLock, lockHolder } from './folder-lock.ts';
 import { isCopyOf, placeOf, readPlace, type FolderPlace } from './folder-place.ts';
 import { isTemporary, nodeJournalFiles, writeDurably, type JournalFiles } from './journal-files.ts';
+import { HELD, stateTexts } from './held-tasks.ts';
 import { inParts } from './read-copy.ts';
 import { reports } from './report-files.ts';
 import { stateCopies } from './state-copies.ts';
@@ -73,6 +74,7 @@ export function fileJournal(options: FileJournalOptions): Journal {
   let onLost: ((error: AgentcomError) => void) | undefined;
   /** Runs from when the lock was first missed until it is looked for once more. */
   let missing: Timer | null = null;
+  const textOf = stateTexts();
   const serialized = oneAtATime();
 
   /** Runs `work` in turn on an open journal whose folder is still ours. Errors without a code become `AC_JOURNAL_WRITE`. */
@@ -132,6 +134,7 @@ export function fileJournal(options: FileJournalOptions): Journal {
       await files.makeFolder(folder);
       await removeTemporaryFiles(folder, '');
     }
+    if ((await files.list(dataDir)).includes(HELD)) await removeTemporaryFiles(join(dataDir, HELD), '');
     for (const ours of ['queue.json', 'ended-', 'instance-', 'reserve']) await removeTemporaryFiles(dataDir, ours);
   }
 
@@ -237,7 +240,7 @@ export function fileJournal(options: FileJournalOptions): Journal {
     open: (tellLost) => serialized(() => openFolder(tellLost)),
 
     async save(state) {
-      const parts = inParts(state, ended); // Taken now, because the caller may change its value while other calls are served.
+      const parts = inParts(state, ended, textOf); // Taken now, because the caller may change its value while other calls are served.
       ended = parts.ended;
       await whenOpen('save the journal', async () => {
         try {

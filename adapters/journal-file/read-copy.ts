@@ -1,15 +1,17 @@
-/** Reads a copy of the state together with its ended list. */
+/** Reads a copy of the state together with its ended list and the tasks that are stored apart. */
 import { join } from 'node:path';
-import { messageOf } from '../../core/errors/agentcom-error.ts';
+import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import { NOTHING_ENDED, readEnded, type EndedMark, type KeptList } from './ended-log.ts';
 import { unpack } from './envelope.ts';
+import { withHeldTasks, type StateText } from './held-tasks.ts';
 import type { JournalFiles } from './journal-files.ts';
 
 export const NEWEST = 'queue.json';
 export const PREVIOUS = 'queue.json.1';
 
 export type Copy =
-  | { readonly kind: 'good'; readonly state: unknown; readonly kept: KeptList }
+  /** `held`: the files of tasks that are stored apart. */
+  | { readonly kind: 'good'; readonly state: unknown; readonly kept: KeptList; readonly held: readonly string[] }
   | { readonly kind: 'missing' }
   /** `why` completes the sentence "The file …"; `ended` is the list it refers to, if that much is readable. */
   | { readonly kind: 'bad'; readonly why: string; readonly ended: EndedMark | null }
@@ -23,32 +25,33 @@ export async function readCopy(folder: string, files: JournalFiles, name: string
     const copy = unpack(bytes);
     if (copy.kind === 'bad') return { ...copy, ended };
     if (copy.kind === 'newer') return copy;
-    if (copy.ended === null) return { kind: 'good', state: copy.state, kept: NOTHING_ENDED };
     ended = copy.ended;
+    const { state, held } = copy.held === 0 ? { state: copy.state, held: [] } : await withHeldTasks(folder, files, copy.state);
+    if (new Set(held).size !== copy.held) return { kind: 'bad', why: `refers to ${held.length} tasks instead of ${copy.held}`, ended };
+    if (ended === null) return { kind: 'good', state, kept: NOTHING_ENDED, held };
     const read = await readEnded(folder, files, ended);
     if (read.kind === 'bad') return { kind: 'bad', why: `needs "${ended.file}", which ${read.why}`, ended };
-    return { kind: 'good', state: together(copy.state, read.kept.list), kept: read.kept };
+    return { kind: 'good', state: together(state, read.kept.list), kept: read.kept, held };
   } catch (error) {
+    if (AgentcomError.is(error, 'AC_JOURNAL_CORRUPT')) return { kind: 'bad', why: error.message, ended };
     return { kind: 'bad', why: `cannot be read (${messageOf(error)})`, ended };
   }
 }
 
-export interface StateParts {
-  /** JSON. */
-  readonly text: string;
+export interface StateParts extends StateText {
   readonly ended: readonly string[];
 }
 
 /**
- * Splits the state as it is stored: a top-level list of strings `ended` is kept apart, unless it is empty. `known` was
- * validated before.
+ * Splits the state as it is stored: a top-level list of strings `ended` is kept apart, unless it is empty, and so are large tasks.
+ * `known` was validated before.
  */
-export function inParts(state: unknown, known: readonly string[]): StateParts {
+export function inParts(state: unknown, known: readonly string[], textOf: (state: unknown) => StateText): StateParts {
   if (typeof state === 'object' && state !== null && !Array.isArray(state) && 'ended' in state) {
     const { ended, ...rest } = state;
-    if (isTextsOr(known, ended) && ended.length > 0) return { text: JSON.stringify(rest), ended };
+    if (isTextsOr(known, ended) && ended.length > 0) return { ...textOf(rest), ended };
   }
-  return { text: JSON.stringify(state), ended: [] };
+  return { ...textOf(state), ended: [] };
 }
 
 const together = (state: unknown, ended: readonly string[]): unknown => ({ ...(state as object), ended });

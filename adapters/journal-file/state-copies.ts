@@ -2,6 +2,7 @@
  * The two copies of the state: `queue.json`, and `queue.json.1` from the save before. At every step of a save at least one
  * good copy has its name, wherever a crash happens:
  *
+ *   write large tasks, sync, read back          no copy refers to them yet
  *   append to the ended list, sync, read back   no copy refers to the additions yet
  *   write queue.json.next, sync, read back      queue.json is the old state
  *   link queue.json to queue.json.1             both names are the old state
@@ -11,8 +12,9 @@
 import { join } from 'node:path';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { JOURNAL_BYTES_MAX, type JournalOpened } from '../../core/ports/journal.ts';
-import { endedLog, isEndedFile, NOTHING_ENDED } from './ended-log.ts';
+import { endedLog, isEndedFile, NOTHING_ENDED, type KeptList } from './ended-log.ts';
 import { ENVELOPE_VERSION, pack } from './envelope.ts';
+import { HELD, isHeldFile, writeHeldTask } from './held-tasks.ts';
 import { nextOf, prepareFile, type JournalFiles } from './journal-files.ts';
 import { NEWEST, PREVIOUS, readCopy, type Copy, type StateParts } from './read-copy.ts';
 
@@ -29,10 +31,12 @@ export function stateCopies(folder: string, files: JournalFiles): StateCopies {
   const newestPath = join(folder, NEWEST);
   const previousPath = join(folder, PREVIOUS);
   const log = endedLog(folder, files);
-  /** Ended-list files to remove once no copy refers to them. */
+  /** Ended-list files and files of tasks to remove once no copy refers to them, relative to the folder. */
   let removable = new Set<string>();
-  /** The ended-list files that the copies refer to. */
-  let named: { readonly newest: string | null; readonly previous: string | null } = { newest: null, previous: null };
+  /** The files of these kinds that the copies refer to. */
+  let named: { readonly newest: ReadonlySet<string>; readonly previous: ReadonlySet<string> } = { newest: NONE, previous: NONE };
+  /** The files of tasks that are known to be complete. */
+  const stored = new Set<string>();
 
   async function readOurs(name: string): Promise<Found> {
     const copy = await readCopy(folder, files, name);
@@ -46,17 +50,21 @@ export function stateCopies(folder: string, files: JournalFiles): StateCopies {
   async function continueFrom(newest: Good | null, previous: Copy, isDoubtful: boolean): Promise<void> {
     const names = await files.list(folder);
     log.adopt(newest?.kept ?? NOTHING_ENDED, isDoubtful, names);
-    named = { newest: fileOf(newest), previous: fileOf(previous) };
+    named = { newest: namesIn(newest), previous: namesIn(previous) };
+    stored.clear();
+    for (const copy of [newest, previous]) if (copy?.kind === 'good') for (const name of copy.held) stored.add(name);
     const isKnown = !isDoubtful && (previous.kind === 'good' || previous.kind === 'missing');
-    removable = new Set(isKnown ? names.filter(isEndedFile) : [named.newest].filter((name) => name !== null));
+    const tasks = names.includes(HELD) ? (await files.list(join(folder, HELD))).filter(isHeldFile).map(heldPath) : [];
+    removable = isKnown ? new Set([...names.filter(isEndedFile), ...tasks]) : new Set(named.newest);
     await removeUnnamed();
   }
 
   async function removeUnnamed(): Promise<void> {
     for (const name of removable) {
-      if (name === named.newest || name === named.previous) continue;
+      if (named.newest.has(name) || named.previous.has(name)) continue;
       await files.remove(join(folder, name));
       removable.delete(name);
+      stored.delete(name.slice(HELD.length + 1));
     }
   }
 
@@ -126,25 +134,35 @@ export function stateCopies(folder: string, files: JournalFiles): StateCopies {
       throw new AgentcomError('AC_JOURNAL_CORRUPT', message, { details: { folder } });
     },
 
-    async save({ text, ended }) {
+    async save({ text, ended, held }) {
       const change = log.changeTo(ended);
       const stateBytes = Buffer.byteLength(text) + change.listBytes;
       if (stateBytes > JOURNAL_BYTES_MAX) {
         const message = `Cannot save the journal: its state has ${stateBytes} bytes; the maximum is ${JOURNAL_BYTES_MAX}. Nothing was written.`;
         throw new AgentcomError('AC_JOURNAL_WRITE', message);
       }
+      for (const [name, task] of held) {
+        if (stored.has(name)) continue;
+        removable.add(heldPath(name));
+        await writeHeldTask(folder, files, name, task);
+        stored.add(name);
+      }
       const kept = await log.write(change);
       if (kept.mark !== null) removable.add(kept.mark.file);
-      await prepareFile(files, newestPath, pack(text, kept.mark));
+      await prepareFile(files, newestPath, pack(text, kept.mark, held.size));
       await commit();
       log.keep(kept);
-      named = { newest: kept.mark?.file ?? null, previous: named.newest };
+      named = { newest: namesOf(kept, [...held.keys()]), previous: named.newest };
       // The save has succeeded; files that remain are retried after the next save and at the next start.
       await Promise.allSettled([removeUnnamed()]);
     },
   };
 }
 
-const fileOf = (copy: Copy | null): string | null => (copy?.kind === 'good' ? (copy.kept.mark?.file ?? null) : null);
+const NONE: ReadonlySet<string> = new Set();
+const heldPath = (name: string): string => join(HELD, name);
+const namesOf = ({ mark }: KeptList, held: readonly string[]): ReadonlySet<string> =>
+  new Set([...(mark === null ? [] : [mark.file]), ...held.map(heldPath)]);
+const namesIn = (copy: Copy | null): ReadonlySet<string> => (copy?.kind === 'good' ? namesOf(copy.kept, copy.held) : NONE);
 
 const whyOf = (copy: Found): string => (copy.kind === 'bad' ? copy.why : copy.kind === 'missing' ? 'is missing' : 'is fine');

@@ -5,7 +5,7 @@
 import { Type, type TObject, type TSchema } from 'typebox';
 import { AGENT_ID_PATTERN } from '../domain/ids.ts';
 import { FINGERPRINT_PATTERN, FINGERPRINT_WANTED, FINGERPRINTS_MAX } from './fingerprint.ts';
-import { CAPABILITIES_MAX, DURATION_MS_MAX, HELD_TASKS_BYTES_MAX, SLOTS_MAX } from '../protocol/fields.ts';
+import { CAPABILITIES_MAX, DURATION_MS_MAX, HELD_TASK_BYTES_MAX, SLOTS_MAX } from '../protocol/fields.ts';
 import { HUB_LIMITS, type HubLimits } from './limits.ts';
 import { type HubTiming, type SidecarTiming } from './times.ts';
 
@@ -90,7 +90,7 @@ export const ASSIGN_OVERHEAD_BYTES = 65_536;
 
 /** The bounds of the limits that do not have the default bounds, and the reason, if it is not obvious. */
 const LIMIT_BOUNDS: Partial<Record<keyof HubLimits, readonly [number, number, string?]>> = {
-  submitBytes: [1, HELD_TASKS_BYTES_MAX - ASSIGN_OVERHEAD_BYTES, ' (no sidecar could hold a larger task)'],
+  submitBytes: [1, HELD_TASK_BYTES_MAX - ASSIGN_OVERHEAD_BYTES, ' (no sidecar could hold a larger task)'],
   requestsPerSecond: [0, COUNT_MAX],
   readMsPerSecond: [0, COUNT_MAX],
   agentFramesPerSecond: [0, COUNT_MAX],

@@ -39,7 +39,8 @@ export interface Journal {
    * If it fails (`AC_JOURNAL_WRITE`), it MUST leave the previous copy readable. It MUST reject a state over `JOURNAL_BYTES_MAX` in the
    * same way. It MUST run concurrent calls in order.
    * The top-level field `ended` is a list of strings that may be long and changes little: an implementation on disk SHOULD write only its
-   * changes. Callers never mutate that list; they pass a new one.
+   * changes. Callers never mutate that list; they pass a new one. So with the objects `task` in the list `slots`, which never change: an
+   * implementation on disk SHOULD store large ones apart, and those do not count towards `JOURNAL_BYTES_MAX`.
    */
   save(state: unknown): Promise<void>;
 

@@ -15,8 +15,15 @@ export const DESCRIPTION_CHARACTERS_MAX = 200_000;
 export const MAX_RETRIES_MAX = 100;
 /** How many assignments a sidecar may hold, running and reporting. */
 export const HELD_MAX = 1_000;
-/** The total size of their tasks as JSON, bytes: the journal is written on every change, and needs room for what has ended. */
+/** The size of one of their tasks as JSON, bytes: no sidecar accepts a larger one. */
+export const HELD_TASK_BYTES_MAX = 393_216;
+/**
+ * The total size of their tasks as JSON, each counted with at most `HELD_TASK_COUNTED_BYTES_MAX`, bytes: the journal is written on every
+ * change, and needs room for what has ended. Larger tasks can be stored apart.
+ */
 export const HELD_TASKS_BYTES_MAX = 393_216;
+/** So that as many tasks as an agent has slots always fit. */
+export const HELD_TASK_COUNTED_BYTES_MAX = 2_048;
 
 /** Ids and generations are branded: a value that has passed a schema needs no cast. */
 export const taskIdField = Type.Unsafe<TaskId>(

@@ -10,6 +10,7 @@ import { ENDED_MAX } from '../../../core/domain/assignment/ended-assignments.ts'
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Journal } from '../../../core/ports/journal.ts';
 import {
+  armed,
   emptyFolder,
   faultyFiles,
   journalIn,
@@ -18,8 +19,6 @@ import {
   reportName,
   smallDisk,
   stateIn,
-  type Fault,
-  type FaultyFiles,
 } from './journal-file-place.ts';
 
 // Hundreds of folders, each save synced; a busy disk is slow.
@@ -138,21 +137,6 @@ t.test('R3: whichever step of a save fails or is killed, the state and its list 
     }
   }
 });
-
-async function armed(
-  t: Test,
-  before: readonly State[],
-  nth: number,
-  fault: Fault,
-): Promise<{ dataDir: string; files: FaultyFiles; journal: Journal; die: () => Promise<void> }> {
-  const dataDir = await emptyFolder(t);
-  const files = faultyFiles();
-  const journal = journalIn(dataDir, files);
-  await journal.open();
-  for (const each of before) await journal.save(each);
-  files.arm(nth, fault);
-  return { dataDir, files, journal, die: () => pretendHolderDied(dataDir) };
-}
 
 t.test('R3: unacknowledged bytes at the end of the list are not read, and are overwritten', async (t) => {
   const old = state(2, entries(0, 3));

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import t from 'tap';
-import { emptyFolder, journalIn, reportName, startSaver, stateIn } from './journal-file-place.ts';
+import { emptyFolder, journalIn, largeSlots, reportName, startSaver, stateIn } from './journal-file-place.ts';
 
 // Thirty processes are started and killed; a busy machine is slow.
 t.setTimeout(120_000);
@@ -20,7 +20,8 @@ t.test('R3: acknowledged saves survive kill -9 at 30 random moments', async (t) 
 
     const journal = journalIn(dataDir);
     const opened = await journal.open();
-    const { n: found, ended } = opened.state as { readonly n: number; readonly ended: readonly string[] };
+    const { n: found, ended, slots } = opened.state as { readonly n: number; readonly ended: readonly string[]; readonly slots: unknown };
+    if (JSON.stringify(slots) !== JSON.stringify(largeSlots(found))) t.fail('its tasks come from the same save, and are whole');
     t.equal(Number(ended.at(-1)), found, 'its list comes from the same save');
     t.equal(ended.length, Math.min(found, 1_000), 'and whole');
     t.ok(

@@ -98,6 +98,26 @@ export function faultyFiles(): FaultyFiles {
   };
 }
 
+/** A journal that has saved these states, and whose `nth` step from now on hits the fault. */
+export async function armed(
+  t: Teardown,
+  before: readonly unknown[],
+  nth: number,
+  fault: Fault,
+): Promise<{ dataDir: string; files: FaultyFiles; journal: Journal; die: () => Promise<void> }> {
+  const dataDir = await emptyFolder(t);
+  const files = faultyFiles();
+  const journal = journalIn(dataDir, files);
+  await journal.open();
+  for (const each of before) await journal.save(each);
+  files.arm(nth, fault);
+  return { dataDir, files, journal, die: () => pretendHolderDied(dataDir) };
+}
+
+/** More tasks than the state has room for, one of them new in each save. */
+export const largeSlots = (n: number): readonly unknown[] =>
+  Array.from({ length: 5 }, (_, back) => ({ n, task: { description: `${n - back} ${'x'.repeat(100_000)}` } }));
+
 /** A process that saves 1, 2, 3, … and prints each number after it was saved. */
 export function startSaver(t: Test, dataDir: string, before: readonly string[] = []): ChildProcess {
   const [program = '', ...args] = [...before, process.execPath, builtTree().compiled('test/adapters/files/journal-file-saver.ts'), dataDir];

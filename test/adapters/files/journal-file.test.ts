@@ -119,7 +119,7 @@ t.test('R22: corrupted bytes are never read as a state', (t) => {
   fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (noise) => unpack(Buffer.from(noise)).kind === 'bad'));
   fc.assert(
     fc.property(states, (state) =>
-      t.same(unpack(pack(JSON.stringify(state), null)), { kind: 'good', state: JSON.parse(JSON.stringify(state)), ended: null }),
+      t.same(unpack(pack(JSON.stringify(state), null)), { kind: 'good', state: JSON.parse(JSON.stringify(state)), ended: null, held: 0 }),
     ),
   );
   t.end();
@@ -139,9 +139,9 @@ t.test('a missing queue.json is read from the other copy, and this is reported',
 t.test('a journal of a newer version is refused and left unchanged', async (t) => {
   const dataDir = await folderWith(t, 'older', 'newer');
   const queue = join(dataDir, 'queue.json');
-  await writeFile(queue, '{"version":3,"how":"not known yet"}');
-  await t.rejects(journalIn(dataDir).open(), { code: 'AC_SCHEMA_UNKNOWN', message: /version 3/ });
-  t.equal(await readText(queue), '{"version":3,"how":"not known yet"}');
+  await writeFile(queue, '{"version":4,"how":"not known yet"}');
+  await t.rejects(journalIn(dataDir).open(), { code: 'AC_SCHEMA_UNKNOWN', message: /version 4/ });
+  t.equal(await readText(queue), '{"version":4,"how":"not known yet"}');
 });
 
 t.test('R3: a save that fails at any step leaves the old state; one killed at any step leaves the old or the new', async (t) => {
@@ -313,7 +313,7 @@ t.test('on an almost full disk saves fail, and the good state remains', async (t
       const found = unpack(await readFile(join(dataDir, 'queue.json')));
       t.same(
         found,
-        { kind: 'good', state: isSaved ? state : 'good', ended: null },
+        { kind: 'good', state: isSaved ? state : 'good', ended: null, held: 0 },
         `with ${size} bytes of filler: ${error?.message ?? 'saved'}`,
       );
       if (error !== null) failures += 1;

@@ -1,11 +1,11 @@
 /** Assignments offered by the hub. */
 import type { Ended } from '../../../domain/assignment/ended-assignments.ts';
-import { encodedBytes } from '../../../domain/encoded-text.ts';
+import { encodedBytes, encodedBytesAtMost } from '../../../domain/encoded-text.ts';
 import { policyRefusal } from '../../../domain/assignment/accept-policy.ts';
 import { decideOffer } from '../../../domain/assignment/offer.ts';
 import { stopFor, type AssignmentId, type Slot } from '../../../domain/assignment/slot.ts';
 import { NO_ROOM, POLICY } from '../../../domain/transitions/reporting.ts';
-import { HELD_TASKS_BYTES_MAX } from '../../../protocol/fields.ts';
+import { HELD_TASK_BYTES_MAX } from '../../../protocol/fields.ts';
 import type { HubFrameOf } from '../../../protocol/hub-frames.ts';
 import { copyRareParts, type WirePart } from '../../../protocol/task-body.ts';
 import { beginStop } from './end-of-run.ts';
@@ -42,7 +42,10 @@ export function onAssign(step: StepContext, frame: AssignFrame, signature?: Sign
       const refusal = refusalOf(step, frame);
       if (refusal !== null) return rejectByPolicy(step, offered, refusal);
       if (step.settings.requiresSignature && signature?.kind !== 'trusted') return onUntrusted(step, offered, frame, signature);
-      if (!step.countTask(task, HELD_TASKS_BYTES_MAX)) return onTooLarge(step, offered, task);
+      const bytesAtMost = encodedBytesAtMost(task);
+      if (bytesAtMost > HELD_TASK_BYTES_MAX && encodedBytes(task) > HELD_TASK_BYTES_MAX) return rejectTooLarge(step, offered, task);
+      if (!step.countTask(task, bytesAtMost))
+        return rejectForNow(step, offered, 'the tasks that it holds leave no room for this one in its journal');
       return accept(step, offered, frame, task, decision.displaced);
     }
   }
@@ -98,13 +101,8 @@ function onUntrusted(
   rejectOnce(step, offered, verdict.reason);
 }
 
-/** Does not fit beside the tasks held now, or not even alone: then waiting for them would not help. */
-function onTooLarge(step: StepContext, offered: AssignmentId, task: Slot['task']): void {
-  const bytes = encodedBytes(task);
-  if (bytes <= HELD_TASKS_BYTES_MAX)
-    return rejectForNow(step, offered, 'the tasks that it holds leave no room for this one in its journal');
-  rejectByPolicy(step, offered, `too large: ${bytes} bytes as JSON; a sidecar holds at most ${HELD_TASKS_BYTES_MAX} bytes of tasks`);
-}
+const rejectTooLarge = (step: StepContext, offered: AssignmentId, task: Slot['task']): void =>
+  rejectByPolicy(step, offered, `too large: ${encodedBytes(task)} bytes as JSON; a sidecar holds tasks of at most ${HELD_TASK_BYTES_MAX}`);
 
 /** Sent once and not stored: the hub offers the task again once this agent has ended one, or after a while. */
 function rejectForNow(step: StepContext, offered: AssignmentId, reason: string): void {

@@ -3,6 +3,7 @@ import type { AgentId, Generation, TaskId } from '../../../domain/ids.ts';
 import type { AcceptPolicy } from '../../../domain/assignment/accept-policy.ts';
 import type { AssignmentId, Slot } from '../../../domain/assignment/slot.ts';
 import { encodedBytes } from '../../../domain/encoded-text.ts';
+import { HELD_TASK_COUNTED_BYTES_MAX } from '../../../protocol/fields.ts';
 import { PersistentMap } from '../../../domain/persistent-map.ts';
 import { NO_USAGE, type Usage, type UsageFields } from '../../../domain/usage.ts';
 import type { SidecarTiming } from '../../../config/times.ts';
@@ -60,7 +61,7 @@ export interface SidecarState {
   readonly phase: 'new' | 'running' | 'stopping' | 'stopped';
   readonly instanceId: string;
   readonly journal: JournalState;
-  /** At least the size of all tasks in the journal, as JSON, bytes: tasks that are gone are included until it has to be exact. */
+  /** At least what all tasks in the journal count together, bytes: tasks that are gone are included until it has to be exact. */
   readonly tasksBytes: number;
   readonly link: LinkState;
   /** By `assignmentKey`. */
@@ -225,16 +226,17 @@ export const INITIAL_LIVE: LiveSlot = {
 /** A cache: a task never changes. */
 const sizes = new WeakMap<Slot['task'], number>();
 
-function taskBytes(task: Slot['task']): number {
+/** What a task counts towards `HELD_TASKS_BYTES_MAX`. */
+export function countedBytes(task: Slot['task']): number {
   const known = sizes.get(task);
   if (known !== undefined) return known;
-  const bytes = encodedBytes(task);
+  const bytes = Math.min(encodedBytes(task), HELD_TASK_COUNTED_BYTES_MAX);
   sizes.set(task, bytes);
   return bytes;
 }
 
-/** The size of all tasks in the journal. */
-export const tasksBytesOf = ({ slots }: JournalState): number => slots.reduce((sum, { task }) => sum + taskBytes(task), 0);
+/** What all tasks in the journal count together. */
+export const tasksBytesOf = ({ slots }: JournalState): number => slots.reduce((sum, { task }) => sum + countedBytes(task), 0);
 
 /** The state before the start input: only what the journal holds. */
 export const loadedState = (journal: JournalState, instanceId: string): SidecarState => ({

@@ -6,13 +6,21 @@ import { ENDED_IN_PROCESS_MAX, ENDED_MAX, recall, remember, type Ended } from '.
 import { findIn, withEntry, withEntryLast, withoutEntry } from '../../../domain/assignment/assignment-list.ts';
 import type { OutboxEntry } from '../../../domain/assignment/outbox.ts';
 import { assignmentKey, assignmentIdOf, type AssignmentId, type Slot } from '../../../domain/assignment/slot.ts';
-import { encodedBytes, encodedBytesAtMost } from '../../../domain/encoded-text.ts';
+import { HELD_TASK_COUNTED_BYTES_MAX, HELD_TASKS_BYTES_MAX } from '../../../protocol/fields.ts';
 import type { LogFields } from '../../../ports/log.ts';
 import type { V2Frame } from '../../../protocol/sidecar-frames.ts';
 import type { BeforePersistEffect, Effect, AfterPersistEffect } from './effects.ts';
 import type { SidecarInput, StepEnvironment } from './inputs.ts';
 import type { JournalState } from './journal-state.ts';
-import { tasksBytesOf, INITIAL_LIVE, type LinkState, type LiveSlot, type SidecarSettings, type SidecarState } from './state.ts';
+import {
+  countedBytes,
+  tasksBytesOf,
+  INITIAL_LIVE,
+  type LinkState,
+  type LiveSlot,
+  type SidecarSettings,
+  type SidecarState,
+} from './state.ts';
 import type { OwnTimer, RunTimer } from './timer-names.ts';
 
 export interface StepResult {
@@ -185,14 +193,17 @@ export class StepContext {
     for (const assignment of forgotten) this.removeFiles(assignment);
   }
 
-  /** Counts the size of a task that is about to be added; false, without counting it, if all tasks together would then exceed `bytesMax`. */
-  countTask(task: Slot['task'], bytesMax: number): boolean {
-    let bytes = encodedBytesAtMost(task);
-    if (this.state.tasksBytes + bytes > bytesMax) {
+  /**
+   * Counts a task that is about to be added; false, without counting it, if all tasks together would then exceed `HELD_TASKS_BYTES_MAX`.
+   * `bytesAtMost`: an upper bound of its size as JSON.
+   */
+  countTask(task: Slot['task'], bytesAtMost: number): boolean {
+    let bytes = Math.min(bytesAtMost, HELD_TASK_COUNTED_BYTES_MAX);
+    if (this.state.tasksBytes + bytes > HELD_TASKS_BYTES_MAX) {
       this.#own().tasksBytes = tasksBytesOf(this.state.journal);
-      bytes = encodedBytes(task);
+      bytes = countedBytes(task);
     }
-    if (this.state.tasksBytes + bytes > bytesMax) return false;
+    if (this.state.tasksBytes + bytes > HELD_TASKS_BYTES_MAX) return false;
     this.#own().tasksBytes += bytes;
     return true;
   }

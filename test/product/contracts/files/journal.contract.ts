@@ -170,6 +170,26 @@ export function journalContract(name: string, subject: JournalSubject, runner: T
       await second.close();
     });
 
+    test('large tasks of slots are restored as saved, and do not count towards the size of the state', async (t) => {
+      const place = await subject.place(t);
+      const slots = Array.from({ length: 12 }, (_, n) => ({ n, task: { description: `${n} ${'ä'.repeat(90_000)}` } }));
+      const small = { n: 99, task: { description: 'small' } };
+      const states = [slots.slice(0, 3), slots, [...slots.slice(3), small], slots.slice(0, 2), [small], []].map((held, n) => ({
+        n,
+        slots: held,
+      }));
+      for (const state of states) {
+        const journal = place.journal();
+        await journal.open();
+        await journal.save(state);
+        await journal.save({ ...state, again: true });
+        await place.die(journal);
+        const next = place.journal();
+        t.strictSame((await next.open()).state, { ...state, again: true });
+        await next.close();
+      }
+    });
+
     test('the list of texts named ended is restored as saved, whichever way it changes', async (t) => {
       const place = await subject.place(t);
       const texts = (from: number, to: number): readonly string[] => Array.from({ length: to - from }, (_, n) => `grüß ${from + n} "😀`);

@@ -8,6 +8,7 @@ import { utf8Bytes } from '../../../../core/domain/encoded-text.ts';
 import { assignmentText } from '../../../../core/ports/assignment-name.ts';
 import { JOURNAL_BYTES_MAX, type Journal, type JournalOpened } from '../../../../core/ports/journal.ts';
 import type { AssignmentId } from '../../../../core/domain/assignment/slot.ts';
+import { HELD_TASK_COUNTED_BYTES_MAX } from '../../../../core/protocol/fields.ts';
 import { oneAtATime } from '../../../../core/ports/timing/one-at-a-time.ts';
 
 export interface MemoryJournalOptions {
@@ -53,6 +54,9 @@ export const memoryJournal = (options: MemoryJournalOptions = {}): MemoryJournal
   journalOver({ newest: null, previous: null, outbox: new Map(), refused: new Map(), holder: null, isReadOnly: false }, options);
 
 const DAMAGED = 'damaged';
+
+const withoutLargeTasks = (name: string, value: unknown): unknown =>
+  name === 'task' && JSON.stringify(value).length > HELD_TASK_COUNTED_BYTES_MAX ? {} : value;
 
 function journalOver(memory: Memory, options: MemoryJournalOptions): MemoryJournal {
   const { instanceId = 'instance-memory', sync = () => Promise.resolve() } = options;
@@ -115,7 +119,7 @@ function journalOver(memory: Memory, options: MemoryJournalOptions): MemoryJourn
     save: (state) => {
       const text = JSON.stringify(state);
       return whenOpen(() => {
-        if (utf8Bytes(text) > JOURNAL_BYTES_MAX) {
+        if (utf8Bytes(text) > JOURNAL_BYTES_MAX && utf8Bytes(JSON.stringify(state, withoutLargeTasks)) > JOURNAL_BYTES_MAX) {
           return Promise.reject(new AgentcomError('AC_JOURNAL_WRITE', `The state takes more than ${JOURNAL_BYTES_MAX} bytes.`));
         }
         return write(() => {

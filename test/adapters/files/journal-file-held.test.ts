@@ -1,0 +1,161 @@
+/** Large tasks next to the journal's state on disk: what a save costs, and that no crash, fault or damage loses one or mixes them up. */
+import { appendFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { nodeJournalFiles, type JournalFiles } from '../../../adapters/journal-file/journal-files.ts';
+import { armed, emptyFolder, journalIn, readText, stateIn } from './journal-file-place.ts';
+
+// Hundreds of folders, each save synced; a busy disk is slow.
+t.setTimeout(240_000);
+
+interface Slot {
+  readonly taskId: string;
+  readonly status: string;
+  readonly task: { readonly description: string };
+}
+interface State {
+  readonly n: number;
+  readonly slots: readonly Slot[];
+  readonly ended: readonly string[];
+}
+
+const KB = 1_000;
+/** `id` makes the text of each task different. */
+const slot = (id: string, bytes: number, status = 'accepted'): Slot => ({
+  taskId: id,
+  status,
+  task: { description: `${id} ${'ä'.repeat(bytes / 2)}` },
+});
+const state = (n: number, slots: readonly Slot[]): State => ({ n, slots, ended: [`ended ${n}`] });
+
+async function heldFiles(dataDir: string): Promise<readonly string[]> {
+  return (await readdir(dataDir)).includes('held') ? await readdir(join(dataDir, 'held')) : [];
+}
+
+async function folderWith(t: Test, ...states: readonly State[]): Promise<string> {
+  const dataDir = await emptyFolder(t);
+  const journal = journalIn(dataDir);
+  await journal.open();
+  for (const each of states) await journal.save(each);
+  await journal.close();
+  return dataDir;
+}
+
+const [A, B, C] = [slot('a', 300 * KB), slot('b', 250 * KB), slot('c', 200 * KB)];
+const SMALL = slot('s', 2 * KB);
+
+t.test('R3: a save writes only new tasks, however many large ones are held', async (t) => {
+  let bytes = 0;
+  const dataDir = await emptyFolder(t);
+  const files: JournalFiles = { ...nodeJournalFiles, write: (path, text) => ((bytes += text.length), nodeJournalFiles.write(path, text)) };
+  const journal = journalIn(dataDir, files);
+  await journal.open();
+  const slots = Array.from({ length: 40 }, (_, n) => slot(`task ${n}`, 100 * KB));
+  for (let n = 1; n <= slots.length; n += 1) await journal.save(state(n, slots.slice(0, n)));
+  t.ok(bytes < 25_000 * KB, `${bytes} bytes for 4 MB of tasks, of which each save may hold 0.4 MB`);
+  await journal.close();
+  t.same(await stateIn(dataDir), state(40, slots));
+});
+
+t.test('a state with little in it has no such files, and an earlier program can read it', async (t) => {
+  const dataDir = await folderWith(t, state(1, [A, SMALL]));
+  t.strictSame(await heldFiles(dataDir), []);
+  t.match(await readText(join(dataDir, 'queue.json')), /^\{"version":2,/);
+  const large = await folderWith(t, state(1, [A, B, SMALL]));
+  t.equal((await heldFiles(large)).length, 1, 'the largest');
+  t.match(await readText(join(large, 'queue.json')), /^\{"version":3,/);
+});
+
+t.test('a file is removed once no copy of the state refers to it', async (t) => {
+  const dataDir = await emptyFolder(t);
+  const journal = journalIn(dataDir);
+  await journal.open();
+  const counts: number[] = [];
+  for (const slots of [[A, B, C], [A, B], [B], [SMALL], [A, B], [A, B, C]]) {
+    await journal.save(state(counts.length, slots));
+    counts.push((await heldFiles(dataDir)).length);
+  }
+  t.strictSame(counts, [2, 2, 1, 0, 1, 2]);
+  await journal.close();
+  t.same(await stateIn(dataDir), state(5, [A, B, C]));
+});
+
+t.test('the same task in two slots, a slot without a task, and values that only look like references', async (t) => {
+  const odd = {
+    n: 1,
+    slots: [A, { ...A, taskId: 'again' }, B, null, 'slot', { task: null }, { task: { heldIn: 'x' } }, { task: [A] }],
+    ended: [],
+  };
+  const dataDir = await emptyFolder(t);
+  const journal = journalIn(dataDir);
+  await journal.open();
+  await journal.save(odd);
+  await journal.close();
+  t.strictSame(await stateIn(dataDir), odd);
+});
+
+const CHANGES: readonly { readonly what: string; readonly before: readonly State[]; readonly after: State }[] = [
+  { what: 'the first', before: [state(0, [])], after: state(1, [A, B]) },
+  { what: 'one more', before: [state(0, [A]), state(1, [A, B])], after: state(2, [A, B, C]) },
+  { what: 'a change', before: [state(0, [A, B])], after: state(1, [A, { ...B, status: 'working' }]) },
+  { what: 'none left', before: [state(0, [A, B]), state(1, [A, B])], after: state(2, [SMALL]) },
+];
+
+t.test('R3: whichever step of a save fails or is killed, the state and its tasks come from the same save', async (t) => {
+  for (const { what, before, after } of CHANGES) {
+    for (let nth = 1, isDone = false; !isDone; nth += 1) {
+      const failing = await armed(t, before, nth, 'fails');
+      const failed = await failing.journal.save(after).then(
+        () => null,
+        (error: unknown) => error as { readonly code: string },
+      );
+      isDone = !failing.files.wasMet;
+      if (failed !== null) t.equal(failed.code, 'AC_JOURNAL_WRITE');
+      await failing.die();
+      t.same(await stateIn(failing.dataDir), failed === null ? after : before.at(-1), `${what}, step ${nth}`);
+
+      if (!isDone) {
+        const goesOn = await armed(t, before, nth, 'fails');
+        await Promise.allSettled([goesOn.journal.save(after)]);
+        const next = state(99, [...after.slots, slot('next', 100 * KB)]);
+        await goesOn.journal.save(next);
+        await goesOn.die();
+        t.same(await stateIn(goesOn.dataDir), next, `${what}, the save after a failure at step ${nth}`);
+      }
+
+      const killed = await armed(t, before, nth, 'stops the world');
+      const answer = await Promise.race([killed.journal.save(after).then(() => 'saved'), killed.files.stopped.then(() => 'killed')]);
+      await killed.die();
+      const found = (await stateIn(killed.dataDir)) as State;
+      const allowed = answer === 'saved' ? [after] : [after, before.at(-1)];
+      t.ok(allowed.map((each) => JSON.stringify(each)).includes(JSON.stringify(found)), `${what}, step ${nth}: ${answer}`);
+      t.ok((await heldFiles(killed.dataDir)).length <= 3, 'a file that no copy refers to is removed at startup');
+    }
+  }
+});
+
+t.test('R22: a damaged or lost task is read as before the last save, or refused by name; nothing is deleted', async (t) => {
+  const damages: readonly (readonly [string, (path: string) => Promise<void>])[] = [
+    ['is missing', (path) => rm(path)],
+    ['does not match its SHA-256 digest', (path) => appendFile(path, ' ')],
+    ['does not match its SHA-256 digest', (path) => writeFile(path, '')],
+  ];
+  for (const [why, damage] of damages) {
+    const dataDir = await folderWith(t, state(1, [A, B]), state(2, [B, C]));
+    const text = await readText(join(dataDir, 'queue.json'));
+    const [file] = /[0-9a-f]{64}\.json/.exec(text) ?? [];
+    if (file === undefined) throw new Error('it refers to no task');
+    await damage(join(dataDir, 'held', file));
+    const journal = journalIn(dataDir);
+    const opened = await journal.open();
+    t.same(opened.state, state(1, [A, B]));
+    t.match(opened.damage?.message, `needs "held/${file}", which ${why}`);
+    await journal.save(state(3, [A, B, C]));
+    await journal.close();
+    t.same(await stateIn(dataDir), state(3, [A, B, C]));
+  }
+  const both = await folderWith(t, state(1, [A, B]), state(2, [A, B]));
+  const [only] = await heldFiles(both);
+  await rm(join(both, 'held', only ?? ''));
+  await t.rejects(journalIn(both).open(), { code: 'AC_JOURNAL_CORRUPT', message: /held/ });
+});
