@@ -13,13 +13,13 @@ export function withRejection(agent: Agent, reason: string, nowMs: number): Agen
   return { ...agent, rejections, ...busy(agent, nowMs + backoffMs(REJECTION_BUSY, rejections), `it rejected a task: ${reason}`) };
 }
 
-/** It rejected a task because those that it holds leave no room for another: busy until one of them ends, or for that time. */
+/** It rejected a task because those that it holds leave no room for another: busy until one of them ends, until it reconnects, or for that time. */
 export function withoutRoom(agent: Agent, nowMs: number): Agent {
   const rejections = agent.rejections + 1;
   return { ...agent, rejections, ...busy(agent, nowMs + backoffMs(REJECTION_BUSY, rejections), NO_ROOM_LEFT) };
 }
 
-/** Whether it is busy until one of its tasks ends. */
+/** Whether it is busy until one of its tasks ends or it reconnects. */
 export const isOutOfRoom = (agent: Agent): boolean => agent.busyUntilMs !== null && agent.busyReason === NO_ROOM_LEFT;
 
 const NO_ROOM_LEFT = 'the tasks that it holds leave no room for another';

@@ -177,3 +177,21 @@ for (const end of ['task_complete', 'task_failed', 'task_released', 'task_cancel
     t.match(one.newFrames(), [{ type: /./u }, { type: 'task_assign', task_id: refused }]);
     await rig.stop();
   });
+
+t.test('an agent that had no room gets tasks again once it has returned without those that it held', async (t) => {
+  const rig = await hubRig({ timing: { ...NO_HEARTBEATS.timing, reconnectGraceMs: 60_000 } });
+  const one = await rig.peer('a1');
+  await one.identify({ slots: 2, process_id: 'process-1', volatile: true });
+  const held = await rig.submit();
+  await one.send({ type: 'task_accepted', task_id: held, generation: 1 });
+  const refused = await rig.submit();
+  await rejects(one, refused, 1, 'no_room');
+  await one.cut();
+  const back = await one.reconnect();
+  const frames = await back.identify({ slots: 2, process_id: 'process-2', volatile: true });
+  t.match(
+    frames.filter(({ type }) => type === 'task_assign'),
+    [{ task_id: refused }],
+  );
+  await rig.stop();
+});

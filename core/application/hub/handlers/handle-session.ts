@@ -1,7 +1,7 @@
 /** Sessions and the state of agents: identify, disconnect, presence, operator control. */
 import type { Agent } from '../../../domain/agent/agent.ts';
 import { NO_PAUSE, withChecks } from '../../../domain/agent/breaker.ts';
-import { notBusy, settling } from '../../../domain/agent/busy-agents.ts';
+import { isOutOfRoom, notBusy, settling } from '../../../domain/agent/busy-agents.ts';
 import { decideReplacement } from '../../../domain/agent/session-replacement.ts';
 import { absent, runEndMs } from '../../../domain/transitions/assigning.ts';
 import { decideAccept, decideFail } from '../../../domain/transitions/reporting.ts';
@@ -73,7 +73,9 @@ export function handleIdentify(batch: Batch, command: IdentifyCommand, context: 
     identified,
     command.checks === null || command.checks === undefined ? null : { ...command.checks, atMs: batch.nowMs },
   );
-  const agent = command.protocolVersion === 1 ? settling(checked, batch.nowMs) : checked;
+  // What left it no room may have ended meanwhile without a report.
+  const returned = isOutOfRoom(checked) ? notBusy(checked) : checked;
+  const agent = command.protocolVersion === 1 ? settling(returned, batch.nowMs) : returned;
   batch.putAgent(agent);
   if (before.hubId !== null && before.hubId !== command.hubId) batch.takenOver.push(agent.id);
   batch.dispatchWanted = true;
