@@ -88,6 +88,8 @@ export interface RigOptions {
   readonly hubId?: string;
   /** Default: the same for the same `hubId`. */
   readonly ids?: Ids;
+  /** How many commands a batch needs to be decided while the one before it is being saved. Default: that of the hub. */
+  readonly earlyCommands?: number;
 }
 
 const PORT = 4_000;
@@ -140,6 +142,7 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
       trustedProxies: options.trustedProxies ?? [],
       isAllowedOrigin: () => true,
       hubId,
+      earlyCommands: options.earlyCommands,
     },
   );
   const { queue, sessions, context } = hub;

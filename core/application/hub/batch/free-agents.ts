@@ -65,12 +65,12 @@ export class FreeAgents {
     for (const { agent } of this.#places.values()) yield agent;
   }
 
-  /** At most `limit` agents that can run any of these: fewest tasks first, then those longest at that number. */
-  first(requirements: Requirements, limit: number): readonly AgentId[] {
-    const found = this.#named(requirements);
+  /** At most `limit` such agents that can run any of these: fewest tasks first, then those longest at that number. */
+  first(requirements: Requirements, limit: number, mayGet: (agent: Agent) => boolean): readonly AgentId[] {
+    const found = this.#named(requirements).filter(({ agent }) => mayGet(agent));
     for (const group of this.#groupsFor(requirements)) {
       const fit = requirements.fit(group.capabilities);
-      if (fit !== 'none') found.push(...firstOf(group, limit, ({ agent }) => fit === 'all' || requirements.has(agent)));
+      if (fit !== 'none') found.push(...firstOf(group, limit, ({ agent }) => (fit === 'all' || requirements.has(agent)) && mayGet(agent)));
     }
     const sorted = found.sort((one, other) => one.taken - other.taken || one.order - other.order);
     return [...new Set(sorted.map(({ agent }) => agent.id))].slice(0, limit);

@@ -88,10 +88,10 @@ export class Roster {
     return !this.#free.isEmpty;
   }
 
-  /** At most `limit` agents that seem to have room for one of these: fewest tasks first, then those longest at that number. */
-  free(requirements: Requirements, nowMs: number, limit: number): readonly AgentId[] {
+  /** At most `limit` such agents that seem to have room for one of these: fewest tasks first, then those longest at that number. */
+  free(requirements: Requirements, nowMs: number, limit: number, mayGet: (agent: Agent) => boolean): readonly AgentId[] {
     this.#endUnavailable(nowMs);
-    return this.#free.first(requirements, limit);
+    return this.#free.first(requirements, limit, mayGet);
   }
 
   /**

@@ -58,7 +58,7 @@ export class BatchWindows {
     this.#context = context;
     for (const { agentId, task } of batch.assignments) {
       const agent = batch.agent(agentId);
-      if (agent !== undefined) this.add(agent, batch.body(task.id));
+      if (agent !== undefined) this.add(agent, countedBodyBytes(batch.body(task.id)));
     }
   }
 
@@ -66,9 +66,13 @@ export class BatchWindows {
     return isWindowFull(this.#unanswered(agent), this.#context.limits);
   }
 
-  /** It is sent a task with this body. */
-  add(agent: Agent, body: TaskBody | undefined): void {
-    const bytes = countedBodyBytes(body);
+  /** Whether this batch sends it something that counts: how much is known exactly only once it is sent. */
+  isEstimate({ id }: Agent): boolean {
+    return this.#bytes.has(id);
+  }
+
+  /** It is sent a task with a body of so many counted bytes. */
+  add(agent: Agent, bytes: number): void {
     if (bytes > 0) this.#bytes.set(agent.id, this.#unanswered(agent) + bytes);
   }
 

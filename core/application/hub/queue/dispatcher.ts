@@ -2,12 +2,13 @@
 import { mayWork, roomOf } from '../../../domain/agent/breaker.ts';
 import { isOver } from '../../../domain/transitions/due.ts';
 import { decidePairs, Requirements, type FreeAgent, type Pair } from '../../../domain/task/scheduling.ts';
+import type { Agent } from '../../../domain/agent/agent.ts';
 import type { AgentId } from '../../../domain/ids.ts';
 import type { Rules } from '../../../domain/task/rules.ts';
 import { requirementKey, waitingRequirement, type Requirement, type Task } from '../../../domain/task/task.ts';
 import { decideAssign } from '../../../domain/transitions/assigning.ts';
 import type { Batch } from '../batch/batch.ts';
-import { BatchWindows, countedBodyBytes } from '../batch/send-window.ts';
+import { BatchWindows, countedBodyBytes, isWindowFull } from '../batch/send-window.ts';
 import type { HubContext } from '../batch/hub-context.ts';
 import type { Roster } from '../batch/roster.ts';
 
@@ -15,6 +16,9 @@ import type { Roster } from '../batch/roster.ts';
 const AGENTS_PER_BATCH = 256;
 /** Assignments in one batch. */
 const ASSIGNMENTS_PER_BATCH = 1_024;
+
+/** Bodies of tasks that are loaded before the windows of their agents are known to have room for them; then as many again each time. */
+const BODIES_AT_FIRST = 16;
 
 /** Tasks skipped per requirement and priority: those that avoid an agent with room, and those that have expired. */
 const SKIPPED_MAX = 256;
@@ -51,7 +55,12 @@ export async function dispatch(batch: Batch, roster: Roster, context: HubContext
   const waiting = await waitingRequirements(batch, roster, unsettled);
   if (waiting.length === 0 && !batch.hasReadyTasks) return;
   const requirements = new Requirements(batch.withOwnRequirements(waiting));
-  const known = roster.free(requirements, batch.nowMs, AGENTS_PER_BATCH);
+  // Its disconnect is not stored yet. What it was sent last would count no more, and all of it would be resent at once.
+  const isGone = ({ id, sessionNumber }: Agent): boolean =>
+    roster.get(id)?.sessionNumber === sessionNumber && !context.isHere(id, sessionNumber);
+  const mayGet = (agent: Agent): boolean =>
+    !isGone(agent) && !isWindowFull(context.unansweredBytes(agent.id, agent.sessionNumber), context.limits);
+  const known = roster.free(requirements, batch.nowMs, AGENTS_PER_BATCH, mayGet);
   const ids = [...new Set([...known, ...unsettled])];
   if (ids.length === 0) return;
   const unknown = ids.filter((id) => batch.agent(id) === undefined);
@@ -66,10 +75,15 @@ export async function dispatch(batch: Batch, roster: Roster, context: HubContext
   const windows = new BatchWindows(batch, context);
   const free = ids.flatMap((id): FreeAgent[] => {
     const agent = batch.agent(id);
-    if (agent === undefined || !mayWork(agent, batch.nowMs) || agent.hubId !== context.hubId) return [];
-    if (windows.isFull(agent)) return [];
+    if (agent === undefined || !mayWork(agent, batch.nowMs) || agent.hubId !== context.hubId || isGone(agent)) return [];
     const room = roomOf(agent) - (batch.slotsTaken(id) ?? agent.slots);
-    return room > 0 ? [{ id, capabilities: agent.capabilities, free: room, assignedCount: agent.assignedCount }] : [];
+    if (room <= 0) return [];
+    if (windows.isFull(agent)) {
+      // What is resent to it may not fill its window after all.
+      batch.hasMore ||= windows.isEstimate(agent);
+      return [];
+    }
+    return [{ id, capabilities: agent.capabilities, free: room, assignedCount: agent.assignedCount }];
   });
   const slots = free.reduce((sum, agent) => sum + agent.free, 0);
   if (slots === 0) return;
@@ -123,21 +137,30 @@ async function assign(
   pairs: readonly Pair[],
   { windows, early, rules }: { readonly windows: BatchWindows; readonly early: readonly AgentId[]; readonly rules: Rules },
 ): Promise<void> {
-  await batch.loadBodies(pairs.map(({ task }) => task.id));
   const assigned = new Map<AgentId, number>();
   const full = new Set<AgentId>();
-  for (const { task, agentId } of pairs) {
+  let loaded = 0;
+  for (const [at, { task, agentId }] of pairs.entries()) {
     const agent = batch.agent(agentId);
     if (agent === undefined || full.has(agentId)) continue;
-    const body = batch.body(task.id);
-    if (windows.isFull(agent) || (countedBodyBytes(body) > 0 && early.includes(agentId))) {
+    if (windows.isFull(agent)) {
+      full.add(agentId);
+      continue;
+    }
+    if (at >= loaded) {
+      const next = pairs.slice(at, at + Math.max(BODIES_AT_FIRST, loaded));
+      await batch.loadBodies(next.flatMap((pair) => (full.has(pair.agentId) ? [] : pair.task.id)));
+      loaded = at + next.length;
+    }
+    const bytes = countedBodyBytes(batch.body(task.id));
+    if (bytes > 0 && early.includes(agentId)) {
       full.add(agentId);
       continue;
     }
     const decided = decideAssign(task, { agentId, session: agent.sessionNumber, instanceId: agent.instanceId }, batch.nowMs, rules);
     if (decided.kind === 'refused') continue;
     batch.put(decided);
-    windows.add(agent, body);
+    windows.add(agent, bytes);
     assigned.set(agentId, (assigned.get(agentId) ?? 0) + 1);
     batch.push(agentId, agent.sessionNumber, decided.task);
   }

@@ -30,6 +30,8 @@ const PART_TRIES_MAX = 2;
 const SPLIT_WITHIN_MS = 20_000;
 /** The delay before the next dispatch when another hub had locked an agent with room. Milliseconds. */
 const LOCKED_AGENT_RETRY_MS = 50;
+/** The delay before the next dispatch when a batch that had to dispatch could not be committed. Milliseconds. */
+const FAILED_DISPATCH_RETRY_MS = 1_000;
 /**
  * A batch is decided while the one before it is being saved if it has at least this many commands, and at least this share of the number in
  * that one: for only a few commands, a commit of their own costs more than it gains.
@@ -342,6 +344,8 @@ export class TaskQueue implements CommandInbox {
       if (isStore && AgentcomError.is(error)) this.#noteStoreFailure(error.code, NOT_COMMITTED, fields);
       else this.#deps.context.log.error(NOT_COMMITTED, fields);
       for (const entry of entries) this.#settle(entry, { ok: false, error });
+      // What asked for it, such as a window that opened, does not happen again.
+      if (mustDispatch) this.#dispatchIn(FAILED_DISPATCH_RETRY_MS);
       return;
     }
     this.#lastSuccessMs = clock.monotonicMs();
@@ -365,12 +369,15 @@ export class TaskQueue implements CommandInbox {
     this.#deps.committed({ events, dueAtMs, hint, ends: batch.ends, commands: entries.length, tookMs: this.#lastSuccessMs - startedMs });
     this.#dispatchAgain ||= batch.hasMore;
     if (batch.removalWanted) this.#removals.begin();
-    if (batch.agentsLocked) {
-      this.#dispatchTimer ??= clock.after(LOCKED_AGENT_RETRY_MS, () => {
-        this.#dispatchTimer = null;
-        this.dispatch();
-      });
-    }
+    if (batch.agentsLocked) this.#dispatchIn(LOCKED_AGENT_RETRY_MS);
+  }
+
+  #dispatchIn(ms: number): void {
+    if (this.#isEnding) return;
+    this.#dispatchTimer ??= this.#deps.clock.after(ms, () => {
+      this.#dispatchTimer = null;
+      this.dispatch();
+    });
   }
 
   /** Matches waiting tasks to agents once more, with the next batch. */

@@ -1,8 +1,10 @@
 /** An agent with many slots and large tasks gets only as much at once as its socket's queue can hold. */
 import t from 'tap';
-import { settle, hubRig, type AnyFrame, type HubRig, type Peer } from '../hub-rig.ts';
-import { aBody } from '../../../product/contracts/fixtures.ts';
-import type { TaskId } from '../../../../core/domain/ids.ts';
+import { aDraft, settle, hubRig, type AnyFrame, type HubRig, type Peer } from '../hub-rig.ts';
+import { AgentcomError } from '../../../../core/errors/agentcom-error.ts';
+import { aBody, aTaskId } from '../../../product/contracts/fixtures.ts';
+import { watchUnits } from '../watched-units.ts';
+import type { AgentId, TaskId } from '../../../../core/domain/ids.ts';
 
 const LIMITS = { frameBytes: 100_000, socketQueueBytes: 300_000, unidentifiedFrameBytes: 10_000 };
 const WINDOW = (LIMITS.socketQueueBytes - LIMITS.frameBytes) / 2;
@@ -137,5 +139,94 @@ t.test('after a reconnect the unanswered tasks are resent, and count again', asy
   t.strictSame(back.newFrames(), []);
   for (const one of resent) await says(back, 'task_accepted', one);
   t.equal(assigned(back.newFrames()).length, 2);
+  await rig.stop();
+});
+
+t.test('what is resent is measured once it is sent: a task waits for it only if it fills the window', async (t) => {
+  const rig = await hub();
+  const peer = await agentWithSlots(rig, 'a1', 2);
+  // As text inside JSON, each quotation mark would take two bytes.
+  const metadata = JSON.stringify({ a: Array.from({ length: WINDOW / 4 }, () => '') });
+  await rig.submit({ body: aBody({ metadata }) });
+  t.ok(sum(assigned(peer.newFrames())) < WINDOW);
+  await peer.cut();
+  const waiting = await rig.submit();
+  const back = await peer.reconnect();
+  t.match(assigned(await back.identify({ slots: 2 })), [{ generation: 1 }, { taskId: waiting }]);
+  await rig.stop();
+});
+
+t.test('an agent whose socket has closed gets no task, even if its disconnect could not be stored', async (t) => {
+  let isAway = false;
+  const onStep = (step: string): void => {
+    if (isAway && step === 'commit') throw new AgentcomError('AC_STORE_UNAVAILABLE', 'planted');
+  };
+  const rig = await hubRig({ timing: NO_HEARTBEATS, limits: LIMITS, store: { onStep } });
+  const peer = await agentWithSlots(rig, 'a1', 100);
+  for (let n = 0; n < 2; n += 1) await rig.submit({ body: aBodyOf(60_000) });
+  isAway = true;
+  await peer.cut();
+  isAway = false;
+  for (let n = 0; n < 4; n += 1) await rig.submit({ body: aBodyOf(60_000) });
+  const back = await peer.reconnect();
+  t.equal(assigned(await back.identify({ slots: 100 })).length, 2, 'those that it was sent before');
+  await rig.stop();
+});
+
+t.test('a window that opens while nothing can be committed is used once the storage is back', async (t) => {
+  let isAway = false;
+  const onStep = (step: string): void => {
+    if (isAway && step === 'commit') throw new AgentcomError('AC_STORE_UNAVAILABLE', 'planted');
+  };
+  const rig = await hubRig({ timing: { ...NO_HEARTBEATS, sweepMs: 86_400_000 }, limits: LIMITS, store: { onStep } });
+  const peer = await agentWithSlots(rig, 'a1', 100);
+  for (let n = 0; n < 3; n += 1) await rig.submit({ body: aBodyOf(60_000) });
+  const [one] = assigned(peer.newFrames());
+  if (one === undefined) throw new Error('no task was sent');
+  isAway = true;
+  await says(peer, 'task_accepted', one);
+  await rig.pass(5_000);
+  isAway = false;
+  await rig.pass(1_000);
+  t.equal(assigned(peer.newFrames()).length, 1);
+  await rig.stop();
+});
+
+t.test('hundreds of agents with full windows do not hide one that may get tasks', async (t) => {
+  const rig = await hub();
+  const FULL = 256;
+  for (let n = 0; n < FULL; n += 1) await agentWithSlots(rig, `full-${n}`, 3);
+  const largeFor = (n: number) => aDraft(aTaskId(n), { assignTo: `full-${n % FULL}` as AgentId, body: aBodyOf(60_000) });
+  const drafts = Array.from({ length: 2 * FULL }, (_, n) => largeFor(n));
+  await rig.queue.do({ kind: 'submit', drafts, submittedBy: 'tok-1', idempotency: null });
+  await settle(rig.clock);
+  const busy = await agentWithSlots(rig, 'busy', 3);
+  await rig.submit({ assignTo: 'busy' as AgentId });
+  await rig.submit({ assignTo: 'busy' as AgentId });
+  busy.newFrames();
+  const waiting = await rig.submit();
+  t.match(assigned(busy.newFrames()), [{ taskId: waiting }]);
+  await rig.stop();
+});
+
+t.test('a window that opens costs few bodies of the tasks that wait', async (t) => {
+  const rig = await hub();
+  for (let n = 0; n < 100; n += 1) await rig.submit({ body: aBodyOf(60_000) });
+  const peer = await agentWithSlots(rig, 'a1', 100);
+  await peer.cut();
+  let loaded = 0;
+  watchUnits(rig.storage, (unit) => ({
+    bodies(ids) {
+      loaded += ids.length;
+      return unit.bodies(ids);
+    },
+  }));
+  const back = await peer.reconnect();
+  const [one] = assigned(await back.identify({ slots: 100 }));
+  if (one === undefined) throw new Error('no task was sent');
+  loaded = 0;
+  await says(back, 'task_accepted', one);
+  t.equal(assigned(back.newFrames()).length, 1);
+  t.ok(loaded <= 16, `${loaded} bodies`);
   await rig.stop();
 });
