@@ -37,13 +37,18 @@ export const eventsClient =
 
 const IDLE_MS = 60_000;
 
+/** Throws `AC_USAGE`. */
+export function checkTimes({ idleMs, giveUpAfterMs }: Pick<EventsOptions, 'idleMs' | 'giveUpAfterMs'>): void {
+  checkMs('idleMs', idleMs, [1, TIMER_MS_MAX]);
+  checkMs('giveUpAfterMs', giveUpAfterMs, [0, Infinity]);
+}
+
 /**
  * Yields each event once, in order, and resumes after the last one if the connection drops. Throws `AC_API` if the hub refuses,
  * `AC_API_UNREACHABLE` if it cannot be reached for longer than `giveUpAfterMs`.
  */
 async function* followEvents(requests: Pick<Requester, 'stream'>, options: EventsOptions = {}): AsyncGenerator<StreamEvent, void> {
-  checkMs('idleMs', options.idleMs, [1, TIMER_MS_MAX]);
-  checkMs('giveUpAfterMs', options.giveUpAfterMs, [0, Infinity]);
+  checkTimes(options);
   let lastEventId = options.lastEventId;
   const waits = new Waits();
   let receivedAtMs = performance.now();

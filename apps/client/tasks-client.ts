@@ -4,7 +4,7 @@ import { traceContextOf } from '../../core/domain/task/trace-context.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { isEndedStatus, type EndedStatus } from './ended-status.ts';
 import type { SignTask } from '../signing/signing-options.ts';
-import type { EventsClient, EventsOptions } from './events.ts';
+import { checkTimes, type EventsClient, type EventsOptions } from './events.ts';
 import { pathTo, type Call, type Requester } from './api-request.ts';
 import { checkMs, OUTAGE_MAX_MS, TIMER_MS_MAX } from './retries.ts';
 import { signedBodies, signedBody, signedPush } from './signed-bodies.ts';
@@ -119,8 +119,8 @@ export interface TasksClient {
    */
   watch(taskId: string, options?: WatchOptions): AsyncGenerator<StreamEvent, EndedTask | null>;
   /**
-   * Waits on the event stream until the task has ended, whatever its `status`. Null if `signal` was aborted or `timeoutMs` have passed first;
-   * the task itself continues. Survives what `watch` survives.
+   * Waits until the task has ended, whatever its `status`: on the event stream, unless it has ended already. Null if `signal` was aborted or
+   * `timeoutMs` have passed first; the task itself continues. Survives what `watch` survives.
    */
   wait(taskId: string, options?: WaitOptions): Promise<EndedTask | null>;
 }
@@ -144,6 +144,11 @@ export function tasksClient({ get, postOnce, request }: Requester, followEvents:
   const signerOf = (options: SubmitOptions | string | undefined): SignTask | undefined =>
     (typeof options === 'object' ? options.signWith : undefined) ?? parts.signWith;
   const submitTogether = submitBatcher({ request });
+  /** Null if the task has not ended, or if the signal was aborted. */
+  const endedTask = async (taskId: string, { giveUpAfterMs = OUTAGE_MAX_MS, signal }: WatchOptions): Promise<EndedTask | null> => {
+    const task = await unlessAborted(tasks.get(taskId, { retryWithinMs: giveUpAfterMs, signal }), signal);
+    return task !== null && isEndedStatus(task.status) ? { ...task, status: task.status } : null;
+  };
   const tasks: TasksClient = {
     async submit(body, options) {
       const { headers, onStatus } = keyed(options);
@@ -198,18 +203,20 @@ export function tasksClient({ get, postOnce, request }: Requester, followEvents:
       for await (const event of followEvents({ ...options, taskId, lastEventId: '0' })) {
         yield event;
         if (!MAY_END.has(event.event)) continue;
-        const { giveUpAfterMs: retryWithinMs = OUTAGE_MAX_MS, signal } = options;
-        const task = await unlessAborted(tasks.get(taskId, { retryWithinMs, signal }), signal);
-        if (task === null) return null;
-        const { status } = task;
-        if (isEndedStatus(status)) return { ...task, status };
+        const task = await endedTask(taskId, options);
+        if (task !== null) return task;
       }
       return null;
     },
-    async wait(taskId, { timeoutMs, ...options } = {}) {
-      const time = timeLimit(timeoutMs, options.signal);
+    async wait(taskId, { timeoutMs, ...given } = {}) {
+      checkTimes(given);
+      const time = timeLimit(timeoutMs, given.signal);
+      const options = { ...given, signal: time.signal };
       try {
-        const watching = tasks.watch(taskId, { ...options, signal: time.signal });
+        // Of a task that has ended, the hub reads less for this than for a stream.
+        const task = await endedTask(taskId, options);
+        if (task !== null) return task;
+        const watching = tasks.watch(taskId, options);
         for (;;) {
           const step = await watching.next();
           if (step.done === true) return step.value;

@@ -239,7 +239,7 @@ t.test('a stream that is answered with something else fails, instead of being op
   const { url } = await listening(t, new ScriptedApp().get('/api/events', page));
   const told = { code: 'AC_API', message: /answered with text\/html, not an event stream/, details: { status: 200 } };
   await t.rejects(hubClient({ url }).events().next(), told);
-  await t.rejects(hubClient({ url }).tasks.wait('task-0123456789abcdef'), told);
+  await t.rejects(hubClient({ url }).tasks.watch('task-0123456789abcdef').next(), told);
 });
 
 t.test('an address that is not one of HTTP is refused before anything is sent', async (t) => {
@@ -291,13 +291,15 @@ t.test('a wait ends with the task, its timeout or its signal, whatever the hub d
     })
     .get('/api/tasks/:id', (c) => {
       gets += 1;
+      if (gets === 1 || c.target.includes('aa')) return c.json({ status: 'assigned' });
       return c.json({ error: 'storage_unavailable', message: 'away' }, 503, { 'retry-after': '0' });
     });
   const { url } = await listening(t, app);
   const { tasks } = hubClient({ url });
+  t.equal(await tasks.wait('task-00000000000000bb', { timeoutMs: 500 }), null, 'also while the hub cannot answer');
+  t.ok(gets > 1, 'which was requested');
+  t.equal(await tasks.wait('task-00000000000000bb', { timeoutMs: 50 }), null, 'from the start');
   t.equal(await tasks.wait('task-00000000000000aa', { timeoutMs: 50 }), null, 'at its timeout');
-  t.equal(await tasks.wait('task-00000000000000bb', { timeoutMs: 300 }), null, 'also while the hub cannot answer');
-  t.ok(gets > 0, 'which was requested');
   const controller = new AbortController();
   const waiting = tasks.wait('task-00000000000000aa', { signal: controller.signal, timeoutMs: 60_000 });
   controller.abort();
@@ -307,4 +309,32 @@ t.test('a wait ends with the task, its timeout or its signal, whatever the hub d
       code: 'AC_USAGE',
       message: `timeoutMs: expected milliseconds from 0 to 2147483647, found ${timeoutMs}.`,
     });
+});
+
+t.test('a wait opens a stream only for a task that has not ended, and a task that does not exist is an error', async (t) => {
+  let [status, streams] = ['dead_letter', 0];
+  const app = new ScriptedApp()
+    .get('/api/events', (c) => {
+      streams += 1;
+      status = 'completed';
+      return streamOf(c, sse(1, 'submitted'), sse(2, 'completed'));
+    })
+    .get('/api/tasks/:id', (c) =>
+      c.target.includes('bb') ? c.json({ error: 'unknown_task', message: 'There is no such task.' }, 404) : c.json({ status }),
+    );
+  const { tasks } = hubClient({ url: (await listening(t, app)).url });
+  t.match(await tasks.wait('task-00000000000000aa'), { status: 'dead_letter' });
+  t.equal(streams, 0);
+  status = 'queued'; // retried
+  t.match(await tasks.wait('task-00000000000000aa'), { status: 'completed' });
+  t.equal(streams, 1);
+  await t.rejects(tasks.wait('task-00000000000000bb'), { code: 'AC_API', details: { status: 404, error: 'unknown_task' } });
+  const controller = new AbortController();
+  controller.abort();
+  t.equal(await tasks.wait('task-00000000000000aa', { signal: controller.signal }), null, 'with a signal that is aborted already');
+});
+
+t.test('a wait gives up on a hub that is unreachable from its start', async (t) => {
+  const url = `http://127.0.0.1:${await freePort()}`;
+  await t.rejects(hubClient({ url }).tasks.wait('task-00000000000000aa', { giveUpAfterMs: 1 }), { code: 'AC_API_UNREACHABLE' });
 });
