@@ -111,22 +111,20 @@ export async function withHeldTasks(
   files: JournalFiles,
   state: unknown,
 ): Promise<{ readonly state: unknown; readonly held: readonly string[] }> {
-  const held: string[] = [];
-  const slots: unknown[] = [];
-  for (const slot of slotsIn(state)) {
+  const held = slotsIn(state).flatMap((slot) => referenceIn(slot) ?? []);
+  if (held.length === 0) return { state, held };
+  // All are read before the first is parsed, which takes longer: a running sidecar may remove them meanwhile.
+  const contents = new Map<string, Buffer | null>();
+  for (const name of held) contents.set(name, await files.read(join(folder, HELD, name)));
+  const slots = slotsIn(state).map((slot) => {
     const name = referenceIn(slot);
-    if (name === null) slots.push(slot);
-    else {
-      held.push(name);
-      slots.push({ ...(slot as Slot), task: await readHeldTask(folder, files, name) });
-    }
-  }
-  return held.length === 0 ? { state, held } : { state: { ...(state as object), slots }, held };
+    return name === null ? slot : { ...(slot as Slot), task: taskIn(name, contents.get(name) ?? null) };
+  });
+  return { state: { ...(state as object), slots }, held };
 }
 
-async function readHeldTask(folder: string, files: JournalFiles, name: string): Promise<object> {
+function taskIn(name: string, bytes: Buffer | null): object {
   const bad = (why: string): AgentcomError => new AgentcomError('AC_JOURNAL_CORRUPT', `needs "${HELD}/${name}", which ${why}`);
-  const bytes = await files.read(join(folder, HELD, name));
   if (bytes === null) throw bad('is missing');
   if (`${createHash('sha256').update(bytes).digest('hex')}.json` !== name) throw bad('does not match its SHA-256 digest');
   try {

@@ -7,7 +7,7 @@ import type { JournalCopy, JournalInspection, RefusedFile } from '../../core/por
 import { unlessMissing } from '../kit/platform-files.ts';
 import { INSTANCE_ID, RESERVE_BYTES } from './file-journal.ts';
 import { lockHolder } from './folder-lock.ts';
-import { nodeJournalFiles } from './journal-files.ts';
+import { nodeJournalFiles, type JournalFiles } from './journal-files.ts';
 import { NEWEST, PREVIOUS, readCopy } from './read-copy.ts';
 
 const REASON = '.reason.txt';
@@ -15,28 +15,28 @@ const SET_ASIDE = /^(queue\.json|ended-[0-9]+\.log)\.corrupt-/;
 /** A reason is a line or two. */
 const REASON_CHARACTERS_MAX = 500;
 
-/** Rejects with `AC_DATA_DIR` if the folder exists but cannot be read. */
-export async function inspectJournal(dataDir: string): Promise<JournalInspection> {
+/** Rejects with `AC_DATA_DIR` if the folder exists but cannot be read. `files` is replaced in tests. */
+export async function inspectJournal(dataDir: string, files = nodeJournalFiles): Promise<JournalInspection> {
   return {
     dataDir,
-    found: await inspectFolder(dataDir),
+    found: await inspectFolder(dataDir, files),
     hasReport: (name) => exists(join(dataDir, 'outbox', `${assignmentText(name)}.json`)),
     hasResults: (name) => exists(join(dataDir, 'results', assignmentText(name))),
   };
 }
 
-async function inspectFolder(dataDir: string): Promise<JournalInspection['found']> {
+async function inspectFolder(dataDir: string, files: JournalFiles): Promise<JournalInspection['found']> {
   if (!(await exists(dataDir))) return null;
   try {
     const names = await readdir(dataDir);
     const instanceId = await textOf(join(dataDir, 'instance-id'));
     return {
-      openToOthers: await nodeJournalFiles.isOpenToOthers(dataDir),
-      newest: await inspectCopy(dataDir, NEWEST),
-      previous: await inspectCopy(dataDir, PREVIOUS),
+      openToOthers: await files.isOpenToOthers(dataDir),
+      newest: await inspectCopy(dataDir, NEWEST, files),
+      previous: await inspectCopy(dataDir, PREVIOUS, files),
       instanceId: instanceId === null ? 'missing' : INSTANCE_ID.test(instanceId.trim()) ? 'good' : 'bad',
       hasReserve: names.includes('reserve') && (await stat(join(dataDir, 'reserve'))).size === RESERVE_BYTES,
-      holder: await lockHolder(dataDir, nodeJournalFiles),
+      holder: await lockHolder(dataDir, files),
       setAside: names.filter((name) => SET_ASIDE.test(name)).sort(),
       refused: await refusedIn(join(dataDir, 'refused')),
     };
@@ -47,10 +47,18 @@ async function inspectFolder(dataDir: string): Promise<JournalInspection['found'
   }
 }
 
-/** Reads it twice before reporting it as bad: a running sidecar may just have replaced what the copy refers to. */
-async function inspectCopy(dataDir: string, name: string): Promise<JournalCopy> {
-  const copy = await readCopy(dataDir, nodeJournalFiles, name);
-  return copy.kind === 'bad' ? await readCopy(dataDir, nodeJournalFiles, name) : copy;
+/** How often a copy is read that a running sidecar replaces meanwhile. */
+const READS_MAX = 20;
+
+/** A running sidecar removes what a copy refers to soon after it has replaced it: a bad copy counts only if it is still the same one. */
+async function inspectCopy(dataDir: string, name: string, files: JournalFiles): Promise<JournalCopy> {
+  for (let reads = 1; ; reads += 1) {
+    const before = await files.read(join(dataDir, name));
+    const copy = await readCopy(dataDir, files, name);
+    if (copy.kind !== 'bad' || reads === READS_MAX) return copy;
+    const after = await files.read(join(dataDir, name));
+    if (before !== null && after?.equals(before) === true) return copy;
+  }
 }
 
 async function refusedIn(folder: string): Promise<readonly RefusedFile[]> {

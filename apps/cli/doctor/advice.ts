@@ -93,7 +93,7 @@ const ADVICE: Readonly<Record<DoctorCheck, string>> = {
   journal_copy: 'You need not do anything: at its next start the sidecar reads the previous copy and sets this one aside. Check the disk.',
   journal_previous: 'You need not do anything: the next save rewrites it. Check the disk.',
   journal_lost:
-    'The sidecar does not start with it. Keep a copy of the folder. Then restore a good queue.json together with the ended-*.log that it names, or give the sidecar an empty dataDir: the hub reclaims its tasks after the reconnect grace.',
+    'The sidecar does not start with it. Keep a copy of the folder. Then restore a good queue.json together with the ended-*.log and the files of held/ that it names, or give the sidecar an empty dataDir: the hub reclaims its tasks after the reconnect grace.',
   journal_unknown: 'Start the version of agentcom that wrote it.',
   report_lost: 'The sidecar will report the run as lost, which uses up a retry. If the agent did the work, check its results folder first.',
   results_lost: 'The agent cannot report through files. Stop the run with `agentcom cancel TASK`, or wait for its silence limit.',

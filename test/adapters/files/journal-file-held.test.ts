@@ -1,7 +1,9 @@
 /** Large tasks next to the journal's state on disk: what a save costs, and that no crash, fault or damage loses one or mixes them up. */
 import { appendFile, readdir, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import t, { type Test } from 'tap';
+import { isHeldFile } from '../../../adapters/journal-file/held-tasks.ts';
+import { inspectJournal } from '../../../adapters/journal-file/inspect-journal.ts';
 import { nodeJournalFiles, type JournalFiles } from '../../../adapters/journal-file/journal-files.ts';
 import { armed, emptyFolder, journalIn, readText, stateIn } from './journal-file-place.ts';
 
@@ -158,4 +160,26 @@ t.test('R22: a damaged or lost task is read as before the last save, or refused 
   const [only] = await heldFiles(both);
   await rm(join(both, 'held', only ?? ''));
   await t.rejects(journalIn(both).open(), { code: 'AC_JOURNAL_CORRUPT', message: /held/ });
+});
+
+t.test('a journal is inspected while its sidecar replaces what it refers to; what is really missing is named', async (t) => {
+  const dataDir = await emptyFolder(t);
+  const journal = journalIn(dataDir);
+  await journal.open();
+  const save = (n: number): Promise<void> => journal.save(state(n, [A, slot(`new in ${n}`, 301 * KB)]));
+  await save(1);
+  let n = 1;
+  const files: JournalFiles = {
+    ...nodeJournalFiles,
+    /** Twice the sidecar saves twice, so that the file is gone when it is read. */
+    async read(path) {
+      if (isHeldFile(basename(path)) && n < 5) for (const next of [n + 1, n + 2]) await save((n = next));
+      return nodeJournalFiles.read(path);
+    },
+  };
+  t.match((await inspectJournal(dataDir, files)).found, { newest: { kind: 'good', state: { n: 5 } }, previous: { kind: 'good' } });
+  await journal.close();
+  for (const name of await heldFiles(dataDir)) await rm(join(dataDir, 'held', name));
+  const bad = { kind: 'bad', why: /^needs "held\/[0-9a-f]{64}\.json", which is missing$/ };
+  t.match((await inspectJournal(dataDir)).found, { newest: bad, previous: bad });
 });

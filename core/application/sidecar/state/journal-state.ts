@@ -122,7 +122,7 @@ export function readJournalState(value: unknown): JournalState {
     throw new AgentcomError(
       'AC_JOURNAL_CORRUPT',
       "Cannot read the sidecar's journal: it is intact but was not written by a sidecar. Keep a copy of the data directory; " +
-        'restore a good queue.json together with the ended-*.log it names, or start with an empty data directory: the hub then reclaims its tasks.',
+        'restore a good queue.json together with the ended-*.log and the files of held/ it names, or start with an empty data directory: the hub then reclaims its tasks.',
       { details: { errors: fieldErrors(validator, value, 'strings') } },
     );
   }
