@@ -66,6 +66,10 @@ export class BatchWindows {
     return isWindowFull(this.#unanswered(agent), this.#context.limits);
   }
 
+  hasUnanswered(agent: Agent | undefined): boolean {
+    return agent !== undefined && this.#unanswered(agent) > 0;
+  }
+
   /** Whether this batch sends it something that counts: how much is known exactly only once it is sent. */
   isEstimate({ id }: Agent): boolean {
     return this.#bytes.has(id);

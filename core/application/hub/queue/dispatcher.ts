@@ -17,7 +17,7 @@ const AGENTS_PER_BATCH = 256;
 /** Assignments in one batch. */
 const ASSIGNMENTS_PER_BATCH = 1_024;
 
-/** Bodies of tasks that are loaded before the windows of their agents are known to have room for them; then as many again each time. */
+/** Bodies of tasks that are loaded first if one of their agents has unanswered bytes, and may have little room; then as many again each time. */
 const BODIES_AT_FIRST = 16;
 
 /** Tasks skipped per requirement and priority: those that avoid an agent with room, and those that have expired. */
@@ -139,6 +139,7 @@ async function assign(
 ): Promise<void> {
   const assigned = new Map<AgentId, number>();
   const full = new Set<AgentId>();
+  const atFirst = pairs.some(({ agentId }) => windows.hasUnanswered(batch.agent(agentId))) ? BODIES_AT_FIRST : pairs.length;
   let loaded = 0;
   for (const [at, { task, agentId }] of pairs.entries()) {
     const agent = batch.agent(agentId);
@@ -148,7 +149,7 @@ async function assign(
       continue;
     }
     if (at >= loaded) {
-      const next = pairs.slice(at, at + Math.max(BODIES_AT_FIRST, loaded));
+      const next = pairs.slice(at, at + Math.max(atFirst, loaded));
       await batch.loadBodies(next.flatMap((pair) => (full.has(pair.agentId) ? [] : pair.task.id)));
       loaded = at + next.length;
     }
