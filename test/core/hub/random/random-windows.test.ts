@@ -49,6 +49,7 @@ type Act =
 
 const agent = fc.nat(SLOTS.length - 1);
 const nth = fc.nat(20);
+const ANSWERS = ['task_accepted', 'task_accepted', 'task_accepted', 'policy', 'no_room'] as const;
 const anAct: fc.Arbitrary<Act> = fc.oneof(
   {
     weight: 5,
@@ -65,13 +66,7 @@ const anAct: fc.Arbitrary<Act> = fc.oneof(
       act: fc.constant('answer' as const),
       agent,
       nth,
-      how: fc.constantFrom(
-        'task_accepted' as const,
-        'task_accepted' as const,
-        'task_accepted' as const,
-        'policy' as const,
-        'no_room' as const,
-      ),
+      how: fc.constantFrom(...ANSWERS),
     }),
   },
   {
