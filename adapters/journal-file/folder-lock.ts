@@ -155,7 +155,7 @@ export function folderLock(folder: string, { files, log, agentId }: FolderLockDe
   async function throwIfAlive(text: Buffer): Promise<void> {
     const holder = readMark(text);
     if (holder === null || !(await isAlive(folder, holder))) return;
-    const message = `Cannot use "${folder}": process ${holder.pid}, possibly in another container, holds it (${lockPath}). Stop that sidecar, or use a different dataDir.`;
+    const message = `Cannot use "${folder}": process ${holder.pid}, possibly in another container, holds it (${lockPath}). Stop it, or use a different dataDir (journalDir of a worker).`;
     throw new AgentcomError('AC_JOURNAL_LOCKED', message, { details: { folder, pid: holder.pid } });
   }
 

@@ -42,7 +42,7 @@ export function stateCopies(folder: string, files: JournalFiles): StateCopies {
     const copy = await readCopy(folder, files, name);
     if (copy.kind !== 'newer') return copy;
     const path = join(folder, name);
-    const message = `Cannot read the journal "${path}": it has version ${copy.version}, this program supports up to ${ENVELOPE_VERSION}. Start the newer agentcom, or use a different dataDir.`;
+    const message = `Cannot read the journal "${path}": it has version ${copy.version}, this program supports up to ${ENVELOPE_VERSION}. Start the newer agentcom, or use a different dataDir (journalDir of a worker).`;
     throw new AgentcomError('AC_SCHEMA_UNKNOWN', message, { details: { path, version: copy.version } });
   }
 

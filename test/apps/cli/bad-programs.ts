@@ -92,6 +92,6 @@ export const BAD_PROGRAMS: readonly BadProgram[] = [
     config: () => ({ file: 'good.config.mjs' }),
     exitCode: 5,
     code: 'AC_JOURNAL_LOCKED',
-    says: ['Cannot use ', 'Stop that sidecar, or use a different dataDir.'],
+    says: ['Cannot use ', 'Stop it, or use a different dataDir (journalDir of a worker).'],
   },
 ];
