@@ -111,11 +111,14 @@ export function defineWakeRunner<Schema extends TObject>(definition: WakeRunnerD
   };
 }
 
+/** A plain JSON schema may lack `properties`. */
+const isSchema = (options: unknown): boolean => isRecord(options) && options['type'] === 'object' && isRecord(options['properties']);
+
 /** Checked at run time, since a plugin may be plain JavaScript. */
 function assertDefinition(given: unknown): void {
   const { name, options, create } = isRecord(given) ? given : {};
-  if (typeof name === 'string' && name !== '' && isRecord(options) && options['type'] === 'object' && typeof create === 'function') return;
-  const wanted = `defineWakeRunner wants { name: "…", options: Type.Object({ … }), create() }, found ${shapeOf(given)}`;
+  if (typeof name === 'string' && name !== '' && isSchema(options) && typeof create === 'function') return;
+  const wanted = `defineWakeRunner wants { name: "…", options: Type.Object({ … }), create() }, found ${shapeOf(given)}${isRecord(options) && !isRecord(options['properties']) ? ', whose options have no properties' : ''}`;
   throw new AgentcomError('AC_PLUGIN_INVALID', `The wake runner ${JSON.stringify(name) ?? 'without a name'} is invalid: ${wanted}.`);
 }
 

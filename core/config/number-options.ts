@@ -1,16 +1,19 @@
 /** Options of an adapter that are all whole numbers, each with a default. */
 import { notAnObject } from './options-object.ts';
+import { isRecord } from '../domain/describe-value.ts';
 import type { ConfigProblem } from './config.ts';
 
 /** The longest delay that timers support. */
 const NUMBER_MAX = 2_147_483_647;
 
-/** The options with defaults filled in; unknown and undefined ones are dropped. */
+/** The options with defaults filled in; unknown and undefined ones are dropped, and so is what is not an object. */
 export function withDefaults<T extends Readonly<Record<string, number>>>(
   options: { readonly [Key in keyof T]?: number | undefined },
   defaults: T,
 ): T {
-  const given = Object.entries(options).filter(([key, value]) => Object.hasOwn(defaults, key) && value !== undefined);
+  const given = Object.entries(isRecord(options) ? options : {}).filter(
+    ([key, value]) => Object.hasOwn(defaults, key) && value !== undefined,
+  );
   return { ...defaults, ...Object.fromEntries(given) };
 }
 

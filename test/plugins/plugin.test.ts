@@ -105,6 +105,10 @@ void t.test('an invalid definition is refused where it is defined', (t) => {
     [{ options, create }, /without a name is invalid: .*found \{ options, create \}\.$/],
     [{ name: 'odd', create }, /"odd" is invalid: defineWakeRunner wants .*, found \{ name, create \}\.$/],
     [{ name: 'odd', options: { argv: [] }, create }, /options: Type\.Object\(\{ … \}\)/],
+    [
+      { name: 'odd', options: { type: 'object' }, create },
+      /options: Type\.Object\(\{ … \}\), create\(\) \}, found .*, whose options have no properties\.$/,
+    ],
     [{ name: 'odd', options }, /found \{ name, options \}\.$/],
   ] as const)
     t.throws(() => defineWakeRunner(definition as never), { code: 'AC_PLUGIN_INVALID', message: found });

@@ -181,6 +181,7 @@ t.test('ws() opens nothing, checks its options and creates the transport', async
   t.strictSame(ws('4000' as never).problems(), [
     { path: '', message: 'expected an object with its options, found a text of 4 characters' },
   ]);
+  t.strictSame(ws(null as never).problems(), [{ path: '', message: 'expected an object with its options, found null' }]);
   t.match(ws({ requestWithinMs: 5_000 }).problems(), [{ path: 'requestWithinMs', message: /at least headersWithinMs \(10000\)/ }]);
   const transport = await choice.create({ log: silentLog });
   t.equal(transport.name, 'ws');
