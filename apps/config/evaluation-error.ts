@@ -78,6 +78,11 @@ function whatHappened(file: string, thrown: unknown, place: Place | null): WhatH
   }
   const syntax = SYNTAX.exec(first);
   if (syntax !== null) return { found: `syntax error: ${syntax[1]?.trim() ?? first}.` };
+  // Nothing that was thrown as a plain value has a place.
+  if (typeof thrown !== 'object' || thrown === null) return { found: `it threw ${first}.` };
+  // How jiti fails on it.
+  if (place === null && first === "Cannot read properties of null (reading 'then')")
+    return { found: 'its default export is null.', cure: 'Write: export default defineConfig({ … })' };
   return place === null
     ? { found: `${first}.`, cure: 'Its default export should be defineConfig({ … }).' }
     : { found: `it threw: ${first}.` };

@@ -175,7 +175,12 @@ t.test('a file that fails to evaluate is reported with file and line, without a 
       "import { sqlite } from 'agentcom/stroage';\nexport default sqlite;\n",
       /cannot be loaded: Cannot find module 'agentcom\/stroage'\./,
     ],
-    ['agentcom.config.ts', 'export default null;\n', /cannot be loaded: .*Its default export should be defineConfig\(\{ … \}\)\.$/],
+    [
+      'agentcom.config.ts',
+      'export default null;\n',
+      /cannot be loaded: its default export is null\. Write: export default defineConfig\(\{ … \}\)$/,
+    ],
+    ['agentcom.config.mjs', 'throw null;\n', /cannot be loaded: it threw null\.$/],
     [
       'agentcom.config.ts',
       'export default 5;\n',
