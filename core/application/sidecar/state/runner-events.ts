@@ -173,6 +173,7 @@ function readValue(value: unknown): ReadValue {
   let json: string | undefined;
   try {
     const excess = findExcess(value, VALUE_DEPTH_MAX, VALUES_MAX);
+    if (excess === 'depth' && isCycle(tooDeep(value, VALUE_DEPTH_MAX))) return rejected('must not refer to itself');
     if (excess !== null) return rejected(excessText(excess, VALUE_DEPTH_MAX, VALUES_MAX), excess === 'values');
     json = JSON.stringify(value);
   } catch (thrown) {
@@ -185,6 +186,20 @@ function readValue(value: unknown): ReadValue {
   const copied = findExcess(copy, VALUE_DEPTH_MAX, VALUES_MAX);
   return copied === null ? { kind: 'value', value: copy } : rejected(excessText(copied, VALUE_DEPTH_MAX, VALUES_MAX));
 }
+
+/** From the value, the objects within each other at which `findExcess` went too deep, in the same order of members. */
+function tooDeep(value: unknown, depthLeft: number, above: readonly object[] = []): readonly object[] | null {
+  if (typeof value !== 'object' || value === null) return null;
+  const path = [...above, value];
+  if (depthLeft === 0) return path;
+  for (const name in value) {
+    const found = tooDeep((value as Readonly<Fields>)[name], depthLeft - 1, path);
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+const isCycle = (path: readonly object[] | null): boolean => path !== null && new Set(path).size < path.length;
 
 const rejected = (message: string, isTooLarge = false): ReadValue => ({
   kind: 'rejected',

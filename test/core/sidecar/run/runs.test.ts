@@ -26,6 +26,16 @@ t.test('an error thrown by a runner is logged in full, and ends the stream with 
   );
 });
 
+t.test('an iterator written by hand, whose next resolves to nothing, ends the stream with an error that says so', async (t) => {
+  const stream = { [Symbol.asyncIterator]: () => ({ next: () => Promise.resolve(undefined) }) } as unknown as AsyncIterable<WakeEvent>;
+  const runner = { adoptable: false, wake: () => stream, attach: () => stream };
+  const ended = new Promise<SidecarInput>((resolve) => {
+    followRuns({ runner, stopController: () => new AbortController(), log: memoryLog() }, resolve).wake(wakeOf('run-1'));
+  });
+  const error = 'the events of the wake runner cannot be read: expected { done, value } from next(), found undefined';
+  t.match(await ended, { type: 'wake_stream_ended', runId: 'run-1', error });
+});
+
 t.test('an iterator written by hand, whose return is not async or throws, does not keep the others followed', async (t) => {
   const log = memoryLog();
   const ended: string[] = [];
