@@ -197,14 +197,15 @@ async function readJson<T>(response: HttpAnswer, connection: Connection, call: C
     return JSON.parse(text === '' ? '{}' : text) as T;
   } catch (thrown) {
     const type = response.header('content-type') ?? 'no type';
-    throw new AgentcomError(
-      'AC_API',
-      `${call.method} ${call.path} was answered with ${type}, not JSON. Is ${connection.url} an AgentCom hub?`,
-      {
-        cause: thrown,
-        details: { status: response.status },
-      },
-    );
+    const encoding = response.header('content-encoding');
+    const more = encoding === null ? messageOf(thrown) : `its content-encoding is ${encoding}, which was not asked for`;
+    const found = type.includes('json')
+      ? `${type} that cannot be read: ${more}. Check what is between this program and the hub.`
+      : `${type}, not JSON. Is ${connection.url} an AgentCom hub?`;
+    throw new AgentcomError('AC_API', `${call.method} ${call.path} was answered with ${found}`, {
+      cause: thrown,
+      details: { status: response.status },
+    });
   }
 }
 

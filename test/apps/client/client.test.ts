@@ -111,6 +111,8 @@ t.test('refusals and unusable answers are reported', async (t) => {
   const app = new ScriptedApp()
     .get('/api/tasks', (c) => c.json({ error: 'validation_failed', message: 'wrong', details: [{ field: 'status', error: 'enum' }] }, 400))
     .get('/api/agents', (c) => c.body('<h1>it works</h1>', 200, { 'content-type': 'text/html' }))
+    .get('/admin/tokens', (c) => c.body('{"tokens":', 200, { 'content-type': 'application/json' }))
+    .get('/api/whoami', (c) => c.body('\u001f\u008b', 200, { 'content-type': 'application/json', 'content-encoding': 'gzip' }))
     .get('/api/tasks/stats', (c) => c.body('bad gateway', 502))
     .get('/health', () => Response.redirect('http://127.0.0.1:1/elsewhere', 302));
   const { url } = await listening(t, app);
@@ -120,6 +122,8 @@ t.test('refusals and unusable answers are reported', async (t) => {
     details: { status: 400, answer: { details: [{ field: 'status' }] } },
   });
   await t.rejects(client.agents.list(), { code: 'AC_API', message: /text\/html.*not JSON\. Is http:.* an AgentCom hub\?/ });
+  await t.rejects(client.tokens.list(), { code: 'AC_API', message: /answered with application\/json that cannot be read: .*JSON/ });
+  await t.rejects(client.whoami(), { code: 'AC_API', message: /cannot be read: its content-encoding is gzip, which was not asked for\./ });
   await t.rejects(client.tasks.stats(), { code: 'AC_API', message: /502 http_502/ });
   await t.rejects(
     client.health(),
