@@ -145,6 +145,7 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
 
   const addToken = async (request: ApiRequest, by: Principal): Promise<Reply> => {
     const body = readToken(request.json);
+    if (hasField(request.json, 'role') && request.json.role === 'agent') return invalid([AGENT_ROLE]);
     const errors = body.kind === 'invalid' ? body.errors : tokenErrors(body.value, limits.slotsPerAgent);
     if (body.kind === 'invalid' || errors.length > 0) return invalid(errors);
     const { agent_id: agentId = null, name, role = 'agent', capabilities = null, max_slots: maxSlots } = body.value;
@@ -247,7 +248,15 @@ interface Enrolling {
   readonly tokenFields: (token: string, key: string) => object;
 }
 
-const hasField = (json: unknown, name: string): boolean => typeof json === 'object' && json !== null && Object.hasOwn(json, name);
+/** The role of agents is not one that can be asked for. */
+const AGENT_ROLE: FieldError = {
+  field: 'role',
+  error: 'contradiction',
+  detail: "must be omitted for an agent's token, which needs agent_id",
+};
+
+const hasField = <Name extends string>(json: unknown, name: Name): json is Readonly<Record<Name, unknown>> =>
+  typeof json === 'object' && json !== null && Object.hasOwn(json, name);
 
 /** A token belongs to an agent, or has a name and a role. */
 function tokenErrors(body: TokenBody, slotsMax: number): readonly FieldError[] {

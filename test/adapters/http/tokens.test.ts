@@ -68,6 +68,9 @@ t.test('an agent token can fix the capabilities and slots of its agent', async (
     { name: 'x', role: 'viewer', capabilities: [] },
   ];
   for (const body of bad) t.strictSame(refusals(await admin('/admin/tokens', body)), [400, 'validation_failed'], JSON.stringify(body));
+  t.match((await admin('/admin/tokens', { name: 'x', role: 'agent' })).json, {
+    details: [{ field: 'role', detail: "must be omitted for an agent's token, which needs agent_id" }],
+  });
 });
 
 t.test('an agent is removed once no token can act for it; until then the answer states what must happen first', async (t) => {
