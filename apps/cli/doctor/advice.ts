@@ -101,7 +101,7 @@ const ADVICE: Readonly<Record<DoctorCheck, string>> = {
     'The next start creates a new one, and the hub accepts it once the old one has been gone for the reconnect grace. `agentcom takeover AGENT` is faster.',
   open_to_others: 'Run chmod 700 on the folder: it holds tasks, results and a token. The sidecar does not start with it as it is.',
   never_started: 'If a sidecar should run here, see in its log whether it reaches the hub, and check sidecar.dataDir. Otherwise nothing.',
-  no_reserve: 'Free disk space: the sidecar creates the file again once 16 MiB are free.',
+  no_reserve: 'The sidecar creates it at its start, and while it runs once 16 MiB are free. If it runs, free disk space.',
   set_aside: 'A file was damaged on disk. Check whether anything is missing, then remove the damaged copy.',
   refused: 'Check it: it may be finished work. `agentcom show TASK` shows what became of the task. Remove the file afterwards.',
   data_dir: 'Give the folder to the user of the program (`chown`), or choose another dataDir.',

@@ -55,7 +55,11 @@ export async function checkJournal(agentId: string, inspect: () => Promise<Journ
   const note = (check: JournalFinding['check'], what: string): void => void findings.push(finding(check, what));
   if (found.openToOthers) note('open_to_others', `other users may enter ${dataDir}`);
   if (found.instanceId === 'bad') note('instance_id', `${dataDir}/instance-id is not a valid instance id`);
-  if (!found.hasReserve) note('no_reserve', `${dataDir}/reserve is missing: on a full disk reports would fail too`);
+  if (!found.hasReserve)
+    note(
+      'no_reserve',
+      `${dataDir}/reserve is missing, or has the size that an older version gave it: on a full disk reports would fail too`,
+    );
   for (const name of found.setAside) note('set_aside', `${dataDir}/${name} was damaged and replaced by the copy before it`);
   for (const { name, bytes, reason } of found.refused)
     note('refused', `${dataDir}/refused/${name} (${bytes} bytes) was refused by the hub: ${reason ?? 'no reason is stored beside it'}`);

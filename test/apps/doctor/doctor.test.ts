@@ -323,7 +323,7 @@ t.test('R4: a result that the hub refused is reported with its reason, and is no
   t.ok(ok);
   t.equal(code, 0);
   t.match(findings, [
-    { check: 'no_reserve', severity: 'notice' },
+    { check: 'no_reserve', severity: 'notice', found: /is missing, or has the size/, cure: /at its start/ },
     { check: 'refused', severity: 'notice', found: /g1\.json .*stale_generation/ },
   ]);
 });
