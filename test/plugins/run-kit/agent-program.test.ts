@@ -131,7 +131,9 @@ withRuns('an agent that does not start in time, or goes silent, is stopped', asy
 
 withRuns('R16: output on standard error is not a sign of life of an agent that hangs', async (t, world) => {
   const noisy = {
-    start: () => ({ argv: ['sh', '-c', `echo '${SESSION.trim()}'; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do echo noise >&2; sleep 0.1; done`] }),
+    start: () => ({
+      argv: ['sh', '-c', `echo '${SESSION.trim()}'; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do echo noise >&2; sleep 0.1; done`],
+    }),
   };
   const hung = await told(world, 'unused', { settings: { idleMs: 800 }, more: noisy });
   t.match(
