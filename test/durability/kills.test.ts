@@ -39,7 +39,13 @@ t.test('the hub is killed: agents continue, and runs that end meanwhile are repo
   const continuing = await atWork('continues while the hub is down');
   const ends = await atWork('ends while the hub is down');
   const cuts: string[] = [];
-  const waiting = api.tasks.wait(continuing.id, { timeoutMs: 60_000, onReconnect: (why) => cuts.push(why) });
+  const watching = api.tasks.watch(continuing.id, { onReconnect: (why) => cuts.push(why) });
+  await watching.next();
+  const ended = async (): Promise<unknown> => {
+    const step = await watching.next();
+    return step.done === true ? step.value : await ended();
+  };
+  const waiting = ended();
   t.equal(await hub.kill('SIGKILL'), 'SIGKILL');
   world.release(ends.id);
   await world.ledgerLine(ends.id, 'end');
