@@ -65,14 +65,12 @@ function fileNameOf(task: object): string {
 export function stateTexts(): (state: unknown) => StateText {
   let isLarge = false;
   return (state) => {
-    if (!isLarge) {
-      const text = JSON.stringify(state);
-      if (text.length * UTF8_BYTES_MAX <= TASKS_IN_STATE_BYTES || Buffer.byteLength(text) <= TASKS_IN_STATE_BYTES)
-        return { text, held: NONE };
-    }
+    const text = isLarge ? null : JSON.stringify(state);
+    if (text !== null && (text.length * UTF8_BYTES_MAX <= TASKS_IN_STATE_BYTES || Buffer.byteLength(text) <= TASKS_IN_STATE_BYTES))
+      return { text, held: NONE };
     const held = tasksToStoreApart(slotsIn(state).filter(isSlot));
     isLarge = held.size > 0;
-    if (!isLarge) return { text: JSON.stringify(state), held: NONE };
+    if (!isLarge) return { text: text ?? JSON.stringify(state), held: NONE };
     const slots = slotsIn(state).map((slot) =>
       isSlot(slot) && held.has(slot.task) ? { ...slot, task: { heldIn: fileNameOf(slot.task) } satisfies Reference } : slot,
     );
