@@ -76,6 +76,6 @@ function jsonIn(text: string): { readonly parsed: unknown } | null {
   }
 }
 
-const digestOf = (data: string | Buffer): string => createHash('sha256').update(data).digest('hex');
+export const digestOf = (data: string | Buffer): string => createHash('sha256').update(data).digest('hex');
 
 const bad = (why: string): Unpacked => ({ kind: 'bad', why });

@@ -72,7 +72,7 @@ export function fileJournal(options: FileJournalOptions): Journal {
   /** The last saved list; saves that do not change it pass the same array. */
   let ended: readonly string[] = [];
   let onLost: ((error: AgentcomError) => void) | undefined;
-  /** Runs from when the lock was first missed until it is looked for once more. */
+  /** Runs from when the lock was first missed until it is checked once more. */
   let missing: Timer | null = null;
   const textOf = stateTexts();
   const serialized = oneAtATime();
@@ -92,13 +92,13 @@ export function fileJournal(options: FileJournalOptions): Journal {
     try {
       await lock.confirm();
     } catch (error) {
-      if (AgentcomError.is(error)) missing ??= clock.after(MISSING_MS, () => void serialized(tellIfLost));
+      if (AgentcomError.is(error)) missing ??= clock.after(MISSING_MS, () => void serialized(notifyIfLost));
       throw error;
     }
   }
 
   /** A disk that cannot be read for the moment is no loss: only a lock that is gone, or another process's, is. */
-  async function tellIfLost(): Promise<void> {
+  async function notifyIfLost(): Promise<void> {
     missing = null;
     const [confirmed] = await Promise.allSettled([isOpen ? lock.confirm() : undefined]);
     if (confirmed.status === 'fulfilled' || !AgentcomError.is(confirmed.reason)) return;
@@ -216,7 +216,7 @@ export function fileJournal(options: FileJournalOptions): Journal {
     }
   }
 
-  async function openFolder(tellLost: typeof onLost): Promise<JournalOpened> {
+  async function openFolder(notifyLost: typeof onLost): Promise<JournalOpened> {
     await withContext('create the data directory', makeFolders);
     await withContext('lock the data directory', lockFolder);
     try {
@@ -227,7 +227,7 @@ export function fileJournal(options: FileJournalOptions): Journal {
         hasReserve = (await files.read(reservePath))?.length === RESERVE_BYTES;
         if (!hasReserve) await takeReserve(RESERVE_BYTES);
         isOpen = true;
-        onLost = tellLost;
+        onLost = notifyLost;
         return { ...read, ...identity };
       });
     } catch (error) {
@@ -237,7 +237,7 @@ export function fileJournal(options: FileJournalOptions): Journal {
   }
 
   return {
-    open: (tellLost) => serialized(() => openFolder(tellLost)),
+    open: (notifyLost) => serialized(() => openFolder(notifyLost)),
 
     async save(state) {
       const parts = inParts(state, ended, textOf); // Taken now, because the caller may change its value while other calls are served.

@@ -1,19 +1,18 @@
 /**
  * Large tasks of slots, stored apart from the state in `held/`, so that a save does not write all of them again: each in a file that is named
  * by its digest and never changes. In the state a reference takes the place of such a task. They are stored apart, the largest first, only
- * until the others take at most `TASKS_IN_STATE_BYTES`: most journals need no such file.
+ * until the others take at most `HELD_TASKS_BYTES_MAX`: most journals need no such file.
  */
-import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
+import { isRecord } from '../../core/domain/describe-value.ts';
+import { messageOf } from '../../core/errors/agentcom-error.ts';
 import { HELD_TASKS_BYTES_MAX } from '../../core/protocol/fields.ts';
+import { digestOf } from './envelope.ts';
 import { writeDurably, type JournalFiles } from './journal-files.ts';
 
 export const HELD = 'held';
 const NAME = /^[0-9a-f]{64}\.json$/;
 export const isHeldFile = (name: string): boolean => NAME.test(name);
-
-const TASKS_IN_STATE_BYTES = HELD_TASKS_BYTES_MAX;
 
 interface Slot {
   readonly task: object;
@@ -24,10 +23,9 @@ interface Reference {
   readonly heldIn: string;
 }
 
-const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null && !Array.isArray(value);
-const isSlot = (value: unknown): value is Slot => isObject(value) && 'task' in value && isObject(value.task);
+const isSlot = (value: unknown): value is Slot => isRecord(value) && isRecord(value['task']);
 const slotsIn = (state: unknown): readonly unknown[] =>
-  isObject(state) && 'slots' in state && Array.isArray(state.slots) ? (state.slots as readonly unknown[]) : [];
+  isRecord(state) && Array.isArray(state['slots']) ? (state['slots'] as readonly unknown[]) : [];
 const referenceIn = (value: unknown): string | null => {
   if (!isSlot(value)) return null;
   const { heldIn, ...rest } = value.task as Partial<Reference>;
@@ -41,42 +39,43 @@ export interface StateText {
   readonly held: ReadonlyMap<string, object>;
 }
 
-/** A task never changes: measured once. */
-const bytesOfTasks = new WeakMap<object, number>();
-const fileNames = new WeakMap<object, string>();
-
-function bytesOf(task: object): number {
-  const known = bytesOfTasks.get(task);
-  if (known !== undefined) return known;
-  const bytes = Buffer.byteLength(JSON.stringify(task));
-  bytesOfTasks.set(task, bytes);
-  return bytes;
+interface Stored {
+  /** As JSON. */
+  readonly bytes: number;
+  /** The name of its file, if it is stored apart. */
+  readonly name: string;
 }
 
-function fileNameOf(task: object): string {
-  const known = fileNames.get(task);
+/** A cache: a task never changes. */
+const storedForms = new WeakMap<object, Stored>();
+
+function storedForm(task: object): Stored {
+  const known = storedForms.get(task);
   if (known !== undefined) return known;
-  const name = `${createHash('sha256').update(JSON.stringify(task)).digest('hex')}.json`;
-  fileNames.set(task, name);
-  return name;
+  const text = JSON.stringify(task);
+  const stored = { bytes: Buffer.byteLength(text), name: nameOf(text) };
+  storedForms.set(task, stored);
+  return stored;
 }
+
+const nameOf = (contents: string | Buffer): string => `${digestOf(contents)}.json`;
 
 /** Serializes states. Keeps in mind whether the last one was large, so that usual ones are not measured. */
 export function stateTexts(): (state: unknown) => StateText {
   let isLarge = false;
   return (state) => {
     const text = isLarge ? null : JSON.stringify(state);
-    if (text !== null && (text.length * UTF8_BYTES_MAX <= TASKS_IN_STATE_BYTES || Buffer.byteLength(text) <= TASKS_IN_STATE_BYTES))
+    if (text !== null && (text.length * UTF8_BYTES_MAX <= HELD_TASKS_BYTES_MAX || Buffer.byteLength(text) <= HELD_TASKS_BYTES_MAX))
       return { text, held: NONE };
     const held = tasksToStoreApart(slotsIn(state).filter(isSlot));
     isLarge = held.size > 0;
     if (!isLarge) return { text: text ?? JSON.stringify(state), held: NONE };
     const slots = slotsIn(state).map((slot) =>
-      isSlot(slot) && held.has(slot.task) ? { ...slot, task: { heldIn: fileNameOf(slot.task) } satisfies Reference } : slot,
+      isSlot(slot) && held.has(slot.task) ? { ...slot, task: { heldIn: storedForm(slot.task).name } satisfies Reference } : slot,
     );
     return {
       text: JSON.stringify({ ...(state as object), slots }),
-      held: new Map([...held].map((task) => [fileNameOf(task), task])),
+      held: new Map([...held].map((task) => [storedForm(task).name, task])),
     };
   };
 }
@@ -86,11 +85,11 @@ const UTF8_BYTES_MAX = 3;
 const NONE: StateText['held'] = new Map();
 
 function tasksToStoreApart(slots: readonly Slot[]): ReadonlySet<object> {
-  const bySize = slots.map(({ task }) => ({ task, bytes: bytesOf(task) })).sort((a, b) => b.bytes - a.bytes);
+  const bySize = slots.map(({ task }) => ({ task, bytes: storedForm(task).bytes })).sort((a, b) => b.bytes - a.bytes);
   let inState = bySize.reduce((sum, { bytes }) => sum + bytes, 0);
   const apart = new Set<object>();
   for (const { task, bytes } of bySize) {
-    if (inState <= TASKS_IN_STATE_BYTES) break;
+    if (inState <= HELD_TASKS_BYTES_MAX) break;
     apart.add(task);
     inState -= bytes;
   }
@@ -103,34 +102,37 @@ export const writeHeldTask = async (folder: string, files: JournalFiles, name: s
   await writeDurably(files, held, join(held, name), Buffer.from(JSON.stringify(task)));
 };
 
-/** The state with the tasks that it refers to, and their files. Throws `AC_JOURNAL_CORRUPT`, with what is wrong with a file, "needs …". */
+/** The state with the tasks that it refers to, and their files. `why` completes the sentence "The copy …". */
 export async function withHeldTasks(
   folder: string,
   files: JournalFiles,
   state: unknown,
-): Promise<{ readonly state: unknown; readonly held: readonly string[] }> {
+): Promise<
+  { readonly kind: 'good'; readonly state: unknown; readonly held: readonly string[] } | { readonly kind: 'bad'; readonly why: string }
+> {
   const held = slotsIn(state).flatMap((slot) => referenceIn(slot) ?? []);
-  if (held.length === 0) return { state, held };
   // All are read before the first is parsed, which takes longer: a running sidecar may remove them meanwhile.
   const contents = new Map<string, Buffer | null>();
   for (const name of held) contents.set(name, await files.read(join(folder, HELD, name)));
-  const slots = slotsIn(state).map((slot) => {
+  const slots: unknown[] = [];
+  for (const slot of slotsIn(state)) {
     const name = referenceIn(slot);
-    return name === null ? slot : { ...(slot as Slot), task: taskIn(name, contents.get(name) ?? null) };
-  });
-  return { state: { ...(state as object), slots }, held };
+    const task = name === null ? null : taskIn(name, contents.get(name) ?? null);
+    if (typeof task === 'string') return { kind: 'bad', why: `needs "${HELD}/${name}", which ${task}` };
+    slots.push(task === null ? slot : { ...(slot as Slot), task });
+  }
+  return { kind: 'good', state: { ...(state as object), slots }, held };
 }
 
-function taskIn(name: string, bytes: Buffer | null): object {
-  const bad = (why: string): AgentcomError => new AgentcomError('AC_JOURNAL_CORRUPT', `needs "${HELD}/${name}", which ${why}`);
-  if (bytes === null) throw bad('is missing');
-  if (`${createHash('sha256').update(bytes).digest('hex')}.json` !== name) throw bad('does not match its SHA-256 digest');
+/** The task, or what is wrong with the file. */
+function taskIn(name: string, contents: Buffer | null): object | string {
+  if (contents === null) return 'is missing';
+  if (nameOf(contents) !== name) return 'does not match its SHA-256 digest';
   try {
-    const task = JSON.parse(bytes.toString('utf8')) as object;
-    bytesOfTasks.set(task, bytes.length);
-    fileNames.set(task, name);
+    const task = JSON.parse(contents.toString('utf8')) as object;
+    storedForms.set(task, { bytes: contents.length, name });
     return task;
   } catch (error) {
-    throw bad(`is not JSON (${messageOf(error)})`);
+    return `is not JSON (${messageOf(error)})`;
   }
 }

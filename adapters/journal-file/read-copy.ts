@@ -1,6 +1,6 @@
 /** Reads a copy of the state together with its ended list and the tasks that are stored apart. */
 import { join } from 'node:path';
-import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
+import { messageOf } from '../../core/errors/agentcom-error.ts';
 import { NOTHING_ENDED, readEnded, type EndedMark, type KeptList } from './ended-log.ts';
 import { unpack } from './envelope.ts';
 import { withHeldTasks, type StateText } from './held-tasks.ts';
@@ -26,14 +26,15 @@ export async function readCopy(folder: string, files: JournalFiles, name: string
     if (copy.kind === 'bad') return { ...copy, ended };
     if (copy.kind === 'newer') return copy;
     ended = copy.ended;
-    const { state, held } = copy.held === 0 ? { state: copy.state, held: [] } : await withHeldTasks(folder, files, copy.state);
+    const whole = copy.held === 0 ? { kind: 'good' as const, state: copy.state, held: [] } : await withHeldTasks(folder, files, copy.state);
+    if (whole.kind === 'bad') return { ...whole, ended };
+    const { state, held } = whole;
     if (new Set(held).size !== copy.held) return { kind: 'bad', why: `refers to ${held.length} tasks instead of ${copy.held}`, ended };
     if (ended === null) return { kind: 'good', state, kept: NOTHING_ENDED, held };
     const read = await readEnded(folder, files, ended);
     if (read.kind === 'bad') return { kind: 'bad', why: `needs "${ended.file}", which ${read.why}`, ended };
     return { kind: 'good', state: together(state, read.kept.list), kept: read.kept, held };
   } catch (error) {
-    if (AgentcomError.is(error, 'AC_JOURNAL_CORRUPT')) return { kind: 'bad', why: error.message, ended };
     return { kind: 'bad', why: `cannot be read (${messageOf(error)})`, ended };
   }
 }

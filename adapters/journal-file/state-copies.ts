@@ -35,7 +35,7 @@ export function stateCopies(folder: string, files: JournalFiles): StateCopies {
   let removable = new Set<string>();
   /** The files of these kinds that the copies refer to. */
   let named: { readonly newest: ReadonlySet<string>; readonly previous: ReadonlySet<string> } = { newest: NONE, previous: NONE };
-  /** The files of tasks that are known to be complete. */
+  /** The files of tasks that are known to be complete, relative to the folder. */
   const stored = new Set<string>();
 
   async function readOurs(name: string): Promise<Found> {
@@ -52,7 +52,7 @@ export function stateCopies(folder: string, files: JournalFiles): StateCopies {
     log.adopt(newest?.kept ?? NOTHING_ENDED, isDoubtful, names);
     named = { newest: namesIn(newest), previous: namesIn(previous) };
     stored.clear();
-    for (const copy of [newest, previous]) if (copy?.kind === 'good') for (const name of copy.held) stored.add(name);
+    for (const copy of [newest, previous]) if (copy?.kind === 'good') for (const name of copy.held) stored.add(heldPath(name));
     const isKnown = !isDoubtful && (previous.kind === 'good' || previous.kind === 'missing');
     const tasks = names.includes(HELD) ? (await files.list(join(folder, HELD))).filter(isHeldFile).map(heldPath) : [];
     removable = isKnown ? new Set([...names.filter(isEndedFile), ...tasks]) : new Set(named.newest);
@@ -64,7 +64,7 @@ export function stateCopies(folder: string, files: JournalFiles): StateCopies {
       if (named.newest.has(name) || named.previous.has(name)) continue;
       await files.remove(join(folder, name));
       removable.delete(name);
-      stored.delete(name.slice(HELD.length + 1));
+      stored.delete(name);
     }
   }
 
@@ -142,10 +142,11 @@ export function stateCopies(folder: string, files: JournalFiles): StateCopies {
         throw new AgentcomError('AC_JOURNAL_WRITE', message);
       }
       for (const [name, task] of held) {
-        if (stored.has(name)) continue;
-        removable.add(heldPath(name));
+        const path = heldPath(name);
+        if (stored.has(path)) continue;
+        removable.add(path);
         await writeHeldTask(folder, files, name, task);
-        stored.add(name);
+        stored.add(path);
       }
       const kept = await log.write(change);
       if (kept.mark !== null) removable.add(kept.mark.file);

@@ -50,7 +50,7 @@ export async function servedCertificate({ tls, names, clock, log }: ServedCertif
   let isStopped = false;
   const listeners = new Set<(pair: CertificatePair) => boolean>();
 
-  const sayExpiry = (): void => {
+  const logExpiry = (): void => {
     const leftMs = served.expiresAtMs - clock.nowMs();
     const isDue = saidExpiryAtMs === null || clock.monotonicMs() - saidExpiryAtMs >= DAY_MS;
     if (leftMs > EXPIRES_SOON_MS || !isDue) return;
@@ -61,7 +61,7 @@ export async function servedCertificate({ tls, names, clock, log }: ServedCertif
   };
 
   /** What clients refuse although it has not expired. By name they check only what a CA vouches for. */
-  const sayUnusable = (): void => {
+  const logUnusable = (): void => {
     const { validFromMs, isFor, isSelfSigned } = served;
     if (validFromMs > clock.nowMs()) {
       const fields = { cert_file: certFile, valid_from: new Date(validFromMs).toISOString() };
@@ -84,7 +84,7 @@ export async function servedCertificate({ tls, names, clock, log }: ServedCertif
     if (isOtherKey && isSelfSigned)
       log.warn('serving a certificate with another key: clients that pin the old fingerprint refuse it', { ...fields, fingerprint });
     else log.info('serving a renewed certificate', isOtherKey ? { ...fields, fingerprint } : fields);
-    sayUnusable();
+    logUnusable();
   };
 
   const reread = async (): Promise<void> => {
@@ -111,7 +111,7 @@ export async function servedCertificate({ tls, names, clock, log }: ServedCertif
   const schedule = (): void => {
     if (isStopped) return;
     timer = clock.after(REREAD_MS, () => {
-      reading = reread().catch(failed).then(sayExpiry).then(schedule);
+      reading = reread().catch(failed).then(logExpiry).then(schedule);
     });
   };
 
@@ -127,8 +127,8 @@ export async function servedCertificate({ tls, names, clock, log }: ServedCertif
     expiresInMs: () => served.expiresAtMs - clock.nowMs(),
     joinFingerprint: () => (served.isSelfSigned ? served.fingerprint : null),
     start() {
-      sayExpiry();
-      sayUnusable();
+      logExpiry();
+      logUnusable();
       schedule();
     },
     async stop() {

@@ -95,8 +95,8 @@ t.test('R22: a sidecar whose data directory was removed writes nothing into it a
     clock.advance(10_000);
     await t.rejects(journal.room(), { code: 'AC_JOURNAL_LOCKED' });
     clock.advance(10_000);
-    const told = isLeft ? { code: 'AC_DATA_DIR', message: /was removed/ } : { code: 'AC_JOURNAL_LOCKED', message };
-    t.match(lost, [told], 'its holder is told once');
+    const expected = isLeft ? { code: 'AC_DATA_DIR', message: /was removed/ } : { code: 'AC_JOURNAL_LOCKED', message };
+    t.match(lost, [expected], 'its holder is notified once');
     t.equal(lost.length, 1);
     await journal.close();
     t.same(await readdir(first, { recursive: true }), before);

@@ -3,15 +3,15 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { appendFile, link, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { RESERVE_BYTES } from '../../../adapters/journal-file/file-journal.ts';
 import { nodeJournalFiles, type JournalFiles } from '../../../adapters/journal-file/journal-files.ts';
 import { ENDED_MAX } from '../../../core/domain/assignment/ended-assignments.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Journal } from '../../../core/ports/journal.ts';
 import {
-  armed,
   emptyFolder,
+  folderWith,
   faultyFiles,
   journalIn,
   pretendHolderDied,
@@ -19,6 +19,7 @@ import {
   reportName,
   smallDisk,
   stateIn,
+  tryEachStep,
 } from './journal-file-place.ts';
 
 // Hundreds of folders, each save synced; a busy disk is slow.
@@ -36,15 +37,6 @@ const state = (n: number, ended: readonly string[]): State => ({ n, ended });
 
 const endedFiles = async (dataDir: string): Promise<readonly string[]> =>
   (await readdir(dataDir)).filter((name) => name.startsWith('ended-')).sort();
-
-async function folderWith(t: Test, ...states: readonly State[]): Promise<string> {
-  const dataDir = await emptyFolder(t);
-  const journal = journalIn(dataDir);
-  await journal.open();
-  for (const each of states) await journal.save(each);
-  await journal.close();
-  return dataDir;
-}
 
 /** What a sidecar of the first version left: one file with everything in it. */
 async function firstVersion(dataDir: string, old: State): Promise<void> {
@@ -100,41 +92,15 @@ const CHANGES: readonly { readonly what: string; readonly before: readonly State
 
 t.test('R3: whichever step of a save fails or is killed, the state and its list come from the same save', async (t) => {
   for (const { what, before, after } of CHANGES) {
-    for (let nth = 1, isDone = false; !isDone; nth += 1) {
-      const failing = await armed(t, before, nth, 'fails');
-      const failed = await failing.journal.save(after).then(
-        () => null,
-        (error: unknown) => error as { readonly code: string },
+    const next = state(99, [...after.ended, 'next']);
+    const { dataDir } = await tryEachStep(t, { about: what, before, after, next }, async (folder) => {
+      t.ok((await endedFiles(folder)).length <= 2, 'a list file that no copy refers to is removed at startup');
+    });
+    if (what === BECAME_LONG)
+      t.ok(
+        (await endedFiles(dataDir)).some((name) => name !== 'ended-1.log'),
+        'the list was rewritten to a new file',
       );
-      isDone = !failing.files.wasMet;
-      if (failed !== null) t.equal(failed.code, 'AC_JOURNAL_WRITE');
-      await failing.die();
-      const found = await stateIn(failing.dataDir);
-      t.same(found, failed === null ? after : before.at(-1), `${what}, step ${nth} ${failed === null ? 'worked' : 'failed'}`);
-      if (isDone && what === BECAME_LONG)
-        t.ok(
-          (await endedFiles(failing.dataDir)).some((name) => name !== 'ended-1.log'),
-          'the list was rewritten to a new file',
-        );
-
-      // A sidecar that survives the failure also saves what comes next, wherever it is killed then.
-      if (!isDone) {
-        const goesOn = await armed(t, before, nth, 'fails');
-        await Promise.allSettled([goesOn.journal.save(after)]);
-        const next = state(99, [...after.ended, 'next']);
-        await goesOn.journal.save(next);
-        await goesOn.die();
-        t.same(await stateIn(goesOn.dataDir), next, `${what}, the save after a failure at step ${nth}`);
-      }
-
-      const killed = await armed(t, before, nth, 'stops the world');
-      const answer = await Promise.race([killed.journal.save(after).then(() => 'saved'), killed.files.stopped.then(() => 'killed')]);
-      await killed.die();
-      const last = JSON.stringify(await stateIn(killed.dataDir));
-      const rest = [after, before.at(-1)].map((each) => JSON.stringify(each));
-      t.ok(rest.slice(0, answer === 'saved' ? 1 : 2).includes(last), `${what}, step ${nth}: ${answer}, found ${last.slice(0, 80)}`);
-      t.ok((await endedFiles(killed.dataDir)).length <= 2, 'a list file that no copy refers to is removed at startup');
-    }
   }
 });
 

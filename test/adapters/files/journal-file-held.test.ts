@@ -1,11 +1,11 @@
 /** Large tasks next to the journal's state on disk: what a save costs, and that no crash, fault or damage loses one or mixes them up. */
 import { appendFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { isHeldFile } from '../../../adapters/journal-file/held-tasks.ts';
 import { inspectJournal } from '../../../adapters/journal-file/inspect-journal.ts';
 import { nodeJournalFiles, type JournalFiles } from '../../../adapters/journal-file/journal-files.ts';
-import { armed, emptyFolder, journalIn, readText, stateIn } from './journal-file-place.ts';
+import { emptyFolder, folderWith, journalIn, readText, stateIn, tryEachStep } from './journal-file-place.ts';
 
 // Hundreds of folders, each save synced; a busy disk is slow.
 t.setTimeout(240_000);
@@ -32,15 +32,6 @@ const state = (n: number, slots: readonly Slot[]): State => ({ n, slots, ended: 
 
 async function heldFiles(dataDir: string): Promise<readonly string[]> {
   return (await readdir(dataDir)).includes('held') ? await readdir(join(dataDir, 'held')) : [];
-}
-
-async function folderWith(t: Test, ...states: readonly State[]): Promise<string> {
-  const dataDir = await emptyFolder(t);
-  const journal = journalIn(dataDir);
-  await journal.open();
-  for (const each of states) await journal.save(each);
-  await journal.close();
-  return dataDir;
 }
 
 const [A, B, C] = [slot('a', 300 * KB), slot('b', 250 * KB), slot('c', 200 * KB)];
@@ -105,34 +96,10 @@ const CHANGES: readonly { readonly what: string; readonly before: readonly State
 
 t.test('R3: whichever step of a save fails or is killed, the state and its tasks come from the same save', async (t) => {
   for (const { what, before, after } of CHANGES) {
-    for (let nth = 1, isDone = false; !isDone; nth += 1) {
-      const failing = await armed(t, before, nth, 'fails');
-      const failed = await failing.journal.save(after).then(
-        () => null,
-        (error: unknown) => error as { readonly code: string },
-      );
-      isDone = !failing.files.wasMet;
-      if (failed !== null) t.equal(failed.code, 'AC_JOURNAL_WRITE');
-      await failing.die();
-      t.same(await stateIn(failing.dataDir), failed === null ? after : before.at(-1), `${what}, step ${nth}`);
-
-      if (!isDone) {
-        const goesOn = await armed(t, before, nth, 'fails');
-        await Promise.allSettled([goesOn.journal.save(after)]);
-        const next = state(99, [...after.slots, slot('next', 100 * KB)]);
-        await goesOn.journal.save(next);
-        await goesOn.die();
-        t.same(await stateIn(goesOn.dataDir), next, `${what}, the save after a failure at step ${nth}`);
-      }
-
-      const killed = await armed(t, before, nth, 'stops the world');
-      const answer = await Promise.race([killed.journal.save(after).then(() => 'saved'), killed.files.stopped.then(() => 'killed')]);
-      await killed.die();
-      const found = (await stateIn(killed.dataDir)) as State;
-      const allowed = answer === 'saved' ? [after] : [after, before.at(-1)];
-      t.ok(allowed.map((each) => JSON.stringify(each)).includes(JSON.stringify(found)), `${what}, step ${nth}: ${answer}`);
-      t.ok((await heldFiles(killed.dataDir)).length <= 3, 'a file that no copy refers to is removed at startup');
-    }
+    const next = state(99, [...after.slots, slot('next', 100 * KB)]);
+    await tryEachStep(t, { about: what, before, after, next }, async (dataDir) => {
+      t.ok((await heldFiles(dataDir)).length <= 3, 'a file that no copy refers to is removed at startup');
+    });
   }
 });
 

@@ -22,6 +22,16 @@ export async function emptyFolder(t: Teardown): Promise<string> {
   return folder;
 }
 
+/** A folder in which a sidecar has saved these states and stopped. */
+export async function folderWith(t: Teardown, ...states: readonly unknown[]): Promise<string> {
+  const dataDir = await emptyFolder(t);
+  const journal = journalIn(dataDir);
+  await journal.open();
+  for (const state of states) await journal.save(state);
+  await journal.close();
+  return dataDir;
+}
+
 export const journalIn = (dataDir: string, files: JournalFiles = nodeJournalFiles): Journal =>
   fileJournal({ dataDir, clock: virtualClock(), log: silentLog, files });
 
@@ -112,6 +122,54 @@ export async function armed(
   for (const each of before) await journal.save(each);
   files.arm(nth, fault);
   return { dataDir, files, journal, die: () => pretendHolderDied(dataDir) };
+}
+
+/**
+ * Makes each step of a save fail, and be the last before the process is killed: the next process finds the old or the new state, whole. After
+ * a failure the sidecar continues, and saves `next`. `checkFolder` is called for each folder in which a process was killed.
+ */
+export async function tryEachStep(
+  t: Test,
+  {
+    about,
+    before,
+    after,
+    next,
+  }: { readonly about: string; readonly before: readonly unknown[]; readonly after: unknown; readonly next: unknown },
+  checkFolder: (dataDir: string) => Promise<void>,
+): Promise<{ readonly dataDir: string }> {
+  const old = before.at(-1);
+  for (let nth = 1; ; nth += 1) {
+    const step = `${about}, step ${nth}`;
+    const failing = await armed(t, before, nth, 'fails');
+    const failed = await failing.journal.save(after).then(
+      () => null,
+      (error: unknown) => error as { readonly code: string },
+    );
+    const isDone = !failing.files.wasMet;
+    // Tidying up and making room come after the state is safe; failing there does not fail the save.
+    if (failed !== null) t.equal(failed.code, 'AC_JOURNAL_WRITE', step);
+    await failing.die();
+    t.strictSame(await stateIn(failing.dataDir), failed === null ? after : old, `${step} ${failed === null ? 'worked' : 'failed'}`);
+
+    // A sidecar that survives the failure also saves what comes next, wherever it is killed then.
+    if (!isDone) {
+      const continuing = await armed(t, before, nth, 'fails');
+      await Promise.allSettled([continuing.journal.save(after)]);
+      await continuing.journal.save(next);
+      await continuing.die();
+      t.strictSame(await stateIn(continuing.dataDir), next, `${step}: the save after a failure`);
+    }
+
+    const killed = await armed(t, before, nth, 'stops the world');
+    const answer = await Promise.race([killed.journal.save(after).then(() => 'saved'), killed.files.stopped.then(() => 'killed')]);
+    await killed.die();
+    const found = JSON.stringify(await stateIn(killed.dataDir));
+    const allowed = (answer === 'saved' ? [after] : [after, old]).map((each) => JSON.stringify(each));
+    t.ok(allowed.includes(found), `${step}: ${answer}, found ${String(found).slice(0, 80)}`);
+    await checkFolder(killed.dataDir);
+    if (isDone) return failing;
+  }
 }
 
 /** More tasks than the state has room for, one of them new in each save. */

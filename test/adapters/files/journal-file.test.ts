@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { appendFile, chmod, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { pack, unpack } from '../../../adapters/journal-file/envelope.ts';
 import { processMark } from '../../../adapters/journal-file/process-mark.ts';
 import { assignmentText } from '../../../core/ports/assignment-name.ts';
@@ -14,7 +14,7 @@ import {
   deadPid,
   emptyFolder,
   faultyFiles,
-  type FaultyFiles,
+  folderWith,
   journalIn,
   pretendHolderDied,
   readText,
@@ -22,19 +22,11 @@ import {
   smallDisk,
   startSaver,
   stateIn,
+  tryEachStep,
 } from './journal-file-place.ts';
 
 // Hundreds of saves, each synced; a busy disk is slow.
 t.setTimeout(120_000);
-
-async function folderWith(t: Test, ...states: readonly unknown[]): Promise<string> {
-  const dataDir = await emptyFolder(t);
-  const journal = journalIn(dataDir);
-  await journal.open();
-  for (const state of states) await journal.save(state);
-  await journal.close();
-  return dataDir;
-}
 
 const subject: JournalSubject = {
   async place(t) {
@@ -146,32 +138,13 @@ t.test('a journal of a newer version is refused and left unchanged', async (t) =
 
 t.test('R3: a save that fails at any step leaves the old state; one killed at any step leaves the old or the new', async (t) => {
   for (const before of [[], ['older'], ['oldest', 'older']] as const) {
-    const old = before.at(-1);
-    for (let nth = 1, isDone = false; !isDone; nth += 1) {
-      const about = `${before.length} saves before, step ${nth}`;
-      const failing = await openedWith(t, before);
-      failing.files.arm(nth, 'fails');
-      const failed = await failing.journal.save('new').then(
-        () => null,
-        (error: unknown) => error as { readonly code: string },
-      );
-      isDone = !failing.files.wasMet;
-      // Tidying up and making room come after the state is safe; failing there does not fail the save.
-      if (failed !== null) t.equal(failed.code, 'AC_JOURNAL_WRITE', about);
-      await pretendHolderDied(failing.dataDir);
-      t.equal(await stateIn(failing.dataDir), failed === null ? 'new' : old, `${about} ${failed === null ? 'worked' : 'failed'}`);
-
-      const killed = await openedWith(t, before);
-      killed.files.arm(nth, 'stops the world');
-      const answer = await Promise.race([killed.journal.save('new').then(() => 'saved'), killed.files.stopped.then(() => 'killed')]);
-      await pretendHolderDied(killed.dataDir);
-      const found = await stateIn(killed.dataDir);
-      t.ok(found === 'new' || (answer === 'killed' && found === old), `${about}: ${answer}, found ${String(found)}`);
+    const about = `${before.length} saves before`;
+    await tryEachStep(t, { about, before, after: 'new', next: 'next' }, async (dataDir) => {
       t.notOk(
-        (await readdir(killed.dataDir)).some((name) => name.includes('.next')),
+        (await readdir(dataDir)).some((name) => name.includes('.next')),
         'no half-written file remains',
       );
-    }
+    });
   }
 });
 
@@ -187,15 +160,6 @@ t.test('the next start finds the good copy, whichever step of a recovery is kill
     t.equal(await stateIn(dataDir), 'older', `killed at step ${nth}`);
   }
 });
-
-async function openedWith(t: Test, states: readonly unknown[]): Promise<{ dataDir: string; files: FaultyFiles; journal: Journal }> {
-  const dataDir = await emptyFolder(t);
-  const files = faultyFiles();
-  const journal = journalIn(dataDir, files);
-  await journal.open();
-  for (const state of states) await journal.save(state);
-  return { dataDir, files, journal };
-}
 
 t.test('a lock is judged by PID, start time and boot', async (t) => {
   const me = await processMark(process.pid);

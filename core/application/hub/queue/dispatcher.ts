@@ -8,7 +8,7 @@ import type { Rules } from '../../../domain/task/rules.ts';
 import { requirementKey, waitingRequirement, type Requirement, type Task } from '../../../domain/task/task.ts';
 import { decideAssign } from '../../../domain/transitions/assigning.ts';
 import type { Batch } from '../batch/batch.ts';
-import { BatchWindows, countedBodyBytes, isWindowFull } from '../batch/send-window.ts';
+import { BatchWindows, countedBodyBytes } from '../batch/send-window.ts';
 import type { HubContext } from '../batch/hub-context.ts';
 import type { Roster } from '../batch/roster.ts';
 
@@ -58,9 +58,10 @@ export async function dispatch(batch: Batch, roster: Roster, context: HubContext
   // Its disconnect is not stored yet. What it was sent last would count no more, and all of it would be resent at once.
   const isGone = ({ id, sessionNumber }: Agent): boolean =>
     roster.get(id)?.sessionNumber === sessionNumber && !context.isHere(id, sessionNumber);
-  const mayGet = (agent: Agent): boolean =>
-    !isGone(agent) && !isWindowFull(context.unansweredBytes(agent.id, agent.sessionNumber), context.limits);
-  const known = roster.free(requirements, batch.nowMs, AGENTS_PER_BATCH, mayGet);
+  // What is resent counts too.
+  await batch.loadBodies(batch.assignments.map(({ task }) => task.id));
+  const windows = new BatchWindows(batch, context);
+  const known = roster.free(requirements, batch.nowMs, AGENTS_PER_BATCH, (agent) => !isGone(agent) && !windows.isFull(agent));
   const ids = [...new Set([...known, ...unsettled])];
   if (ids.length === 0) return;
   const unknown = ids.filter((id) => batch.agent(id) === undefined);
@@ -71,8 +72,6 @@ export async function dispatch(batch: Batch, roster: Roster, context: HubContext
   }
   const uncounted = ids.filter((id) => batch.slotsTaken(id) === undefined);
   if (uncounted.length > 0) batch.addCounts(await batch.unit.heldCounts(uncounted));
-  await batch.loadBodies(batch.assignments.map(({ task }) => task.id));
-  const windows = new BatchWindows(batch, context);
   const free = ids.flatMap((id): FreeAgent[] => {
     const agent = batch.agent(id);
     if (agent === undefined || !mayWork(agent, batch.nowMs) || agent.hubId !== context.hubId || isGone(agent)) return [];

@@ -80,13 +80,7 @@ export class HubSession {
   }
 
   get reports(): ReportHandler {
-    const made = (): ReportHandler =>
-      new ReportHandler(this.#deps, {
-        version: () => this.#version,
-        send: (frame) => this.send(frame),
-        sendText: (text) => this.sendText(text),
-      });
-    return (this.#madeReports ??= made());
+    return (this.#madeReports ??= new ReportHandler(this.#deps, this));
   }
   get #invalid(): InvalidFrames {
     return (this.#madeInvalid ??= new InvalidFrames(this.#deps, this));

@@ -45,10 +45,10 @@ interface Settling {
 }
 
 export interface FrameSender {
-  readonly version: () => ProtocolVersion;
-  readonly send: (frame: Frame) => void;
+  readonly version: ProtocolVersion;
+  send(frame: Frame): void;
   /** Sends a frame that is already JSON text. */
-  readonly sendText: (text: string) => void;
+  sendText(text: string): void;
 }
 
 export class ReportHandler {
@@ -73,7 +73,7 @@ export class ReportHandler {
   }
 
   assign(task: Task, body: TaskBody): void {
-    const text = assignmentText(this.#sender.version(), task, body, this.#deps.context.rules.runMaxMs);
+    const text = assignmentText(this.#sender.version, task, body, this.#deps.context.rules.runMaxMs);
     this.#unanswered.add(task.id, text);
     this.#sender.sendText(text);
   }
@@ -81,8 +81,8 @@ export class ReportHandler {
   cancel(stop: Extract<Outgoing, { kind: 'stop' }>): void {
     const { clock, context } = this.#deps;
     // Version 1 never confirms it.
-    if (this.#sender.version() === 1) this.#answered(stop.taskId);
-    this.#sender.send(cancelledFrame(this.#sender.version(), stop, clock.nowMs(), context.timing.killGraceMs));
+    if (this.#sender.version === 1) this.#answered(stop.taskId);
+    this.#sender.send(cancelledFrame(this.#sender.version, stop, clock.nowMs(), context.timing.killGraceMs));
   }
 
   #answered(taskId: TaskId): void {
@@ -97,7 +97,7 @@ export class ReportHandler {
     if (this.#unanswered.bytes > 0) this.#answered(frame.task_id);
     if (frame.type === 'task_recovering' || frame.type === 'state_report') return this.#onRecovery(frame, from);
     if (frame.type === 'task_cancel_ack') return this.#onStopConfirmed(frame, from);
-    const { taskId, generation, body } = reportFromFrame(frame, this.#sender.version());
+    const { taskId, generation, body } = reportFromFrame(frame, this.#sender.version);
     const own: ReportCommand = { kind: 'report', from, taskId, generation, body, characters };
     const command = isForeign(frame, from) ? { ...own, rejectReason: 'not_assignee' as const } : own;
     if (body.report === 'progress') return this.#gate.offer(taskId, () => this.#post(command));
@@ -109,7 +109,7 @@ export class ReportHandler {
   onPing(from: Reporter): void {
     const { clock, context, inbox } = this.#deps;
     const now = clock.monotonicMs();
-    if (this.#sender.version() !== 1 || now - this.#renewedMonotonicMs < context.timing.leaseMs / 3) return;
+    if (this.#sender.version !== 1 || now - this.#renewedMonotonicMs < context.timing.leaseMs / 3) return;
     this.#renewedMonotonicMs = now;
     inbox.post({ kind: 'presence', from, change: { what: 'ping' } }, () => undefined);
   }
@@ -152,7 +152,7 @@ export class ReportHandler {
    */
   onInvalid(object: Readonly<Record<string, unknown>>, from: Reporter, answer: () => void): void {
     const { type, task_id: taskId, generation, result } = object;
-    if (this.#sender.version() !== 1 || type !== 'task_complete' || !isTaskId(taskId) || result === undefined) return answer();
+    if (this.#sender.version !== 1 || type !== 'task_complete' || !isTaskId(taskId) || result === undefined) return answer();
     const body = { report: 'complete', result: JSON.stringify(result), tokensUsed: null, costUsd: null, details: null } as const;
     const named = { taskId, generation: isGeneration(generation) ? generation : null };
     this.#deps.inbox.post({ kind: 'report', from, ...named, body, rejectReason: 'validation_failed' }, (outcome) => {
@@ -191,7 +191,7 @@ export class ReportHandler {
         reason: answer.code,
       });
     }
-    this.#answer(answerFrame(this.#sender.version(), { kind: body.report, taskId, generation }, answer));
+    this.#answer(answerFrame(this.#sender.version, { kind: body.report, taskId, generation }, answer));
   }
 
   #onRecovery(frame: RecoveryFrame, from: Reporter): void {

@@ -33,7 +33,7 @@ export function followRuns(
   const followed = new RenewedMap<string, Followed>();
   /** Called once nothing is followed. */
   let onAllOver: (() => void) | null = null;
-  const tellIfAllOver = (): void => {
+  const notifyIfAllOver = (): void => {
     if ([...followed.values()].length === 0) onAllOver?.();
   };
 
@@ -41,7 +41,7 @@ export function followRuns(
     const about = { assignment: assignmentIdOf(run), runId: run.runId };
     const onOver = (error: string | null): void => {
       followed.delete(run.runId);
-      if (onAllOver !== null) tellIfAllOver();
+      if (onAllOver !== null) notifyIfAllOver();
       take({ type: 'wake_stream_ended', ...about, error });
     };
     if (runner === undefined) return onOver('no wake runner is configured');
@@ -85,7 +85,7 @@ export function followRuns(
     over: () =>
       new Promise((resolve) => {
         onAllOver = resolve;
-        tellIfAllOver();
+        notifyIfAllOver();
       }),
     detach() {
       for (const { runId, iterator } of followed.values()) {

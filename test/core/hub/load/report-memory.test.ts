@@ -27,7 +27,7 @@ t.test('R20: a session of either version retains nothing about the tasks it has 
     };
     const deps = { inbox, clock, log: memoryLog(), refusedFrames: { add: () => undefined, all: () => ({}) } } as unknown as SessionDeps;
     let sent = 0;
-    const handler = new ReportHandler(deps, { version: () => version, send: () => (sent += 1), sendText: () => undefined });
+    const handler = new ReportHandler(deps, { version, send: () => (sent += 1), sendText: () => undefined });
     const from = { agentId: 'a1' as AgentId, session: 1 };
     const report = (place: number): void => {
       const taskId = `task-${place.toString(16).padStart(16, '0')}` as TaskId;

@@ -30,7 +30,7 @@ export interface MemoryJournal extends Journal {
   reopen(): MemoryJournal;
   /** A journal on a copy of the memory, as after a data folder was copied: the same instance, not locked. */
   copied(sync?: MemoryJournalOptions['sync']): MemoryJournal;
-  /** The memory is gone for good, as a folder that was removed: nothing can be written to it, and its holder is told. */
+  /** The memory is gone for good, as a folder that was removed: nothing can be written to it, and its holder is notified. */
   lose(): void;
   /** From now on nothing can be opened on this memory, as on a folder without write permission. */
   refuseWrites(): void;
@@ -110,9 +110,9 @@ function journalOver(memory: Memory, options: MemoryJournalOptions): MemoryJourn
   }
 
   return {
-    open: (tellLost) =>
+    open: (notifyLost) =>
       inTurn(() => {
-        onLost = tellLost;
+        onLost = notifyLost;
         return openMemory();
       }),
 
