@@ -32,6 +32,8 @@ export interface Call {
   /** Overrides that of the connection. */
   readonly retryWithinMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Each attempt waits for its turn. */
+  readonly turns?: Turns | undefined;
   /** Called with the status of the successful response. */
   readonly onStatus?: ((status: number) => void) | undefined;
 }
@@ -65,12 +67,48 @@ async function retried<T>(link: Link, call: Call, read: (response: HttpAnswer) =
   retries.begin(call.retryWithinMs ?? link.retryWithinMs, link.onRetry);
   for (;;) {
     try {
-      return await attempt(link, call, read);
+      return await (call.turns === undefined ? attempt(link, call, read) : call.turns(() => attempt(link, call, read), call.signal));
     } catch (thrown) {
       if (!AgentcomError.is(thrown) || !isTemporary(thrown) || !(call.idempotent || wasNotSent(thrown))) throw thrown;
       if (!(await retries.next(thrown.message, askedWaitMs(thrown), call.signal))) throw thrown;
     }
   }
+}
+
+/** Runs what it is given once it is its turn. Rejects with the reason of the signal if that is aborted first. */
+export type Turns = <T>(run: () => Promise<T>, signal: AbortSignal | undefined) => Promise<T>;
+
+/** Runs this many at once, and the others in their order. */
+export function turns(atOnce: number): Turns {
+  let running = 0;
+  const waiting = new Set<() => void>();
+  return async (run, signal) => {
+    if (running < atOnce) running += 1;
+    else {
+      await new Promise<void>((resolve, reject) => {
+        const leave = (): void => {
+          waiting.delete(start);
+          reject(signal?.reason as Error);
+        };
+        // Takes over the place of the one that has ended.
+        const start = (): void => {
+          waiting.delete(start);
+          signal?.removeEventListener('abort', leave);
+          resolve();
+        };
+        if (signal?.aborted === true) return leave();
+        waiting.add(start);
+        signal?.addEventListener('abort', leave);
+      });
+    }
+    try {
+      return await run();
+    } finally {
+      const [next] = waiting;
+      if (next === undefined) running -= 1;
+      else next();
+    }
+  };
 }
 
 /** Sends the requests of one client. */

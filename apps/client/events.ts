@@ -16,6 +16,8 @@ export interface EventsOptions {
   readonly lastEventId?: string | undefined;
   /** Without `lastEventId`: starts this many events before the end. */
   readonly last?: number | undefined;
+  /** With `taskId`: throws `AC_API` (`invalid_state`) if that task has ended when the stream opens. An older hub refuses it (`validation_failed`). */
+  readonly unlessEnded?: boolean | undefined;
   /** Ends the stream: the generator returns. */
   readonly signal?: AbortSignal | undefined;
   /** Called when the stream opens, and whenever anything arrives. */
@@ -38,7 +40,7 @@ export const eventsClient =
 const IDLE_MS = 60_000;
 
 /** Throws `AC_USAGE`. */
-export function checkTimes({ idleMs, giveUpAfterMs }: Pick<EventsOptions, 'idleMs' | 'giveUpAfterMs'>): void {
+function checkTimes({ idleMs, giveUpAfterMs }: Pick<EventsOptions, 'idleMs' | 'giveUpAfterMs'>): void {
   checkMs('idleMs', idleMs, [1, TIMER_MS_MAX]);
   checkMs('giveUpAfterMs', giveUpAfterMs, [0, Infinity]);
 }
@@ -91,7 +93,14 @@ async function* streamOnce(
   const response = await stream({
     method: 'GET',
     path: '/api/events',
-    query: { task_id: options.taskId, agent_id: options.agentId, type: options.type, about: options.about, last: options.last },
+    query: {
+      task_id: options.taskId,
+      agent_id: options.agentId,
+      type: options.type,
+      about: options.about,
+      last: options.last,
+      unless_ended: options.unlessEnded === true ? 'true' : undefined,
+    },
     headers: { accept: 'text/event-stream', ...(lastEventId === undefined ? {} : { 'last-event-id': lastEventId }) },
     idempotent: true,
     signal: idle.signal,

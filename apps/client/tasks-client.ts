@@ -4,8 +4,8 @@ import { traceContextOf } from '../../core/domain/task/trace-context.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { isEndedStatus, type EndedStatus } from './ended-status.ts';
 import type { SignTask } from '../signing/signing-options.ts';
-import { checkTimes, type EventsClient, type EventsOptions } from './events.ts';
-import { pathTo, type Call, type Requester } from './api-request.ts';
+import type { EventsClient, EventsOptions } from './events.ts';
+import { pathTo, turns, type Call, type Requester } from './api-request.ts';
 import { checkMs, OUTAGE_MAX_MS, TIMER_MS_MAX } from './retries.ts';
 import { signedBodies, signedBody, signedPush } from './signed-bodies.ts';
 import { submitBatcher } from './submit-batcher.ts';
@@ -38,6 +38,9 @@ const HISTORY_PAGE_EVENTS = 500;
  * hide an end.
  */
 const MAY_END: ReadonlySet<string> = new Set(['completed', 'cancelled', 'dead_lettered', 'gap']);
+
+/** How many waits ask for their task at once. A hub refuses more than 64 reads of one token, and runs two of them at a time. */
+const ASKING_MAX = 32;
 
 /** A task that has ended, with the newest events of its history. */
 export type EndedTask = TaskDetail & { readonly status: EndedStatus };
@@ -144,9 +147,11 @@ export function tasksClient({ get, postOnce, request }: Requester, followEvents:
   const signerOf = (options: SubmitOptions | string | undefined): SignTask | undefined =>
     (typeof options === 'object' ? options.signWith : undefined) ?? parts.signWith;
   const submitTogether = submitBatcher({ request });
+  const asking = turns(ASKING_MAX);
   /** Null if the task has not ended, or if the signal was aborted. */
   const endedTask = async (taskId: string, { giveUpAfterMs = OUTAGE_MAX_MS, signal }: WatchOptions): Promise<EndedTask | null> => {
-    const task = await unlessAborted(tasks.get(taskId, { retryWithinMs: giveUpAfterMs, signal }), signal);
+    const call = { method: 'GET', path: path(taskId), idempotent: true, retryWithinMs: giveUpAfterMs, signal, turns: asking } as const;
+    const task = await unlessAborted(request<TaskDetail>(call), signal);
     return task !== null && isEndedStatus(task.status) ? { ...task, status: task.status } : null;
   };
   const tasks: TasksClient = {
@@ -209,17 +214,25 @@ export function tasksClient({ get, postOnce, request }: Requester, followEvents:
       return null;
     },
     async wait(taskId, { timeoutMs, ...given } = {}) {
-      checkTimes(given);
       const time = timeLimit(timeoutMs, given.signal);
       const options = { ...given, signal: time.signal };
       try {
-        // Of a task that has ended, the hub reads less for this than for a stream.
-        const task = await endedTask(taskId, options);
-        if (task !== null) return task;
-        const watching = tasks.watch(taskId, options);
-        for (;;) {
-          const step = await watching.next();
-          if (step.done === true) return step.value;
+        // The hub opens no stream for a task that has ended. Nothing is missed: it checks that whenever the stream opens.
+        for (let start: EventsOptions = { unlessEnded: true }; ;) {
+          try {
+            for await (const { event } of followEvents({ ...options, ...start, taskId })) {
+              const task = MAY_END.has(event) ? await endedTask(taskId, options) : null;
+              if (task !== null) return task;
+            }
+            return null;
+          } catch (thrown) {
+            const refused = AgentcomError.is(thrown) ? thrown.details?.['error'] : undefined;
+            // An older hub does not know the condition.
+            if (refused === 'validation_failed' && start.unlessEnded === true) start = { lastEventId: '0' };
+            else if (refused !== 'invalid_state') throw thrown;
+          }
+          const task = await endedTask(taskId, options);
+          if (task !== null || options.signal?.aborted === true) return task;
         }
       } finally {
         time.end();

@@ -47,13 +47,17 @@ export const deadLetterSchema = closed({ priority: optional(Type.Enum([...PRIORI
 /** `GET /api/agents`, `GET /admin/tokens` */
 export const pageSchema = closed(page);
 
-/** `GET /api/events`. `last`: starts this many events before the end, unless `Last-Event-ID` gives the position. */
+/**
+ * `GET /api/events`. `last`: starts this many events before the end, unless `Last-Event-ID` gives the position. `unless_ended`, with `task_id`:
+ * refuses the stream if that task has ended.
+ */
 export const eventsSchema = closed({
   task_id: optional(taskIdField),
   agent_id: optional(agentIdField),
   type: optional(Type.Enum([...EVENT_NAMES])),
   about: optional(Type.Enum(['tasks', 'agents'])),
   last: optional(Type.String({ pattern: '^[0-9]{1,5}$', description: 'a whole number from 0 to 99999' })),
+  unless_ended: optional(Type.Enum(['true'])),
 });
 
 /** `GET /api/tasks/:id/events`: `before` and `after` are event numbers within the task. */

@@ -1,5 +1,6 @@
 /** Opens event streams: who may read which events, from which position, and how many streams at once. */
 import type { EventName } from '../../../core/domain/task/event.ts';
+import { isEnded } from '../../../core/domain/task/task.ts';
 import type { EventFilter, EventMarks } from '../../../core/ports/event-feed.ts';
 import type { ByteStream } from '../../../core/ports/http.ts';
 import { eventsSchema } from '../../../core/protocol/http-queries.ts';
@@ -44,6 +45,7 @@ export function eventStreams(deps: HttpApiDeps): EventStreams {
     if (by.reach === 'own' && (task === undefined || !maySee(by, task))) return refused(unknownTask);
     // A task that was removed may still have a gap to report. Without one there is nothing to wait for.
     if (filter.taskId !== undefined && task === undefined && place.gap === null) return refused(unknownTask);
+    if (query.value.unless_ended !== undefined && task !== undefined && isEnded(task)) return refused(hasEnded);
     // The events of a task are removed together with it: if the task exists, all its events do.
     const isComplete = lastId.value === 0 && task !== undefined;
     return read({ place: isComplete ? { ...place, gap: null } : place, filter });
@@ -53,7 +55,11 @@ export function eventStreams(deps: HttpApiDeps): EventStreams {
     if (request.method === 'HEAD') return refusal('method_not_allowed', 'Allowed: GET.', { headers: { allow: 'GET' } });
     // Before the first await, so that concurrent calls cannot exceed the limit together.
     const place = places.take(by.id);
-    if (place.kind === 'refused') return place.reply;
+    if (place.kind === 'refused') {
+      // To learn that a task has ended, nobody has to wait for a place.
+      const instead = request.query().has('unless_ended') ? await start(request, by) : null;
+      return instead?.kind === 'refused' ? instead.reply : place.reply;
+    }
     const over = place.value;
     try {
       const started = await start(request, by);
@@ -80,6 +86,8 @@ export function eventStreams(deps: HttpApiDeps): EventStreams {
     },
   };
 }
+
+const hasEnded = refusal('invalid_state', 'The task has ended.');
 
 function lastEventId(request: ApiRequest): Read<number | null> {
   const text = request.header('last-event-id') ?? '';

@@ -263,7 +263,7 @@ export const ROUTE_DOCS: Readonly<Record<RouteName, RouteDoc>> = {
     query: queries.eventsSchema,
     headers: ['Last-Event-ID'],
     answers: [text('The events, until the client closes the stream.', 'text/event-stream')],
-    refusals: ['validation_failed', 'unknown_task', 'hub_busy'],
+    refusals: ['validation_failed', 'unknown_task', 'invalid_state', 'hub_busy'],
   },
   whoAmI: { tag: 'Hub', summary: 'Whose token this is', answers: [ok('The token, without its text.', agents.whoAmISchema)] },
   schemas: {

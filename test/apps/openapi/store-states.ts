@@ -105,6 +105,7 @@ export async function aimedRequests(hub: RunningHub): Promise<readonly Aimed[]> 
     { operationId: 'retryTask', status: 409, params: { id: ids.queued } },
     { operationId: 'retryTask', status: 200, params: { id: ids.dead } },
     { operationId: 'streamEvents', status: 404, role: 'submitter', query: `?task_id=${ids.queued}` },
+    { operationId: 'streamEvents', status: 409, role: 'viewer', query: `?task_id=${ids.completed}&unless_ended=true` },
     { operationId: 'adoptResult', status: 404, params: { id: 'task-of-nobody' }, body: { generation: 1 } },
     { operationId: 'adoptResult', status: 409, params: { id: ids.queued }, body: { generation: 1 } },
     { operationId: 'adoptResult', status: 200, params: { id: ids.late }, body: { generation: 1 } },
