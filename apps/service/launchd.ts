@@ -10,10 +10,13 @@ export function launchdUnit(plan: ServicePlan, installer: Installer): ServiceUni
   const print = ['launchctl', 'print', `${domain}/${name}`] as const;
   const log = join(plan.dataDir, `${plan.part}.log`);
   return {
+    name,
     file,
     text: listText(plan, log),
     encoding: 'utf8',
-    folders: [],
+    // Root cannot make it for another user.
+    folders: runAs === null ? [] : [plan.dataDir],
+    logFolder: runAs === null ? plan.dataDir : null,
     // A service that is loaded cannot be bootstrapped again, and `bootout` may return while it is still stopping.
     stop: ['launchctl', 'bootout', `${domain}/${name}`],
     isLoaded: print,

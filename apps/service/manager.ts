@@ -1,5 +1,6 @@
 /** The service manager of this platform: installs, shows and removes a hub or a sidecar. */
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -33,6 +34,7 @@ export function unitFor(platform: string, plan: ServicePlan, installer: Installe
 export async function install(unit: ServiceUnit, env: Env): Promise<void> {
   const isThere = await mustBeOurs(unit);
   try {
+    if (unit.logFolder !== null) await mkdir(unit.logFolder, { recursive: true, mode: 0o700 });
     await mkdir(dirname(unit.file), { recursive: true });
     await writeFile(unit.file, unit.text, { encoding: unit.encoding, mode: 0o644 });
   } catch (cause) {
@@ -43,6 +45,31 @@ export async function install(unit: ServiceUnit, env: Env): Promise<void> {
   }
   if (isThere) await stop(unit, env);
   for (const line of unit.install) await mustRun(line, env);
+}
+
+export interface OtherUnit {
+  readonly file: string;
+  /** Its user; null: it is not one of the system. */
+  readonly runAs: string | null;
+}
+
+/**
+ * The unit of this name that another kind of install wrote: of the system beside one of the user, or the other way around. Null: there is none.
+ */
+export function otherUnit(platform: string, plan: ServicePlan, installer: Installer): OtherUnit | null {
+  if (platform === 'win32') return null;
+  // The file of a unit of the system does not depend on its user.
+  const { file } = unitFor(platform, { ...plan, runAs: plan.runAs === null ? installer.userName : null }, installer);
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw new AgentcomError('AC_SERVICE', `Cannot read ${file}: ${messageOf(thrown)}.`, { cause: thrown });
+  }
+  if (!text.includes(WRITTEN_BY)) return null;
+  const [, ofSystemd, ofLaunchd] = /^User=(.+)$|<key>UserName<\/key>\s*<string>([^<]+)</m.exec(text) ?? [];
+  return { file, runAs: ofSystemd ?? ofLaunchd ?? null };
 }
 
 /** Stops and removes it. False: it was not installed. */

@@ -37,12 +37,15 @@ export interface Installer {
 type CommandLine = readonly [program: string, ...args: string[]];
 
 export interface ServiceUnit {
+  readonly name: string;
   /** Its path. */
   readonly file: string;
   readonly text: string;
   readonly encoding: 'utf8' | 'utf16le';
   /** Folders that must exist before it starts, since the service may not create them. */
   readonly folders: readonly string[];
+  /** A folder that `install` makes if it is missing, since the service manager opens its log there. */
+  readonly logFolder: string | null;
   /**
    * Stops what an earlier install started, before it is replaced or removed; it may fail, since that may not be running. Null: `install` and
    * `uninstall` stop it.

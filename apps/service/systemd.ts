@@ -16,10 +16,12 @@ export function systemdUnit(plan: ServicePlan, installer: Installer): ServiceUni
   const folder = runAs === null ? join(installer.configHome ?? join(installer.home, '.config'), 'systemd', 'user') : '/etc/systemd/system';
   const systemctl = (...args: string[]) => ['systemctl', ...(runAs === null ? ['--user'] : []), ...args] as [string, ...string[]];
   return {
+    name,
     file: join(folder, unit),
     text: unitText(plan),
     encoding: 'utf8',
     folders: isConfined(plan) ? foldersOf(plan).filter((each) => `${relative(plan.folder, each)}/`.startsWith('../')) : [],
+    logFolder: null,
     stop: null,
     isLoaded: null,
     install: [systemctl('daemon-reload'), systemctl('enable', unit), systemctl('restart', unit)],

@@ -6,10 +6,12 @@ export function windowsTask(plan: ServicePlan): ServiceUnit {
   const { name } = plan;
   const file = join(plan.dataDir, `${name}.xml`);
   return {
+    name,
     file,
     text: `\uFEFF${taskText(plan)}`,
     encoding: 'utf16le',
     folders: [],
+    logFolder: null,
     // A task that is running keeps the program that it was started with, and is not started a second time.
     stop: ['schtasks', '/End', '/TN', name],
     isLoaded: null,

@@ -6,7 +6,7 @@ import { parseEnv } from 'node:util';
 import { Argument, Option, type Command } from 'commander';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import { PACKAGE_ROOT } from '../../package-root.ts';
-import { install, statusOf, uninstall, unitFor } from '../../service/manager.ts';
+import { install, otherUnit, statusOf, uninstall, unitFor, type OtherUnit } from '../../service/manager.ts';
 import { VERSION } from '../../version.ts';
 import type { Installer, ServicePlan, ServiceUnit } from '../../service/service-plan.ts';
 import type { Action, Context } from '../cli-context.ts';
@@ -50,7 +50,7 @@ async function installService(context: Context, options: ServiceOptions, part: P
   const { unit, notes } = await checkedUnit(context, options, part);
   const missing = unit.folders.find((folder) => !existsSync(folder));
   if (missing !== undefined)
-    throw new AgentcomError('AC_SERVICE', `There is no ${missing}, and the service may create folders only in that of its config.`, {
+    throw new AgentcomError('AC_SERVICE', `There is no ${missing}, and the service cannot create it.`, {
       cure: `Create it first: install -d -m 700 -o ${options.runAs ?? ''} ${JSON.stringify(missing)}`,
     });
   await install(unit, context.environment.env);
@@ -68,10 +68,11 @@ async function printService(context: Context, options: ServiceOptions, part: Par
 }
 
 async function showService(context: Context, options: ServiceOptions, part: Part): Promise<void> {
-  const unit = await namedUnit(context, options, part);
+  const { unit, other } = await namedUnit(context, options, part);
   const { code, output } = await statusOf(unit, context.environment.env);
-  context.output.data({ file: unit.file, code, status: output });
+  context.output.data({ file: unit.file, code, status: output, other_file: other?.file ?? null });
   printLines(context, output);
+  if (other !== null) context.output.note(otherNote('status', part, unit.name, other));
   context.exitWith(code);
 }
 
@@ -80,14 +81,27 @@ const printLines = ({ output }: Context, text: string): void => {
 };
 
 async function uninstallService(context: Context, options: ServiceOptions, part: Part): Promise<void> {
-  const unit = await namedUnit(context, options, part);
+  const { unit, other } = await namedUnit(context, options, part);
   const wasThere = await uninstall(unit, context.environment.env);
-  context.output.data({ file: unit.file, installed: false, was_installed: wasThere });
+  context.output.data({ file: unit.file, installed: false, was_installed: wasThere, other_file: other?.file ?? null });
   context.output.line(wasThere ? `Stopped and removed: ${unit.file}` : `Not installed: there is no ${unit.file}`);
+  if (other !== null) context.output.note(otherNote('uninstall', part, unit.name, other));
 }
 
-interface CheckedUnit {
+function otherNote(command: 'status' | 'uninstall', part: Part, name: string, { file, runAs }: OtherUnit): string {
+  const whose = runAs === null ? 'of your user' : `of the system, for the user ${runAs},`;
+  const asRoot = runAs !== null && command === 'uninstall' ? ' as root' : '';
+  const user = runAs === null ? '' : ` --run-as ${runAs}`;
+  return `A service ${whose} is installed under this name, too: ${file}. For that one, run${asRoot}: agentcom service ${command} ${part} --name ${name}${user}`;
+}
+
+interface Unit {
   readonly unit: ServiceUnit;
+  /** That of the system beside one of the user, or the other way around. */
+  readonly other: OtherUnit | null;
+}
+
+interface CheckedUnit extends Unit {
   /** What the user should know before it runs. */
   readonly notes: readonly string[];
 }
@@ -113,19 +127,19 @@ async function checkedUnit(context: Context, options: ServiceOptions, part: Part
   const dataDir = part === 'hub' ? config.hub?.dataDir : config.sidecar?.dataDir;
   if (dataDir === undefined) throw new AgentcomError('AC_CONFIG_INVALID', `${loaded.file} has no "${part}" section.`);
   const archiveDir = part === 'hub' ? (config.hub?.archiveDir ?? null) : null;
-  const unit = unitOf(context, options, { part, agentId: config.sidecar?.agentId, file: loaded.file, dataDir, archiveDir });
+  const units = unitOf(context, options, { part, agentId: config.sidecar?.agentId, file: loaded.file, dataDir, archiveDir });
   const read = new Set([...variables.keys(), ...READ_ANYWAY[part]]);
   const isLost = (name: string): boolean => !(name in given) && !OF_EVERY_SERVICE.has(name) && (process.env[name] ?? '') !== '';
   const missing = [...read].filter(isLost);
   const note =
     `The service does not get these variables of your shell, which its config reads: ${missing.join(', ')}. ` +
     'Write them into a file, one NAME=value per line, and pass --variables FILE.';
-  return { unit, notes: missing.length === 0 ? [] : [note] };
+  return { ...units, notes: missing.length === 0 ? [] : [note] };
 }
 
 /** The unit of an installed service: its name is enough, whatever has become of its config. */
-async function namedUnit(context: Context, options: ServiceOptions, part: Part): Promise<ServiceUnit> {
-  if (part === 'sidecar' && options.name === undefined) return (await checkedUnit(context, options, part)).unit;
+async function namedUnit(context: Context, options: ServiceOptions, part: Part): Promise<Unit> {
+  if (part === 'sidecar' && options.name === undefined) return checkedUnit(context, options, part);
   const { cwd } = context.environment;
   return unitOf(context, options, { part, agentId: undefined, file: cwd, dataDir: cwd, archiveDir: null });
 }
@@ -139,11 +153,7 @@ interface Serving {
   readonly archiveDir: string | null;
 }
 
-function unitOf(
-  { environment }: Context,
-  options: ServiceOptions,
-  { part, agentId = '', file, dataDir, archiveDir }: Serving,
-): ServiceUnit {
+function unitOf({ environment }: Context, options: ServiceOptions, { part, agentId = '', file, dataDir, archiveDir }: Serving): Unit {
   const preset = part === 'hub' ? 'agentcom-hub' : `agentcom-sidecar-${agentId}`;
   const name = options.name ?? preset;
   if (!NAME.test(name)) throw wrongValue('a name of letters, digits, ".", "_" and "-", at most 100', name);
@@ -177,7 +187,8 @@ function unitOf(
   ])
     if (/[\u0000-\u001f\u007f]/.test(text)) throw wrongValue(`${what} without control characters`, text);
   if (options.runAs !== undefined && !NAME.test(options.runAs)) throw wrongValue('the name of a user', options.runAs);
-  return unitFor(process.platform, plan, installer(environment.env));
+  const by = installer(environment.env);
+  return { unit: unitFor(process.platform, plan, by), other: otherUnit(process.platform, plan, by) };
 }
 
 /** npx prepends a folder for every parent folder, even if it does not exist: a program put there later would run as the service. */

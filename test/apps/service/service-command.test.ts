@@ -1,11 +1,11 @@
 /** `agentcom service` with a systemctl that records its arguments. */
 import { execFile } from 'node:child_process';
-import { access, chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
-import { install, uninstall, unitFor } from '../../../apps/service/manager.ts';
+import { install, otherUnit, uninstall, unitFor } from '../../../apps/service/manager.ts';
 import { builtTree } from '../../rig/built-tree.ts';
 import { run, type Ran } from '../cli/cli-world.ts';
 
@@ -68,6 +68,48 @@ t.test('install, status, install again, uninstall', { skip: process.platform !==
   t.match(await run('service', 'uninstall', 'sidecar'), { code: 0, out: /^Not installed/ });
 });
 
+t.test('a service of the other kind under the same name is named', { skip: process.platform !== 'linux' }, async (t) => {
+  const { unit, run } = await machine(t);
+  t.match(await run('service', 'install', 'sidecar'), { code: 0, err: /^(?!.*too:)/s });
+  t.match(await run('service', 'status', 'sidecar'), { err: '' });
+  const systems = ['--name', 'agentcom-sidecar-worker-1', '--run-as', 'someone'];
+  for (const command of ['status', 'uninstall']) {
+    t.match(await run('service', command, 'sidecar', ...systems), {
+      code: 0,
+      err: `A service of your user is installed under this name, too: ${unit}. For that one, run: agentcom service ${command} sidecar --name agentcom-sidecar-worker-1\n`,
+    });
+    t.match(JSON.parse((await run('service', command, 'sidecar', ...systems, '--json')).out), { other_file: unit });
+  }
+  t.ok(await isThere(unit));
+});
+
+t.test('one of the system is found beside that of a user, with its user', async (t) => {
+  const dir = t.testdir();
+  const plan = {
+    part: 'hub',
+    name: 'x',
+    description: 'x',
+    argv: ['/x'],
+    folder: dir,
+    dataDir: dir,
+    archiveDir: null,
+    environment: {},
+  } as const;
+  const me = { home: dir, uid: 1000, userName: 'me' };
+  t.equal(otherUnit('linux', { ...plan, name: 'agentcom-test-of-no-unit', runAs: null }, me), null);
+  for (const platform of ['linux', 'darwin']) {
+    const { file, text } = unitFor(platform, { ...plan, runAs: null }, me);
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, text);
+    t.same(otherUnit(platform, { ...plan, runAs: 'agentcom' }, me), { file, runAs: null });
+    // As the unit of the system says it.
+    await writeFile(file, unitFor(platform, { ...plan, runAs: 'agentcom' }, me).text);
+    t.same(otherUnit(platform, { ...plan, runAs: 'agentcom' }, me), { file, runAs: 'agentcom' });
+    await writeFile(file, 'of another program');
+    t.equal(otherUnit(platform, { ...plan, runAs: 'agentcom' }, me), null);
+  }
+});
+
 t.test('errors are reported, and units of others are left alone', { skip: process.platform !== 'linux' }, async (t) => {
   const { unit, run, told, answers } = await machine(t);
   await mkdir(dirname(unit), { recursive: true });
@@ -124,7 +166,7 @@ export default defineConfig({ hub: { storage: sqlite({ file: 'h.db' }), transpor
     );
     t.match(await run(['service', 'install', 'hub', '--run-as', 'agentcom'], { cwd: join(dir, 'app') }), {
       code: 1,
-      err: `There is no ${away}, and the service may create folders only in that of its config. Create it first: install -d -m 700 -o agentcom "${away}"`,
+      err: `There is no ${away}, and the service cannot create it. Create it first: install -d -m 700 -o agentcom "${away}"`,
     });
     t.match(await run(['service', 'print', 'hub', '--run-as', 'agentcom'], { cwd: join(dir, 'app') }), {
       code: 0,
@@ -221,7 +263,7 @@ t.test('launchd: a reinstall stops the service first', { skip: process.platform 
         description: 'hub',
         argv,
         folder: dir,
-        dataDir: dir,
+        dataDir: join(dir, 'data', 'hub'),
         archiveDir: null,
         environment: {},
         runAs: null,
@@ -231,6 +273,7 @@ t.test('launchd: a reinstall stops the service first', { skip: process.platform 
   const told = async (): Promise<string> => (await readFile(join(dir, 'log'), 'utf8')).replaceAll('\n', ' ').trim();
   await install(unitOf(['/bin/one']), env);
   t.equal(await told(), 'bootstrap');
+  t.ok((await stat(join(dir, 'data', 'hub'))).isDirectory(), 'launchd opens its log there');
   const second = unitOf(['/bin/two']);
   await install(second, env);
   t.equal(await told(), 'bootstrap bootout print print print print bootstrap');

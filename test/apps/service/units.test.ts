@@ -89,6 +89,8 @@ t.test('systemd: a folder that a unit file cannot express is refused', (t) => {
 
 t.test('launchd and the Task Scheduler', (t) => {
   const mine = launchdUnit(plan(), ME);
+  t.match(mine, { folders: [], logFolder: '/srv/app/data/hub' });
+  t.match(launchdUnit(plan({ runAs: 'agentcom' }), ME), { folders: ['/srv/app/data/hub'], logFolder: null }, 'that root would own');
   t.equal(mine.file, '/users/me/Library/LaunchAgents/agentcom-hub.plist');
   t.same(mine.install, [['launchctl', 'bootstrap', 'gui/1000', mine.file]]);
   t.same(mine.stop, ['launchctl', 'bootout', 'gui/1000/agentcom-hub']);
