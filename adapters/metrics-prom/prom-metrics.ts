@@ -9,7 +9,8 @@ import type { ReclaimReason } from '../../core/domain/transitions/taking-back.ts
 import type { HubMetrics, HubReading } from '../../core/ports/hub-metrics.ts';
 import { FAILURE_KINDS } from '../../core/protocol/sidecar-frames.ts';
 import { HTTP_ERRORS } from '../../core/protocol/http-errors.ts';
-import { NACK_REASONS, WIRE_ERRORS } from '../../core/protocol/hub-frames.ts';
+import { SOCKET_REFUSALS } from '../../core/protocol/close-codes.ts';
+import { MESSAGE_FAILURES, NACK_REASONS, WIRE_ERRORS } from '../../core/protocol/hub-frames.ts';
 import { METRICS, type MetricName } from './metric-table.ts';
 
 /** The label value that replaces any other. */
@@ -55,7 +56,10 @@ const END_REASONS: Readonly<Record<AssignmentEnded['how'], readonly string[]>> =
   cancelled: ['none'],
   deadline: ['none'],
 };
-const FRAME_ERRORS = [...new Set([...WIRE_ERRORS, ...NACK_REASONS])];
+const FRAME_ERRORS = [
+  ...new Set([...WIRE_ERRORS, ...NACK_REASONS, 'replaced_session', 'generation_too_far']),
+  ...MESSAGE_FAILURES.map((failure) => `message_failed: ${failure}`),
+];
 const REQUEUING = ['failed', 'rejected', 'released', 'reclaimed', 'lost'] as const satisfies readonly AssignmentEnded['how'][];
 /** Default metrics that are not counters, although their names say so to Prometheus. Other metrics have the same values. */
 const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
@@ -137,7 +141,7 @@ export function promMetrics({ ofProcess = true }: PromMetricsOptions = {}): HubM
     if (certificateExpiresInMs !== null) certificateExpires.set(certificateExpiresInMs / 1_000);
     build.set({ version }, 1);
     copy(frames, 'code', refused.frames, FRAME_ERRORS);
-    copy(refusedSockets, 'reason', refused.sockets);
+    copy(refusedSockets, 'reason', refused.sockets, SOCKET_REFUSALS);
     copy(refusedRequests, 'code', refused.requests, Object.keys(HTTP_ERRORS));
     fenced.reset();
     fenced.inc(refused.frames['stale_generation'] ?? 0);

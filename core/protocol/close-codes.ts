@@ -23,6 +23,32 @@ export const CLOSE_CODES = {
   idInUse: 4001,
 } as const;
 
+/** Why a hub refuses a socket, or closes it because of its peer, or learns that the transport did. */
+export const SOCKET_REFUSALS = [
+  'a binary frame',
+  'a frame over the limit',
+  'a frame that is not UTF-8',
+  'held off after invalid frames',
+  'identify within the time',
+  'internal error',
+  'it broke the WebSocket protocol',
+  'it takes our frames too slowly',
+  'more frames wait than may',
+  'no sign of life',
+  'the agent sends more frames or bytes than it may',
+  'the hub rejoins',
+  'the token has expired',
+  'the token was revoked',
+  'too many bytes before identify',
+  'too many invalid frames',
+  'too many unidentified connections',
+  'try again later',
+  'unidentified, and it takes our frames too slowly',
+  'unidentified, and its address has the most connections',
+  'wait for identified',
+] as const;
+export type SocketRefusal = (typeof SOCKET_REFUSALS)[number];
+
 /** The WebSocket protocol's bound for the reason in a close frame, bytes. */
 const REASON_BYTES_MAX = 123;
 

@@ -4,8 +4,9 @@ import { METRICS } from '../../adapters/metrics-prom/metric-table.ts';
 import { promMetrics } from '../../adapters/metrics-prom/prom-metrics.ts';
 import { tallyEvents } from '../../core/domain/task/event-tally.ts';
 import type { TaskEvent } from '../../core/domain/task/event.ts';
+import { SOCKET_REFUSALS } from '../../core/protocol/close-codes.ts';
 import { anAgentId, anEvent } from '../product/contracts/fixtures.ts';
-import { hubMetricsContract } from '../product/contracts/hub-metrics.contract.ts';
+import { hubMetricsContract, READING } from '../product/contracts/hub-metrics.contract.ts';
 
 hubMetricsContract(
   'prom-client',
@@ -68,4 +69,13 @@ t.test('a label never names a task, an agent or a session', (t) => {
     [],
   );
   t.end();
+});
+
+t.test('a counter with known reasons has a series for each before the first refusal', async (t) => {
+  const { text } = await promMetrics({ ofProcess: false }).expose(READING);
+  const zero = (name: string, label: string): string[] =>
+    [...text.matchAll(new RegExp(`^${name}\\{${label}="([^"]+)"\\} 0$`, 'gm'))].map(([, value = '']) => value);
+  t.strictSame(zero('agentcom_sockets_refused_total', 'reason'), [...SOCKET_REFUSALS]);
+  for (const code of ['invalid_token', 'replaced_session', 'generation_too_far', 'message_failed: too_large'])
+    t.ok(zero('agentcom_frames_refused_total', 'code').includes(code), code);
 });

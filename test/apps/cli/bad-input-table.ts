@@ -142,7 +142,7 @@ export const BAD_STARTS: readonly {
     given: [{ type: 'identify', agent_id: known('agent'), token: known('token'), name: 'é'.repeat(33_000) }],
     wanted: [],
     closed: 1009,
-    logged: { msg: 'a connection was closed', code: 1009, because: 'at most 65536 bytes before identify' },
+    logged: { msg: 'a connection was closed', code: 1009, because: 'too many bytes before identify' },
   },
   {
     name: 'ten invalid frames within a minute',

@@ -7,7 +7,8 @@ import { anEvent } from './fixtures.ts';
 /** Different values that a client might bring into each label. */
 const HOSTILE = 5_000;
 
-const READING: HubReading = {
+/** A reading of a hub that has refused nothing. */
+export const READING: HubReading = {
   store: {
     statuses: { scheduled: 0, blocked: 0, queued: 3, assigned: 1, completed: 0, cancelled: 0, dead_letter: 0 },
     queuedByPriority: { urgent: 2, high: 0, normal: 1, low: 0 },

@@ -9,7 +9,7 @@
 import { SETTLE_MS } from '../../../domain/agent/busy-agents.ts';
 import { isLongerThan } from '../../../domain/encoded-text.ts';
 import type { AgentId, TaskId } from '../../../domain/ids.ts';
-import { CLOSE_CODES } from '../../../protocol/close-codes.ts';
+import { CLOSE_CODES, type SocketRefusal } from '../../../protocol/close-codes.ts';
 import { frameParser } from '../../../protocol/frame-parser.ts';
 import { isFirstFrameType, v1Schemas, v2Schemas } from '../../../protocol/sidecar-frames.ts';
 import type { FirstFrameType, SidecarFrame, V2FrameOf } from '../../../protocol/sidecar-frames.ts';
@@ -43,6 +43,9 @@ const isFirstFrame = (frame: SidecarFrame): frame is Extract<SidecarFrame, { typ
 
 export type SessionState = 'new' | 'challenging' | 'identifying' | 'identified' | 'closed';
 
+/** Why the hub closes a session: a refusal, or another connection that has the identity of its agent. */
+export type CloseReason = SocketRefusal | 'agent_id_in_use' | 'replaced by a newer connection';
+
 export class HubSession {
   readonly connection: HubConnection;
   readonly #deps: SessionDeps;
@@ -52,7 +55,7 @@ export class HubSession {
   #madeInvalid: InvalidFrames | null = null;
   #state: SessionState = 'new';
   /** How the hub closed it; null if it did not. */
-  #closing: { readonly code: number; readonly because: string } | null = null;
+  #closing: { readonly code: number; readonly because: CloseReason } | null = null;
   #version: ProtocolVersion = 2;
   #from: Reporter | null = null;
   /** The rate of its agent; null before identify. */
@@ -122,7 +125,7 @@ export class HubSession {
   }
 
   /** Why the hub closed it with this code; undefined if the transport or the peer closed it first. */
-  closeReason(code: number): string | undefined {
+  closeReason(code: number): CloseReason | undefined {
     return this.#closing?.code === code ? this.#closing.because : undefined;
   }
 
@@ -141,10 +144,11 @@ export class HubSession {
     if (this.#state !== 'closed') this.connection.send(text);
   }
 
-  close(code: number, reason: string): void {
+  /** `told`: what the peer is told instead. */
+  close(code: number, because: CloseReason, told: string = because): void {
     if (this.#state === 'closed') return;
-    this.#closing ??= { code, because: reason };
-    this.connection.close(code, reason);
+    this.#closing ??= { code, because };
+    this.connection.close(code, told);
   }
 
   /** The socket has closed: later frames are ignored, and the agent is disconnected. `code`: the close code, whoever closed it. */
@@ -214,7 +218,7 @@ export class HubSession {
   #onFirstFrame(text: string): void {
     const { limits } = this.#deps.context;
     if (isLongerThan(text, limits.unidentifiedFrameBytes))
-      return this.close(1009, `at most ${limits.unidentifiedFrameBytes} bytes before identify`);
+      return this.close(1009, 'too many bytes before identify', `at most ${limits.unidentifiedFrameBytes} bytes before identify`);
     const parsed = parsers[2](text);
     const frame = parsed.kind === 'frame' && isFirstFrame(parsed.frame) ? parsed.frame : null;
     if (frame?.type === 'hello') return this.#hello(frame);

@@ -4,7 +4,7 @@ import type { TokenEnd, TokenUsed } from '../../../ports/agent-store.ts';
 import type { Timer } from '../../../ports/clock.ts';
 import type { HubConnection, TransportEvents } from '../../../ports/hub-transport.ts';
 import type { HubLoad } from '../../../ports/hub-metrics.ts';
-import { CLOSE_CODES } from '../../../protocol/close-codes.ts';
+import { CLOSE_CODES, type SocketRefusal } from '../../../protocol/close-codes.ts';
 import { addressGroup, clientAddress } from '../../../protocol/client-address.ts';
 import { refusalCounts } from '../../refusal-counts.ts';
 import { refusalLog } from '../../refusal-log.ts';
@@ -14,7 +14,7 @@ import { AgentMeter } from './limits/agent-meter.ts';
 import { FrameRates } from './limits/frame-rates.ts';
 import { FrameTurns, LARGE_FRAME_CHARACTERS } from './limits/frame-turns.ts';
 import { type Frame, cardOf, drainFrame } from './frames-out.ts';
-import { HubSession } from './hub-session.ts';
+import { HubSession, type CloseReason } from './hub-session.ts';
 import type { SessionDeps } from './session-deps.ts';
 import { UnidentifiedConnections } from './unidentified.ts';
 import { LowPriorityInbox } from './limits/low-priority-inbox.ts';
@@ -29,7 +29,7 @@ export type HubSessionsDeps = Omit<
 };
 
 /** Close codes of the transport that show a fault of the peer. */
-const FAULTS: Readonly<Record<number, string>> = {
+const FAULTS: Readonly<Record<number, SocketRefusal>> = {
   1002: 'it broke the WebSocket protocol',
   1003: 'a binary frame',
   1007: 'a frame that is not UTF-8',
@@ -225,7 +225,7 @@ export class HubSessions implements TransportEvents {
   }
 
   /** Closes every connection, including unidentified ones. */
-  closeAll(code: number, reason: string): void {
+  closeAll(code: number, reason: SocketRefusal): void {
     for (const session of this.#sessions.values()) session.close(code, reason);
   }
 
@@ -269,7 +269,7 @@ export class HubSessions implements TransportEvents {
   }
 
   /** Closes a connection before it may send anything. */
-  #refuse(connection: HubConnection, code: number, because: string): void {
+  #refuse(connection: HubConnection, code: number, because: SocketRefusal): void {
     this.#closedSockets.add(because);
     this.#deps.noteRefusal(`refused ${because}`, 'a connection was refused', {
       code,
@@ -283,7 +283,7 @@ export class HubSessions implements TransportEvents {
     session.close(CLOSE_CODES.idInUse, 'replaced by a newer connection');
   }
 
-  #logClose(session: HubSession, code: number, because: string | undefined): void {
+  #logClose(session: HubSession, code: number, because: CloseReason | undefined): void {
     if (because === undefined || code === CLOSE_CODES.idInUse) return;
     this.#closedSockets.add(because);
     const address = this.#deps.addressOf(session.connection);

@@ -3,6 +3,7 @@
  * that other agents wait for. An agent over its limit may not identify until its whole burst is free again, so that it never sends
  * more than its rate. It loses nothing: sidecars keep a report until it is answered.
  */
+import type { SocketRefusal } from '../../../../protocol/close-codes.ts';
 import type { HubLimits } from '../../../../config/limits.ts';
 import type { AgentId } from '../../../../domain/ids.ts';
 import { fullBucket, refilled, spend, type Bucket, type BucketRule } from '../../../../domain/token-bucket.ts';
@@ -17,7 +18,7 @@ type RateLimits = Pick<HubLimits, 'agentFramesPerSecond' | 'agentFrameBurst' | '
 const WASTE: BucketRule = { burst: 30, perSecond: 1 };
 
 /** The close reason of a connection whose agent exceeds its rate. It may identify again once its burst is free. */
-export const TOO_FAST = 'the agent sends more frames or bytes than it may';
+export const TOO_FAST = 'the agent sends more frames or bytes than it may' satisfies SocketRefusal;
 
 /** Agents tracked at once; beyond that the one that identified first is dropped. More than there are sockets. */
 const AGENTS_MAX = 20_000;

@@ -3,6 +3,7 @@
  * turn of the event loop, one frame of each connection in turn, so that submits, reports and reads wait for no longer than that.
  * A connection with too many waiting frames is paused: the transport stops reading from it.
  */
+import type { SocketRefusal } from '../../../../protocol/close-codes.ts';
 import type { Clock, Timer } from '../../../../ports/clock.ts';
 import type { HubConnection } from '../../../../ports/hub-transport.ts';
 import type { Log } from '../../../../ports/log.ts';
@@ -33,7 +34,7 @@ export interface FrameSource {
   readonly connection: HubConnection;
   onFrame(text: string): void;
   noteReceived(): void;
-  close(code: number, reason: string): void;
+  close(code: number, reason: SocketRefusal): void;
 }
 
 interface FrameQueue {
