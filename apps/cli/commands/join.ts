@@ -62,7 +62,10 @@ async function makeSecret({ output, hub }: Context): Promise<void> {
 function addressElsewhere(url: URL): { readonly address: string; readonly where: string } {
   if (!isLoopback(url.hostname)) return { address: baseOf(url), where: '' };
   const port = url.port === '' ? '' : `:${url.port}`;
-  return { address: `${url.protocol}//HOST${port}${prefixOf(url)}`, where: ', with the name or address of this machine as HOST' };
+  const where =
+    ', with the name or address of this machine as HOST. If agents reach the hub through a proxy, this is the address of the proxy instead, ' +
+    'such as https://hub.example.org; "agentcom invite --url ADDRESS" prints it.';
+  return { address: `${url.protocol}//HOST${port}${prefixOf(url)}`, where };
 }
 
 /** The path under which a proxy serves the hub; without a proxy, it is empty. */
