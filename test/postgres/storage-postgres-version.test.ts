@@ -1,4 +1,4 @@
-/** A server that is too old is recognised by its version, whatever else it does not know. */
+/** Versions: a server that is too old, and older hubs. A server is recognised by its version, whatever else it does not know. */
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
@@ -57,3 +57,46 @@ for (const then of THEN) {
     );
   });
 }
+
+/** As an older version left it: it had not taken this step. Postgres does not mind taking this one again. */
+const before = (schema: string, step: string): Promise<unknown> => server.ask(`DELETE FROM ${schema}.migrations WHERE name = '${step}'`);
+const stepsOf = async (schema: string): Promise<readonly unknown[]> =>
+  (await server.ask(`SELECT name FROM ${schema}.migrations ORDER BY name`)).map(({ name }) => name);
+
+t.test('the schema is not migrated while an older hub is connected: it is named, and nothing is changed', async (t) => {
+  const schema = emptySchema(t, server);
+  const older = closedBefore(t, postgresStorage({ url: server.url, schema }));
+  await older.open();
+  await before(schema, '0014-rejected-apart');
+  const steps = await stepsOf(schema);
+  const newer = closedBefore(t, postgresStorage({ url: server.url, schema }));
+  const refused = await failsWith(t, newer.open(), 'AC_STORAGE_LOCKED', 'refused');
+  t.match(
+    refused?.message,
+    /hubs of an older version use it, .*: one at \S.*, connected since 2\S+ \S+ UTC \(server process \d+\)\. Nothing was changed\. Stop them/,
+  );
+  t.strictSame(await stepsOf(schema), steps);
+  const waiting = newer.open();
+  await older.close();
+  await waiting;
+  t.ok((await stepsOf(schema)).includes('0014-rejected-apart'), 'once the older one has stopped');
+});
+
+t.test('a step that older hubs can live with is taken beside them', async (t) => {
+  const schema = emptySchema(t, server);
+  const older = closedBefore(t, postgresStorage({ url: server.url, schema }));
+  await older.open();
+  await before(schema, '0016-fewer-batches');
+  await closedBefore(t, postgresStorage({ url: server.url, schema })).open();
+  t.ok((await stepsOf(schema)).includes('0016-fewer-batches'));
+});
+
+t.test('new hubs that start together on the store of an older version all start', async (t) => {
+  const schema = emptySchema(t, server);
+  const older = postgresStorage({ url: server.url, schema });
+  await older.open();
+  await older.close();
+  await before(schema, '0014-rejected-apart');
+  const started = [1, 2, 3].map(() => closedBefore(t, postgresStorage({ url: server.url, schema })).open());
+  await t.resolves(Promise.all(started));
+});

@@ -13,4 +13,4 @@ const STATEMENTS = [
   `DROP INDEX tasks_by_submitter`,
 ];
 
-export const readIndexes: Migration = { name: '0009-read-indexes', sqlite: STATEMENTS, postgres: STATEMENTS };
+export const readIndexes: Migration = { name: '0009-read-indexes', besideOlderHubs: true, sqlite: STATEMENTS, postgres: STATEMENTS };

@@ -14,4 +14,9 @@ const STATEMENTS = [
   `CREATE INDEX tasks_live ON tasks (status, assigned_to, id, created_at, lane, submitted_by) WHERE status = 'assigned'`,
 ];
 
-export const listsWithoutAssigned: Migration = { name: '0015-lists-without-assigned', sqlite: STATEMENTS, postgres: STATEMENTS };
+export const listsWithoutAssigned: Migration = {
+  name: '0015-lists-without-assigned',
+  besideOlderHubs: true,
+  sqlite: STATEMENTS,
+  postgres: STATEMENTS,
+};

@@ -9,6 +9,7 @@ const BATCHES_KEPT = 64;
 
 export const fewerBatches: Migration = {
   name: '0016-fewer-batches',
+  besideOlderHubs: true,
   sqlite: [
     `DROP TRIGGER batches_bounded`,
     `DELETE FROM batches WHERE place <= (SELECT max(place) FROM batches) - ${BATCHES_KEPT}`,

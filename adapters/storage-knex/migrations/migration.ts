@@ -7,6 +7,8 @@ export interface Migration {
   /** The statements for each database, run in order in one transaction with all other new steps. */
   readonly sqlite: readonly string[];
   readonly postgres: readonly string[];
+  /** Hubs that do not know this step can continue to use the store beside those that do, on Postgres. Default: no hub may be connected. */
+  readonly besideOlderHubs?: true;
   /** What SQL alone cannot do: run after the statements, in the same transaction. MUST hold a bounded number of rows in memory. */
   readonly code?: (database: MigratedDatabase) => Promise<void>;
 }

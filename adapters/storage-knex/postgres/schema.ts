@@ -1,5 +1,6 @@
 /** Migrates the schema to what this program needs, and refuses servers and databases that cannot hold it or are too new. */
 import type { Log } from '../../../core/ports/log.ts';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { ALL_MIGRATIONS } from '../migrations/all-migrations.ts';
 import { refuseUnknownSteps } from '../migrations/unknown-steps.ts';
 import type { PostgresConnection } from './connection.ts';
@@ -10,6 +11,9 @@ import { newStoreId } from '../rows/store-id.ts';
 const LOCK_CLASS = 0x41677443;
 /** Another hub may be running a long step of the schema. */
 const MIGRATE_WITHIN_MS = 300_000;
+/** How long an older hub that is being stopped has to end its connection, and how often that is checked. Seconds. */
+const OLDER_HUBS_WITHIN_S = 5;
+const OLDER_HUBS_CHECK_S = 0.25;
 /** Postgres 13, as the server itself counts: the oldest that fulfills the contracts. */
 const SERVER_VERSION_MIN = 130_000;
 
@@ -27,7 +31,8 @@ export const isLock = (schema: string, what: LockName): string =>
 
 /**
  * Takes the steps that are missing, all in one transaction, one hub at a time. Fails with `AC_SCHEMA_UNKNOWN` if the database has steps
- * that this program does not know, with `AC_MOVE_UNFINISHED` if it has only a part of a store.
+ * that this program does not know, with `AC_MOVE_UNFINISHED` if it has only a part of a store, with `AC_STORAGE_LOCKED` while an older hub
+ * uses the store that cannot continue after the steps. `writer` has the hubs' lock.
  */
 export async function migratePostgres(writer: PostgresConnection, schema: string, place: string): Promise<void> {
   await writer.change('BEGIN');
@@ -42,8 +47,9 @@ export async function migratePostgres(writer: PostgresConnection, schema: string
     await writer.change('CREATE TABLE migrations (name text PRIMARY KEY, taken_at timestamptz NOT NULL DEFAULT now())');
   const taken = new Set((await writer.rows('SELECT name FROM migrations')).map((row) => String(row['name'])));
   refuseUnknownSteps('postgres', place, [...taken]);
-  for (const migration of ALL_MIGRATIONS) {
-    if (taken.has(migration.name)) continue;
+  const missing = ALL_MIGRATIONS.filter(({ name }) => !taken.has(name));
+  if (taken.size > 0 && missing.some(({ besideOlderHubs }) => besideOlderHubs !== true)) await refuseOlderHubs(writer, schema, place);
+  for (const migration of missing) {
     for (const statement of migration.postgres) await writer.change(statement);
     await migration.code?.({
       dialect: 'postgres',
@@ -54,6 +60,30 @@ export async function migratePostgres(writer: PostgresConnection, schema: string
   }
   await writer.change(`INSERT INTO store (only_row, store_id) VALUES (1, $1) ON CONFLICT (only_row) DO NOTHING`, newStoreId());
   await writer.commit();
+}
+
+/** A hub that waits for our migration has not started: it finds the schema migrated, or refuses it. */
+async function refuseOlderHubs(writer: PostgresConnection, schema: string, place: string): Promise<void> {
+  const older = () =>
+    writer.rows(`SELECT pid, coalesce(host(client_addr), 'the machine of the server') AS address, to_char(backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') AS since
+      FROM pg_locks JOIN pg_stat_activity USING (pid)
+      WHERE granted AND pid <> pg_backend_pid() AND ${isLock(schema, 'hub')}
+        AND pid NOT IN (SELECT pid FROM pg_locks WHERE NOT granted AND ${isLock(schema, 'migrations')})
+      ORDER BY backend_start`);
+  let hubs = await older();
+  for (let leftS = OLDER_HUBS_WITHIN_S; hubs.length > 0 && leftS > 0; leftS -= OLDER_HUBS_CHECK_S) {
+    await writer.rows(`SELECT pg_sleep(${OLDER_HUBS_CHECK_S})`);
+    hubs = await older();
+  }
+  if (hubs.length === 0) return;
+  const named = hubs.map(
+    ({ pid, address, since }) => `one at ${String(address)}, connected since ${String(since)} UTC (server process ${String(pid)})`,
+  );
+  throw new AgentcomError(
+    'AC_STORAGE_LOCKED',
+    `Cannot open storage "postgres" at ${place}: this version changes its schema, and hubs of an older version use it, which could not read what this one writes: ${named.join('; ')}. Nothing was changed. Stop them, then start this hub.`,
+    { details: { place, hubs } },
+  );
 }
 
 export async function storeIdIn(writer: PostgresConnection): Promise<string> {
