@@ -182,11 +182,30 @@ t.test('a machine replaces its own connection; another machine with the same ide
   await rig.pass(10_000);
   t.match(
     await (await first.reconnect()).identify({ instance_id: 'machine-2' }),
-    [{ error: 'agent_id_in_use' }],
-    'within the grace period',
+    [
+      {
+        error: 'agent_id_in_use',
+        retry_after_ms: 170_000,
+        detail: /may return with its work: this one is let in when retry_after_ms have passed/,
+      },
+    ],
+    'within the grace period, and until when',
   );
   await rig.queue.do({ kind: 'agent_control', agentId: 'a1' as AgentId, change: 'takeover' });
   t.equal(types(await (await first.reconnect()).identify({ instance_id: 'machine-2' })), 'identified', 'allowed by an operator');
+});
+
+t.test('another machine with the same identity is let in when the time is over that the hub told it', async (t) => {
+  const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
+  const first = await rig.peer('a1');
+  await first.identify();
+  await first.cut();
+  const [refused] = await (await first.reconnect()).identify({ instance_id: 'machine-2' });
+  t.match(refused, { error: 'agent_id_in_use', retry_after_ms: 180_000 });
+  await rig.pass(179_999);
+  t.match(await (await first.reconnect()).identify({ instance_id: 'machine-2' }), [{ retry_after_ms: 1 }]);
+  await rig.pass(1);
+  t.equal(types(await (await first.reconnect()).identify({ instance_id: 'machine-2' })), 'identified');
 });
 
 t.test('R7: reports of a replaced session change nothing', async (t) => {

@@ -173,8 +173,10 @@ export type IdentifyAnswer =
       /** Version 1: it has yet to report which tasks it holds. */
       readonly isSettling: boolean;
     }
+  /** `freeInMs`: for how long the ID is kept for a machine that is not connected; undefined: another one is connected. */
+  | { readonly kind: 'agent_id_in_use'; readonly freeInMs?: number | undefined }
   /** Its agent is bound to another device key. */
-  | { readonly kind: 'agent_id_in_use' | 'invalid_device_key' };
+  | { readonly kind: 'invalid_device_key' };
 export interface HeldAnswer {
   readonly taskId: TaskId;
   readonly generation: Generation;

@@ -26,7 +26,8 @@ export function handleIdentify(batch: Batch, command: IdentifyCommand, context: 
   const before = batch.agentOrNew(command.agentId);
   const { deviceKey = null } = before;
   if (deviceKey !== null && deviceKey !== command.deviceKey) return { kind: 'invalid_device_key' };
-  if (isIdInUse(before, command, batch.nowMs, context)) return { kind: 'agent_id_in_use' };
+  const keptForMs = keptForOtherMs(before, command, batch.nowMs, context);
+  if (keptForMs > 0) return { kind: 'agent_id_in_use', freeInMs: before.connected ? undefined : keptForMs };
   const isOpenAlive = isConnectionAlive(before, batch.nowMs, context);
   const missingTask = command.held === null ? undefined : missingFrom(batch, before, command.held);
   const replacing = decideReplacement(
@@ -109,11 +110,11 @@ const missingFrom = (batch: Batch, agent: Agent, held: NonNullable<IdentifyComma
     .liveOf(agent.id)
     .find((task) => task.acceptedAtMs !== null && !held.some((one) => one.taskId === task.id && one.generation === task.generation));
 
-const isIdInUse = (agent: Agent, command: IdentifyCommand, nowMs: number, { timing }: HubContext): boolean =>
-  agent.instanceId !== null &&
-  command.instanceId !== null &&
-  agent.instanceId !== command.instanceId &&
-  (agent.connected || (agent.disconnectedAtMs ?? 0) > nowMs - timing.reconnectGraceMs);
+/** For how long the id is kept for another machine, which is connected or may return; 0: it is not. */
+function keptForOtherMs(agent: Agent, command: IdentifyCommand, nowMs: number, { timing }: HubContext): number {
+  if (agent.instanceId === null || command.instanceId === null || agent.instanceId === command.instanceId) return 0;
+  return agent.connected ? Infinity : Math.max(0, (agent.disconnectedAtMs ?? 0) + timing.reconnectGraceMs - nowMs);
+}
 
 export function handleDisconnect(batch: Batch, command: DisconnectCommand, context: HubContext): void {
   const agent = current(batch, command.from);

@@ -269,7 +269,7 @@ export class HubSession {
         this.#deps.inbox.post(made.command, (outcome) => {
           if (!outcome.ok) return this.close(1013, 'try again later');
           if (outcome.answer.kind !== 'identified')
-            return this.#refuseIdentify(refusalOf(outcome.answer.kind, this.#version, made.token.id), frame);
+            return this.#refuseIdentify(refusalOf(outcome.answer, this.#version, made.token.id), frame);
           this.#identified({ agentId: made.command.agentId, session: outcome.answer.session }, outcome.answer);
           noteOtherStore(made.command, this.#deps);
         });

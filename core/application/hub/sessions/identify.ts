@@ -5,7 +5,7 @@ import type { FieldError } from '../../../protocol/field-errors.ts';
 import type { WireError } from '../../../protocol/hub-frames.ts';
 import { loggedToken } from '../../logged-token.ts';
 import type { V2FrameOf } from '../../../protocol/sidecar-frames.ts';
-import type { IdentifyCommand } from '../batch/commands.ts';
+import type { IdentifyAnswer, IdentifyCommand } from '../batch/commands.ts';
 import { checksFromFrame } from './checks-from-frame.ts';
 import type { Frame, ProtocolVersion } from './frames-out.ts';
 import type { Proven } from './challenge.ts';
@@ -19,18 +19,31 @@ const IN_USE =
   'another process uses this agent id: stop one of them. If both use the same data directory or a copy of it, give this one ' +
   'an agent id, a token and a data directory of its own';
 
+/** What to do about an agent id that is kept for another machine. */
+const KEPT =
+  'another machine or data directory was connected with this agent id a moment ago and may return with its work: this one is let in when ' +
+  'retry_after_ms have passed, or at once after an operator has run `agentcom takeover` for it';
+
 /** What to do about an agent that is bound to the key of another machine. */
 const WRONG_DEVICE =
   'this agent is bound to the device key of another machine or data directory, or the proof does not fit: start the sidecar there with ' +
   'sidecar.deviceKey, or, if that is gone for good, let an operator run `agentcom takeover` for it';
 
 /** The refusal of an identify that its batch refused. */
-export const refusalOf = (kind: 'agent_id_in_use' | 'invalid_device_key', version: ProtocolVersion, tokenId: string): RefusedIdentify => ({
-  error: kind,
-  counts: kind === 'invalid_device_key',
-  more: version === 1 ? {} : { detail: kind === 'agent_id_in_use' ? IN_USE : WRONG_DEVICE },
-  tokenId,
-});
+export function refusalOf(
+  answer: Exclude<IdentifyAnswer, { readonly kind: 'identified' }>,
+  version: ProtocolVersion,
+  tokenId: string,
+): RefusedIdentify {
+  const { kind } = answer;
+  const more =
+    kind === 'invalid_device_key'
+      ? { detail: WRONG_DEVICE }
+      : answer.freeInMs === undefined
+        ? { detail: IN_USE }
+        : { detail: KEPT, retry_after_ms: answer.freeInMs };
+  return { error: kind, counts: kind === 'invalid_device_key', more: version === 1 ? {} : more, tokenId };
+}
 
 export interface RefusedIdentify {
   readonly error: WireError;

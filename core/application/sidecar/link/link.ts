@@ -21,6 +21,8 @@ import type { StepContext } from '../state/step-context.ts';
 const TASKS_LOGGED_MAX = 20;
 /** The maximum wait that a refusal may request, milliseconds. Any program at the hub's address can refuse without proving itself. */
 const REFUSAL_WAIT_MS_MAX = 60_000;
+/** How long after the hub lets it in a sidecar with another instance identifies, since the hub's clock counts. Milliseconds. */
+const KEPT_MARGIN_MS = 500;
 
 /**
  * Opens a connection if there is none. Does nothing before the first runner checks are done, because the hub may assign tasks as soon
@@ -163,6 +165,7 @@ export function onHubError(step: StepContext, frame: HubFrameOf<'error'>): void 
       );
       return reconnectIn(step, TOKEN_RETRY_MS);
     case 'agent_id_in_use':
+      if (frame.retry_after_ms !== undefined) return onIdKept(step, frame.retry_after_ms);
       step.log(
         'error',
         `agent id "${agentId}" is in use by another sidecar: use another id here, or stop the other one; ` +
@@ -172,6 +175,19 @@ export function onHubError(step: StepContext, frame: HubFrameOf<'error'>): void 
     default:
       return onOtherRefusal(step, frame);
   }
+}
+
+/** The hub keeps the id for a machine that was connected a moment ago: perhaps this one, before it lost its data directory. */
+function onIdKept(step: StepContext, keptForMs: number): void {
+  const { agentId } = step.settings;
+  const retryMs = Math.min(keptForMs, IDENTITY_BACKOFF.maxMs) + KEPT_MARGIN_MS;
+  step.log(
+    'warn',
+    `agent id "${agentId}" was just used with another data directory or on another machine, which may return with its work: this sidecar ` +
+      `tries again when the hub lets it in; an operator can let it in at once: agentcom takeover ${agentId}`,
+    { retry_ms: retryMs },
+  );
+  reconnectIn(step, retryMs);
 }
 
 function onOtherRefusal(step: StepContext, { error, retry_after_ms }: HubFrameOf<'error'>): void {
