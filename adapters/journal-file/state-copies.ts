@@ -35,6 +35,8 @@ export function stateCopies(folder: string, files: JournalFiles): StateCopies {
   let removable = new Set<string>();
   /** The files of these kinds that the copies refer to. */
   let named: { readonly newest: ReadonlySet<string>; readonly previous: ReadonlySet<string> } = { newest: NONE, previous: NONE };
+  /** Whether the newest copy is a state whose save has failed: it replaced one that is now the previous copy, or there was none. */
+  let notSaved: 'replaced' | 'alone' | null = null;
   /** The files of tasks that are known to be complete, relative to the folder. */
   const stored = new Set<string>();
 
@@ -79,12 +81,28 @@ export function stateCopies(folder: string, files: JournalFiles): StateCopies {
       await files.remove(aside(path)); // A link cannot replace a file; this one is left over from an earlier start.
       await files.link(path, aside(path));
     }
-    if (setAside !== null) await files.rename(newestPath, setAside);
+    if (setAside !== null) {
+      await setTasksAside(previous, aside);
+      await files.rename(newestPath, setAside);
+    }
     await files.link(previousPath, newestPath);
     await files.syncFolder(folder);
     await continueFrom(previous, previous, true);
     const message = `The journal "${newestPath}" ${whyOf(newest)}; the previous copy was read instead.`;
     return { state: previous.state, damage: { message, setAside } };
+  }
+
+  /** Tasks that the good copy does not name: the damaged one may. Linked, so that they stay when their own names are removed. */
+  async function setTasksAside(good: Good, aside: (path: string) => string): Promise<void> {
+    if (!(await files.list(folder)).includes(HELD)) return;
+    const held = join(folder, HELD);
+    for (const name of (await files.list(held)).filter(isHeldFile)) {
+      if (good.held.includes(name)) continue;
+      const path = join(held, name);
+      await files.remove(aside(path));
+      await files.link(path, aside(path));
+    }
+    await files.syncFolder(held);
   }
 
   /** Through another name, since a link cannot replace a file, and `queue.json.1` must never be missing. */
@@ -96,7 +114,17 @@ export function stateCopies(folder: string, files: JournalFiles): StateCopies {
     return true;
   }
 
+  /** Takes back a newest copy that the caller was told is not saved, so that the next start does not find it. */
+  async function takeBack(): Promise<void> {
+    // Without a newest copy the previous one is read.
+    if (notSaved === 'replaced') await files.rename(previousPath, newestPath).catch(() => files.remove(newestPath));
+    else if (notSaved === 'alone') await files.remove(newestPath);
+    notSaved = null;
+  }
+
   async function commit(): Promise<void> {
+    // Otherwise that state would become the previous copy, in place of one that was saved.
+    await takeBack();
     const hasPrevious = await keepNewestAsPrevious();
     try {
       await files.rename(nextOf(newestPath), newestPath);
@@ -108,9 +136,9 @@ export function stateCopies(folder: string, files: JournalFiles): StateCopies {
       await files.syncFolder(folder);
     } catch (error) {
       log.doubt();
-      // The caller is told that this state was not saved, so the next start must not find it.
-      if (hasPrevious) await files.rename(previousPath, newestPath);
-      else await files.remove(newestPath);
+      notSaved = hasPrevious ? 'replaced' : 'alone';
+      // If the disk refuses this too, the next save starts with it.
+      await Promise.allSettled([takeBack()]);
       throw error;
     }
   }

@@ -129,6 +129,22 @@ t.test('R22: a damaged or lost task is read as before the last save, or refused 
   await t.rejects(journalIn(both).open(), { code: 'AC_JOURNAL_CORRUPT', message: /held/ });
 });
 
+t.test('R22: tasks that only a damaged copy names are set aside with it, and stay', async (t) => {
+  const dataDir = await folderWith(t, state(1, [A, B]), state(2, [B, C]));
+  const named: readonly string[] = (await readText(join(dataDir, 'queue.json.1'))).match(/[0-9a-f]{64}\.json/g) ?? [];
+  const only = (await heldFiles(dataDir)).find((name) => !named.includes(name));
+  if (only === undefined) throw new Error('the newest copy names no task of its own');
+  await appendFile(join(dataDir, 'queue.json'), 'torn');
+  const text = await readText(join(dataDir, 'held', only));
+  for (let start = 1; start <= 3; start += 1) {
+    t.same(await stateIn(dataDir), state(1, [A, B]));
+    const kept = (await heldFiles(dataDir)).filter((name) => name.startsWith(`${only}.corrupt-`));
+    t.equal(kept.length, 1, `start ${start}`);
+    t.equal(await readText(join(dataDir, 'held', kept[0] ?? '')), text);
+  }
+  t.same((await heldFiles(dataDir)).filter(isHeldFile).sort(), [...named].sort(), 'under its own name it is removed');
+});
+
 t.test('a journal is inspected while its sidecar replaces what it refers to; what is really missing is named', async (t) => {
   const dataDir = await emptyFolder(t);
   const journal = journalIn(dataDir);
