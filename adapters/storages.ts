@@ -41,7 +41,7 @@ export type { TraceContext } from '../core/domain/task/trace-context.ts';
 export { tombstoneOf, type Tombstone } from '../core/domain/task/tombstone.ts';
 export type { AttemptUsage, ModelUsage, TaskUsage, Usage } from '../core/domain/usage.ts';
 export type { LockedOut } from '../core/domain/waiting/agent-waiting.ts';
-export { StoreClock, type ClockNews, type StoredClock, type TimeSource } from '../core/domain/store-clock.ts';
+export { StoreClock, type ClockEvent, type StoredClock, type TimeSource } from '../core/domain/store-clock.ts';
 export { AgentcomError, type AgentcomErrorOptions } from '../core/errors/agentcom-error.ts';
 export type { ErrorCode } from '../core/errors/codes.ts';
 export { opening, type Opening } from '../core/ports/opening.ts';

@@ -1,5 +1,5 @@
 /** The store's clock as a database keeps it: read once when the store is opened, written from time to time outside the batches. */
-import { StoreClock, type ClockNews, type StoredClock, type TimeSource } from '../../core/domain/store-clock.ts';
+import { StoreClock, type ClockEvent, type StoredClock, type TimeSource } from '../../core/domain/store-clock.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { Row } from './rows/row.ts';
 
@@ -22,18 +22,18 @@ export function storeClockIn(row: Row | undefined, { source, log, place }: { sou
   const markMs = number('clock_mark');
   const saved: StoredClock | null =
     markMs === null ? null : { markMs, offsetMs: number('clock_offset') ?? 0, removalsFromMs: number('removals_from') ?? 0 };
-  return new StoreClock({ source, saved, newestMs: number('newest_at'), notify: (news) => logNews(news, log, place) });
+  return new StoreClock({ source, saved, newestMs: number('newest_at'), notify: (event) => logClockEvent(event, log, place) });
 }
 
-function logNews(news: ClockNews, log: Log, place: string): void {
-  if (news.news === 'stepped')
-    return log.warn("the store's time was moved forward to the wall clock, which stayed ahead of it", { place, by_ms: news.byMs });
+function logClockEvent(event: ClockEvent, log: Log, place: string): void {
+  if (event.type === 'stepped')
+    return log.warn("the store's time was moved forward to the wall clock, which stayed ahead of it", { place, by_ms: event.byMs });
   const ahead =
     "the wall clock is ahead of the store's time: it is followed once it stays so, and until then nothing is removed for its age";
   const behind = "the wall clock is behind the store's time, which runs slow until they agree";
-  log.error(`${news.byMs > 0 ? ahead : behind}. Set the clock of this machine right if it is wrong`, {
+  log.error(`${event.byMs > 0 ? ahead : behind}. Set the clock of this machine right if it is wrong`, {
     place,
-    by_ms: Math.round(news.byMs),
-    believed_in_ms: Math.round(news.confirmedInMs),
+    by_ms: Math.round(event.byMs),
+    believed_in_ms: Math.round(event.confirmedInMs),
   });
 }

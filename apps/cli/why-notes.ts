@@ -7,7 +7,7 @@ import type { HubClient, TaskDetail, WaitingForJson } from '../client/index.ts';
 import type { Output } from './output/output.ts';
 
 /** Kinds that the events of the task already show, or that pass at once. */
-const UNTOLD: ReadonlySet<string> = new Set(['ready', 'not_accepted', 'not_woken']);
+const NOT_SHOWN: ReadonlySet<string> = new Set(['ready', 'not_accepted', 'not_woken']);
 /** Events that begin or change a wait. */
 const BEGINS_WAIT: ReadonlySet<string> = new Set([
   'submitted',
@@ -43,21 +43,21 @@ export function whyNotes(output: Output, hub: HubClient, taskId: string): WhyNot
   let isStopped = false;
   let isWaiting = false;
   let following: Promise<void> | undefined;
-  let told = '';
+  let shown = '';
   let armedForMs = 0;
   let timer: NodeJS.Timeout | undefined;
   let gap: NodeJS.Timeout | undefined;
   const ended = new AbortController();
 
-  const tell = (task: TaskDetail): void => {
+  const show = (task: TaskDetail): void => {
     const { waiting_for: waiting } = task;
     const reason = waiting === null ? '' : signatureOf(waiting);
-    if (waiting !== null && !UNTOLD.has(waiting.kind ?? '') && reason !== told) {
+    if (waiting !== null && !NOT_SHOWN.has(waiting.kind ?? '') && reason !== shown) {
       output.data({ waiting_for: waiting });
       output.line(`waiting: ${waiting.message}`, 'yellow');
     }
-    told = reason;
-    isWaiting = waiting !== null && !UNTOLD.has(waiting.kind ?? '');
+    shown = reason;
+    isWaiting = waiting !== null && !NOT_SHOWN.has(waiting.kind ?? '');
     if (isWaiting) following ??= followAgents();
     const untilMs = waiting?.until;
     // Only once for each time, so that differing clocks do not make it poll.
@@ -73,7 +73,7 @@ export function whyNotes(output: Output, hub: HubClient, taskId: string): WhyNot
     hub.tasks
       .get(taskId)
       .then(
-        (task) => (isStopped ? undefined : tell(task)),
+        (task) => (isStopped ? undefined : show(task)),
         (thrown: unknown) => (isStopped ? undefined : output.note(`cannot read why the task waits: ${messageOf(thrown)}`)),
       )
       .finally(() => {

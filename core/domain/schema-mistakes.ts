@@ -39,7 +39,7 @@ interface SchemaParts {
 /** One mistake for each wrong value, in the order of the findings. */
 export function mistakesIn(findings: readonly SchemaFinding[], schema: unknown, value: unknown, hidden: Hidden): readonly SchemaMistake[] {
   const unions = new Set(findings.filter(({ keyword }) => keyword === 'anyOf').map(({ instancePath }) => instancePath));
-  const told = new Set<string>();
+  const reported = new Set<string>();
   return findings.flatMap((finding): readonly SchemaMistake[] => {
     const { keyword, instancePath } = finding;
     const path = stepsOf(instancePath);
@@ -48,9 +48,9 @@ export function mistakesIn(findings: readonly SchemaFinding[], schema: unknown, 
     if (keyword === 'boolean') return [{ path, kind: 'unknown_field', text: 'is unknown' }];
     if (keyword === 'required')
       return listIn(finding, 'requiredProperties').map((name) => ({ path: [...path, name], kind: keyword, text: 'is required' }));
-    if (told.has(instancePath)) return [];
+    if (reported.has(instancePath)) return [];
     if (unions.has(instancePath) && !isOfTheUnion(finding, findings)) return [];
-    told.add(instancePath);
+    reported.add(instancePath);
     const parts = schemaAt(schema, finding.schemaPath);
     const found = { value: valueAt(value, path), isHidden: hidden === 'strings' || parts.writeOnly === true };
     return [{ path, kind: keyword === 'anyOf' ? 'type' : keyword, text: textOf(finding, parts, found) }];

@@ -29,11 +29,11 @@ export interface TimeSource {
 }
 
 /** What operators should know about the clocks. */
-export type ClockNews =
+export type ClockEvent =
   /** The wall clock is ahead or behind by `byMs`. Store time follows once it has stayed so for `confirmedInMs`. */
-  | { readonly news: 'wall_clock_differs'; readonly byMs: number; readonly confirmedInMs: number }
+  | { readonly type: 'wall_clock_differs'; readonly byMs: number; readonly confirmedInMs: number }
   /** Store time was moved forward by `byMs`. */
-  | { readonly news: 'stepped'; readonly byMs: number };
+  | { readonly type: 'stepped'; readonly byMs: number };
 
 /** Clocks this close count as in sync: the wall clock is read in whole milliseconds. Milliseconds. */
 const IN_SYNC_MS = 2;
@@ -61,7 +61,7 @@ interface Difference {
 /** The clock behind all stored times: it never goes back, and a jump of the wall clock does not move it at once. */
 export class StoreClock {
   readonly #source: TimeSource;
-  readonly #notify: (news: ClockNews) => void;
+  readonly #notify: (event: ClockEvent) => void;
   #storeMs: number;
   #atMonotonicMs: number;
   #wallMs: number;
@@ -76,7 +76,7 @@ export class StoreClock {
     readonly source: TimeSource;
     readonly saved: StoredClock | null;
     readonly newestMs: number | null;
-    readonly notify?: ((news: ClockNews) => void) | undefined;
+    readonly notify?: ((event: ClockEvent) => void) | undefined;
   }) {
     const { source, saved, newestMs } = options;
     this.#source = source;
@@ -131,7 +131,7 @@ export class StoreClock {
     if (byMs === 0) return;
     this.#ahead = null;
     this.#stepBy(byMs);
-    this.#notify({ news: 'stepped', byMs });
+    this.#notify({ type: 'stepped', byMs });
   }
 
   /** Another hub on the same store has reached this time, so it is at least this time here. */
@@ -167,7 +167,7 @@ export class StoreClock {
   #differing(before: Difference | null, byMs: number, sign = 1): Difference | null {
     if (byMs <= SLEW_MS_MAX) return null;
     if (before !== null) return byMs < before.leastMs ? { ...before, leastMs: byMs } : before;
-    this.#notify({ news: 'wall_clock_differs', byMs: sign * byMs, confirmedInMs: confirmMs(byMs) });
+    this.#notify({ type: 'wall_clock_differs', byMs: sign * byMs, confirmedInMs: confirmMs(byMs) });
     return { sinceMonotonicMs: this.#atMonotonicMs, leastMs: byMs };
   }
 }

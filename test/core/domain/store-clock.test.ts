@@ -1,6 +1,6 @@
 /** The store's time: monotonic, although the clock it follows may do anything. */
 import t from 'tap';
-import { StoreClock, type ClockNews, type StoredClock } from '../../../core/domain/store-clock.ts';
+import { StoreClock, type ClockEvent, type StoredClock } from '../../../core/domain/store-clock.ts';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -10,9 +10,9 @@ const NOW_MS = Date.UTC(2026, 0, 1);
 /** Two clocks to move, and the reports of the store's clock. */
 function rig(saved: StoredClock | null = null, newestMs: number | null = null) {
   const state = { wallMs: NOW_MS, monotonicMs: 0 };
-  const news: ClockNews[] = [];
+  const events: ClockEvent[] = [];
   const source = { wallMs: () => state.wallMs, monotonicMs: () => state.monotonicMs };
-  const clock = new StoreClock({ source, saved, newestMs, notify: (one) => news.push(one) });
+  const clock = new StoreClock({ source, saved, newestMs, notify: (one) => events.push(one) });
   const pass = (ms: number, everyMs = 1_000): void => {
     for (let left = ms; left > 0; left -= everyMs) {
       state.wallMs += Math.min(left, everyMs);
@@ -20,12 +20,12 @@ function rig(saved: StoredClock | null = null, newestMs: number | null = null) {
       clock.nowMs();
     }
   };
-  return { state, clock, news, pass, offMs: () => clock.nowMs() - state.wallMs };
+  return { state, clock, events, pass, offMs: () => clock.nowMs() - state.wallMs };
 }
 const kept = (markMs: number, over: Partial<StoredClock> = {}): StoredClock => ({ markMs, offsetMs: 0, removalsFromMs: 0, ...over });
 
 t.test('follows a clock that drifts or is set slightly, never running more than 1/500 faster', async (t) => {
-  const { state, clock, pass, offMs, news } = rig();
+  const { state, clock, pass, offMs, events } = rig();
   state.wallMs += 800;
   pass(100_000);
   t.equal(Math.round(offMs()), -600, '1/500 faster');
@@ -37,11 +37,11 @@ t.test('follows a clock that drifts or is set slightly, never running more than 
   t.equal(clock.nowMs() - before, 9_500, '1/20 slower');
   pass(10_000);
   t.ok(Math.abs(offMs()) <= 2, `${offMs()} ms`);
-  t.strictSame(news, [], 'nothing to report');
+  t.strictSame(events, [], 'nothing to report');
 });
 
 t.test('a clock ahead is trusted by its smallest lead once it lasted a hundredth of that lead', async (t) => {
-  const { state, clock, pass, news, offMs } = rig();
+  const { state, clock, pass, events, offMs } = rig();
   state.wallMs += 8 * HOUR_MS;
   pass(2 * MINUTE_MS);
   state.wallMs += 300 * DAY_MS;
@@ -54,9 +54,9 @@ t.test('a clock ahead is trusted by its smallest lead once it lasted a hundredth
   t.equal(clock.confirmedStepMs, 8 * HOUR_MS, 'not by the 300 days it was ahead for two minutes');
   clock.step();
   t.equal(offMs(), 0);
-  t.match(news, [
-    { news: 'wall_clock_differs', byMs: 8 * HOUR_MS },
-    { news: 'stepped', byMs: 8 * HOUR_MS },
+  t.match(events, [
+    { type: 'wall_clock_differs', byMs: 8 * HOUR_MS },
+    { type: 'stepped', byMs: 8 * HOUR_MS },
   ]);
   t.equal(clock.removableMs(), null, 'for as long as it was ahead');
   pass(8 * HOUR_MS + 1_000, MINUTE_MS);

@@ -144,11 +144,11 @@ export class HubSession {
     if (this.#state !== 'closed') this.connection.send(text);
   }
 
-  /** `told`: what the peer is told instead. */
-  close(code: number, because: CloseReason, told: string = because): void {
+  /** `sent`: the reason that the peer gets, if it is another. */
+  close(code: number, because: CloseReason, sent: string = because): void {
     if (this.#state === 'closed') return;
     this.#closing ??= { code, because };
-    this.connection.close(code, told);
+    this.connection.close(code, sent);
   }
 
   /** The socket has closed: later frames are ignored, and the agent is disconnected. `code`: the close code, whoever closed it. */

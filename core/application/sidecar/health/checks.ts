@@ -100,8 +100,8 @@ export function checkText({ message, cure = '' }: Pick<RunnerCheck, 'message' | 
   const whole = toDo === '' ? found : `${found} ${toDo}`;
   if (toDo === '' || encodedBytes(whole) <= bytesMax) return cutEncoded(whole, bytesMax);
   const room = Math.max(FOUND_BYTES_MIN, bytesMax - encodedBytes(`${CUT}${toDo}`) + 2);
-  const told = cutEncoded(found, room);
-  return cutEncoded(`${told}${told.length < found.length ? CUT : ' '}${toDo}`, bytesMax);
+  const shown = cutEncoded(found, room);
+  return cutEncoded(`${shown}${shown.length < found.length ? CUT : ' '}${toDo}`, bytesMax);
 }
 
 const MINUTE_MS = 60_000;

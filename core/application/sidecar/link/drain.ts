@@ -101,7 +101,7 @@ export function onDiskMeasured(step: StepContext, disk: { readonly refusedBytes:
 /** This process is about to stop: its runs may finish, and nothing new begins. */
 export function onOwnDrain(step: StepContext): void {
   if (step.state.ownDrain !== null) return;
-  step.state = { ...step.state, ownDrain: { told: false } };
+  step.state = { ...step.state, ownDrain: { notified: false } };
   sendDraining(step);
 }
 
@@ -110,8 +110,8 @@ const isEmpty = ({ journal }: SidecarState): boolean => journal.slots.length ===
 /** After every input: sends `drained` once nothing is left. */
 export function sendDrained(step: StepContext): void {
   const { drain, ownDrain, link } = step.state;
-  if (ownDrain?.told === false && isEmpty(step.state)) {
-    step.state = { ...step.state, ownDrain: { told: true } };
+  if (ownDrain?.notified === false && isEmpty(step.state)) {
+    step.state = { ...step.state, ownDrain: { notified: true } };
     step.afterPersist({ type: 'drained' });
   }
   if (drain === null || drain.drainedSent || link.phase !== 'identified') return;

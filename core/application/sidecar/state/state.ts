@@ -69,8 +69,8 @@ export interface SidecarState {
   /** How often each unanswered report was sent on this link, by `assignmentKey`. */
   readonly sendCounts: PersistentMap<number>;
   readonly drain: { readonly reason: string; readonly drainedSent: boolean } | null;
-  /** Set once this process accepts no more tasks; `told`: nothing was left, and the caller was notified. */
-  readonly ownDrain: { readonly told: boolean } | null;
+  /** Set once this process accepts no more tasks; `notified`: nothing was left, and the caller was notified. */
+  readonly ownDrain: { readonly notified: boolean } | null;
   /** Set while the journal cannot be written: the inputs deferred since, in order. */
   readonly fault: { readonly deferred: readonly SidecarInput[] } | null;
   /** The journal could not be written, and the disk reserve for reports is not restored yet. */
