@@ -38,7 +38,7 @@ export async function enrolAt(url: string, { agentId, secret, isTrusted, tls }: 
   const { hmac } = systemDigest();
   const client = hubClient({ url, tls });
   const { enrolment } = client;
-  const { key, said, asked, challenge, isProved } = await challengedHub(client, { agentId, secret });
+  const { key, handshake, request, challenge, isProved } = await challengedHub(client, { agentId, secret });
   if (challenge === null) {
     // With TLS the certificate identifies the hub. Without it, even on loopback, a program that took the port could pose as an older hub.
     if (new URL(url).protocol !== 'https:' && !isTrusted) return { kind: 'older' };
@@ -46,11 +46,11 @@ export async function enrolAt(url: string, { agentId, secret, isTrusted, tls }: 
   }
   if (!isProved) return { kind: 'not_proved' };
   const given = await enrolment.registerProved({
-    ...asked,
+    ...request,
     hub_nonce: challenge.hub_nonce,
-    sealed_secret: sealedSecret(secret, key, said, hmac),
+    sealed_secret: sealedSecret(secret, key, handshake, hmac),
   });
-  const token = isSealed(given.sealed_token) && isProof(given.proof) ? unsealedEnrolToken(given, key, said, hmac) : null;
+  const token = isSealed(given.sealed_token) && isProof(given.proof) ? unsealedEnrolToken(given, key, handshake, hmac) : null;
   if (token !== null) return { kind: 'enrolled', token, isProved: true };
   throw new AgentcomError(
     'AC_ENROL',
@@ -62,12 +62,12 @@ export async function enrolAt(url: string, { agentId, secret, isTrusted, tls }: 
 /** Has the hub prove that it knows the secret. `challenge` null: the hub is older and cannot. */
 async function challengedHub({ enrolment }: HubClient, { agentId, secret }: Pick<Enrolling, 'agentId' | 'secret'>) {
   const { key, hello } = newHandshake(agentId, secret);
-  const asked = { agent_id: agentId, secret_hint: hello.tokenHint, nonce: hello.nonce };
-  const challenge = await challengeTo(enrolment, asked);
-  const said = { ...hello, hubNonce: challenge?.hub_nonce ?? '' };
+  const request = { agent_id: agentId, secret_hint: hello.tokenHint, nonce: hello.nonce };
+  const challenge = await challengeTo(enrolment, request);
+  const handshake = { ...hello, hubNonce: challenge?.hub_nonce ?? '' };
   const isAnswer = challenge !== null && isNonce(challenge.hub_nonce) && isProof(challenge.proof);
-  const isProved = isAnswer && isSameProof(challenge.proof, enrolHubProof(key, said, systemDigest().hmac));
-  return { key, said, asked, challenge, isProved };
+  const isProved = isAnswer && isSameProof(challenge.proof, enrolHubProof(key, handshake, systemDigest().hmac));
+  return { key, handshake, request, challenge, isProved };
 }
 
 /** Null from an older hub, which does not know these fields. */

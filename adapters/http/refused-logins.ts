@@ -29,7 +29,7 @@ export function refusedLogins({
   let counted = { fromMs: 0, count: 0, addresses: new Set<string>() };
   let timer: Timer | null = null;
 
-  const tell = async (): Promise<void> => {
+  const record = async (): Promise<void> => {
     const { fromMs, count, addresses } = counted;
     timer = null;
     counted = { fromMs: 0, count: 0, addresses: new Set() };
@@ -55,7 +55,7 @@ export function refusedLogins({
     add(address) {
       if (timer === null) {
         counted.fromMs = clock.nowMs();
-        timer = clock.after(REFUSED_LOGINS_MS, () => void tell());
+        timer = clock.after(REFUSED_LOGINS_MS, () => void record());
       }
       counted.count += 1;
       if (counted.addresses.size < ADDRESSES_MAX) counted.addresses.add(address);

@@ -151,10 +151,10 @@ const follow = (socket: WebSocket, handshakeMs: number, events: LinkEvents, log:
 
 /** A connection that could not even be started; reports that after `connect` has returned. */
 const neverOpened = (reason: string, events: LinkEvents): LinkConnection => {
-  const telling = setImmediate(() => events.onGone(NO_CLOSE_FRAME, reason));
+  const notifying = setImmediate(() => events.onGone(NO_CLOSE_FRAME, reason));
   return {
     send: () => false,
     bufferedBytes: () => 0,
-    destroy: () => clearImmediate(telling),
+    destroy: () => clearImmediate(notifying),
   };
 };

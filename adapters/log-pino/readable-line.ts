@@ -9,11 +9,11 @@ const LEFT_OUT: ReadonlySet<string> = new Set(['level', 'time', 'pid', 'program'
 export function readableLine(json: string): string {
   const fields = JSON.parse(json) as Readonly<Record<string, unknown>>;
   const time = new Date(Number(fields['time'])).toTimeString().slice(0, 8);
-  const said = Object.entries(fields)
+  const pairs = Object.entries(fields)
     .filter(([name]) => !LEFT_OUT.has(name))
     .map(([name, value]) => `${escaped(name)}=${valueText(value)}`);
   const level = String(fields['level']).toUpperCase().padEnd(5);
-  return `${time} ${level} ${[escaped(String(fields['msg'] ?? '')), said.join(' ')].join('  ').trimEnd()}\n${stackOf(fields)}`;
+  return `${time} ${level} ${[escaped(String(fields['msg'] ?? '')), pairs.join(' ')].join('  ').trimEnd()}\n${stackOf(fields)}`;
 }
 
 /** Quoted unless it is a single word; for an error, its message. */

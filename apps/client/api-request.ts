@@ -272,9 +272,9 @@ export function refusalError(
   more = '',
 ): AgentcomError {
   const code = typeof body['error'] === 'string' ? body['error'] : `http_${status}`;
-  const said = typeof body['message'] === 'string' ? body['message'] : otherwise;
+  const message = typeof body['message'] === 'string' ? body['message'] : otherwise;
   const waitMs = retryAfterMs(retryAfter);
-  return new AgentcomError('AC_API', `The hub refused ${method} ${path} (${status} ${code}): ${said}${more}`, {
+  return new AgentcomError('AC_API', `The hub refused ${method} ${path} (${status} ${code}): ${message}${more}`, {
     details: { status, error: code, answer: body, ...(waitMs === undefined ? {} : { retryAfterMs: waitMs }) },
   });
 }

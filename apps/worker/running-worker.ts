@@ -71,7 +71,7 @@ export function worker(options: WorkerOptions): RunningWorker {
 
   async function start(): Promise<Sidecar> {
     const kept = journalDir === undefined ? volatileJournal(config.agentId) : await journalIn(journalDir, config.agentId, clock, log);
-    const journal = options.onEvent === undefined ? kept : tellingOfAnswers(kept, (fence) => emit({ type: 'acknowledged', fence }));
+    const journal = options.onEvent === undefined ? kept : notifyingAnswers(kept, (fence) => emit({ type: 'acknowledged', fence }));
     const sidecar = createSidecar({
       config: { ...config, inProcess: true, isVolatile: journalDir === undefined },
       link: wsLink({ log, trust: await hubTrust(config.tls) }),
@@ -114,7 +114,7 @@ export function worker(options: WorkerOptions): RunningWorker {
 }
 
 /** Calls `onAnswered` when the body of a report is removed, which happens once the hub has acknowledged it. */
-const tellingOfAnswers = (journal: SidecarJournal, onAnswered: (fence: Fence) => void): SidecarJournal => ({
+const notifyingAnswers = (journal: SidecarJournal, onAnswered: (fence: Fence) => void): SidecarJournal => ({
   ...journal,
   removeReport(assignment) {
     onAnswered(fenceOf(assignment));

@@ -28,7 +28,7 @@ function failingConnection(failAt: number, fault: Fault) {
     rows: (sql) => step<readonly Row[]>(sql, []),
     change: (sql) => step(sql, 1),
     begin: () => step('BEGIN ISOLATION', { serverMs: 0, markMs: null }),
-    askClock: () => step('SELECT clock', { serverMs: 0, markMs: null }),
+    readClock: () => step('SELECT clock', { serverMs: 0, markMs: null }),
     listen: () => step('LISTEN', undefined),
     commit: () => step('COMMIT', undefined),
     isLost: false,

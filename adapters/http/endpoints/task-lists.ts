@@ -127,5 +127,5 @@ function matcherOf({ text, capability, failed_by: failedBy }: Sought): ((row: Ta
   return ({ task, body }) =>
     (capability === undefined || task.requirement.capabilities.includes(capability)) &&
     (failedBy === undefined || task.avoid === failedBy) &&
-    (lower === undefined || [body.description, task.lastError ?? ''].some((said) => said.toLowerCase().includes(lower)));
+    (lower === undefined || [body.description, task.lastError ?? ''].some((text) => text.toLowerCase().includes(lower)));
 }

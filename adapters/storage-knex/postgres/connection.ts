@@ -31,9 +31,9 @@ export interface PostgresConnection {
   /** Begins a transaction that writes. */
   begin(): Promise<Begun>;
   /** What `begin` returns, without beginning a transaction. */
-  askClock(): Promise<Begun>;
-  /** Calls `heard` with the text of each notification on a channel. */
-  listen(channel: string, heard: (text: string) => void): Promise<void>;
+  readClock(): Promise<Begun>;
+  /** Calls `onNotification` with the text of each notification on a channel. */
+  listen(channel: string, onNotification: (text: string) => void): Promise<void>;
   /** Also fails if the server rolled back instead, which it does without an error once a statement has failed. */
   commit(): Promise<void>;
   /** Whether it has ended: no more statements can run on it. */
@@ -96,19 +96,19 @@ export async function connectPostgres(config: ClientConfig, answerMs: number, cl
     const values = typeof given === 'string' || given instanceof Buffer ? [given] : [...given];
     return watched(client.query<Record<string, unknown>>({ text: sql, ...(name === undefined ? {} : { name }), ...(values.length === 0 ? {} : { values }) })); // prettier-ignore
   };
-  const askClock = async (): Promise<Begun> => {
-    const [said] = (await run(ASK_CLOCK, [], 'clock')).rows as unknown as readonly Begun[];
-    if (said === undefined) throw new AgentcomError('AC_INTERNAL', 'Postgres did not say what time it is.');
-    return said;
+  const readClock = async (): Promise<Begun> => {
+    const [begun] = (await run(READ_CLOCK, [], 'clock')).rows as unknown as readonly Begun[];
+    if (begun === undefined) throw new AgentcomError('AC_INTERNAL', 'Postgres returned no row for its time.');
+    return begun;
   };
   return {
     rows: async (sql, given, name) => (await run(sql, given, name)).rows.map(rowOf),
     change: async (sql, given, name) => (await run(sql, given, name)).rowCount ?? 0,
-    begin: async () => (await Promise.all([run(BEGIN), askClock()]))[1],
-    askClock,
-    async listen(channel, heard) {
+    begin: async () => (await Promise.all([run(BEGIN), readClock()]))[1],
+    readClock,
+    async listen(channel, onNotification) {
       client.on('notification', (notification) => {
-        if (notification.channel === channel) heard(notification.payload ?? '');
+        if (notification.channel === channel) onNotification(notification.payload ?? '');
       });
       await run(`LISTEN ${channel}`);
     },
@@ -125,7 +125,7 @@ export async function connectPostgres(config: ClientConfig, answerMs: number, cl
 }
 
 const BEGIN = 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE';
-const ASK_CLOCK = `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS "serverMs", (SELECT clock_mark FROM store) AS "markMs"`;
+const READ_CLOCK = `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS "serverMs", (SELECT clock_mark FROM store) AS "markMs"`;
 /** Parameters: the fields of a `Backend`. One row if it still exists. */
 export const END_BACKEND = 'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2';
 const BACKEND = 'SELECT pid, backend_start::text AS "startedAt" FROM pg_stat_activity WHERE pid = pg_backend_pid()';

@@ -179,7 +179,7 @@ function openedEngine(opened: {
           await exclusive.attempt(connection);
         }
         const broken: unknown[] = [];
-        const askedMs = clock.monotonicMs();
+        const requestedMs = clock.monotonicMs();
         try {
           const answer = await postgresTransaction(connection, {
             place,
@@ -190,7 +190,7 @@ function openedEngine(opened: {
             deadlocked: opened.deadlocked,
             clock: time.storeClock,
             isClockKnown: time.isKnown,
-            begun: (begun) => time.hear(begun, askedMs),
+            begun: (begun) => time.update(begun, requestedMs),
             exclusive: exclusive.on(connection),
             early: early && { ...turn, waiting: () => early.waiting(), saving: () => early.saving() },
           });

@@ -206,14 +206,14 @@ function textOf({ events, work, agents }: ChangeHint, self: string): string {
 
 /** Null for this hub's own notification. One that cannot be read is from a newer hub or from something else: it may mean anything. */
 function hintIn(payload: string, self: string): ChangeHint | null {
-  let said: unknown;
+  let parsed: unknown;
   try {
-    said = JSON.parse(payload);
+    parsed = JSON.parse(payload);
   } catch {
     return ANY_CHANGE;
   }
-  if (typeof said !== 'object' || said === null) return ANY_CHANGE;
-  const { from, events, work, agents } = said as Readonly<Record<string, unknown>>;
+  if (typeof parsed !== 'object' || parsed === null) return ANY_CHANGE;
+  const { from, events, work, agents } = parsed as Readonly<Record<string, unknown>>;
   if (from === self) return null;
   if (typeof events !== 'boolean' || typeof work !== 'boolean') return ANY_CHANGE;
   const isNamed = Array.isArray(agents) && agents.every((id) => typeof id === 'string');

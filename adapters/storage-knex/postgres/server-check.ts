@@ -9,7 +9,7 @@ import { openingFailure } from './failures.ts';
 import { placeOf, type PostgresSettings } from './options.ts';
 
 /** How long a notification to ourselves may take. */
-const HEARD_WITHIN_MS = 3_000;
+const NOTIFIED_WITHIN_MS = 3_000;
 
 /** Fails with `AC_STORAGE_OPEN` if the server cannot be checked. */
 export async function checkPostgres(settings: PostgresSettings, clock: Clock): Promise<readonly ServerFinding[]> {
@@ -28,12 +28,12 @@ export async function checkPostgres(settings: PostgresSettings, clock: Clock): P
       }
       const channel = `agentcom_doctor_${randomUUID().replaceAll('-', '')}`;
       await listener.query(`LISTEN ${channel}`);
-      const heard = hearing(listener, clock);
+      const arrival = notificationArrives(listener, clock);
       await notify(settings, clock, channel);
-      if (!(await heard))
+      if (!(await arrival))
         findings.push({
           check: 'no_notifications',
-          what: `a NOTIFY did not reach a connection that LISTENs in ${place} within ${HEARD_WITHIN_MS} ms: several hubs find each other's work only with their polls`,
+          what: `a NOTIFY did not reach a connection that LISTENs in ${place} within ${NOTIFIED_WITHIN_MS} ms: several hubs find each other's work only with their polls`,
         });
       return findings;
     } finally {
@@ -47,12 +47,12 @@ export async function checkPostgres(settings: PostgresSettings, clock: Clock): P
 const SAFE_SETTINGS = ['synchronous_commit', 'fsync'] as const;
 
 /** Whether a notification arrives in time. */
-const hearing = (listener: Client, clock: Clock): Promise<boolean> =>
+const notificationArrives = (listener: Client, clock: Clock): Promise<boolean> =>
   new Promise((resolve) => {
-    const timer = clock.after(HEARD_WITHIN_MS, () => resolve(false));
-    const settle = (isHeard: boolean) => (): void => {
+    const timer = clock.after(NOTIFIED_WITHIN_MS, () => resolve(false));
+    const settle = (hasArrived: boolean) => (): void => {
       timer.cancel();
-      resolve(isHeard);
+      resolve(hasArrived);
     };
     listener.on('notification', settle(true)).on('end', settle(false));
   });

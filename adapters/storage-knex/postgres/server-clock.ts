@@ -8,15 +8,15 @@ import { storeClockIn } from '../stored-clock.ts';
 import type { Begun, PostgresConnection } from './connection.ts';
 
 /** How long the server's time is extrapolated after it was read; then the next batch waits for the server to report it. Milliseconds. */
-const RECKONED_MS = 1_000;
+const ESTIMATED_MS = 1_000;
 
 export interface ServerClock {
   /** Every hub on this store goes by the same server's clock. */
   readonly storeClock: StoreClock;
   /** Whether the server reported its time a moment ago, on this connection. */
   isKnown(): boolean;
-  /** Takes a report of the server, which was requested at `askedMonotonicMs`. */
-  hear(begun: Begun, askedMonotonicMs: number): void;
+  /** Takes a report of the server, which was requested at `requestedMonotonicMs`. */
+  update(begun: Begun, requestedMonotonicMs: number): void;
   /** The connection was replaced, perhaps by one to another server. */
   forget(): void;
   /** Writes the mark. Outside the batches, so that no hub waits for another's write. */
@@ -37,28 +37,28 @@ export function serverClock(deps: {
   readonly place: string;
 }): ServerClock {
   const { clock, log, place } = deps;
-  let heard = { serverMs: deps.begun.serverMs, atMs: clock.nowMs(), atMonotonicMs: clock.monotonicMs() };
-  let isHeard = false;
-  const reckonedMs = (): number => heard.serverMs + clock.monotonicMs() - heard.atMonotonicMs;
-  const storeClock = storeClockIn(deps.row, { source: { wallMs: reckonedMs, monotonicMs: () => clock.monotonicMs() }, log, place });
+  let reading = { serverMs: deps.begun.serverMs, atMs: clock.nowMs(), atMonotonicMs: clock.monotonicMs() };
+  let isCurrent = false;
+  const estimatedMs = (): number => reading.serverMs + clock.monotonicMs() - reading.atMonotonicMs;
+  const storeClock = storeClockIn(deps.row, { source: { wallMs: estimatedMs, monotonicMs: () => clock.monotonicMs() }, log, place });
   return {
     storeClock,
     // Not if the two local clocks disagree on how long ago it was read: one may have stopped.
     isKnown() {
-      const [agoMs, byWallMs] = [clock.monotonicMs() - heard.atMonotonicMs, clock.nowMs() - heard.atMs];
-      return isHeard && agoMs < RECKONED_MS && Math.abs(byWallMs - agoMs) < RECKONED_MS;
+      const [agoMs, byWallMs] = [clock.monotonicMs() - reading.atMonotonicMs, clock.nowMs() - reading.atMs];
+      return isCurrent && agoMs < ESTIMATED_MS && Math.abs(byWallMs - agoMs) < ESTIMATED_MS;
     },
     // The server's time now lies between what it reported and that plus the time that the response took. An extrapolation within these
     // bounds is kept, so that time is not set back.
-    hear({ serverMs: saidMs, markMs }, askedMonotonicMs) {
+    update({ serverMs: reportedMs, markMs }, requestedMonotonicMs) {
       const atMonotonicMs = clock.monotonicMs();
-      const serverMs = Math.min(Math.max(reckonedMs(), saidMs), saidMs + atMonotonicMs - askedMonotonicMs);
-      heard = { serverMs, atMs: clock.nowMs(), atMonotonicMs };
-      isHeard = true;
+      const serverMs = Math.min(Math.max(estimatedMs(), reportedMs), reportedMs + atMonotonicMs - requestedMonotonicMs);
+      reading = { serverMs, atMs: clock.nowMs(), atMonotonicMs };
+      isCurrent = true;
       if (markMs !== null) storeClock.atLeast(markMs);
     },
     forget() {
-      isHeard = false;
+      isCurrent = false;
     },
     async keep(writer) {
       await writer.change(SAVE_CLOCK, JSON.stringify(storeClock.state), 'saveClock');

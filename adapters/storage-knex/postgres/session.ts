@@ -53,7 +53,7 @@ export async function openPostgresSession(
 
 function sessionOver(writer: PostgresConnection, place: string): PostgresSession {
   const text = (parameter: unknown): string | undefined => (parameter === undefined ? undefined : parameterText(parameter));
-  const asked = async <T>(work: Promise<T>): Promise<T> => {
+  const translated = async <T>(work: Promise<T>): Promise<T> => {
     try {
       return await work;
     } catch (thrown) {
@@ -63,8 +63,8 @@ function sessionOver(writer: PostgresConnection, place: string): PostgresSession
   return {
     place,
     writer,
-    rows: (sql, parameter) => asked(writer.rows(sql, text(parameter))),
-    change: (sql, parameter) => asked(writer.change(sql, text(parameter))),
+    rows: (sql, parameter) => translated(writer.rows(sql, text(parameter))),
+    change: (sql, parameter) => translated(writer.change(sql, text(parameter))),
     close: () => writer.close(),
   };
 }

@@ -92,7 +92,7 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
   const ask = async <R>(
     name: keyof PostgresStatements,
     parameter: unknown,
-    asked: (sql: string, given: readonly Parameter[]) => Promise<R>,
+    send: (sql: string, given: readonly Parameter[]) => Promise<R>,
   ): Promise<R> => {
     requireAlive(name);
     try {
@@ -104,7 +104,7 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
       const given = encoded(name, parameter);
       const lock = exclusive === null ? POSTGRES_LOCKS[name] : undefined;
       const locked = lock === undefined ? Promise.resolve() : writer.rows(lock, given, `lock ${name}`);
-      const [answer] = await Promise.all([asked(texts[name], given), locked]);
+      const [answer] = await Promise.all([send(texts[name], given), locked]);
       isVouchedFor = true;
       return answer;
     } catch (thrown) {
@@ -198,10 +198,10 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
     if (exclusive !== null) exclusive.lastEvent = null;
     return begin();
   };
-  const askClock = async (): Promise<void> => {
+  const readClock = async (): Promise<void> => {
     await early?.requireBefore();
     try {
-      write.begun(await writer.askClock());
+      write.begun(await writer.readClock());
       isVouchedFor = true;
     } catch (thrown) {
       throw fail(thrown, 'ask for the time');
@@ -211,11 +211,11 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
   let answer: T;
   try {
     // The handler of the BEGIN was attached before this, so the time is known afterwards.
-    if (!write.isClockKnown()) await (begun ?? askClock());
+    if (!write.isClockKnown()) await (begun ?? readClock());
     answer = await write.work(transactionNow());
     await (begun ?? held);
     await early?.requireBefore();
-    if (!isVouchedFor && state === 'open') await askClock();
+    if (!isVouchedFor && state === 'open') await readClock();
     if (hasWritten && failure === undefined) await record();
   } catch (thrown) {
     await rollBack();

@@ -6,7 +6,7 @@ import type { Row } from '../engine.ts';
 import { evict } from '../knex-readers.ts';
 import { givenOf, type SqliteConnection } from './connection.ts';
 import { statementFor, type RawDatabase, type SqliteDriver, type SqlitePool } from './sqlite-driver.ts';
-import { THREAD_PROGRAM, type Answered, type Asked, type SqliteValue, type ThreadPlan } from './node-thread.ts';
+import { THREAD_PROGRAM, type ThreadResponse, type ThreadRequest, type SqliteValue, type ThreadPlan } from './node-thread.ts';
 
 /** How long a connection without Knex waits for another program's lock, as sqlite3 does. */
 const BUSY_MS = 1_000;
@@ -61,7 +61,7 @@ function clientOf(
 
 /** The callback that Knex passes to a connection of sqlite3: the number of changes is in `this`. */
 type Done<Answer> = (this: { readonly changes: number; readonly lastID: number }, error: Error | null, answer: Answer) => void;
-type Pending = (error: Error | null, answered: Answered) => void;
+type Pending = (error: Error | null, answered: ThreadResponse) => void;
 
 /**
  * open ── close ──► closed
@@ -103,7 +103,7 @@ export class ThreadDatabase implements RawDatabase {
       env: {},
       execArgv: ['--disable-warning=ExperimentalWarning'],
     });
-    this.#thread.on('message', (answered: Answered) => this.#answer(answered));
+    this.#thread.on('message', (answered: ThreadResponse) => this.#answer(answered));
     this.#thread.on('error', (error) => this.#fail(error));
     this.#thread.on('exit', () => this.#fail(new Error('it has ended')));
     this.#thread.unref();
@@ -165,11 +165,11 @@ export class ThreadDatabase implements RawDatabase {
     return oldest[1];
   }
 
-  #post(asked: Asked, done: Pending): void {
+  #post(request: ThreadRequest, done: Pending): void {
     const failure = this.#failure;
     if (failure !== null) return queueMicrotask(() => done(failure, { rows: [] }));
     this.#await(done);
-    this.#thread.postMessage(asked);
+    this.#thread.postMessage(request);
   }
 
   /** A thread keeps the process alive only while it has something to do. */
@@ -177,7 +177,7 @@ export class ThreadDatabase implements RawDatabase {
     if (this.#pending.push(done) === 1) this.#thread.ref();
   }
 
-  #answer(answered: Answered): void {
+  #answer(answered: ThreadResponse): void {
     const done = this.#pending.shift();
     if (this.#pending.length === 0) this.#thread.unref();
     if ('message' in answered) done?.(errorOf(answered), answered);

@@ -20,10 +20,10 @@ export interface ThreadPlan {
  * A request; requests are answered in order. `place`: of the prepared statement; `sql`: null to use the one that is there, else it is
  * prepared first.
  */
-export type Asked = readonly [kind: 'all' | 'run' | 'close', place: number, sql: string | null, parameters: readonly SqliteValue[]];
+export type ThreadRequest = readonly [kind: 'all' | 'run' | 'close', place: number, sql: string | null, parameters: readonly SqliteValue[]];
 
 /** A response; the first says whether the file could be opened. `errcode`: of SQLite; null for an error that is not SQLite's. */
-export type Answered =
+export type ThreadResponse =
   | { readonly rows: readonly Readonly<Row>[] }
   | { readonly changes: number; readonly lastID: number }
   | { readonly errcode: number | null; readonly message: string };
@@ -43,7 +43,7 @@ interface NodeSqlite {
 }
 
 function serve(port: MessagePort, { file, mode, pragmas }: ThreadPlan, { DatabaseSync }: NodeSqlite): void {
-  const failed = (thrown: unknown): Answered => {
+  const failed = (thrown: unknown): ThreadResponse => {
     const { errcode, message } = thrown as { readonly errcode?: number; readonly message: string };
     return { errcode: errcode ?? null, message };
   };
@@ -82,7 +82,7 @@ function serve(port: MessagePort, { file, mode, pragmas }: ThreadPlan, { Databas
     return rows;
   };
 
-  const answer = ([kind, place, sql, parameters]: Asked): Answered => {
+  const answer = ([kind, place, sql, parameters]: ThreadRequest): ThreadResponse => {
     if (kind === 'close') {
       database.close();
       return { rows: [] };
@@ -101,9 +101,9 @@ function serve(port: MessagePort, { file, mode, pragmas }: ThreadPlan, { Databas
     const { changes, lastInsertRowid } = statement.run(...given);
     return { changes: Number(changes), lastID: Number(lastInsertRowid) };
   };
-  port.on('message', (asked: Asked) => {
+  port.on('message', (request: ThreadRequest) => {
     try {
-      port.postMessage(answer(asked));
+      port.postMessage(answer(request));
     } catch (thrown) {
       port.postMessage(failed(thrown));
     }

@@ -31,15 +31,15 @@ const ACCEPTED = /^(ECONNRESET|EPIPE|EPROTO|HPE_|ERR_SSL_|ERR_TLS_|CERT_|DEPTH_|
 
 /** `url`: `http://host:port`, `https://host/prefix`. Never rejects. */
 export async function askHub(url: string, tls: HubTrust = {}): Promise<HubAnswer> {
-  const asked = await ask(url, tls);
-  if (asked.kind !== 'other') return asked;
+  const answer = await ask(url, tls);
+  if (answer.kind !== 'other') return answer;
   const isTls = new URL(url).protocol === 'https:';
   const speaksTls = await handshakes(url);
-  if (isTls && speaksTls) return asked.isRefusal ? { kind: 'certificate', why: asked.what } : asked;
+  if (isTls && speaksTls) return answer.isRefusal ? { kind: 'certificate', why: answer.what } : answer;
   if (!isTls && speaksTls) return { kind: 'scheme', speaks: 'https' };
-  if (!isTls) return asked;
+  if (!isTls) return answer;
   const plain = await ask(url.replace('https:', 'http:'), tls);
-  return plain.kind === 'hub' || plain.kind === 'name' ? { kind: 'scheme', speaks: 'http' } : plain.kind === 'other' ? plain : asked;
+  return plain.kind === 'hub' || plain.kind === 'name' ? { kind: 'scheme', speaks: 'http' } : plain.kind === 'other' ? plain : answer;
 }
 
 /** `isRefusal`: nothing was answered. */

@@ -55,11 +55,11 @@ export async function examineLink(link: LinkToExamine): Promise<readonly Finding
   } catch (thrown) {
     return [findingOf('hub_certificate', thrown, { agentId: link.sidecar.agentId })];
   }
-  const asked = await Promise.all(hubs.map((url) => askOne(url, token, { ...link, trust })));
+  const answers = await Promise.all(hubs.map((url) => askOne(url, token, { ...link, trust })));
   const unreadable = token.kind === 'unreadable' ? [token.finding] : [];
-  const answer = asked.find(({ isHub }) => isHub);
+  const answer = answers.find(({ isHub }) => isHub);
   if (answer !== undefined) return [...unreadable, ...answer.findings];
-  const found = asked.flatMap(({ findings }, place) => {
+  const found = answers.flatMap(({ findings }, place) => {
     return findings.filter(({ check }) => check !== 'hub_away' || !mayBeStopped(hub, hubs[place] ?? ''));
   });
   return [...unreadable, ...joined(found)];

@@ -67,10 +67,10 @@ export function printEvent(
 ): void {
   output.line(`${indent}${eventLine(event, data, { withTask, times: output.times })}`, colourOf(event));
   const printTail = (name: string, text: string): void => {
-    const said = text.trimEnd().split('\n');
-    const more = said.length - stderrLines;
+    const lines = text.trimEnd().split('\n');
+    const more = lines.length - stderrLines;
     if (more > 0) output.line(`${indent}  last ${stderrLines} lines of ${name}:`, 'grey');
-    for (const line of said.slice(-stderrLines))
+    for (const line of lines.slice(-stderrLines))
       if (line.trim() !== '') output.line(`${indent}  | ${line.slice(0, LINE_CHARACTERS_MAX)}`, 'grey');
   };
   printTail('output', outputTail(data['details'], 'last_output'));
@@ -80,8 +80,8 @@ export function printEvent(
 /** The failure's details are nested in those of the event. */
 function outputTail(details: unknown, name: 'last_output' | 'stderr_tail'): string {
   const inner = typeof details === 'object' && details !== null && 'details' in details ? details.details : undefined;
-  const said = typeof inner === 'object' && inner !== null ? (inner as EventData)[name] : undefined;
-  return typeof said === 'string' ? said : '';
+  const tail = typeof inner === 'object' && inner !== null ? (inner as EventData)[name] : undefined;
+  return typeof tail === 'string' ? tail : '';
 }
 
 /** The plain values among the details; `percent` and `message` first and without names. */

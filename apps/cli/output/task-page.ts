@@ -97,12 +97,12 @@ function modelText({
   output_tokens: out,
   cost_usd: cost,
 }: ModelUsageJson): string {
-  const said = [
+  const parts = [
     ...(input === undefined ? [] : [`${input} in${cached === undefined ? '' : ` (${cached} cached)`}`]),
     ...(out === undefined ? [] : [`${out} out`]),
     ...(cost === undefined ? [] : [`${cost} USD`]),
   ];
-  return `${printable(model)}: ${said.join(', ')}`;
+  return `${printable(model)}: ${parts.join(', ')}`;
 }
 
 function valueText(value: unknown): string {

@@ -118,7 +118,7 @@ export function createSidecar(options: SidecarOptions): Sidecar {
       onDrained: drained.resolve,
     });
     const parts: DriverParts = {
-      step: tellingOfLink(sidecarStep(settings), options.onLink),
+      step: notifyingLink(sidecarStep(settings), options.onLink),
       runDurable: (effect) => effects.runDurable(effect),
       runAfterPersist: (effect) => effects.runAfterPersist(effect),
       environment: () => ({ nowMs: clock.nowMs(), random: options.ids.jitter() }),
@@ -194,7 +194,7 @@ export function createSidecar(options: SidecarOptions): Sidecar {
 }
 
 /** Wraps the step: calls `onLink` when the sidecar becomes identified and when it no longer is. */
-function tellingOfLink(step: DriverParts['step'], onLink: SidecarOptions['onLink']): DriverParts['step'] {
+function notifyingLink(step: DriverParts['step'], onLink: SidecarOptions['onLink']): DriverParts['step'] {
   if (onLink === undefined) return step;
   let wasIdentified = false;
   return (state, input, environment) => {
