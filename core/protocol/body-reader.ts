@@ -21,6 +21,8 @@ export function bodyReader<S extends TSchema & { readonly properties: Readonly<R
 ): (value: unknown) => ReadBody<Static<S>> {
   const names = Object.keys(schema.properties);
   const known: ReadonlySet<string> = new Set(names);
+  // Which names an object has is checked here: the validator would match each of them with a pattern.
+  const { additionalProperties: _, ...open } = schema as typeof schema & { readonly additionalProperties?: unknown };
   let validator: Validator | undefined;
   const unknownIn = (given: object): readonly FieldError[] =>
     Object.keys(given)
@@ -40,7 +42,7 @@ export function bodyReader<S extends TSchema & { readonly properties: Readonly<R
       return { kind: 'invalid', errors: [{ field: '', error: 'type', detail: 'must be a JSON object' }] };
     }
     const given = value as Readonly<Record<string, unknown>>;
-    validator ??= Compile(schema);
+    validator ??= Compile(open);
     if (isPlain(given) && isAsWanted(given) && validator.Check(given)) return { kind: 'read', value: given as Static<S> };
     const body: Record<string, unknown> = {};
     for (const name of names) if (Object.hasOwn(given, name) && given[name] !== null) body[name] = given[name];

@@ -109,7 +109,8 @@ export const hexadecimalField = (pattern: string, description: string) => Type.S
 export const nonceField = hexadecimalField(NONCE_PATTERN, 'a nonce of 64 hexadecimal digits');
 export const tokenHintField = hexadecimalField(TOKEN_HINT_PATTERN, `the first ${TOKEN_HINT_DIGITS} hexadecimal digits of a hash`);
 export const sealedField = hexadecimalField(SEALED_TOKEN_PATTERN, 'an encrypted token in hexadecimal digits');
-export const objectField = Type.Record(Type.String(), Type.Unknown());
+/** Any object. Not `Type.Record`, which would match each name with a pattern that they all match. */
+export const objectField = Type.Unsafe<Record<string, unknown>>({ type: 'object' });
 
 /** A field that may be missing or null: version 1 sends both. */
 export const maybe = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]));
