@@ -3,7 +3,7 @@ import { GENERATION_ZERO, nextGeneration, type AgentId, type Generation } from '
 import { refuse } from '../task/refusal.ts';
 import type { Rules } from '../task/rules.ts';
 import type { Task, TaskSession } from '../task/task.ts';
-import { change, NOT_BEGUN, type Change, type Transition } from './change.ts';
+import { change, NOT_BEGUN, type Change, type EventDraft, type Transition } from './change.ts';
 
 /**
  * Assigns a queued task to `agentId`: its generation grows by one, and acceptance is due in `acceptMs`. The session of the previous
@@ -20,6 +20,7 @@ export function decideAssign(
   return change(
     task,
     {
+      ...NOT_BEGUN,
       status: 'assigned',
       generation,
       generationFloor: GENERATION_ZERO,
@@ -29,7 +30,6 @@ export function decideAssign(
       hushedAtMs: null,
       takenBack: null,
       session: isOfMachine(task.session, to) ? task.session : null,
-      ...NOT_BEGUN,
     },
     nowMs,
     [{ event: 'assigned', agentId: to.agentId, generation, session: to.session }],
@@ -81,6 +81,13 @@ export function acceptance(task: Task, session: number | null, nowMs: number, ru
       expiresAtMs: null,
     },
     nowMs,
-    [{ event: 'accepted', agentId: task.assignedTo, generation: task.generation, session }],
+    [acceptedEvent(task, session)],
   );
 }
+
+export const acceptedEvent = (task: Task, session: number | null): EventDraft => ({
+  event: 'accepted',
+  agentId: task.assignedTo,
+  generation: task.generation,
+  session,
+});

@@ -4,7 +4,7 @@ import { refuse } from '../task/refusal.ts';
 import { REJECTED_WAIT_MS, REJECTIONS_MAX, type Rules } from '../task/rules.ts';
 import type { Outcome, Task, TaskSession } from '../task/task.ts';
 import { withAttempt, type Usage } from '../usage.ts';
-import { acceptance } from './assigning.ts';
+import { acceptance, acceptedEvent } from './assigning.ts';
 import {
   change,
   mergeChanges,
@@ -73,21 +73,24 @@ export function decideWoken(
   return mergeChanges(accepted, change(accepted.task, { ...patch, progressCount }, nowMs, events));
 }
 
-/** `task_complete`: final. `result` is JSON text. */
+/** `task_complete`: final. `result` is JSON text. A task that is not accepted yet is accepted in the same step, since a second copy of it costs as much. */
 export function decideComplete(
   task: Task,
   by: Reporter,
   report: AttemptUpdate & { readonly result: string; readonly details: Details },
   nowMs: number,
-  rules: Rules,
 ): Change {
-  const accepted = decideAccept(task, by, nowMs, rules);
+  const isAccepted = task.acceptedAtMs !== null;
   const outcome: Outcome = { generation: task.generation, agentId: by.agentId, report: 'complete', answer: 'complete' };
   const { usage, session } = attemptPatch(task, by, report);
-  const done = change(
-    accepted.task,
+  const completed = withUsage(reportEvent(task, by, 'completed', report.details), usage, task.generation);
+  return change(
+    task,
     {
       status: 'completed',
+      acceptedAtMs: task.acceptedAtMs ?? nowMs,
+      resent: isAccepted ? task.resent : 0,
+      expiresAtMs: isAccepted ? task.expiresAtMs : null,
       deadlineAtMs: null,
       hushedAtMs: null,
       runDeadlineAtMs: null,
@@ -99,10 +102,9 @@ export function decideComplete(
       outcomes: withOutcome(task, outcome),
     },
     nowMs,
-    [withUsage(reportEvent(task, by, 'completed', report.details), usage, task.generation)],
+    isAccepted ? [completed] : [acceptedEvent(task, by.session), completed],
     { result: report.result },
   );
-  return mergeChanges(accepted, done);
 }
 
 /** `task_failed`: uses up a retry; requeued with a backoff, or dead-lettered. */

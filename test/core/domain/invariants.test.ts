@@ -56,7 +56,7 @@ function aStore(): { state: StoreState; events: StoredEvent[] } {
   const fourth = small.put(decideSubmit(draft(4), 'tok-1', true, nowMs));
   const failed = small.put(reporting.decideFail(small.put(decideAssign(first, by, nowMs, RULES)), by, failure, nowMs, RULES));
   const given = small.put(decideAssign(second, by, nowMs, RULES));
-  small.put(reporting.decideComplete(given, by, success, nowMs, RULES));
+  small.put(reporting.decideComplete(given, by, success, nowMs));
   small.put(reporting.decideAccept(small.put(decideAssign({ ...failed, eligibleAtMs: nowMs }, by, nowMs, RULES)), by, nowMs, RULES));
   small.put(decideCancel(small.put(decideAssign(fourth, by, nowMs, RULES)), 'op', nowMs));
   const keys = [{ owner: 'tok-1', key: 'k', taskIds: [first.id] }];
@@ -249,7 +249,7 @@ t.test('I1 to I16: each planted violation is found', async (t) => {
 t.test('I6 ignores removed agents, and events of an earlier agent with the same ID', async (t) => {
   const small = new Small();
   const assigned = small.put(decideAssign(small.put(decideSubmit(draft(1), 'tok-1', true, NOW_MS)), by, NOW_MS, RULES));
-  small.put(reporting.decideComplete(assigned, by, success, NOW_MS, RULES));
+  small.put(reporting.decideComplete(assigned, by, success, NOW_MS));
   const foundOf = (agents: readonly Agent[]): string =>
     found({ ...aStore().state, tasks: [...small.tasks.values()], agents, stops: [], keys: [] }, small.events);
   const again: Agent = { ...newAgent(ME), sessionNumber: 0 };

@@ -33,7 +33,7 @@ const INPUTS: Readonly<Record<string, (task: Task) => Transition | 'repeat' | 'l
   unblock: (task) => asTransition(decideUnblock(task, NOW_MS), task),
   accept: fenced('accepted', (task) => reporting.decideAccept(task, by, NOW_MS, RULES)),
   progress: fenced('progress', (task) => reporting.decideProgress(task, by, { ...usage, details: { percent: 5 } }, NOW_MS, RULES)),
-  complete: fenced('complete', (task) => reporting.decideComplete(task, by, { ...usage, result: '1', details: null }, NOW_MS, RULES)),
+  complete: fenced('complete', (task) => reporting.decideComplete(task, by, { ...usage, result: '1', details: null }, NOW_MS)),
   fail: fenced('failed', (task) =>
     reporting.decideFail(task, by, { ...usage, error: 'x', kind: 'agent_failed', retryable: true, details: null }, NOW_MS, RULES),
   ),
@@ -91,7 +91,7 @@ for (const state of STATE_NAMES) {
 }
 
 t.test('events continue the numbering of the task and carry agent, generation and time', async (t) => {
-  const done = reporting.decideComplete(STATES.assigned, by, { ...usage, result: '{"a":1}', details: null }, NOW_MS, RULES);
+  const done = reporting.decideComplete(STATES.assigned, by, { ...usage, result: '{"a":1}', details: null }, NOW_MS);
   t.match(done.events, [
     { seq: 2, event: 'accepted', agentId: ME, generation: 3, session: 7, atMs: NOW_MS },
     { seq: 3, event: 'completed', agentId: ME, generation: 3, session: 7, atMs: NOW_MS },

@@ -122,7 +122,7 @@ function decide(
         rules,
       );
     case 'complete':
-      return reporting.decideComplete(task, by, { session, ...body }, nowMs, rules);
+      return reporting.decideComplete(task, by, { session, ...body }, nowMs);
     case 'failed':
       return reporting.decideFail(task, by, { ...body, session, kind: body.failure, details: withCause(body) }, nowMs, rules);
     case 'rejected':

@@ -76,7 +76,10 @@ function bodyOf(frame: ReportFrame, version: ProtocolVersion): ReportBody {
         result: JSON.stringify(frame.result ?? null),
         tokensUsed: frame.tokens_used ?? tokensInside(frame.result),
         costUsd: frame.cost_usd ?? null,
-        details: definedFields({ verification_report, verification_history }),
+        details:
+          verification_report === undefined && verification_history === undefined
+            ? null
+            : definedFields({ verification_report, verification_history }),
       };
     }
     case 'task_failed': {
@@ -117,14 +120,16 @@ function extrasOf(frame: V2Frame): Partial<ReportExtras & ReportCause> | null {
 /** The usage that the confirmation of a stop reports. */
 export const usageOfStopped = (frame: V2FrameOf<'task_cancel_ack'>): Usage => ({ ...usedIn(frame), models: modelsIn(frame) });
 
-const modelsIn = ({ models = [] }: { readonly models?: readonly ModelFields[] }): readonly ModelUsage[] =>
-  models.map((fields) => ({
+const NO_MODELS: readonly never[] = [];
+
+const modelsIn = ({ models }: { readonly models?: readonly ModelFields[] }): readonly ModelUsage[] =>
+  models?.map((fields) => ({
     model: fields.model,
     inputTokens: fields.input_tokens ?? null,
     cachedInputTokens: fields.cached_input_tokens ?? null,
     outputTokens: fields.output_tokens ?? null,
     costUsd: fields.cost_usd ?? null,
-  }));
+  })) ?? NO_MODELS;
 
 /** `tokens_used` may also be inside `result`. */
 function tokensInside(result: unknown): number | null {

@@ -126,7 +126,7 @@ function past(
   switch (fate) {
     case 'completed': {
       const said = { result: '{"status":"success","output":"done"}', tokensUsed: 1_200, costUsd: null, details: null };
-      return then(assigned(), (task) => decideComplete(task, by, said, submitMs + 2, rules));
+      return then(assigned(), (task) => decideComplete(task, by, said, submitMs + 2));
     }
     case 'dead_letter': {
       const said = { error: 'cannot be done', kind: 'agent_failed', retryable: false, tokensUsed: null, costUsd: null, details: null };
