@@ -13,19 +13,19 @@ export interface Outcome {
 
 export interface DirectorDeps {
   readonly hub: HubClient;
-  readonly tell: (happening: LiveEvent) => void;
+  readonly show: (event: LiveEvent) => void;
   readonly killSidecar: (agentId: string, task: string) => Promise<void>;
   readonly signal: AbortSignal;
 }
 
 /** Submits the tasks of the scenario and returns their IDs by name. */
-export async function submitAll({ hub, tell }: DirectorDeps): Promise<ReadonlyMap<string, string>> {
+export async function submitAll({ hub, show }: DirectorDeps): Promise<ReadonlyMap<string, string>> {
   const ids = new Map<string, string>();
   for (const task of TASKS) {
     const dependsOn = (task.after ?? []).flatMap((name) => ids.get(name) ?? []);
     const { task_id: id } = await hub.tasks.submit({ ...task.submit, ...(dependsOn.length > 0 ? { depends_on: dependsOn } : {}) });
     ids.set(task.name, id);
-    tell({
+    show({
       agent: '-',
       task: task.name,
       what: `submitted as ${id}, priority ${task.submit.priority ?? 'normal'}: ${task.submit.description}`,
@@ -63,15 +63,15 @@ export async function follow(deps: DirectorDeps, ids: ReadonlyMap<string, string
 const isEnd = ({ event }: StreamEvent, task: ScriptedTask): boolean =>
   event === 'completed' || event === 'dead_lettered' || event === (task.expected === 'cancelled' ? 'stop_confirmed' : 'cancelled');
 
-function printEvent({ tell }: DirectorDeps, task: ScriptedTask, event: StreamEvent): void {
+function printEvent({ show }: DirectorDeps, task: ScriptedTask, event: StreamEvent): void {
   const what = describeEvent(event);
   const agent = event.data['agent_id'];
-  if (what !== null) tell({ agent: typeof agent === 'string' ? agent : '-', task: task.name, what, event: event.event });
+  if (what !== null) show({ agent: typeof agent === 'string' ? agent : '-', task: task.name, what, event: event.event });
 }
 
-async function act({ hub, tell, killSidecar }: DirectorDeps, task: ScriptedTask, id: string, agent: string): Promise<void> {
+async function act({ hub, show, killSidecar }: DirectorDeps, task: ScriptedTask, id: string, agent: string): Promise<void> {
   if (task.onProgress === 'kill sidecar') return killSidecar(agent, task.name);
-  tell({ agent, task: task.name, what: 'an operator runs: agentcom cancel' });
+  show({ agent, task: task.name, what: 'an operator runs: agentcom cancel' });
   await hub.tasks.cancel(id);
 }
 

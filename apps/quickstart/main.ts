@@ -35,17 +35,17 @@ const DEAD_FOR_MS = 1_500;
 
 /** Returns the exit code: 0 if every task ended as expected, 130 if interrupted. */
 export async function runQuickstart({ stay, storage, transport, output }: QuickstartOptions): Promise<number> {
-  const tell = liveLog(output, performance.now());
+  const show = liveLog(output, performance.now());
   const folder = freshFolder();
-  tell({ agent: '-', task: '-', what: `starting a hub and two sidecars in ${shown(folder)}` });
+  show({ agent: '-', task: '-', what: `starting a hub and two sidecars in ${shown(folder)}` });
   const port = await freePort();
   const postgres = storage === 'postgres' ? await ownPostgres(folder, await freePort()) : null;
   const place: ProgramPlace = { bin: join(PACKAGE_ROOT, 'apps/cli/bin.mjs'), folder, configFile: join(folder, 'agentcom.config.ts') };
   writeFileSync(place.configFile, configText({ port, storage, transport, databaseUrl: postgres?.url ?? '', packageRoot: PACKAGE_ROOT }), {
     mode: 0o600,
   });
-  const programs = new Programs({ place, storage, transport, postgres, tell });
-  const interrupted = interruption(() => tell({ agent: '-', task: '-', what: 'interrupted: stopping everything' }));
+  const programs = new Programs({ place, storage, transport, postgres, show });
+  const interrupted = interruption(() => show({ agent: '-', task: '-', what: 'interrupted: stopping everything' }));
   const over = new AbortController();
   interrupted.signal.addEventListener('abort', () => over.abort(), { once: true });
   // An explicit timer, because the signal of `AbortSignal.timeout` can be garbage-collected early.
@@ -55,7 +55,7 @@ export async function runQuickstart({ stay, storage, transport, output }: Quicks
     timer = setTimeout(() => over.abort(), ALL_WITHIN_MS);
     const deps: DirectorDeps = {
       hub,
-      tell,
+      show,
       signal: over.signal,
       killSidecar: (agentId, task) => programs.killAndRestart(agentId as AgentName, task),
     };
@@ -65,7 +65,7 @@ export async function runQuickstart({ stay, storage, transport, output }: Quicks
     const all = await outcomes(hub, ids);
     if (!stay) await programs.stopAll();
     const kept = postgres?.isKept === false ? 'config and logs' : 'config, logs and database';
-    tell({ agent: '-', task: '-', what: `done; ${kept} are in ${shown(folder)}` });
+    show({ agent: '-', task: '-', what: `done; ${kept} are in ${shown(folder)}` });
     summary(output, all);
     if (stay) await stayUntilInterrupted(output, hub, place, interrupted.signal);
     return all.every((one) => one.got === one.task.expected) ? 0 : 1;
@@ -83,26 +83,26 @@ interface ProgramsOptions extends Pick<QuickstartOptions, 'storage' | 'transport
   readonly place: ProgramPlace;
   /** The hub's database server; null if it needs none. */
   readonly postgres: OwnPostgres | null;
-  readonly tell: (happening: LiveEvent) => void;
+  readonly show: (event: LiveEvent) => void;
 }
 
 /** What runs, and how it is started, killed and stopped. */
 class Programs {
   readonly #options: ProgramsOptions;
-  readonly #tell: (happening: LiveEvent) => void;
+  readonly #show: (event: LiveEvent) => void;
   readonly #running = new Map<string, Program>();
   #database: Program | null = null;
   #hub: HubClient | null = null;
 
   constructor(options: ProgramsOptions) {
     this.#options = options;
-    this.#tell = options.tell;
+    this.#show = options.show;
   }
 
   async startAll(): Promise<HubClient> {
     const { place, postgres } = this.#options;
     if (postgres !== null) {
-      this.#tell({ agent: '-', task: '-', what: 'creating and starting a Postgres server' });
+      this.#show({ agent: '-', task: '-', what: 'creating and starting a Postgres server' });
       this.#database = await startProgram(place, POSTGRES_COMMAND, 'postgres', postgres.env);
     }
     const hub = await this.#start('hub');
@@ -111,7 +111,7 @@ class Programs {
     await this.#requireWhatWasAsked(this.#hub);
     const starts = (Object.keys(AGENTS) as AgentName[]).map(async (agent) => {
       await this.#start(agent);
-      this.#tell({ agent, task: '-', what: `sidecar connected; capabilities: ${AGENTS[agent].join(', ')}` });
+      this.#show({ agent, task: '-', what: `sidecar connected; capabilities: ${AGENTS[agent].join(', ')}` });
     });
     // Wait for all, so that one that is still starting when another fails can be stopped.
     await Promise.allSettled(starts);
@@ -121,10 +121,10 @@ class Programs {
 
   async killAndRestart(agent: AgentName, task: string): Promise<void> {
     await this.#running.get(agent)?.kill();
-    this.#tell({ agent, task, what: 'kill -9 of its sidecar in the middle of the task; the agent process continues', event: 'failed' });
+    this.#show({ agent, task, what: 'kill -9 of its sidecar in the middle of the task; the agent process continues', event: 'failed' });
     await new Promise<void>((resolve) => setTimeout(resolve, DEAD_FOR_MS));
     await this.#start(agent);
-    this.#tell({ agent, task, what: 'its sidecar is running again and has adopted the run' });
+    this.#show({ agent, task, what: 'its sidecar is running again and has adopted the run' });
   }
 
   /** Agents first, because they outlive their sidecars; then sidecars, hub and database. May be called again. */
@@ -136,7 +136,7 @@ class Programs {
     try {
       const agents = running.map(([name]) => name).filter((name) => name !== 'hub');
       const busy = hub === null ? [] : await endWork(hub, agents);
-      for (const agent of busy) this.#tell({ agent, task: '-', what: 'its agent process could not be stopped' });
+      for (const agent of busy) this.#show({ agent, task: '-', what: 'its agent process could not be stopped' });
     } finally {
       await Promise.all(running.map(([, program]) => program.stop()));
       await database?.stop();
@@ -149,7 +149,7 @@ class Programs {
     const { storage, transport } = this.#options;
     const says = await hub.health();
     const found = `${String(says['storage'])} and ${String(says['transport'])}`;
-    this.#tell({ agent: '-', task: '-', what: `the hub is listening and runs on ${found}` });
+    this.#show({ agent: '-', task: '-', what: `the hub is listening and runs on ${found}` });
     if (found !== `${storage} and ${transport}`)
       throw new AgentcomError('AC_INTERNAL', `The hub runs on ${found}, expected ${storage} and ${transport}.`);
   }

@@ -90,7 +90,7 @@ async function follow(stop: AbortSignal): Promise<void> {
       const isResumed = lastId !== null;
       await readStream(stop, () => {
         // The hub sends the missed events, but data that has no events may have changed in the meantime.
-        if (cutAtMs !== null || isResumed) tell(null);
+        if (cutAtMs !== null || isResumed) notifyListeners(null);
         cutAtMs = null;
         retryMs = RETRY_FIRST_MS;
       });
@@ -107,7 +107,7 @@ async function follow(stop: AbortSignal): Promise<void> {
       liveState.value = { kind: 'refused', why };
       if (performance.now() - polledAtMs >= POLLED_MS) {
         polledAtMs = performance.now();
-        tell(null);
+        notifyListeners(null);
       }
     } else if (hubNowMs() - sinceMs >= UNNOTICED_MS) liveState.value = { kind: 'cut', sinceMs, why };
     await nextDelay(retryMs);
@@ -130,9 +130,9 @@ async function readStream(stop: AbortSignal, onOpen: () => void): Promise<void> 
     flushing = false;
     const ready = batch;
     batch = [];
-    if (ready.length > 0) tell(ready);
+    if (ready.length > 0) notifyListeners(ready);
   };
-  const heard = (): void => {
+  const onBytes = (): void => {
     clearTimeout(silenceTimer);
     silenceTimer = setTimeout(() => silence.abort(), SILENT_MS);
     clearTimeout(caughtUpTimer);
@@ -148,10 +148,10 @@ async function readStream(stop: AbortSignal, onOpen: () => void): Promise<void> 
     if (!response.ok) throw refusalIn(response.status, await response.text());
     if (response.body === null) throw new HubError(response.status, 'failed', 'The hub answered without an event stream.');
     onOpen();
-    for await (const event of readServerSentEvents(chunksOf(response.body), heard)) {
+    for await (const event of readServerSentEvents(chunksOf(response.body), onBytes)) {
       lastId = event.id ?? lastId;
       if (event.event === 'gap') {
-        tell(null);
+        notifyListeners(null);
         continue;
       }
       const data = JSON.parse(event.data) as LiveEvent;
@@ -179,7 +179,7 @@ function noteLag(event: LiveEvent): void {
   else if (byMs <= BEHIND_MS && kind !== 'live') liveState.value = { kind: 'live' };
 }
 
-function tell(batch: readonly LiveEvent[] | null): void {
+function notifyListeners(batch: readonly LiveEvent[] | null): void {
   for (const listener of [...listeners]) listener(batch);
 }
 

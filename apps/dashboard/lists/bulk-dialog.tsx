@@ -158,7 +158,12 @@ async function rowsOf(target: BulkTarget, stop: AbortSignal, onFound: (rows: rea
   } while (cursor !== undefined && rows.length < BULK_MAX);
 }
 
-async function runAll(rows: readonly TaskRow[], action: BulkAction, stop: AbortSignal, tell: (progress: Progress) => void): Promise<void> {
+async function runAll(
+  rows: readonly TaskRow[],
+  action: BulkAction,
+  stop: AbortSignal,
+  onProgress: (progress: Progress) => void,
+): Promise<void> {
   const act = action === 'retry' ? retryTask : cancelTask;
   const waiting = rows.values();
   let done = 0;
@@ -176,9 +181,9 @@ async function runAll(rows: readonly TaskRow[], action: BulkAction, stop: AbortS
         else unanswered += 1;
         if (errors.size < ERRORS_SHOWN) errors.add(thrown instanceof Error ? thrown.message : String(thrown));
       }
-      tell({ done, refused, unanswered, errors: [...errors], isOver: false });
+      onProgress({ done, refused, unanswered, errors: [...errors], isOver: false });
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
-  tell({ done, refused, unanswered, errors: [...errors], isOver: true });
+  onProgress({ done, refused, unanswered, errors: [...errors], isOver: true });
 }
