@@ -75,14 +75,15 @@ export function stateCopies(folder: string, files: JournalFiles): StateCopies {
    */
   async function recover(newest: Found & { kind: 'bad' | 'missing' }, previous: Good, nowMs: number) {
     const aside = (path: string): string => `${path}.corrupt-${new Date(nowMs).toISOString().replaceAll(':', '-')}`;
-    const setAside = newest.kind === 'bad' ? aside(newestPath) : null;
-    if (newest.kind === 'bad' && newest.ended !== null) {
-      const path = join(folder, newest.ended.file);
+    /** Linked, so that it stays when its own name is removed. */
+    const linkAside = async (path: string): Promise<void> => {
       await files.remove(aside(path)); // A link cannot replace a file; this one is left over from an earlier start.
       await files.link(path, aside(path));
-    }
+    };
+    const setAside = newest.kind === 'bad' ? aside(newestPath) : null;
+    if (newest.kind === 'bad' && newest.ended !== null) await linkAside(join(folder, newest.ended.file));
     if (setAside !== null) {
-      await setTasksAside(previous, aside);
+      await linkTasksAside(previous, linkAside);
       await files.rename(newestPath, setAside);
     }
     await files.link(previousPath, newestPath);
@@ -92,15 +93,12 @@ export function stateCopies(folder: string, files: JournalFiles): StateCopies {
     return { state: previous.state, damage: { message, setAside } };
   }
 
-  /** Tasks that the good copy does not name: the damaged one may. Linked, so that they stay when their own names are removed. */
-  async function setTasksAside(good: Good, aside: (path: string) => string): Promise<void> {
+  /** Those that the good copy does not name: the damaged one may. */
+  async function linkTasksAside(good: Good, linkAside: (path: string) => Promise<void>): Promise<void> {
     if (!(await files.list(folder)).includes(HELD)) return;
     const held = join(folder, HELD);
     for (const name of (await files.list(held)).filter(isHeldFile)) {
-      if (good.held.includes(name)) continue;
-      const path = join(held, name);
-      await files.remove(aside(path));
-      await files.link(path, aside(path));
+      if (!good.held.includes(name)) await linkAside(join(held, name));
     }
     await files.syncFolder(held);
   }
@@ -114,7 +112,7 @@ export function stateCopies(folder: string, files: JournalFiles): StateCopies {
     return true;
   }
 
-  /** Takes back a newest copy that the caller was told is not saved, so that the next start does not find it. */
+  /** Undoes a save that was reported as failed, so that the next start does not find its state. */
   async function takeBack(): Promise<void> {
     // Without a newest copy the previous one is read.
     if (notSaved === 'replaced') await files.rename(previousPath, newestPath).catch(() => files.remove(newestPath));
