@@ -10,7 +10,6 @@ export function launchdUnit(plan: ServicePlan, installer: Installer): ServiceUni
   const print = ['launchctl', 'print', `${domain}/${name}`] as const;
   const log = join(plan.dataDir, `${plan.part}.log`);
   return {
-    name,
     file,
     text: listText(plan, log),
     encoding: 'utf8',

@@ -1,6 +1,5 @@
 /** The service manager of this platform: installs, shows and removes a hub or a sidecar. */
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -56,18 +55,13 @@ export interface OtherUnit {
 /**
  * The unit of this name that another kind of install wrote: of the system beside one of the user, or the other way around. Null: there is none.
  */
-export function otherUnit(platform: string, plan: ServicePlan, installer: Installer): OtherUnit | null {
+export async function otherUnit(platform: string, plan: ServicePlan, installer: Installer): Promise<OtherUnit | null> {
   if (platform === 'win32') return null;
   // The file of a unit of the system does not depend on its user.
-  const { file } = unitFor(platform, { ...plan, runAs: plan.runAs === null ? installer.userName : null }, installer);
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw new AgentcomError('AC_SERVICE', `Cannot read ${file}: ${messageOf(thrown)}.`, { cause: thrown });
-  }
-  if (!text.includes(WRITTEN_BY)) return null;
+  const unit = unitFor(platform, { ...plan, runAs: plan.runAs === null ? installer.userName : null }, installer);
+  const { file } = unit;
+  const text = await textOf(unit);
+  if (text?.includes(WRITTEN_BY) !== true) return null;
   const [, ofSystemd, ofLaunchd] = /^User=(.+)$|<key>UserName<\/key>\s*<string>([^<]+)</m.exec(text) ?? [];
   return { file, runAs: ofSystemd ?? ofLaunchd ?? null };
 }
@@ -96,14 +90,18 @@ async function stop({ stop: line, isLoaded }: ServiceUnit, env: Env): Promise<vo
 /** What the service manager says about it, and the exit code of the service manager's program. */
 export const statusOf = (unit: ServiceUnit, env: Env): Promise<Ran> => run(unit.status, env);
 
-/** Whether the file of the unit exists; fails with `AC_SERVICE` if it is somebody else's. */
-async function mustBeOurs({ file, encoding }: ServiceUnit): Promise<boolean> {
-  const text = await readFile(file, encoding).catch((thrown: NodeJS.ErrnoException) => {
+/** What the file of the unit has now; null if it does not exist. */
+const textOf = ({ file, encoding }: ServiceUnit): Promise<string | null> =>
+  readFile(file, encoding).catch((thrown: NodeJS.ErrnoException) => {
     if (thrown.code === 'ENOENT') return null;
     throw new AgentcomError('AC_SERVICE', `Cannot read ${file}: ${thrown.message}.`, { cause: thrown });
   });
+
+/** Whether the file of the unit exists; fails with `AC_SERVICE` if it is somebody else's. */
+async function mustBeOurs(unit: ServiceUnit): Promise<boolean> {
+  const text = await textOf(unit);
   if (text === null || text.includes(WRITTEN_BY)) return text !== null;
-  throw new AgentcomError('AC_SERVICE', `${file} was not written by this command, and is left as it is.`, {
+  throw new AgentcomError('AC_SERVICE', `${unit.file} was not written by this command, and is left as it is.`, {
     cure: 'Move it away, or choose another --name.',
   });
 }

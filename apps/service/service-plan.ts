@@ -37,7 +37,6 @@ export interface Installer {
 type CommandLine = readonly [program: string, ...args: string[]];
 
 export interface ServiceUnit {
-  readonly name: string;
   /** Its path. */
   readonly file: string;
   readonly text: string;

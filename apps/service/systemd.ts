@@ -16,7 +16,6 @@ export function systemdUnit(plan: ServicePlan, installer: Installer): ServiceUni
   const folder = runAs === null ? join(installer.configHome ?? join(installer.home, '.config'), 'systemd', 'user') : '/etc/systemd/system';
   const systemctl = (...args: string[]) => ['systemctl', ...(runAs === null ? ['--user'] : []), ...args] as [string, ...string[]];
   return {
-    name,
     file: join(folder, unit),
     text: unitText(plan),
     encoding: 'utf8',

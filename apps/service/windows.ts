@@ -6,7 +6,6 @@ export function windowsTask(plan: ServicePlan): ServiceUnit {
   const { name } = plan;
   const file = join(plan.dataDir, `${name}.xml`);
   return {
-    name,
     file,
     text: `\uFEFF${taskText(plan)}`,
     encoding: 'utf16le',

@@ -47,7 +47,8 @@ export function addService(program: Command, action: Action): void {
 }
 
 async function installService(context: Context, options: ServiceOptions, part: Part): Promise<void> {
-  const { unit, notes } = await checkedUnit(context, options, part);
+  const { plan, notes } = await checkedPlan(context, options, part);
+  const unit = unitOf(context, plan);
   const missing = unit.folders.find((folder) => !existsSync(folder));
   if (missing !== undefined)
     throw new AgentcomError('AC_SERVICE', `There is no ${missing}, and the service cannot create it.`, {
@@ -60,7 +61,8 @@ async function installService(context: Context, options: ServiceOptions, part: P
 }
 
 async function printService(context: Context, options: ServiceOptions, part: Part): Promise<void> {
-  const { unit, notes } = await checkedUnit(context, options, part);
+  const { plan, notes } = await checkedPlan(context, options, part);
+  const unit = unitOf(context, plan);
   for (const note of notes) context.output.note(note);
   context.output.data({ file: unit.file, text: unit.text });
   context.output.note(`${unit.file}:`);
@@ -68,11 +70,13 @@ async function printService(context: Context, options: ServiceOptions, part: Par
 }
 
 async function showService(context: Context, options: ServiceOptions, part: Part): Promise<void> {
-  const { unit, other } = await namedUnit(context, options, part);
+  const plan = await namedPlan(context, options, part);
+  const unit = unitOf(context, plan);
+  const other = await otherOf(context, plan);
   const { code, output } = await statusOf(unit, context.environment.env);
   context.output.data({ file: unit.file, code, status: output, other_file: other?.file ?? null });
   printLines(context, output);
-  if (other !== null) context.output.note(otherNote('status', part, unit.name, other));
+  if (other !== null) context.output.note(otherNote('status', plan, other));
   context.exitWith(code);
 }
 
@@ -81,27 +85,29 @@ const printLines = ({ output }: Context, text: string): void => {
 };
 
 async function uninstallService(context: Context, options: ServiceOptions, part: Part): Promise<void> {
-  const { unit, other } = await namedUnit(context, options, part);
+  const plan = await namedPlan(context, options, part);
+  const unit = unitOf(context, plan);
+  const other = await otherOf(context, plan);
   const wasThere = await uninstall(unit, context.environment.env);
   context.output.data({ file: unit.file, installed: false, was_installed: wasThere, other_file: other?.file ?? null });
   context.output.line(wasThere ? `Stopped and removed: ${unit.file}` : `Not installed: there is no ${unit.file}`);
-  if (other !== null) context.output.note(otherNote('uninstall', part, unit.name, other));
+  if (other !== null) context.output.note(otherNote('uninstall', plan, other));
 }
 
-function otherNote(command: 'status' | 'uninstall', part: Part, name: string, { file, runAs }: OtherUnit): string {
+function otherNote(command: 'status' | 'uninstall', { part, name }: ServicePlan, { file, runAs }: OtherUnit): string {
   const whose = runAs === null ? 'of your user' : `of the system, for the user ${runAs},`;
   const asRoot = runAs !== null && command === 'uninstall' ? ' as root' : '';
   const user = runAs === null ? '' : ` --run-as ${runAs}`;
   return `A service ${whose} is installed under this name, too: ${file}. For that one, run${asRoot}: agentcom service ${command} ${part} --name ${name}${user}`;
 }
 
-interface Unit {
-  readonly unit: ServiceUnit;
-  /** That of the system beside one of the user, or the other way around. */
-  readonly other: OtherUnit | null;
-}
+const unitOf = ({ environment }: Context, plan: ServicePlan): ServiceUnit => unitFor(process.platform, plan, installer(environment.env));
 
-interface CheckedUnit extends Unit {
+const otherOf = ({ environment }: Context, plan: ServicePlan): Promise<OtherUnit | null> =>
+  otherUnit(process.platform, plan, installer(environment.env));
+
+interface CheckedPlan {
+  readonly plan: ServicePlan;
   /** What the user should know before it runs. */
   readonly notes: readonly string[];
 }
@@ -116,7 +122,7 @@ const READ_ANYWAY: Readonly<Record<Part, readonly string[]>> = {
 const OF_EVERY_SERVICE: ReadonlySet<string> = new Set(['HOME', 'USER', 'LOGNAME', 'SHELL', 'PATH']);
 
 /** Evaluates the current config with the variables that the service will have: a service with an invalid config is not installed. */
-async function checkedUnit(context: Context, options: ServiceOptions, part: Part): Promise<CheckedUnit> {
+async function checkedPlan(context: Context, options: ServiceOptions, part: Part): Promise<CheckedPlan> {
   const { environment, common } = context;
   const file = variablesFile(environment.cwd, options);
   const given = file === null ? {} : variablesIn(file);
@@ -127,21 +133,21 @@ async function checkedUnit(context: Context, options: ServiceOptions, part: Part
   const dataDir = part === 'hub' ? config.hub?.dataDir : config.sidecar?.dataDir;
   if (dataDir === undefined) throw new AgentcomError('AC_CONFIG_INVALID', `${loaded.file} has no "${part}" section.`);
   const archiveDir = part === 'hub' ? (config.hub?.archiveDir ?? null) : null;
-  const units = unitOf(context, options, { part, agentId: config.sidecar?.agentId, file: loaded.file, dataDir, archiveDir });
+  const plan = planOf(context, options, { part, agentId: config.sidecar?.agentId, file: loaded.file, dataDir, archiveDir });
   const read = new Set([...variables.keys(), ...READ_ANYWAY[part]]);
   const isLost = (name: string): boolean => !(name in given) && !OF_EVERY_SERVICE.has(name) && (process.env[name] ?? '') !== '';
   const missing = [...read].filter(isLost);
   const note =
     `The service does not get these variables of your shell, which its config reads: ${missing.join(', ')}. ` +
     'Write them into a file, one NAME=value per line, and pass --variables FILE.';
-  return { ...units, notes: missing.length === 0 ? [] : [note] };
+  return { plan, notes: missing.length === 0 ? [] : [note] };
 }
 
-/** The unit of an installed service: its name is enough, whatever has become of its config. */
-async function namedUnit(context: Context, options: ServiceOptions, part: Part): Promise<Unit> {
-  if (part === 'sidecar' && options.name === undefined) return checkedUnit(context, options, part);
+/** The plan of an installed service: its name is enough, whatever has become of its config. */
+async function namedPlan(context: Context, options: ServiceOptions, part: Part): Promise<ServicePlan> {
+  if (part === 'sidecar' && options.name === undefined) return (await checkedPlan(context, options, part)).plan;
   const { cwd } = context.environment;
-  return unitOf(context, options, { part, agentId: undefined, file: cwd, dataDir: cwd, archiveDir: null });
+  return planOf(context, options, { part, agentId: undefined, file: cwd, dataDir: cwd, archiveDir: null });
 }
 
 interface Serving {
@@ -153,7 +159,11 @@ interface Serving {
   readonly archiveDir: string | null;
 }
 
-function unitOf({ environment }: Context, options: ServiceOptions, { part, agentId = '', file, dataDir, archiveDir }: Serving): Unit {
+function planOf(
+  { environment }: Context,
+  options: ServiceOptions,
+  { part, agentId = '', file, dataDir, archiveDir }: Serving,
+): ServicePlan {
   const preset = part === 'hub' ? 'agentcom-hub' : `agentcom-sidecar-${agentId}`;
   const name = options.name ?? preset;
   if (!NAME.test(name)) throw wrongValue('a name of letters, digits, ".", "_" and "-", at most 100', name);
@@ -187,8 +197,7 @@ function unitOf({ environment }: Context, options: ServiceOptions, { part, agent
   ])
     if (/[\u0000-\u001f\u007f]/.test(text)) throw wrongValue(`${what} without control characters`, text);
   if (options.runAs !== undefined && !NAME.test(options.runAs)) throw wrongValue('the name of a user', options.runAs);
-  const by = installer(environment.env);
-  return { unit: unitFor(process.platform, plan, by), other: otherUnit(process.platform, plan, by) };
+  return plan;
 }
 
 /** npx prepends a folder for every parent folder, even if it does not exist: a program put there later would run as the service. */

@@ -96,17 +96,17 @@ t.test('one of the system is found beside that of a user, with its user', async 
     environment: {},
   } as const;
   const me = { home: dir, uid: 1000, userName: 'me' };
-  t.equal(otherUnit('linux', { ...plan, name: 'agentcom-test-of-no-unit', runAs: null }, me), null);
+  t.equal(await otherUnit('linux', { ...plan, name: 'agentcom-test-of-no-unit', runAs: null }, me), null);
   for (const platform of ['linux', 'darwin']) {
     const { file, text } = unitFor(platform, { ...plan, runAs: null }, me);
     await mkdir(dirname(file), { recursive: true });
     await writeFile(file, text);
-    t.same(otherUnit(platform, { ...plan, runAs: 'agentcom' }, me), { file, runAs: null });
+    t.same(await otherUnit(platform, { ...plan, runAs: 'agentcom' }, me), { file, runAs: null });
     // As the unit of the system says it.
     await writeFile(file, unitFor(platform, { ...plan, runAs: 'agentcom' }, me).text);
-    t.same(otherUnit(platform, { ...plan, runAs: 'agentcom' }, me), { file, runAs: 'agentcom' });
+    t.same(await otherUnit(platform, { ...plan, runAs: 'agentcom' }, me), { file, runAs: 'agentcom' });
     await writeFile(file, 'of another program');
-    t.equal(otherUnit(platform, { ...plan, runAs: 'agentcom' }, me), null);
+    t.equal(await otherUnit(platform, { ...plan, runAs: 'agentcom' }, me), null);
   }
 });
 
