@@ -21,7 +21,7 @@ type Placeholder = (typeof PLACEHOLDERS)[number];
 /** The prompt of agent programs whose options set none, with `${…}` for the parts of the task. */
 export const DEFAULT_PROMPT = [
   '${EARLIER_ATTEMPT}',
-  'Do this task, to its end. You work alone: nobody can answer questions or approve anything.',
+  'Complete this task. You are running unattended: nobody can answer questions or approve anything.',
   '${TASK_DESCRIPTION}',
   '${SUCCESS_CRITERIA}',
   '${VERIFICATION_STEPS}',
@@ -31,22 +31,22 @@ export const DEFAULT_PROMPT = [
   '${HOW_TO_REPORT}',
 ].join('\n\n');
 
-/** For an agent that is woken and then on its own: its output is not read. */
+/** For an agent that is only notified: its output is not read. */
 export const DEFAULT_WOKEN_PROMPT = DEFAULT_PROMPT.replace('${HOW_TO_REPORT}', '${HOW_TO_REPORT_BY_COMMAND}');
 
 const HOW_TO_REPORT = [
-  'When you are done, end with one last message. It is kept as the result of the task and is all that is read of your work,',
-  'so say in it what you did, what came out and how you checked it. If the task cannot be done, say so and why.',
-  'Leave nothing running: what you started is stopped after that message.',
+  'When you are done, finish with one final message. It is stored as the result of the task, and nothing else that you write',
+  'is read, so state what you did, what the outcome is and how you verified it. If the task cannot be done, say so and why.',
+  'Leave nothing running: every process that you started is stopped after that message.',
 ].join(' ');
 
 /** A folder may have any name, so it is quoted for a shell. */
 function howToReportByCommand({ taskId, resultsDir }: WakeRequest): string {
   const report = `AGENTCOM_TASK_ID=${taskId} AGENTCOM_RESULTS_DIR='${resultsDir.replaceAll("'", "'\\''")}' agentcom report`;
   return [
-    'Report by these commands, in a shell of this machine; nothing else that you say is read. Before you begin:',
+    'Report with these commands, in a shell on this machine; nothing else that you write is read. Before you begin:',
     `${report} started`,
-    'When you are done, with what you did, what came out and how you checked it:',
+    'When you are done, with what you did, what the outcome is and how you verified it:',
     `${report} complete "…"`,
     'If the task cannot be done, with the reason:',
     `${report} fail "…"`,
@@ -54,7 +54,7 @@ function howToReportByCommand({ taskId, resultsDir }: WakeRequest): string {
 }
 
 const EARLIER_ATTEMPT =
-  'An earlier attempt of yours at this task was broken off. Look at what is there already, and go on from there; do nothing twice.';
+  'Your earlier attempt at this task was interrupted. Check what has already been done, and continue from there; do nothing twice.';
 
 /** What a prompt is built from. */
 export interface PromptContext {
@@ -69,9 +69,9 @@ export function agentPrompt(template: string, { request, isResumed }: PromptCont
   const values: Readonly<Record<Placeholder, () => string>> = {
     TASK_ID: () => request.taskId,
     TASK_DESCRIPTION: () => task.description,
-    SUCCESS_CRITERIA: () => listed('It has succeeded when:', task['success_criteria']),
-    VERIFICATION_STEPS: () => listed('Check your work so:', task['verification_steps']),
-    FILE_HINTS: () => listed('Files to look at:', task['file_hints']),
+    SUCCESS_CRITERIA: () => listed('Success criteria:', task['success_criteria']),
+    VERIFICATION_STEPS: () => listed('Verification steps:', task['verification_steps']),
+    FILE_HINTS: () => listed('Relevant files:', task['file_hints']),
     REPOSITORY: () => placeOf(task),
     METADATA: () => dataOf(task['metadata']),
     TASK_JSON: () => JSON.stringify(task),
@@ -93,7 +93,7 @@ export function agentPrompt(template: string, { request, isResumed }: PromptCont
  * configured prompt may intend that; a task's text must not cause it.
  */
 const isCommand = (text: string): boolean => text.trimStart().startsWith('/');
-const BEFORE_TEXT = 'Do this task:';
+const BEFORE_TEXT = 'Complete this task:';
 
 const PLACEHOLDER = new RegExp(`\\$\\{(${PLACEHOLDERS.join('|')})\\}`, 'g');
 
@@ -110,7 +110,7 @@ function placeOf(task: WakeRequest['task']): string {
 
 function dataOf(metadata: unknown): string {
   if (typeof metadata !== 'object' || metadata === null || Object.keys(metadata).length === 0) return '';
-  return `Data that came with the task: ${JSON.stringify(metadata)}`;
+  return `Metadata: ${JSON.stringify(metadata)}`;
 }
 
 /** Problems with a configured template. */

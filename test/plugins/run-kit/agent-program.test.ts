@@ -346,10 +346,10 @@ void t.test('the prompt has the task and how to report, and placeholders in a ta
     isResumed: false,
   });
   t.match(prompt, 'say ${TASK_ID} $& $1');
-  t.match(prompt, 'It has succeeded when:\n- one\n- two');
-  t.notMatch(prompt, /Check your work so|\n\n\n|An earlier attempt/);
-  t.match(prompt, /end with one last message/);
-  t.match(agentPrompt(DEFAULT_PROMPT, { request: aRequest({}), isResumed: true }), /^An earlier attempt/);
+  t.match(prompt, 'Success criteria:\n- one\n- two');
+  t.notMatch(prompt, /Verification steps:|\n\n\n|earlier attempt/);
+  t.match(prompt, /finish with one final message/);
+  t.match(agentPrompt(DEFAULT_PROMPT, { request: aRequest({}), isResumed: true }), /^Your earlier attempt/);
   t.equal(agentPrompt('${TASK_ID}: ${TASK_DESCRIPTION}', { request: aRequest({}), isResumed: true }), 'task-1: count\n');
   t.strictSame(objectOf(JSON.parse(agentPrompt('${TASK_JSON}', { request: aRequest({ n: 1 }), isResumed: false }))), {
     description: 'count',
@@ -362,9 +362,9 @@ void t.test('R4: slash commands in a task do not end it: its text reaches the ag
   const promptOf = (template: string, description: string, isResumed = false): string =>
     agentPrompt(template, { request: aRequest({ description }), isResumed });
   for (const text of ['/clear', '/compact', ' \n/quit', '\ufeff/logout now']) {
-    t.equal(promptOf('${TASK_DESCRIPTION}', text), `Do this task:\n\n${text}\n`, JSON.stringify(text));
-    t.equal(promptOf('${EARLIER_ATTEMPT}\n\n${TASK_DESCRIPTION}', text), `Do this task:\n\n${text}\n`);
-    t.match(promptOf(DEFAULT_PROMPT, text), /^Do this task, to its end/);
+    t.equal(promptOf('${TASK_DESCRIPTION}', text), `Complete this task:\n\n${text}\n`, JSON.stringify(text));
+    t.equal(promptOf('${EARLIER_ATTEMPT}\n\n${TASK_DESCRIPTION}', text), `Complete this task:\n\n${text}\n`);
+    t.match(promptOf(DEFAULT_PROMPT, text), /^Complete this task\./);
   }
   t.equal(promptOf('${TASK_DESCRIPTION}', 'see /etc'), 'see /etc\n', 'other texts are unchanged');
   t.equal(promptOf('/review ${TASK_DESCRIPTION}', '/clear'), '/review /clear\n', 'a command named in the config is intended');
@@ -376,8 +376,8 @@ void t.test('the prompt has the repository, branch and data of a task, and omits
     agentPrompt(DEFAULT_PROMPT, { request: aRequest(task), isResumed: false });
   const prompt = promptOf({ repo: 'https://example.com/a.git', branch: 'fix', metadata: { ticket: 7, note: '$& ${TASK_ID}' } });
   t.match(prompt, '\n\nRepository: https://example.com/a.git\nBranch: fix\n\n');
-  t.match(prompt, '\n\nData that came with the task: {"ticket":7,"note":"$& ${TASK_ID}"}\n\n');
-  t.notMatch(promptOf({ repo: null, branch: null, metadata: {} }), /Repository|Branch|Data that came|\n\n\n/);
+  t.match(prompt, '\n\nMetadata: {"ticket":7,"note":"$& ${TASK_ID}"}\n\n');
+  t.notMatch(promptOf({ repo: null, branch: null, metadata: {} }), /Repository|Branch|Metadata|\n\n\n/);
   t.match(promptOf({ branch: 'fix' }), '\n\nBranch: fix\n\n');
   t.end();
 });
