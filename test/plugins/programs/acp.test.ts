@@ -166,7 +166,7 @@ withRuns('another attempt resumes the session if the agent can; replayed history
     t.strictSame(notes.slice(0, 3), ['initialize', method, 'session/prompt'], behaviour);
     t.strictSame(output, { text: 'it is done', session_id: 'session-1', stop_reason: 'end_turn' });
     t.notOk(events.some((event) => event.type === 'progress'));
-    t.match(readFileSync(join(request.resultsDir, 'heard'), 'utf8'), /^An earlier attempt/);
+    t.match(readFileSync(join(request.resultsDir, 'heard'), 'utf8'), /^Your earlier attempt/);
   }
   await told(world, 'crashes-before-result', settings, first);
   const forgot = await told(world, 'forgets', settings, await again());
