@@ -53,7 +53,7 @@ export interface HttpApiDeps {
   readonly transportName: string;
   /** Whether tasks outlive the hub, for `GET /health`. */
   readonly durable: boolean;
-  /** Whether the hub can commit now. MUST NOT throw. */
+  /** Whether the hub runs, and whether it can commit now. MUST NOT throw. */
   readonly healthy: () => Promise<boolean>;
   /** As `Storage.deadlocks`; undefined if only one hub writes. */
   readonly deadlocks?: (() => number) | undefined;

@@ -148,7 +148,7 @@ export function fileJournal(options: FileJournalOptions): Journal {
     const found = (await files.read(instancePath))?.toString('utf8').trim();
     if (found !== undefined && INSTANCE_ID.test(found)) return found;
     if (found !== undefined)
-      log.warn('The instance id is damaged; generated a new one, which the hub may take a while to accept.', { instancePath });
+      log.warn('The instance ID is damaged; generated a new one, which the hub may take a while to accept.', { instancePath });
     return await newInstanceId();
   }
 
@@ -171,7 +171,7 @@ export function fileJournal(options: FileJournalOptions): Journal {
     }
     const made = await newInstanceId();
     unsavedPlace = now;
-    log.warn("This data directory is a copy of another sidecar's; it is now an instance of its own.", {
+    log.warn("This data directory is a copy of another sidecar's; it now has an instance ID of its own.", {
       dataDir,
       ...{ was: before, is: now, old_instance_id: instanceId, instance_id: made },
     });

@@ -117,5 +117,5 @@ const needsChange = (fields: LogFields): boolean => {
 const bounded = (line: string): string => {
   if (line.length <= LINE_CHARACTERS_MAX) return line;
   const note = { level: 'warn', time: Date.now(), characters: line.length, beginning: line.slice(0, BEGINNING_CHARACTERS) };
-  return `${JSON.stringify({ ...note, msg: 'A log line was too long and is cut.' })}\n`;
+  return `${JSON.stringify({ ...note, msg: 'A log line was too long and was truncated.' })}\n`;
 };

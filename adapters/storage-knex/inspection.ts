@@ -107,7 +107,7 @@ async function looseRows({ rows, statements }: Inspected): Promise<readonly Stor
     (await rows(statements.counts)).map((row) =>
       damage(
         'counts',
-        `${String(row['counted'])} tasks are counted as ${String(row['status'])} in lane ${String(row['lane'])}, there are ${String(row['found'])}`,
+        `${String(row['counted'])} tasks are counted as ${String(row['status'])} in lane ${String(row['lane'])}, found ${String(row['found'])}`,
       ),
     ),
   );
@@ -129,9 +129,9 @@ async function taskPage({ rows, statements }: RowsOf, after: string | null, limi
     if (copies !== null) wrong.push(damage('copies', copies, row['id']));
     const { length } = task.kept.results;
     if (Number(row['kept']) !== length)
-      wrong.push(damage('result', `it names ${length} results that are kept apart, there are ${Number(row['kept'])}`, row['id']));
+      wrong.push(damage('result', `it names ${length} separately stored results, found ${Number(row['kept'])}`, row['id']));
     if (task.status === 'completed' && !isTrue(row['has_result']))
-      wrong.push(damage('result', 'it is completed and its result is not there', row['id']));
+      wrong.push(damage('result', 'it is completed, but its result is missing', row['id']));
   }
   wrong.push(
     ...(await bodyDamage(
@@ -141,7 +141,7 @@ async function taskPage({ rows, statements }: RowsOf, after: string | null, limi
   );
   const pairs = tasks.flatMap(({ task }) => task.dependsOn.map((dependsOn) => ({ taskId: task.id, dependsOn })));
   for (const row of pairs.length === 0 ? [] : await rows(statements.missingDependencies, pairs))
-    wrong.push(damage('dependency', `that it waits for ${String(row['depends_on'])} is not noted`, row['task_id']));
+    wrong.push(damage('dependency', `its dependency on ${String(row['depends_on'])} is not recorded`, row['task_id']));
   return { tasks, damage: wrong, next: found.length < limit ? null : String(found.at(-1)?.['id']) };
 }
 
@@ -156,8 +156,8 @@ async function bodyDamage({ rows, statements }: RowsOf, ids: readonly unknown[])
     const bodies = new Map((await rows(statements.bodiesOf, slice)).map((row) => [row['task_id'], row]));
     for (const id of slice) {
       const row = bodies.get(id);
-      if (row === undefined) wrong.push(damage('body', 'what its submitter said is not there', id));
-      else if (!isReadable(row, bodyIn)) wrong.push(damage('body', 'what its submitter said cannot be read', id));
+      if (row === undefined) wrong.push(damage('body', 'its body is missing', id));
+      else if (!isReadable(row, bodyIn)) wrong.push(damage('body', 'its body cannot be read', id));
     }
   }
   return wrong;

@@ -389,7 +389,8 @@ async function saveEvents(
   }
   return events.map((event) => {
     const id = ids.get(`${event.taskId} ${event.seq}`);
-    if (id === undefined) throw new AgentcomError('AC_INTERNAL', `Event ${event.seq} of task ${event.taskId} was saved and is not there.`);
+    if (id === undefined)
+      throw new AgentcomError('AC_INTERNAL', `Event ${event.seq} of task ${event.taskId} was saved but cannot be found.`);
     return storedEvent(event, id);
   });
 }

@@ -29,9 +29,9 @@ function logClockEvent(event: ClockEvent, log: Log, place: string): void {
   if (event.type === 'stepped')
     return log.warn("the store's time was moved forward to the wall clock, which stayed ahead of it", { place, by_ms: event.byMs });
   const ahead =
-    "the wall clock is ahead of the store's time: it is followed once it stays so, and until then nothing is removed for its age";
+    "the wall clock is ahead of the store's time: it is followed once it has stayed ahead, and until then nothing is removed because of its age";
   const behind = "the wall clock is behind the store's time, which runs slow until they agree";
-  log.error(`${event.byMs > 0 ? ahead : behind}. Set the clock of this machine right if it is wrong`, {
+  log.error(`${event.byMs > 0 ? ahead : behind}. Correct the clock of this machine if it is wrong`, {
     place,
     by_ms: Math.round(event.byMs),
     believed_in_ms: Math.round(event.confirmedInMs),

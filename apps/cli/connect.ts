@@ -109,16 +109,16 @@ interface Wanted {
 }
 
 async function hubConfig(named: string | undefined, environment: CliEnvironment, { url, needsToken }: Wanted): Promise<ConfigHub> {
-  const instead = url === undefined ? '--url or AGENTCOM_API_URL' : '--token or AGENTCOM_ADMIN_TOKEN';
+  const instead = url === undefined ? '--url (or set AGENTCOM_API_URL)' : '--token (or set AGENTCOM_ADMIN_TOKEN)';
   try {
     return await evaluatedHub(findConfigFile(named, environment.cwd), environment, needsToken, instead);
   } catch (thrown) {
     if (AgentcomError.is(thrown, 'AC_CONFIG_NOT_FOUND')) {
-      throw new AgentcomError('AC_CONFIG_NOT_FOUND', `${thrown.message} Or use ${instead}.`, { cause: thrown });
+      throw new AgentcomError('AC_CONFIG_NOT_FOUND', `${thrown.message} Or pass ${instead}.`, { cause: thrown });
     }
     if (url === undefined || AgentcomError.is(thrown, 'AC_USAGE')) throw thrown;
     // The address was given, so mistakes in the config only explain why there is no token.
-    throw new AgentcomError('AC_USAGE', `No token for ${url}. Use ${instead}. None could be read from the config: ${messageOf(thrown)}`, {
+    throw new AgentcomError('AC_USAGE', `No token for ${url}. Pass ${instead}. None could be read from the config: ${messageOf(thrown)}`, {
       cause: thrown,
     });
   }
@@ -132,7 +132,7 @@ async function evaluatedHub(file: string, { env }: CliEnvironment, needsToken: b
   const { loadConfigFile } = await import('../config/load.ts');
   const { config, variables } = await loadConfigFile({ configFile: file });
   const { hub } = config;
-  if (hub === undefined) throw new AgentcomError('AC_USAGE', `The config ${file} has no hub. Use ${instead}.`);
+  if (hub === undefined) throw new AgentcomError('AC_USAGE', `The config ${file} has no hub. Pass ${instead}.`);
   const { host, port, names, dataDir, tls, adminToken } = hub;
   const place: HubPlace = { host, port, names, dataDir, certFile: tls?.certFile ?? null, hasToken: adminToken !== undefined };
   const read = new Map([...variables, ['AGENTCOM_ADMIN_TOKEN', env['AGENTCOM_ADMIN_TOKEN']]]);
@@ -156,7 +156,10 @@ function checkedUrl(text: string): string {
 /** The config's token is sent only to the config's own hub. */
 async function tokenFor(url: string, hub: ConfigHub): Promise<Token> {
   if (!isOfConfig(url, hub)) {
-    throw new AgentcomError('AC_USAGE', `No token for ${url}: the config belongs to another hub. Use --token or AGENTCOM_ADMIN_TOKEN.`);
+    throw new AgentcomError(
+      'AC_USAGE',
+      `No token for ${url}: the config belongs to another hub. Pass --token (or set AGENTCOM_ADMIN_TOKEN).`,
+    );
   }
   if (hub.adminToken !== undefined) return { token: hub.adminToken, tokenFrom: `hub.adminToken in ${hub.file}` };
   const file = join(hub.dataDir, 'admin-token');
@@ -164,6 +167,6 @@ async function tokenFor(url: string, hub: ConfigHub): Promise<Token> {
   if (token !== null) return { token, tokenFrom: file };
   throw new AgentcomError(
     'AC_USAGE',
-    `No token: ${file} does not exist. The hub creates it at its first start. Use --token or AGENTCOM_ADMIN_TOKEN.`,
+    `No token: ${file} does not exist. The hub creates it at its first start. Pass --token (or set AGENTCOM_ADMIN_TOKEN).`,
   );
 }

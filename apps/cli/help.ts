@@ -38,7 +38,7 @@ export const EXAMPLES: Readonly<Record<string, readonly (readonly [use: string, 
   ],
   cancel: [
     ['Stop one task', 'agentcom cancel task-0197a5'],
-    ['All that wait for a GPU, after a question', 'agentcom cancel --status queued --needs gpu'],
+    ['All tasks that wait for a GPU, after a confirmation', 'agentcom cancel --status queued --needs gpu'],
   ],
   retry: [
     ['Run a failed task again', 'agentcom retry task-0197a5'],

@@ -80,7 +80,7 @@ function usageMessage({ code, message }: CommanderError): string {
 const FIRST_PAGE = `A durable task queue for a fleet of AI agents.
 
   agentcom quickstart            a demo on this machine
-  agentcom init                  write a first config into this folder
+  agentcom init                  write a starter config into this folder
   agentcom hub                   run the hub of the config in this folder
   agentcom agents                who is connected
   agentcom top                   queue, agents and what needs attention, live

@@ -14,7 +14,7 @@ export async function writeNewFile(
     const isThere = (cause as NodeJS.ErrnoException).code === 'EEXIST';
     throw new AgentcomError(
       'AC_USAGE',
-      isThere ? `${file} already exists and is left as it is. ${cure}` : `Cannot write ${file}: ${messageOf(cause)}.`,
+      isThere ? `${file} already exists and was not changed. ${cure}` : `Cannot write ${file}: ${messageOf(cause)}.`,
       { cause },
     );
   }

@@ -223,7 +223,7 @@ function checkHeader(what: string, value: string, more = ''): void {
   const at = value.search(/[^\x20-\x7e]/);
   if (at === -1) return;
   const code = (value.codePointAt(at) ?? 0).toString(16).toUpperCase().padStart(4, '0');
-  throw new AgentcomError('AC_USAGE', `${what}: expected printable ASCII characters, found U+${code} as number ${at + 1} of them.${more}`);
+  throw new AgentcomError('AC_USAGE', `${what}: expected printable ASCII characters, found U+${code} at position ${at + 1}.${more}`);
 }
 
 /** Where the token is from, as a sentence to append. */

@@ -30,7 +30,7 @@ export interface HubClient {
   events(options?: EventsOptions): AsyncGenerator<StreamEvent, void>;
   /** Who the token belongs to. Retried. */
   whoami(): Promise<WhoAmIJson>;
-  /** Whether the hub can commit now, and which adapters it uses. Needs no token. Retried. */
+  /** Whether the hub runs, whether it can commit now, and which adapters it uses. Needs no token. Retried. */
   health(): Promise<Readonly<Record<string, unknown>>>;
   /** Resolves if the hub can commit now. Needs no token. Retried, as after any 503, so that it waits a while for a hub that is starting. */
   ready(): Promise<void>;

@@ -101,7 +101,7 @@ const textOf = ({ file, encoding }: ServiceUnit): Promise<string | null> =>
 async function mustBeOurs(unit: ServiceUnit): Promise<boolean> {
   const text = await textOf(unit);
   if (text === null || text.includes(WRITTEN_BY)) return text !== null;
-  throw new AgentcomError('AC_SERVICE', `${unit.file} was not written by this command, and is left as it is.`, {
+  throw new AgentcomError('AC_SERVICE', `${unit.file} was not written by this command, and was not changed.`, {
     cure: 'Move it away, or choose another --name.',
   });
 }

@@ -23,7 +23,7 @@ export function serviceNotifier(env: Readonly<Record<string, string | undefined>
     execFile(PROGRAM, args, { env: { NOTIFY_SOCKET: socket, PATH: path }, timeout: 10_000 }, (error) => {
       if (error === null || hasFailed) return;
       hasFailed = true;
-      log.warn('the service manager asks to be notified, and cannot be: use Type=exec and no WatchdogSec in its unit', {
+      log.warn('the service manager expects notifications, which cannot be sent: use Type=exec and no WatchdogSec in its unit', {
         error: error.message,
       });
     });

@@ -54,7 +54,7 @@ async function readKey(file: string, platform: string): Promise<KeyObject | null
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw new AgentcomError(
       'AC_DATA_DIR',
-      `Cannot use the device key ${file}: ${messageOf(cause)}. If it is lost, remove the file and let an operator run agentcom takeover for this agent.`,
+      `Cannot use the device key ${file}: ${messageOf(cause)}. If it is lost, remove the file and ask an operator to run agentcom takeover for this agent.`,
       { cause },
     );
   }

@@ -56,7 +56,7 @@ export async function signingKey(file: string): Promise<SigningKey> {
   } catch (cause) {
     throw new AgentcomError(
       'AC_USAGE',
-      `Cannot use ${file} as a signing key: ${messageOf(cause)}. Make a key with \`agentcom keys init\`.`,
+      `Cannot use ${file} as a signing key: ${messageOf(cause)}. Create a key with \`agentcom keys init\`.`,
       {
         cause,
       },
@@ -110,7 +110,7 @@ function jwkIn(text: string): JWK {
     throw new Error('expected a JWK or a PEM file with "BEGIN PUBLIC KEY" or "BEGIN PRIVATE KEY"');
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as JWK;
-  throw new Error('expected a JWK, an object of JSON');
+  throw new Error('expected a JWK, a JSON object');
 }
 
 function endOfDay(day: string): number {

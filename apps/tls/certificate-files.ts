@@ -36,7 +36,7 @@ export function checkPair({ cert, key }: CertificatePair, { certFile, keyFile }:
   const privateKey = parsed(keyFile, 'a private key in PEM, without a passphrase', (): KeyObject => createPrivateKey(key));
   if (!certificate.checkPrivateKey(privateKey)) {
     throw new AgentcomError('AC_TLS', `The key in ${keyFile} does not belong to the certificate in ${certFile}.`, {
-      cure: 'Set hub.listen.tls.certFile and keyFile to files that were made together. certFile begins with the certificate of the hub itself.',
+      cure: 'Set hub.listen.tls.certFile and keyFile to files that belong together. certFile begins with the certificate of the hub itself.',
     });
   }
   const expiresAtMs = Date.parse(certificate.validTo);

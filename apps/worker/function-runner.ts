@@ -216,7 +216,7 @@ function problemOf(value: unknown): string | null {
   }
 }
 
-const PROGRESS_WANTED = 'progress() wants a percentage, a message, or { percent, message }; found';
+const PROGRESS_WANTED = 'progress() expects a percentage, a message, or { percent, message }; found';
 
 function readProgress(given: unknown): Progress {
   const { percent, message } =

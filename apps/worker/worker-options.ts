@@ -127,10 +127,10 @@ function ownProblems(options: WorkerOptions): ConfigProblem[] {
   if (token === undefined)
     problems.push({ path: 'token', message: 'is missing; expected the token of this agent, from `agentcom tokens create --agent ID`' });
   if (deviceKey === true && journalDir === undefined)
-    problems.push({ path: 'deviceKey', message: 'the key is kept in journalDir; expected journalDir, too' });
+    problems.push({ path: 'deviceKey', message: 'is set without journalDir; expected journalDir, where the key is kept' });
   want(typeof handle === 'function', 'handle', 'a function (task, context) => result', handle);
   want(journalDir === undefined || (typeof journalDir === 'string' && journalDir !== ''), 'journalDir', 'a path', journalDir);
-  want(drainMs === undefined || (Number.isFinite(drainMs) && drainMs >= 0), 'drainMs', 'a number of milliseconds from 0 on', drainMs);
+  want(drainMs === undefined || (Number.isFinite(drainMs) && drainMs >= 0), 'drainMs', 'a number of milliseconds, 0 or more', drainMs);
   want(onEvent === undefined || typeof onEvent === 'function', 'onEvent', 'a function (event) => void', onEvent);
   want(log === undefined || (typeof log === 'object' && log !== null), 'log', 'an object with any of debug, info, warn, error', log);
   return problems;

@@ -75,7 +75,7 @@ const hubTiming: FieldsOf<HubTiming> = {
 };
 
 const sidecarTiming: FieldsOf<SidecarTiming> = {
-  wakeRetriesMs: Type.Array(timeMs(0), { maxItems: WAKE_RETRIES_MAX, description: `a list of at most ${WAKE_RETRIES_MAX} times` }),
+  wakeRetriesMs: Type.Array(timeMs(0), { maxItems: WAKE_RETRIES_MAX, description: `a list of at most ${WAKE_RETRIES_MAX} delays` }),
   confirmWithinMs: timeMs(),
   pickupWithinMs: timeMs(),
   silenceMs: timeMs(),
@@ -170,7 +170,7 @@ const accept = options(
   {},
   {
     submitters: listOf(word('the ID of a token, or admin'), 'IDs of tokens'),
-    repos: listOf(text('a repository, or the beginning of some up to a "/" or ":" and "*"', REPO_PATTERN), 'repositories'),
+    repos: listOf(text('a repository, or a prefix that ends with "/" or ":", followed by "*"', REPO_PATTERN), 'repositories'),
     maxRuntimeMs: timeMs(),
     signedBy: listOf(
       options(

@@ -28,7 +28,7 @@ export function timed(inner, options = {}) {
       ...inner.problems(),
       ...(Number.isFinite(slowMs) && slowMs >= 0
         ? []
-        : [{ path: 'slowMs', message: `expected milliseconds from 0 on, found ${JSON.stringify(slowMs)}` }]),
+        : [{ path: 'slowMs', message: `expected a number of milliseconds, 0 or more, found ${JSON.stringify(slowMs)}` }]),
       ...Object.keys(options)
         .filter((option) => !OPTIONS.includes(option))
         .map((option) => ({ path: option, message: `timed() has no such option; it has ${OPTIONS.join(', ')}` })),

@@ -120,7 +120,7 @@ function outputOnlyProblems({ report, exitCodes = {}, ...options }: CommandOptio
   return [
     ...noCodes.map((code) => ({
       path: `exitCodes.${code}`,
-      message: `must be a code from 1 to ${String(EXIT_CODE_MAX)}; 0 is no failure`,
+      message: `must be a code from 1 to ${String(EXIT_CODE_MAX)}; 0 is not a failure`,
     })),
     ...(isBoth ? [{ path: 'detaches', message: 'needs report: "files"; a program that hands over and ends has no last line' }] : []),
     ...unparsedOnly.map((path) => ({ path, message: `only applies with report: "last-json-line"; ${INSTEAD[path]}` })),

@@ -86,7 +86,7 @@ t.test('a line that is too long is truncated and marked as such', async (t) => {
   const log = pinoLog({ file });
   log.info('huge', { text: 'x'.repeat(200_000) });
   log.info('next');
-  t.match(read(), [{ msg: 'A log line was too long and is cut.', characters: Number, beginning: /huge|xxx/ }, { msg: 'next' }]);
+  t.match(read(), [{ msg: 'A log line was too long and was truncated.', characters: Number, beginning: /huge|xxx/ }, { msg: 'next' }]);
   t.ok(readFileSync(file).length < 5_000);
 });
 

@@ -49,18 +49,18 @@ export function agentHandlers(deps: HttpApiDeps, why: Waiting): AgentHandlers {
   const getAgent = async (request: ApiRequest): Promise<Reply> => {
     const id = request.params['id'];
     const row = isAgentId(id) ? await agents.getAgent(id) : undefined;
-    return row === undefined ? unknownAgent : ok(agentDetailJson(withLastHeard(row), await why.ofAgent(row), clock.nowMs()));
+    return row === undefined ? unknownAgent(id) : ok(agentDetailJson(withLastHeard(row), await why.ofAgent(row), clock.nowMs()));
   };
 
   const control = async (request: ApiRequest, by: Caller, command: Pick<AgentControlCommand, 'change' | 'deadlineMs'>): Promise<Reply> => {
     const id = request.params['id'];
-    if (!isAgentId(id)) return unknownAgent;
+    if (!isAgentId(id)) return unknownAgent(id);
     const { change, deadlineMs = null } = command;
     const details = change === 'drain' ? { deadline_ms: deadlineMs } : {};
     // A check changes nothing, so it is not audited.
     const audit = change === 'check' ? undefined : auditDraft(request, by, clock.nowMs(), { act: `agent.${change}`, object: id, details });
     const answer = await inbox.do({ kind: 'agent_control', agentId: id, ...command, ...(audit === undefined ? {} : { audit }) });
-    return answer.kind === 'done' ? ok({ agent_id: id, change: command.change }) : unknownAgent;
+    return answer.kind === 'done' ? ok({ agent_id: id, change: command.change }) : unknownAgent(id);
   };
   const drainAgent: Handler = (request, by) => {
     const body = readDrain(request.json);
@@ -77,7 +77,7 @@ export function agentHandlers(deps: HttpApiDeps, why: Waiting): AgentHandlers {
 
   const removeAgent: Handler = async (request, by) => {
     const id = request.params['id'];
-    if (!isAgentId(id)) return unknownAgent;
+    if (!isAgentId(id)) return unknownAgent(id);
     const nowMs = clock.nowMs();
     const removed = await agents.removeAgent(id, nowMs, auditDraft(request, by, nowMs, { act: 'agent.remove', object: id }));
     if (removed === 'removed') {
@@ -85,7 +85,7 @@ export function agentHandlers(deps: HttpApiDeps, why: Waiting): AgentHandlers {
       return ok({ removed: id });
     }
     const row = removed === 'needed' ? await agents.getAgent(id) : undefined;
-    return row === undefined ? unknownAgent : refusal('invalid_state', whyNeeded(row));
+    return row === undefined ? unknownAgent(id) : refusal('invalid_state', whyNeeded(row));
   };
 
   return {
@@ -109,4 +109,5 @@ function whyNeeded({ agent, live, pendingStops }: AgentRow): string {
   return `Agent ${agent.id} has a live token. Revoke it first: ${revoke}.`;
 }
 
-const unknownAgent = refusal('unknown_agent', 'There is no such agent.');
+const unknownAgent = (id: string | undefined): Reply =>
+  refusal('unknown_agent', `There is no agent ${JSON.stringify(id)}. GET /api/agents lists the agents.`);

@@ -89,7 +89,7 @@ export function taskHandlers(deps: HttpApiDeps, why: Waiting): TaskHandlers {
   };
 }
 
-export const unknownTask = refusal('unknown_task', 'There is no such task.');
+export const unknownTask = refusal('unknown_task', 'There is no such task, or this token may not see it.');
 
 /** Whether the task is among those that the caller reaches on this route. */
 export const maySee = (by: Caller, { assignedTo, submittedBy }: Task): boolean => {

@@ -64,7 +64,7 @@ export const ROUTE_DOCS: Readonly<Record<RouteName, RouteDoc>> = {
   },
   submitBatch: {
     tag: 'Tasks',
-    summary: 'Submit several tasks, each for itself',
+    summary: 'Submit several tasks independently',
     description: 'Each line is a submit with its headers as fields. The answers are in the order of the lines.',
     body: bodies.batchItemSchema,
     answers: [
@@ -219,7 +219,7 @@ export const ROUTE_DOCS: Readonly<Record<RouteName, RouteDoc>> = {
   },
   rotateToken: {
     tag: 'Tokens and enrolment',
-    summary: 'Replace a token by a new one; both work for a while',
+    summary: 'Replace a token with a new one; both work for a while',
     description:
       'The new token has the role, name, agent, bounds and lifetime of the old one, which expires after overlap_ms, or earlier if it would have. Refused if the token was revoked, has expired or was rotated before.',
     body: bodies.rotateSchema,
@@ -274,7 +274,11 @@ export const ROUTE_DOCS: Readonly<Record<RouteName, RouteDoc>> = {
   openApi: { tag: 'Hub', summary: 'This document', answers: [ok('OpenAPI 3.1.', Type.Record(Type.String(), Type.Unknown()))] },
   docsPage: { tag: 'Hub', summary: 'This document as a page', answers: [text('HTML.', 'text/html')] },
   metrics: { tag: 'Hub', summary: 'Metrics for Prometheus', answers: [text('The text format of Prometheus.', 'text/plain')] },
-  health: { tag: 'Hub', summary: 'Whether the hub can commit now', answers: [ok('Also while it cannot.', agents.healthSchema)] },
+  health: {
+    tag: 'Hub',
+    summary: 'Whether the hub runs, and whether it can commit now',
+    answers: [ok('Also while it cannot.', agents.healthSchema)],
+  },
   ready: {
     tag: 'Hub',
     summary: 'Whether to send requests to this hub',

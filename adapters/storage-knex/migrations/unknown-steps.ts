@@ -20,7 +20,7 @@ export function refuseUnknownSteps(storage: string, place: string, taken: readon
   if (taken.includes(MOVE_UNFINISHED))
     throw new AgentcomError(
       'AC_MOVE_UNFINISHED',
-      `Cannot open storage "${storage}": ${place} has only a part of a store: \`agentcom migrate\` was ended on the way. The store it was copying from is whole. Run \`agentcom migrate\` again with --empty-target, or use the store it was copying from.`,
+      `Cannot open storage "${storage}": ${place} has only a part of a store: \`agentcom migrate\` was interrupted. The store it was copying from is intact. Run \`agentcom migrate\` again with --empty-target, or use the store it was copying from.`,
       { details: { place } },
     );
   const unknown = taken.filter((name) => !knownSteps().includes(name));

@@ -34,7 +34,7 @@ export interface Moved {
  */
 export async function moveStore({ from, to, emptyUnfinished, onProgress }: Move): Promise<Moved> {
   if (from.takes === to.takes)
-    throw new AgentcomError('AC_USAGE', `Cannot copy ${from.shown} to ${to.shown}: both take ${from.takes} for themselves. Name another as the target.`); // prettier-ignore
+    throw new AgentcomError('AC_USAGE', `Cannot copy ${from.shown} to ${to.shown}: both need ${from.takes} for themselves alone. Choose a different target.`); // prettier-ignore
   const source = await from.source();
   try {
     const target = await to.target({ emptyUnfinished });

@@ -22,7 +22,7 @@ export function readableRows(log: Log): ReadableOf {
         if (!AgentcomError.is(thrown, 'AC_STORE_DAMAGED')) throw thrown;
         if (!logged.has(thrown.message) && logged.size < LOGGED_MAX) {
           logged.add(thrown.message);
-          log.error('a stored row cannot be read and is left out', { error: thrown });
+          log.error('a stored row cannot be read and is skipped', { error: thrown });
         }
         return [];
       }

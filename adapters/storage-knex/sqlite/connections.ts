@@ -129,7 +129,7 @@ async function checkpoint(writer: SqliteConnection, file: string): Promise<void>
   const [answer] = await writer.rows('PRAGMA wal_checkpoint(TRUNCATE)');
   if (answer?.['busy'] !== 0)
     throw sqliteFailure(
-      Object.assign(new Error('readers of another program are in the way'), { code: 'SQLITE_BUSY' }),
+      Object.assign(new Error('readers of another program block it'), { code: 'SQLITE_BUSY' }),
       'checkpoint the write-ahead log',
       file,
     );

@@ -107,7 +107,7 @@ function openedEngine(opened: {
       state = { kind: 'open', connections };
       return connections;
     } catch (thrown) {
-      const message = `Storage "sqlite" failed and cannot be opened anew yet; it is tried again when it is next needed. ${messageOf(thrown)}`;
+      const message = `Storage "sqlite" failed and cannot be reopened yet; the next use tries again. ${messageOf(thrown)}`;
       throw new AgentcomError('AC_STORE_UNAVAILABLE', message, { cause: thrown, details: { file } });
     }
   };

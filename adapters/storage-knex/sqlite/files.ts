@@ -70,7 +70,7 @@ export async function refuseUnfinishedRestore(named: string): Promise<void> {
   const { part, made } = restoringOf(file);
   for (const left of [made, part]) {
     if ((await sizeOf(left)) === 0) continue;
-    const found = `\`agentcom restore\` was ended on the way; a store that was there lies beside it as "${file}.before-…"`;
+    const found = `\`agentcom restore\` was interrupted; the previous store, if there was one, is beside it as "${file}.before-…"`;
     throw cannotOpen(file, found, `Run \`agentcom restore\` again. To begin with an empty store instead, remove "${left}".`);
   }
 }

@@ -32,7 +32,7 @@ export function addAudit(program: Command, action: Action): void {
   audit
     .command('verify [file]')
     .description('Verify the chain of the hub, or of a file that `agentcom audit --after 0 --json` printed')
-    .option('--head <seq:hash>', 'an entry that you noted earlier, which the chain must still contain', parsePlace)
+    .option('--head <seq:hash>', 'an entry printed by an earlier check, which the chain must still contain', parsePlace)
     .action(action(verify));
 }
 
@@ -91,7 +91,7 @@ async function verify(
     output.line(fault, 'red');
     return exitWith(EXIT_UNHEALTHY);
   }
-  if (last === null || count === 0) return output.line('The chain is whole: it has no entries.', 'green');
-  output.line(`The chain is whole: ${count} entries, ${first} to ${last.seq}.`, 'green');
+  if (last === null || count === 0) return output.line('The chain is intact: it has no entries.', 'green');
+  output.line(`The chain is intact: ${count} entries, ${first} to ${last.seq}.`, 'green');
   output.line(`Keep its head elsewhere, and verify against it later: --head ${last.seq}:${last.hash}`);
 }

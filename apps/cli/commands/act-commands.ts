@@ -47,8 +47,8 @@ export function addActs(program: Command, action: Action): void {
       .option('-y, --yes', 'with a filter: do not ask for confirmation')
       .action(action((context, options: ActOptions, names: readonly string[]) => run(context, act, options, names)));
   };
-  add(RETRY, 'Requeue tasks that are dead-lettered or parked: these, or all that the options find', 'all dead-lettered tasks');
-  add(CANCEL, 'Cancel tasks and stop their agents: these, or all that the options find', 'all tasks that have not ended');
+  add(RETRY, 'Requeue tasks that are dead-lettered or parked: these, or all that match the filters', 'all dead-lettered tasks');
+  add(CANCEL, 'Cancel tasks and stop their agents: these, or all that match the filters', 'all tasks that have not ended');
 }
 
 async function run(context: Context, act: Act, options: ActOptions, names: readonly string[]): Promise<void> {
@@ -56,7 +56,7 @@ async function run(context: Context, act: Act, options: ActOptions, names: reado
   if (hasFilter === names.length > 0) {
     throw new AgentcomError(
       'AC_USAGE',
-      `Expected the tasks to ${act.name}, or options that find them, such as --since 1h, or --all; not both.`,
+      `Expected the tasks to ${act.name}, or filters that select them, such as --since 1h, or --all; not both.`,
     );
   }
   if (hasFilter) return actOnFound(context, act, options);

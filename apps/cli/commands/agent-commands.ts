@@ -27,7 +27,7 @@ export function addAgents(program: Command, action: Action): void {
     .description('Send a connected agent an urgent task that only it may run')
     .option('-m, --metadata <json>', 'a JSON object for the agent', parseJsonObject)
     .action(action(push));
-  program.command('whoami').description('Show whom the token belongs to').action(action(whoami));
+  program.command('whoami').description('Show the name and role of the token').action(action(whoami));
   program.command('schemas').description('Print the JSON Schemas of all bodies, queries and frames').action(action(schemas));
   const tokens = program.command('tokens').description('Create, list, rotate and revoke tokens');
   tokens
@@ -43,7 +43,7 @@ export function addAgents(program: Command, action: Action): void {
   tokens.command('list').description('List the tokens, whether they are live, and when each was last used').action(action(listTokens));
   tokens
     .command('rotate <id>')
-    .description('Create a token that replaces this one, and expire this one after a while; the new one is shown once')
+    .description('Replace a token with a new one, which is shown once; the old one expires after a while')
     .option('--overlap <duration>', 'how long the old token still works, such as 0, 30m or 7d (default: 1h)', parseOverlap)
     .action(action(rotateToken));
   tokens

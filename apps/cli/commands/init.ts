@@ -36,7 +36,7 @@ interface InitOptions {
 export function addInit(program: Command, action: Action): void {
   program
     .command('init')
-    .description(`Write a first ${FILE} into this folder`)
+    .description(`Write a starter ${FILE} into this folder`)
     .addOption(new Option('--runs <part>', 'what runs on this machine').choices([...ROLES]))
     .option('--agent-id <agent>', "the ID of the sidecar's agent")
     .addOption(new Option('--program <program>', 'the program that the sidecar wakes').choices(PROGRAMS))
@@ -47,7 +47,7 @@ export function addInit(program: Command, action: Action): void {
 async function init(context: Context, options: InitOptions): Promise<void> {
   const { output, environment } = context;
   const { ask, close, isInterrupted } = asker(context, options.yes === true);
-  const answered = await askedFor(ask, options)
+  const answered = await promptedOptions(ask, options)
     .catch((thrown: unknown) => {
       if (!isInterrupted()) throw thrown;
       return null;
@@ -66,7 +66,7 @@ async function init(context: Context, options: InitOptions): Promise<void> {
   if (runs !== 'hub') output.note('Start the sidecar with: agentcom sidecar');
 }
 
-async function askedFor(ask: Ask, options: InitOptions): Promise<{ runs: Runs; agentId: string; program: Program }> {
+async function promptedOptions(ask: Ask, options: InitOptions): Promise<{ runs: Runs; agentId: string; program: Program }> {
   const runs = options.runs ?? (await ask('What runs on this machine', ROLES, 'both'));
   const hasSidecar = runs !== 'hub';
   const agentId = options.agentId ?? (hasSidecar ? await ask('The ID of the agent', isAgentId, 'worker-1') : 'worker-1');
@@ -99,7 +99,7 @@ function asker({ environment, output }: Context, takesPresets: boolean): Asker {
     if (answers === undefined) {
       throw new AgentcomError(
         'AC_USAGE',
-        'There is no terminal to ask on. Pass --yes for the defaults, or --runs, --agent-id and --program.',
+        'There is no terminal to prompt on. Pass --yes for the defaults, or --runs, --agent-id and --program.',
       );
     }
     const choices = typeof allowed === 'function' ? '' : ` (${allowed.join(', ')})`;
@@ -110,7 +110,7 @@ function asker({ environment, output }: Context, takesPresets: boolean): Asker {
       const answer = step.value.trim() as typeof preset;
       if (answer === '') return preset;
       if (typeof allowed === 'function' ? allowed(answer) : allowed.includes(answer)) return answer;
-      output.note(`Not one that can be: ${answer}`);
+      output.note(`Invalid answer: ${answer}`);
     }
     throw new AgentcomError('AC_USAGE', 'No answer; nothing was written.');
   };
@@ -125,17 +125,17 @@ function configOf(runs: Runs, agentId: string, program: Program): string {
     ...(runs === 'sidecar' ? [] : [`import { sqlite } from 'agentcom/storage';`, `import { ws } from 'agentcom/transport';`]),
   ];
   const hub = `  hub: {
-    // Only this machine can reach it. For others: docs/configuration.md.
+    // Reachable only from this machine. For other machines, see docs/configuration.md.
     listen: { host: '127.0.0.1', port: 4000 },
     storage: sqlite({ file: 'agentcom.db' }), // in dataDir
     transport: ws(),
-    dataDir: 'data/hub', // also the admin token, made at the first start
+    dataDir: 'data/hub', // also holds the admin token, created at the first start
   },
 `;
   const sidecar = `  sidecar: {
     hubs: ['ws://127.0.0.1:4000/ws'],${runs === 'sidecar' ? ' // of another machine: agentcom join writes this file' : ''}
     agentId: ${JSON.stringify(agentId)},
-    capabilities: [], // what tasks may ask for: --needs
+    capabilities: [], // what tasks can require with --needs
     ${wake === null ? `// Wakes nothing: an agent that polls finds its tasks in data/${agentId}/tasks. Else: wake, docs/agents.md.` : `wake: ${wake.text}`}
   },
 `;

@@ -7,12 +7,12 @@ import { writeNewFile } from '../new-file.ts';
 const KEY_FILE = 'agentcom-key.jwk';
 
 export function addKeys(program: Command, action: Action): void {
-  const keys = program.command('keys').description('Make the key that tasks are signed with, or print its public half');
+  const keys = program.command('keys').description('Create a key for signing tasks, or print its public key');
   keys
     .command('init [file]')
-    .description(`Write a new private Ed25519 key into a file (default: ${KEY_FILE}), and print its public half`)
+    .description(`Write a new private Ed25519 key into a file (default: ${KEY_FILE}), and print its public key`)
     .action(action(init));
-  keys.command('show <file>').description('Print the public half of a private key, for sidecar.accept.signedBy').action(action(show));
+  keys.command('show <file>').description('Print the public key of a private key, for sidecar.accept.signedBy').action(action(show));
 }
 
 async function init(context: Context, _options: object, given: string = KEY_FILE): Promise<void> {
@@ -36,6 +36,6 @@ async function printKey({ output }: Context, file: string): Promise<void> {
   output.data({ file, thumbprint: kid, public_key: publicJwk });
   output.line(JSON.stringify(publicJwk));
   output.note(
-    `Its thumbprint: ${kid}\nFor the config of a sidecar: accept: { signedBy: [{ name: 'me', publicKey: ${JSON.stringify(publicJwk)} }] }`,
+    `Thumbprint: ${kid}\nFor the config of a sidecar: accept: { signedBy: [{ name: 'me', publicKey: ${JSON.stringify(publicJwk)} }] }`,
   );
 }

@@ -29,7 +29,7 @@ export function addMoving(program: Command, action: Action): void {
     .action(action(backup));
   program
     .command('restore')
-    .description("Replace the stopped hub's store with a backup and give it a new store ID, so that sidecars notice")
+    .description("Replace the stopped hub's store with a backup and give it a new store ID, so that sidecars detect the change")
     .argument('[file]', 'the backup; if omitted, gives a new ID to a store that another tool restored (pg_restore)')
     .option('--force', 'replace an existing store, which is kept beside the new one')
     .action(action(restore));

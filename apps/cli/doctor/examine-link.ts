@@ -182,8 +182,8 @@ function wrongDeviceFinding(url: string, { agentId, dataDir, deviceKey: isOn }: 
   return finding('device_key', `the hub at ${url} has agent ${agentId} bound to a device key, and ${here}`, {
     agentId,
     cure:
-      `Start the sidecar with sidecar.deviceKey: true where that key is, or put its file back. ` +
-      `If it is lost, let an operator run \`agentcom takeover ${agentId}\`.`,
+      `Start the sidecar with sidecar.deviceKey: true where that key is, or restore its file. ` +
+      `If it is lost, an operator has to run \`agentcom takeover ${agentId}\`.`,
   });
 }
 

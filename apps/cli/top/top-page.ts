@@ -172,7 +172,7 @@ const ATTENTION_LEFT_OUT: Readonly<Record<string, number>> = { DESCRIPTION: 6, S
 function attentionSection(attention: Attention | null, columns: number | undefined, nowMs: number): readonly PageLine[] {
   if (attention === null) return [{ text: 'Looking for tasks that need attention …', colour: 'grey' }];
   const tasks: readonly TaskJson[] = [...attention.deadLetters, ...attention.waiting];
-  if (tasks.length === 0) return [{ text: 'No dead letters, and no task waits.', colour: 'green' }];
+  if (tasks.length === 0) return [{ text: 'No task is dead-lettered or waiting.', colour: 'green' }];
   const why = (task: TaskJson): string =>
     (task as Partial<TaskDetail>).waiting_for?.message ?? (task.last_error ?? '').trim().split('\n')[0] ?? '';
   const shown = taskColumns(tasks, { isShort: columns !== undefined, nowMs, reasonOf: why })

@@ -12,9 +12,9 @@ export interface VerifiedChain {
 }
 
 const FAULTS: Readonly<Record<AuditBreak['fault'], string>> = {
-  changed: 'was changed after it was recorded: its hash is not that of its content',
+  changed: 'was changed after it was recorded: its hash does not match its content',
   missing: 'does not follow the entry before it: entries between them were removed',
-  unlinked: 'was linked to another entry than the one before it, which was replaced',
+  unlinked: 'is linked to a different entry than the one before it, which was replaced',
 };
 
 /** Verifies entries one by one, up to the first break. `wanted`: an entry that must be among them. */
@@ -56,7 +56,7 @@ export class ChainReader {
     if (fault === null && head !== null && (head.seq !== last?.seq || head.hash !== last.hash))
       fault = `The chain ends at entry ${last?.seq ?? 0}, and the hub recorded ${head.seq} entries: the newest ones were removed or replaced.`;
     if (fault === null && !this.#isFound)
-      fault = `Entry ${this.#wanted?.seq ?? 0} is not there with the hash that you gave: the chain was rewritten, cut, or is another one.`;
+      fault = `Entry ${this.#wanted?.seq ?? 0} with the given hash was not found: the chain was rewritten or truncated, or is a different one.`;
     return { count: this.#count, first: this.#first, last, fault };
   }
 }

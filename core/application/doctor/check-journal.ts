@@ -54,7 +54,7 @@ export async function checkJournal(agentId: string, inspect: () => Promise<Journ
   const findings: JournalFinding[] = [];
   const note = (check: JournalFinding['check'], what: string): void => void findings.push(finding(check, what));
   if (found.openToOthers) note('open_to_others', `other users may enter ${dataDir}`);
-  if (found.instanceId === 'bad') note('instance_id', `${dataDir}/instance-id is not a valid instance id`);
+  if (found.instanceId === 'bad') note('instance_id', `${dataDir}/instance-id is not a valid instance ID`);
   if (!found.hasReserve)
     note(
       'no_reserve',

@@ -21,7 +21,7 @@ export function withStrike(agent: Agent, taskId: TaskId, reason: string, nowMs: 
     strikes: [],
     breakerTrips,
     brokenUntilMs: nowMs + backoffMs(breaker, breakerTrips),
-    brokenReason: `${STRIKES_MAX} tasks in a row ended by this machine's fault, the last with: ${reason}`,
+    brokenReason: `${STRIKES_MAX} tasks in a row ended because of a fault of this machine, the last with: ${reason}`,
   };
 }
 

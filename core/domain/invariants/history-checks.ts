@@ -81,7 +81,7 @@ function sessionsGrow(agents: ReadonlyMap<AgentId, Agent>): HistoryCheck {
       [...latest].flatMap(([agentId, session]) => {
         const known = agents.get(agentId)?.sessionNumber ?? 0;
         if (session <= known) return [];
-        return [ofAgent('I6', agentId, `session ${session} changed a task, the agent is in session ${known}`)];
+        return [ofAgent('I6', agentId, `session ${session} changed a task, but the agent is in session ${known}`)];
       }),
   };
 }
@@ -107,8 +107,8 @@ function agentsAgree(agents: ReadonlyMap<AgentId, Agent>): HistoryCheck {
         const known = lastOf.get(id);
         if (eventSeq === undefined) continue;
         const say = (what: string): void => void found.push(ofAgent('I16', id, what));
-        if (known?.last.seq !== eventSeq) say(`its newest event is number ${known?.last.seq ?? 'none'}, it has counted ${eventSeq}`);
-        else if (known.connected !== connected) say(`it is ${connected ? 'connected' : 'away'}, and its events do not say so`);
+        if (known?.last.seq !== eventSeq) say(`its newest event is number ${known?.last.seq ?? 'none'}, but it counts ${eventSeq}`);
+        else if (known.connected !== connected) say(`it is ${connected ? 'connected' : 'away'}, but its events do not say so`);
         else {
           const is = availabilityOf({ id, connected, ...agent }, known.last.atMs);
           const last = known.availability?.event ?? 'agent_resumed';

@@ -21,7 +21,12 @@ export function keysNameTasks({ state, tasks, tombstones }: Pick<View, 'state' |
   const lost = state.keys.flatMap(({ taskIds }) => taskIds).filter((id) => !tasks.has(id) && !tombstones.has(id));
   return [
     ...twice.map((name): Violation => ({ invariant: 'I10', what: `key ${name} is there twice`, taskId: null, agentId: null })),
-    ...lost.map((taskId): Violation => ({ invariant: 'I10', what: 'a key names it, it is not stored', taskId, agentId: null })),
+    ...lost.map((taskId): Violation => ({
+      invariant: 'I10',
+      what: 'an idempotency key refers to it, but it is not stored',
+      taskId,
+      agentId: null,
+    })),
   ];
 }
 
@@ -55,7 +60,7 @@ function noOrphans({ state, historyOf, tasks }: View): readonly Violation[] {
 
 export const historyWithoutTask = (taskId: TaskId): Violation => ({
   invariant: 'I14',
-  what: 'it has a history and is not stored',
+  what: 'it has a history but is not stored',
   taskId,
   agentId: null,
 });
@@ -65,7 +70,7 @@ export function stopsArePast({ state, tasks }: Pick<View, 'state' | 'tasks'>): r
   return state.stops.flatMap((stop) => {
     const task = tasks.get(stop.taskId);
     if (task !== undefined && (stop.generation < task.generation || isEnded(task))) return [];
-    const what = `a stop of generation ${stop.generation} waits, the task is ${task?.status ?? 'not stored'} in ${task?.generation}`;
+    const what = `a stop of generation ${stop.generation} is pending, but the task is ${task?.status ?? 'not stored'} in ${task?.generation}`;
     return [{ invariant: 'I15', what, taskId: stop.taskId, agentId: stop.agentId } satisfies Violation];
   });
 }

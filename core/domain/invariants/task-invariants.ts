@@ -11,7 +11,7 @@ function agreesWithHistory(task: Task, view: View): readonly Violation[] {
   const fields = ['status', 'generation', 'assignedTo', 'retryCount'] as const;
   return fields
     .filter((field) => task[field] !== folded[field])
-    .map((field) => ofTask('I1', task, `its ${field} is ${String(task[field])}, its history has ${String(folded[field])}`));
+    .map((field) => ofTask('I1', task, `its ${field} is ${String(task[field])}, but its history has ${String(folded[field])}`));
 }
 
 /** Events that belong to the current assignment or state; others may belong to a past one. */
@@ -35,7 +35,7 @@ function generationsGrow(task: Task, view: View): readonly Violation[] {
   let highest = -1;
   for (const { event, generation, seq } of history(task, view)) {
     if (generation === null || !OF_CURRENT_STATE.includes(event)) continue;
-    if (generation < highest) found.push(ofTask('I2', task, `event ${seq} ${event} fell from generation ${highest} to ${generation}`));
+    if (generation < highest) found.push(ofTask('I2', task, `event ${seq} ${event} has generation ${generation}, after ${highest}`));
     if (event === 'assigned' && generation === highest) found.push(ofTask('I2', task, `generation ${generation} was assigned twice`));
     highest = Math.max(highest, generation);
   }
@@ -48,7 +48,7 @@ function historyIsNumbered(task: Task, view: View): readonly Violation[] {
   const gap = events.findIndex((event, place) => event.seq !== place + 1);
   const found = gap === -1 ? [] : [ofTask('I14', task, `its event ${gap + 1} has number ${events[gap]?.seq}`)];
   const last = events.at(-1)?.seq ?? 0;
-  return task.eventSeq === last ? found : [...found, ofTask('I14', task, `it counts ${task.eventSeq} events, there are ${last}`)];
+  return task.eventSeq === last ? found : [...found, ofTask('I14', task, `it counts ${task.eventSeq} events, but has ${last}`)];
 }
 
 /** I3: live tasks, and only these, have a deadline, and their agent exists. */
@@ -58,7 +58,7 @@ function liveHasDeadline(task: Task, { agents }: View): readonly Violation[] {
   if ((task.runDeadlineAtMs !== null) !== (isLive(task) && task.acceptedAtMs !== null))
     found.push(ofTask('I3', task, `${task.status} with run deadline ${task.runDeadlineAtMs}`));
   if (isLive(task) && (task.assignedTo === null || !agents.has(task.assignedTo)))
-    found.push(ofTask('I3', task, `it is live, and agent ${task.assignedTo} is not known`));
+    found.push(ofTask('I3', task, `it is live, but agent ${task.assignedTo} is unknown`));
   return found;
 }
 
@@ -128,9 +128,9 @@ function blockedByDependencies(task: Task, { tasks, tombstones }: View): readonl
   const open = task.dependsOn.filter((id) => known(id)?.status !== 'completed');
   const found = unknown.map((id) => ofTask('I9', task, `it depends on ${id}, which is not stored`));
   if (task.status === 'blocked' && open.length === 0 && !isUnblocking)
-    found.push(ofTask('I9', task, 'blocked, and all that it depends on is completed'));
+    found.push(ofTask('I9', task, 'blocked, but all its dependencies are completed'));
   if ((task.status === 'queued' || isLive(task)) && open.length > 0)
-    found.push(ofTask('I9', task, `${task.status}, and ${open.join(', ')} is not completed`));
+    found.push(ofTask('I9', task, `${task.status}, but ${open.join(', ')} is not completed`));
   return found;
 }
 
@@ -139,7 +139,7 @@ function nothingIsOverdue(task: Task, { state, nowMs }: View): readonly Violatio
   const dueMs = dueAtMs(task, nowMs);
   // A task that was given a time in the past is due only since it was updated.
   if (dueMs === null || Math.max(dueMs, task.updatedAtMs, state.healthySinceMs) + 2 * state.sweepMs >= nowMs) return [];
-  return [ofTask('I11', task, `${task.status}, and due for ${nowMs - dueMs} ms`)];
+  return [ofTask('I11', task, `${task.status}, overdue by ${nowMs - dueMs} ms`)];
 }
 
 export const TASK_INVARIANTS: readonly ((task: Task, view: View) => readonly Violation[])[] = [

@@ -130,11 +130,11 @@ function assignedFor(task: Task, view: WaitingView): WaitingFor | null {
   const agoText = (sinceMs: number | null): string => durationText(Math.max(0, view.nowMs - (sinceMs ?? view.nowMs)));
   if (task.acceptedAtMs === null) {
     const untilMs = task.deadlineAtMs ?? undefined;
-    const message = `It was sent to ${id} ${agoText(task.assignedAtMs)} ago, which has not accepted it yet.`;
+    const message = `It was sent to ${id} ${agoText(task.assignedAtMs)} ago and has not been accepted yet.`;
     return { reason: 'not_accepted', kind: 'not_accepted', message, untilMs };
   }
   if (task.wokenAtMs !== null || task.progressCount > 0) return null;
-  const message = `Agent ${id} accepted it ${agoText(task.acceptedAtMs)} ago and has not reported yet that its program has started.`;
+  const message = `Agent ${id} accepted it ${agoText(task.acceptedAtMs)} ago and has not yet reported that its program has started.`;
   return { reason: 'not_woken', kind: 'not_woken', message };
 }
 
@@ -224,7 +224,7 @@ function queuedFor(task: Task, view: WaitingView): WaitingFor {
   if (allowed.length === 0) {
     const about = { reason: 'agent_unknown', agentCount: agents.length } as const;
     if (assignTo === null) return { ...about, kind: 'no_agent', message: 'No agent is known to this hub yet.' };
-    return { ...about, kind: 'assignee_unknown', message: `It is for agent ${assignTo} alone, which this hub does not know.` };
+    return { ...about, kind: 'assignee_unknown', message: `It may run only on agent ${assignTo}, which this hub does not know.` };
   }
   const able = allowed.filter((load) => canRun(task.requirement, load.agent));
   if (able.length === 0) return lackingCapabilities(task, allowed);
@@ -254,7 +254,7 @@ function lackingCapabilities({ requirement }: Task, allowed: readonly AgentLoad[
   const lacking = unknown.length > 0 ? unknown : needed;
   const about = { reason: 'capabilities', capabilities: lacking } as const;
   if (assignTo !== null) {
-    const message = `It is for agent ${assignTo} alone, which lacks ${quotedList(lacking)}.`;
+    const message = `It may run only on agent ${assignTo}, which lacks ${quotedList(lacking)}.`;
     return { ...about, kind: 'assignee_lacks_capability', message };
   }
   const nearest = nearestOf(needed, allowed);
@@ -307,7 +307,7 @@ function blockedByAgents(able: readonly AgentLoad[], { requirement }: Task, { no
       ? 'It is for this agent alone'
       : able.length === 1
         ? 'Only one agent can run it'
-        : `${able.length} agents can run it, none is free`;
+        : `${able.length} agents can run it; none is free`;
   return {
     reason: blockers.size === 1 && blocker !== undefined ? `agent_${blocker}` : 'agents_unavailable',
     kind: kinds.size === 1 && kind !== undefined ? (kind satisfies AgentKind) : 'agents_unavailable',

@@ -78,8 +78,8 @@ export function enforceStop(events: AsyncIterable<WakeEvent>, options: EnforceSt
     if (first === 'detached') return;
     // If the run counted as stopped, its agent could be woken while it still runs.
     if (main === null && !table.seesRunIds)
-      throw new Error('the runner ignored a stop and reported no process, and this system does not show run ids');
-    log.error('a runner ignored a stop; killing its run by run id', { runId });
+      throw new Error('the runner ignored a stop and reported no process, and this system does not show run IDs');
+    log.error('a runner ignored a stop; killing its run by run ID', { runId });
     const { survivors } = await stopTree({ main, runId, graceMs: 0, clock, table });
     await emit({ type: 'stopped', survivors });
   });

@@ -54,7 +54,7 @@ for (const [what, sql, says] of DAMAGES) {
     t.match(named?.message, BAD);
     t.match(named?.message, says);
     await failsWith(t, tasks.read(BAD), 'AC_STORE_DAMAGED', 'read outside a transaction');
-    const logged = log.lines.filter(({ message }) => message === 'a stored row cannot be read and is left out');
+    const logged = log.lines.filter(({ message }) => message === 'a stored row cannot be read and is skipped');
     t.equal(logged.length, 1, 'logged only once');
   });
 }

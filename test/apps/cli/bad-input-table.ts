@@ -81,7 +81,7 @@ export const BAD_FRAMES: readonly BadFrame[] = [
     given: { type: 'identify', agent_id: 'wrong', token: 'again', protocol_version: 2 },
     wanted: error('validation_failed', {
       message_type: 'identify',
-      errors: [{ field: 'type', error: 'repeated', detail: 'this connection is identified already' }],
+      errors: [{ field: 'type', error: 'repeated', detail: 'this connection is already identified' }],
     }),
     logged: notValid('validation_failed', { agent_id: 'wrong', message_type: 'identify', fields: ['type'] }),
   },

@@ -64,12 +64,12 @@ t.test('the chain of the hub is verified, optionally against an entry noted earl
   const { hub, cli } = await hubWithActs(t);
   const first = await cli(['audit', 'verify']);
   t.equal(first.code, 0);
-  const [, head = ''] = /The chain is whole: 4 entries, 1 to 4\.\n.*--head (4:[0-9a-f]{64})/.exec(first.out) ?? [];
+  const [, head = ''] = /The chain is intact: 4 entries, 1 to 4\.\n.*--head (4:[0-9a-f]{64})/.exec(first.out) ?? [];
   await hub.api.tokens.create({ name: 'later', role: 'viewer' });
   t.equal((await cli(['audit', 'verify', '--head', head])).code, 0);
   const forged = await cli(['audit', 'verify', '--head', `4:${'f'.repeat(64)}`]);
   t.equal(forged.code, 8);
-  t.match(forged.out, /Entry 4 is not there with the hash that you gave: the chain was rewritten/);
+  t.match(forged.out, /Entry 4 with the given hash was not found: the chain was rewritten/);
   t.match(JSON.parse((await cli(['audit', 'verify', '--json'])).out), { whole: true, count: 5, first: 1, last: { seq: 5 }, fault: null });
   t.equal((await cli(['audit', 'verify', '--head', 'x'])).code, 2);
 });

@@ -28,21 +28,21 @@ t.test('hub and sidecar accept every config that init writes', async (t) => {
 t.test('init asks on a terminal, repeats after an invalid answer, and uses values given as options', async (t) => {
   const cwd = await folder(t);
   const ran = await run(['init', '--program', 'none'], { cwd, tty: true, stdin: 'nothing\nsidecar\nA b\n\n' });
-  t.match(ran, { code: 0, err: /What runs on this machine \(both, hub, sidecar\) \[both\]: Not one that can be: nothing\n/ });
+  t.match(ran, { code: 0, err: /What runs on this machine \(both, hub, sidecar\) \[both\]: Invalid answer: nothing\n/ });
   t.notMatch(ran.err, /program/);
   t.match(await readFile(join(cwd, 'agentcom.config.ts'), 'utf8'), /agentId: "worker-1"/);
 });
 
 t.test('without a terminal nothing is assumed, without an answer nothing is written, and no file is overwritten', async (t) => {
   const cwd = await folder(t);
-  t.match(await run(['init'], { cwd }), { code: 2, err: /no terminal to ask on\. Pass --yes/ });
+  t.match(await run(['init'], { cwd }), { code: 2, err: /no terminal to prompt on\. Pass --yes/ });
   t.match(await run(['init'], { cwd, tty: true, stdin: 'x\n' }), { code: 2, err: /No answer; nothing was written/ });
   const interrupted = await run(['init'], { cwd, tty: true, interrupt: AbortSignal.abort() });
   t.match(interrupted, { code: 130, err: /Interrupted; nothing was written/ });
   t.match(await run(['init', '--yes', '--agent-id', 'A"; //'], { cwd }), { code: 2, err: /Expected an agent ID/ });
   t.match(await run(['init', '--yes'], { cwd }), { code: 0 });
   await writeFile(join(cwd, 'agentcom.config.ts'), 'mine');
-  t.match(await run(['init', '--yes'], { cwd }), { code: 2, err: /already exists and is left as it is/ });
+  t.match(await run(['init', '--yes'], { cwd }), { code: 2, err: /already exists and was not changed/ });
   t.equal(await readFile(join(cwd, 'agentcom.config.ts'), 'utf8'), 'mine');
   const linked = await folder(t);
   await symlink(join(cwd, 'elsewhere.ts'), join(linked, 'agentcom.config.ts'));

@@ -150,7 +150,7 @@ t.test('an action on a filter shows the tasks found and asks for confirmation', 
   t.equal(asJson.out.trimEnd().split('\n').length, 11, 'one object for each');
 
   t.match(await hub.run(['cancel', '--all', '--yes']), { code: 0, out: 'No task to cancel was found.\n' });
-  t.match(await hub.run(['retry']), { code: 2, err: /Expected the tasks to retry, or options that find them/ });
+  t.match(await hub.run(['retry']), { code: 2, err: /Expected the tasks to retry, or filters that select them/ });
   t.match(await hub.run(['retry', FULL, '--all']), { code: 2, err: /not both/ });
   t.match(await hub.run(['retry', '--status', 'completed']), { code: 2, err: /Allowed choices are dead_letter/ });
 });

@@ -135,7 +135,10 @@ t.test('with --url the config supplies only the token, and the hub refuses it', 
   );
   const { folder } = await place(t, CONFIG.replace("'data'", "env('NEVER_SET_IN_TEST')"));
   const unset = await run(['stats', '--url', refuses.url], { cwd: folder });
-  t.match(unset, { code: 2, err: /No token for http:\/\/127.*Use --token or AGENTCOM_ADMIN_TOKEN\..*NEVER_SET_IN_TEST is not set/ });
+  t.match(unset, {
+    code: 2,
+    err: /No token for http:\/\/127.*Pass --token \(or set AGENTCOM_ADMIN_TOKEN\)\..*NEVER_SET_IN_TEST is not set/,
+  });
   t.match(await run(['stats', '--url', refuses.url, '--token', 'x'], { cwd: folder }), { code: 7, err: /was taken from --token\./ });
   const fromVariable = await run(['stats', '--url', refuses.url], { cwd: folder, env: { AGENTCOM_ADMIN_TOKEN: 'x' } });
   t.match(fromVariable, { code: 7, err: /who are you\? The token was taken from AGENTCOM_ADMIN_TOKEN\./ });

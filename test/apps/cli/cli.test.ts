@@ -305,7 +305,7 @@ t.test('address and token: options, then environment, then the config', async (t
   t.equal(await auth([], { AGENTCOM_ADMIN_TOKEN: 'from-env' }), 'Bearer from-env');
   t.equal(await auth(['--token', 'from-option'], { AGENTCOM_ADMIN_TOKEN: 'from-env' }), 'Bearer from-option');
   t.equal(await auth(['--url', hub.url, '--token', 'x'], { AGENTCOM_API_URL: 'http://127.0.0.1:1' }), 'Bearer x');
-  t.match(await auth(['--config', 'sidecar.ts']), /sidecar\.ts has no hub\. Use --url/);
+  t.match(await auth(['--config', 'sidecar.ts']), /sidecar\.ts has no hub\. Pass --url/);
   t.match(
     await auth(['--url', 'http://hub.example.org']),
     /No token for http:\/\/hub\.example\.org: the config belongs to another hub/,
@@ -313,7 +313,10 @@ t.test('address and token: options, then environment, then the config', async (t
   );
   const elsewhere = await run(['stats'], { cwd: await folderWith(t, {}) });
   t.equal(elsewhere.code, 2);
-  t.match(elsewhere.err, /^agentcom: There is no agentcom\.config\.ts.* Or use --url or AGENTCOM_API_URL\. \(AC_CONFIG_NOT_FOUND\)\n$/);
+  t.match(
+    elsewhere.err,
+    /^agentcom: There is no agentcom\.config\.ts.* Or pass --url \(or set AGENTCOM_API_URL\)\. \(AC_CONFIG_NOT_FOUND\)\n$/,
+  );
 });
 
 t.test('the command itself: a version, an unreachable hub, a pipe that closes', async (t) => {
@@ -326,8 +329,8 @@ t.test('the command itself: a version, an unreachable hub, a pipe that closes', 
     return child;
   };
   const version = start(['--version']);
-  const [said, [code]] = await Promise.all([text(version.stdout), once(version, 'exit')]);
-  t.strictSame([said.trim(), code], ['0.1.0', 0]);
+  const [output, [code]] = await Promise.all([text(version.stdout), once(version, 'exit')]);
+  t.strictSame([output.trim(), code], ['0.1.0', 0]);
   for (const letter of ['-v', '-V']) t.match(await run([letter]), { code: 0, out: '0.1.0\n' });
 
   const missing = start(['list', '--url', `http://127.0.0.1:${await freePort()}`]);

@@ -166,7 +166,7 @@ t.test('a value that a header cannot have is wrong usage, not an unreachable hub
   const withToken = hubClient({ url, token: 'secret\r\n', tokenFrom: '/etc/token' });
   const wrong = {
     code: 'AC_USAGE',
-    message: 'The token: expected printable ASCII characters, found U+000D as number 7 of them. The token was taken from /etc/token.',
+    message: 'The token: expected printable ASCII characters, found U+000D at position 7. The token was taken from /etc/token.',
   };
   await t.rejects(withToken.whoami(), wrong);
   await t.rejects(withToken.events().next(), wrong);
@@ -233,12 +233,12 @@ t.test('what to do about an unreachable hub depends on why it is unreachable', a
 });
 
 t.test('a stream that is cut before its first event resumes where it started', async (t) => {
-  const asked: (string | undefined)[] = [];
+  const requested: (string | undefined)[] = [];
   const app = new ScriptedApp().get('/api/events', (c) => {
-    asked.push(c.headers['last-event-id']);
-    return asked.length === 1 ? streamOf(c, 'retry: 2000\nid: 41\n\n', ':\n\n', 'id: 42\n') : streamOf(c, sse(42, 'submitted'));
+    requested.push(c.headers['last-event-id']);
+    return requested.length === 1 ? streamOf(c, 'retry: 2000\nid: 41\n\n', ':\n\n', 'id: 42\n') : streamOf(c, sse(42, 'submitted'));
   });
   const { url } = await listening(t, app);
   t.match(await firstOf(hubClient({ url }).events()), { id: '42' });
-  t.strictSame(asked, [undefined, '41']);
+  t.strictSame(requested, [undefined, '41']);
 });

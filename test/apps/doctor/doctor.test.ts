@@ -188,7 +188,7 @@ t.test('the text output lists each kind with its findings and the remedy once', 
   await outside(world.database, 'DELETE FROM task_bodies');
   const { out, code } = await world.doctor('--fsck');
   t.equal(code, 8);
-  t.match(out, new RegExp(`body: error\n {2}${TASKS.completed}: what its submitter said is not there\n`));
+  t.match(out, new RegExp(`body: error\n {2}${TASKS.completed}: its body is missing\n`));
   t.equal(out.split('What to do: ').length, 2);
 });
 

@@ -153,7 +153,7 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
     check: 'hub_never_started',
     severity: 'notice',
     found: /^there is nothing in .*hub: no hub was started on it yet$/,
-    cure: /^Nothing, if no hub ran here/,
+    cure: /^If no hub ran here/,
   },
   {
     // Before, a store that was restored here for verification was not inspected, and the doctor found nothing wrong.

@@ -98,7 +98,7 @@ t.test('a missing config: the error names which files were searched for and wher
   const folder = await foreignFolder(t, { 'other.ts': '' });
   await t.rejects(loadConfigFile({ cwd: folder }), {
     code: 'AC_CONFIG_NOT_FOUND',
-    message: `There is no agentcom.config.ts, agentcom.config.js, agentcom.config.mjs in ${folder}. Change to the folder that has one, pass --config FILE, or write one with "agentcom init".`,
+    message: `There is no agentcom.config.ts, agentcom.config.js or agentcom.config.mjs in ${folder}. Change to the folder that has one, pass --config FILE, or write one with "agentcom init".`,
   });
   await t.rejects(loadConfigFile({ cwd: folder, configFile: 'nope.ts' }), {
     code: 'AC_CONFIG_NOT_FOUND',
@@ -106,7 +106,7 @@ t.test('a missing config: the error names which files were searched for and wher
   });
   await t.rejects(loadConfigFile({ cwd: folder, configFile: '.' }), {
     code: 'AC_CONFIG_NOT_FOUND',
-    message: `Expected a config file, found the folder ${folder}. Correct --config: it names a file.`,
+    message: `Expected a config file, found the folder ${folder}. Pass a file to --config.`,
   });
 });
 

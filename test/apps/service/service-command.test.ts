@@ -13,7 +13,7 @@ interface Machine {
   readonly unit: string;
   run(...argv: readonly string[]): Promise<Ran>;
   /** The calls of systemctl since the last call. */
-  told(): Promise<readonly string[]>;
+  calls(): Promise<readonly string[]>;
   /** What systemctl does from now on, as a shell script. */
   answers(script: string): Promise<void>;
 }
@@ -29,7 +29,7 @@ async function machine(t: Test): Promise<Machine> {
   const made: Machine = {
     unit: join(env.HOME, '.config/systemd/user/agentcom-sidecar-worker-1.service'),
     run: (...argv) => run(argv, { cwd, env }),
-    async told() {
+    async calls() {
       const text = await readFile(log, 'utf8');
       await writeFile(log, '');
       return text.split('\n').slice(0, -1);
@@ -50,20 +50,20 @@ const isThere = (file: string): Promise<boolean> =>
   );
 
 t.test('install, status, install again, uninstall', { skip: process.platform !== 'linux' }, async (t) => {
-  const { unit, run, told, answers } = await machine(t);
+  const { unit, run, calls, answers } = await machine(t);
   const name = 'agentcom-sidecar-worker-1.service';
   t.match(await run('service', 'install', 'sidecar'), { code: 0, out: `Installed and started: ${unit}\n` });
-  t.same(await told(), ['--user daemon-reload', `--user enable ${name}`, `--user restart ${name}`]);
+  t.same(await calls(), ['--user daemon-reload', `--user enable ${name}`, `--user restart ${name}`]);
   t.match(await readFile(unit, 'utf8'), /ExecStart="[^"]+" "[^"]+bin\.mjs" "sidecar" "--config" "[^"]+\/my app\/agentcom\.config\.ts"/);
   t.match(await readFile(unit, 'utf8'), /^Environment="PATH=[^:"]+\/bin:\/usr\/bin:\/bin"$/m);
   t.match(await run('service', 'install', 'sidecar'), { code: 0 }, 'over its own unit');
   await answers('echo "Active: failed"; exit 3');
   t.match(await run('service', 'status', 'sidecar'), { code: 3, out: 'Active: failed\n' });
   t.match(JSON.parse((await run('service', 'status', 'sidecar', '--json')).out), { code: 3, status: 'Active: failed\n' });
-  await told();
+  await calls();
   await answers('exit 0');
   t.match(await run('service', 'uninstall', 'sidecar'), { code: 0, out: `Stopped and removed: ${unit}\n` });
-  t.same(await told(), [`--user disable --now ${name}`, '--user daemon-reload']);
+  t.same(await calls(), [`--user disable --now ${name}`, '--user daemon-reload']);
   t.notOk(await isThere(unit));
   t.match(await run('service', 'uninstall', 'sidecar'), { code: 0, out: /^Not installed/ });
 });
@@ -111,12 +111,12 @@ t.test('one of the system is found beside that of a user, with its user', async 
 });
 
 t.test('errors are reported, and units of others are left alone', { skip: process.platform !== 'linux' }, async (t) => {
-  const { unit, run, told, answers } = await machine(t);
+  const { unit, run, calls, answers } = await machine(t);
   await mkdir(dirname(unit), { recursive: true });
   await writeFile(unit, '[Service]\nExecStart=/bin/true\n');
   for (const what of ['install', 'uninstall'])
-    t.match(await run('service', what, 'sidecar'), { code: 1, err: /was not written by this command, and is left as it is/ });
-  t.same(await told(), []);
+    t.match(await run('service', what, 'sidecar'), { code: 1, err: /was not written by this command, and was not changed/ });
+  t.same(await calls(), []);
   t.match(await readFile(unit, 'utf8'), 'ExecStart=/bin/true');
   await answers('echo "Failed to connect to bus" >&2; exit 1');
   t.match(await run('service', 'install', 'sidecar', '--name', 'other'), {
@@ -176,10 +176,10 @@ export default defineConfig({ hub: { storage: sqlite({ file: 'h.db' }), transpor
 );
 
 t.test('print changes nothing and passes the env file on', { skip: process.platform !== 'linux' }, async (t) => {
-  const { unit, run, told } = await machine(t);
+  const { unit, run, calls } = await machine(t);
   const printed = await run('service', 'print', 'hub', '--variables', 'agentcom.config.ts', '--run-as', 'agentcom');
   t.match(printed, { code: 0, out: /"--env-file=[^"]+\/agentcom\.config\.ts"/, err: '/etc/systemd/system/agentcom-hub.service:\n' });
-  t.same(await told(), []);
+  t.same(await calls(), []);
   t.notOk(await isThere(unit));
 });
 
@@ -270,13 +270,13 @@ t.test('launchd: a reinstall stops the service first', { skip: process.platform 
       },
       { home: dir, uid: 1000, userName: 'me' },
     );
-  const told = async (): Promise<string> => (await readFile(join(dir, 'log'), 'utf8')).replaceAll('\n', ' ').trim();
+  const calls = async (): Promise<string> => (await readFile(join(dir, 'log'), 'utf8')).replaceAll('\n', ' ').trim();
   await install(unitOf(['/bin/one']), env);
-  t.equal(await told(), 'bootstrap');
+  t.equal(await calls(), 'bootstrap');
   t.ok((await stat(join(dir, 'data', 'hub'))).isDirectory(), 'launchd opens its log there');
   const second = unitOf(['/bin/two']);
   await install(second, env);
-  t.equal(await told(), 'bootstrap bootout print print print print bootstrap');
+  t.equal(await calls(), 'bootstrap bootout print print print print bootstrap');
   t.match(await readFile(second.file, 'utf8'), '/bin/two');
   t.equal(await uninstall(second, env), true);
   t.notOk(await isThere(second.file));

@@ -16,7 +16,7 @@ async function manager(t: Test) {
   return {
     env: { NOTIFY_SOCKET: '/run/sock', PATH: `${dir}:/usr/bin:/bin`, SECRET: 'x' },
     /** Resolves once this was reported. */
-    async told(wanted: string): Promise<readonly string[]> {
+    async notified(wanted: string): Promise<readonly string[]> {
       for (;;) {
         const lines = (await readFile(log, 'utf8')).split('\n').slice(0, -1);
         if (lines.includes(wanted)) return lines;
@@ -27,24 +27,24 @@ async function manager(t: Test) {
 }
 
 t.test('systemd is notified of readiness, state, liveness and stopping', async (t) => {
-  const { env, told } = await manager(t);
+  const { env, notified } = await manager(t);
   const service = serviceNotifier({ ...env, WATCHDOG_USEC: '30000', WATCHDOG_PID: String(process.pid) }, memoryLog());
   service.started();
-  await told('/run/sock READY=1');
+  await notified('/run/sock READY=1');
   service.status('agentcom hub ready');
-  await told('/run/sock STATUS=agentcom hub ready');
-  await told('/run/sock WATCHDOG=1');
+  await notified('/run/sock STATUS=agentcom hub ready');
+  await notified('/run/sock WATCHDOG=1');
   service.stopping();
-  await told('/run/sock STOPPING=1');
+  await notified('/run/sock STOPPING=1');
 });
 
 t.test('the watchdog belongs to another process of the unit', async (t) => {
-  const { env, told } = await manager(t);
+  const { env, notified } = await manager(t);
   const service = serviceNotifier({ ...env, WATCHDOG_USEC: '1000', WATCHDOG_PID: '1' }, memoryLog());
   service.started();
-  await told('/run/sock READY=1');
+  await notified('/run/sock READY=1');
   service.stopping();
-  t.notOk((await told('/run/sock STOPPING=1')).includes('/run/sock WATCHDOG=1'));
+  t.notOk((await notified('/run/sock STOPPING=1')).includes('/run/sock WATCHDOG=1'));
 });
 
 t.test('a missing systemd-notify is logged once; without a notify socket nothing is run', async (t) => {
@@ -59,7 +59,7 @@ t.test('a missing systemd-notify is logged once; without a notify socket nothing
   });
   service.started();
   await warned;
-  t.match(log.lines.at(-1), { level: 'warn', message: /the service manager asks to be notified, and cannot be/ });
+  t.match(log.lines.at(-1), { level: 'warn', message: /the service manager expects notifications, which cannot be sent/ });
   const silent = memoryLog();
   serviceNotifier({ PATH: '/nonexistent' }, silent).started();
   t.same(silent.lines, []);

@@ -34,14 +34,14 @@ async function claimsOf(id: string) {
   return claims;
 }
 
-t.test('keys init creates a key once, readable by its owner only; keys show prints its public half', async (t) => {
+t.test('keys init creates a key once, readable by its owner only; keys show prints its public key', async (t) => {
   t.equal((await stat(file)).mode & 0o777, 0o600);
   t.match(JSON.parse(await readFile(file, 'utf8')), { kty: 'OKP', crv: 'Ed25519', d: String });
   t.match(publicKey, { kty: 'OKP', crv: 'Ed25519' });
   t.notOk('d' in publicKey);
   const shown = await run(['keys', 'show', file, '--json']);
   t.match(JSON.parse(shown.out), { thumbprint, public_key: publicKey });
-  t.match(await run(['keys', 'init', 'ops.jwk'], { cwd: folder }), { code: 2, err: /already exists and is left as it is/ });
+  t.match(await run(['keys', 'init', 'ops.jwk'], { cwd: folder }), { code: 2, err: /already exists and was not changed/ });
   t.match(await run(['keys', 'show', 'nothing.jwk'], { cwd: folder }), { code: 2, err: /as a signing key.*ENOENT.*agentcom keys init/ });
 });
 

@@ -23,7 +23,7 @@ t.test('all errors are reported at once, by option name', (t) => {
     [{ slots: 0, drainMs: -1, journalDir: '', onEvent: 1, log: 1 }, [/slots: /, /drainMs: /, /journalDir: /, /onEvent: /, /log: /]],
     [{ idleMs: 'x' }, [/\n {2}idleMs: /]],
     [{ deviceKey: 'yes', journalDir: 'x' }, [/\n {2}deviceKey: /]],
-    [{ deviceKey: true }, [/\n {2}deviceKey: the key is kept in journalDir; expected journalDir, too/]],
+    [{ deviceKey: true }, [/\n {2}deviceKey: is set without journalDir; expected journalDir, where the key is kept/]],
     [{ slot: 2 }, [/\n {2}slot: there is no such option; expected one of hub, /]],
   ];
   for (const [wrong, said] of cases) {

@@ -175,7 +175,7 @@ t.test('progress reaches the hub, and invalid progress is the handler’s error'
     handle: async (_task, { progress }) => {
       progress({ percent: 40, message: 'cloned' });
       for (let n = 0; n < 10_000; n += 1) progress(41);
-      t.throws(() => progress(Number.NaN), /wants a percentage/);
+      t.throws(() => progress(Number.NaN), /expects a percentage/);
       t.throws(() => progress({} as never), TypeError);
       t.throws(() => progress(null as never), TypeError);
       await go.opened;

@@ -108,7 +108,7 @@ const CASES: readonly Case[] = [
     name: 'the named agent is unknown',
     task: forA1(),
     agents: [load('b1')],
-    want: { reason: 'agent_unknown', message: 'It is for agent a1 alone, which this hub does not know.' },
+    want: { reason: 'agent_unknown', message: 'It may run only on agent a1, which this hub does not know.' },
   },
   {
     name: 'names the capability that no agent has, and no other',
@@ -134,7 +134,7 @@ const CASES: readonly Case[] = [
     name: 'the named agent lacks a capability',
     task: forA1('code', 'gpu'),
     agents: [load('a1', { capabilities: ['code'] }), load('b1', { capabilities: ['code', 'gpu'] })],
-    want: { reason: 'capabilities', message: 'It is for agent a1 alone, which lacks "gpu".', capabilities: ['gpu'] },
+    want: { reason: 'capabilities', message: 'It may run only on agent a1, which lacks "gpu".', capabilities: ['gpu'] },
   },
   {
     name: 'the named agent is offline, while others are free',
@@ -194,7 +194,7 @@ const CASES: readonly Case[] = [
     want: {
       reason: 'agents_unavailable',
       message:
-        '4 agents can run it, none is free: d1 has 1 of 1 slots in use, c1 is paused for 4 s, b1 is draining and accepts no new tasks and a1 has been offline for 5 min.',
+        '4 agents can run it; none is free: d1 has 1 of 1 slots in use, c1 is paused for 4 s, b1 is draining and accepts no new tasks and a1 has been offline for 5 min.',
       untilMs: NOW + 4_000,
       agents: [
         { agentId: anAgentId('d1'), blocker: 'busy', message: 'has 1 of 1 slots in use' },
@@ -243,11 +243,11 @@ const CASES: readonly Case[] = [
 
 t.test('the reason is one true sentence', async (t) => {
   for (const { name, task, dependencies = [], agents = [], want } of CASES) {
-    const told = explainWaiting(task, { dependencies, agents, nowMs: NOW });
-    if (want === null) t.equal(told, null, name);
-    else t.match(told, want, name);
+    const waiting = explainWaiting(task, { dependencies, agents, nowMs: NOW });
+    if (want === null) t.equal(waiting, null, name);
+    else t.match(waiting, want, name);
     for (const field of ['untilMs', 'tasks', 'capabilities', 'agents'] as const)
-      t.equal(told?.[field] === undefined, want?.[field] === undefined, `${name}: ${field}`);
+      t.equal(waiting?.[field] === undefined, want?.[field] === undefined, `${name}: ${field}`);
   }
 });
 
@@ -256,11 +256,11 @@ t.test('agents beyond the bound are counted, not named', async (t) => {
   const waiting = explainWaiting(aTask(), { dependencies: [], agents, nowMs: NOW });
   t.equal(waiting?.reason, 'agent_busy');
   t.equal(waiting?.agents?.length, NAMED_MAX);
-  t.match(waiting?.message, /^15 agents can run it, none is free: a0 .* and 5 more\.$/);
+  t.match(waiting?.message, /^15 agents can run it; none is free: a0 .* and 5 more\.$/);
 });
 
 t.test('durations use the largest meaningful unit', async (t) => {
-  const told = (ms: number): string | undefined =>
+  const messageAfter = (ms: number): string | undefined =>
     explainWaiting(aTask({ eligibleAtMs: NOW + ms }), { dependencies: [], agents: [], nowMs: NOW })?.message;
   for (const [ms, words] of [
     [1, '1 ms'],
@@ -271,6 +271,6 @@ t.test('durations use the largest meaningful unit', async (t) => {
     [7_200_000, '2 h'],
     [172_800_000, '2 d'],
   ] as const) {
-    t.equal(told(ms), `It is retried in ${words}, after a backoff.`);
+    t.equal(messageAfter(ms), `It is retried in ${words}, after a backoff.`);
   }
 });

@@ -251,7 +251,7 @@ t.test('R13: an agent whose checks fail at identify gets no task, not even for a
   const next = await rig.submit();
   await peer.send({ type: 'task_complete', task_id: id, generation: 1, result: 'x' });
   await peer.send({ type: 'ping', draining_reason: null, checks: { ok: false } });
-  t.match(await shown(rig, 'a1'), { paused_reason: 'runner: its checks fail; it does not say which' });
+  t.match(await shown(rig, 'a1'), { paused_reason: 'runner: its checks failed; it did not say which' });
   t.ok(next);
 });
 

@@ -51,7 +51,7 @@ t.test('token uses that could not be written are written the next time, and late
   store.isAway = true;
   use.note('tok-1');
   await clock.walk(TOKEN_USE_WRITE_MS, () => settle(clock));
-  t.match(log.lines, [{ level: 'warn', message: /last used could not be written/ }]);
+  t.match(log.lines, [{ level: 'warn', message: /last use of tokens could not be recorded/ }]);
   store.isAway = false;
   use.note('tok-1');
   const usedAtMs = clock.nowMs();
@@ -69,7 +69,7 @@ t.test('an unresponsive store delays a stop by at most 1 s for the last write', 
   void use.stop().then(() => (isStopped = true));
   await clock.walk(1_000, () => settle(clock));
   t.ok(isStopped);
-  t.match(log.lines, [{ level: 'warn', message: /may not be written/ }]);
+  t.match(log.lines, [{ level: 'warn', message: /may not get recorded/ }]);
 });
 
 t.test('the number of tokens recorded is bounded', async (t) => {

@@ -41,7 +41,7 @@ export function handleIdentify(batch: Batch, command: IdentifyCommand, context: 
       context.log.warn(
         isStale
           ? STALE_IDENTIFY
-          : 'two processes use the same agent id and instance id: do they use the same data directory, or a copy of it?',
+          : 'two processes use the same agent ID and instance ID: do they use the same data directory, or a copy of it?',
         {
           agent_id: before.id,
           instance_id: command.instanceId,
@@ -91,8 +91,7 @@ export function handleIdentify(batch: Batch, command: IdentifyCommand, context: 
   return { kind: 'identified', session: agent.sessionNumber, held, isSettling: command.held === null };
 }
 
-const STALE_IDENTIFY =
-  'an identify does not name a task that its own process has accepted since, and is refused: it was sent over an earlier connection';
+const STALE_IDENTIFY = 'refused an identify that omits a task its own process has accepted since: it was sent over an earlier connection';
 
 const isKnown = (id: string | null | undefined): boolean => id !== null && id !== undefined;
 

@@ -87,7 +87,7 @@ export function logRemoved({ place, more }: Removal, log: Log): RemovalPlace {
   const { unlogged } = place;
   const isDue = Object.values(unlogged).some((count) => count > 0) && (!more || unlogged.tasks >= TASKS_PER_LOG_LINE);
   if (!isDue) return place;
-  log.info('removed what was past its retention', unlogged);
+  log.info('removed data that was past its retention', unlogged);
   return { ...place, unlogged: NOTHING };
 }
 

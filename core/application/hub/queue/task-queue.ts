@@ -222,7 +222,7 @@ export class TaskQueue implements CommandInbox {
     const share = shareOf(command);
     const isFull = this.#inbox.length >= limits.inboxCommands * share || this.#inbox.bytes + bytes > limits.inboxBytes * share;
     if (isFull && !isInternal(command)) {
-      const message = `The hub has ${this.#inbox.length} commands (${this.#inbox.bytes} bytes) waiting, its bound is ${limits.inboxCommands} (${limits.inboxBytes}); try again in a few seconds.`;
+      const message = `The hub has ${this.#inbox.length} commands (${this.#inbox.bytes} bytes) waiting; the limit is ${limits.inboxCommands} (${limits.inboxBytes}); try again in a few seconds.`;
       return settle({ ok: false, error: new AgentcomError('AC_HUB_BUSY', message) });
     }
     const isFlushed = !this.#isEnding;

@@ -6,7 +6,7 @@ import type { ReportedChecks } from '../batch/commands.ts';
 
 /** A frame with `ok: false` and no failed check still fails: the agent gets no tasks. */
 export function checksFromFrame({ ok, failed = [], passed }: ChecksFrame): ReportedChecks {
-  const unnamed: NamedCheck = { check: 'runner', message: 'its checks fail; it does not say which' };
+  const unnamed: NamedCheck = { check: 'runner', message: 'its checks failed; it did not say which' };
   return { failed: ok ? [] : (failed.length === 0 ? [unnamed] : failed).map(clean), passed: passed?.map(clean) ?? null };
 }
 

@@ -239,7 +239,7 @@ export class HubSession {
 
   /** Proves that this hub knows the token, before the sidecar reveals it. The lookup does not count towards the identify deadline. */
   #hello(frame: V2FrameOf<'hello'>): void {
-    if (this.#challenge !== null) return this.#invalid.refuseRepeated('hello', 'this connection has sent hello already');
+    if (this.#challenge !== null) return this.#invalid.refuseRepeated('hello', 'this connection has already sent hello');
     this.#challenge = new ChallengeHandler(frame, this.#deps);
     this.#state = 'challenging';
     this.#cancelTimer();
@@ -347,7 +347,7 @@ export class HubSession {
   #onValid(frame: SidecarFrame, characters: number): void {
     const from = this.#from;
     if (from === null) return;
-    if (isFirstFrame(frame)) return this.#invalid.refuseRepeated(frame.type, 'this connection is identified already');
+    if (isFirstFrame(frame)) return this.#invalid.refuseRepeated(frame.type, 'this connection is already identified');
     if (isTaskFrame(frame) && frame.type !== 'wake_result') return this.reports.on(frame, from, characters);
     switch (frame.type) {
       case 'ping':

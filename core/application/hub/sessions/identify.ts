@@ -16,8 +16,8 @@ export type SessionToken = Pick<TokenRecord, 'id' | 'expiresAtMs'>;
 
 /** What to do about an agent id that is in use. */
 const IN_USE =
-  'another process uses this agent id: stop one of them. If both use the same data directory or a copy of it, give this one ' +
-  'an agent id, a token and a data directory of its own';
+  'another process uses this agent ID: stop one of them. If both use the same data directory or a copy of it, give this one ' +
+  'an agent ID, a token and a data directory of its own';
 
 /** What to do about an agent id that is kept for another machine. */
 const KEPT =
@@ -27,7 +27,7 @@ const KEPT =
 /** What to do about an agent that is bound to the key of another machine. */
 const WRONG_DEVICE =
   'this agent is bound to the device key of another machine or data directory, or the proof does not fit: start the sidecar there with ' +
-  'sidecar.deviceKey, or, if that is gone for good, let an operator run `agentcom takeover` for it';
+  'sidecar.deviceKey, or, if that is gone for good, ask an operator to run `agentcom takeover` for it';
 
 /** The refusal of an identify that its batch refused. */
 export function refusalOf(
@@ -69,7 +69,7 @@ export const identifierOf = ({ agent_id: agentId, token }: V2FrameOf<'identify'>
 export function tokenErrors({ token, proof }: V2FrameOf<'identify'>): readonly FieldError[] {
   if (token === undefined && proof === undefined) return [{ field: 'token', error: 'required', detail: 'is required' }];
   if (token === undefined || proof === undefined) return [];
-  return [{ field: 'proof', error: 'repeated', detail: 'must be left out where there is a token' }];
+  return [{ field: 'proof', error: 'repeated', detail: 'must be omitted if there is a token' }];
 }
 
 export async function identifyCommand(

@@ -41,7 +41,7 @@ export class AuditUpkeep {
     this.#timer?.cancel();
     const { clock, log } = this.#deps;
     if (await within(clock, LAST_REMOVAL_WITHIN_MS, this.#removing)) return;
-    log.warn('old entries of the audit log may not be removed: the storage takes too long', { within_ms: LAST_REMOVAL_WITHIN_MS });
+    log.warn('removing old entries of the audit log may fail: the storage takes too long', { within_ms: LAST_REMOVAL_WITHIN_MS });
   }
 
   #removeLater(delayMs: number): void {

@@ -104,7 +104,7 @@ export class OutputWriter {
     this.#writeTimer?.cancel();
     const { clock, log } = this.#deps;
     if (await within(clock, LAST_WRITE_WITHIN_MS, this.#write())) return;
-    log.warn('the last output of agents may not be stored: the storage takes too long', { within_ms: LAST_WRITE_WITHIN_MS });
+    log.warn('the last output of agents may be lost: the storage takes too long', { within_ms: LAST_WRITE_WITHIN_MS });
   }
 
   /** One write at a time. */
@@ -115,7 +115,8 @@ export class OutputWriter {
       this.#waitingBytes = 0;
       this.#writeTimer?.cancel();
       this.#writeTimer = null;
-      if (this.#dropped > 0) this.#deps.log.warn('output of agents was dropped: more arrived than is written', { chunks: this.#dropped });
+      if (this.#dropped > 0)
+        this.#deps.log.warn('output of agents was dropped: it arrives faster than it can be written', { chunks: this.#dropped });
       this.#dropped = 0;
       for (let from = 0; from < chunks.length; from += CHUNKS_PER_WRITE) await this.#store(chunks.slice(from, from + CHUNKS_PER_WRITE));
     }));

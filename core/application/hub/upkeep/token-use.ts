@@ -48,7 +48,7 @@ export class TokenUse {
     const { clock, log } = this.#deps;
     const written = this.#writing.then(() => this.#write());
     if (await within(clock, LAST_WRITE_WITHIN_MS, written)) return;
-    log.warn('when tokens were last used may not be written: the storage takes too long', { within_ms: LAST_WRITE_WITHIN_MS });
+    log.warn('the last use of tokens may not get recorded: the storage takes too long', { within_ms: LAST_WRITE_WITHIN_MS });
   }
 
   /** Records that the token is used now. */
@@ -84,7 +84,7 @@ export class TokenUse {
       await this.#deps.agents.noteTokensUsed(used);
     } catch (thrown) {
       for (const one of used) this.#set(one);
-      this.#deps.log.warn('when tokens were last used could not be written; the next write tries again', {
+      this.#deps.log.warn('the last use of tokens could not be recorded; the next write tries again', {
         tokens: used.length,
         error: messageOf(thrown),
       });

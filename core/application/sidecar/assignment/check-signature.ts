@@ -47,7 +47,7 @@ async function verdictOn(
 }
 
 const REPLAYS: Readonly<Record<Exclude<NonceAnswer, 'remembered'>, string>> = {
-  other_task: 'has the signature of another task that was here: a signature is for one task',
+  other_task: 'has the signature of another task: each signature is valid for one task',
   forgotten: 'was signed before the signatures that this sidecar still remembers; sign and submit it again',
 };
 

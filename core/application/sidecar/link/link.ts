@@ -131,7 +131,7 @@ export function onLinkDown(
   if (input.connectionId !== step.state.link.connectionId || step.state.link.phase === 'down') return;
   const fields = { code: input.code, reason: input.reason };
   if (input.code === CLOSE_CODES.idInUse) {
-    step.log('error', `another connection took over the agent id "${step.settings.agentId}"; is this sidecar running twice?`, fields);
+    step.log('error', `another connection took over the agent ID "${step.settings.agentId}"; is this sidecar running twice?`, fields);
     return reconnectAfterConflict(step);
   }
   const isFailedAttempt = step.state.link.phase === 'connecting';
@@ -168,7 +168,7 @@ export function onHubError(step: StepContext, frame: HubFrameOf<'error'>): void 
       if (frame.retry_after_ms !== undefined) return onIdKept(step, frame.retry_after_ms);
       step.log(
         'error',
-        `agent id "${agentId}" is in use by another sidecar: use another id here, or stop the other one; ` +
+        `agent ID "${agentId}" is in use by another sidecar: use another ID here, or stop the other one; ` +
           `if the other machine is gone for good, POST /api/agents/${agentId}/takeover`,
       );
       return reconnectAfterConflict(step);

@@ -131,7 +131,7 @@ const SITUATIONS: readonly Situation[] = [
       return rig.submit();
     },
     kind: 'broken',
-    want: { untilMs: Number, message: /3 tasks in a row ended by this machine's fault/ },
+    want: { untilMs: Number, message: /3 tasks in a row ended because of a fault of this machine/ },
   },
   {
     name: 'it rejected a task',
