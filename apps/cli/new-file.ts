@@ -20,7 +20,7 @@ export async function writeNewFile(
   }
 }
 
-/** A file that cannot be written whole, such as on a full disk, is removed: it would be in the way of the next attempt. */
+/** A file that could only be written in part, such as on a full disk, is removed: it would block the next attempt. */
 export async function createFile(file: string, text: string, mode: number): Promise<void> {
   const handle = await open(file, 'wx', mode);
   try {

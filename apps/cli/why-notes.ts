@@ -23,9 +23,9 @@ const BEGINS_WAIT: ReadonlySet<string> = new Set([
   'parked',
   'unparked',
 ]);
-/** How long after the end of a reason the hub is asked: its sweep comes first. Milliseconds. */
+/** How long after the end of a reason the hub is queried: its sweep runs first. Milliseconds. */
 const AFTER_MS = 500;
-/** How long events of agents are collected before the hub is asked: hundreds may connect at once. Milliseconds. */
+/** How long events of agents are collected before the hub is queried: hundreds may connect at once. Milliseconds. */
 const GAP_MS = 1_000;
 /** The longest that a timer is set for. Milliseconds. */
 const TIMER_MAX_MS = 86_400_000;

@@ -60,7 +60,7 @@ const exchangeBy = async (
     const over = (): void => signal.removeEventListener('abort', abort);
     signal.addEventListener('abort', abort);
     request.on('response', (response) => {
-      // Emitted after the end, and after whatever cuts the answer off.
+      // Emitted after the end, and after anything that cuts the response off.
       response.on('close', over);
       resolve(answerOf(response, signal));
     });
@@ -88,7 +88,7 @@ async function makeHttpsAgent({ fingerprints = [], ca }: HubTrust): Promise<Agen
 const brokenOff = (): Error => Object.assign(new Error('the connection was closed before the answer was complete'), { code: 'ECONNRESET' });
 
 function answerOf(response: IncomingMessage, signal: StopSignal): HttpAnswer {
-  // Whoever reads gets the error; between two reads, an unhandled one would end the process.
+  // The reader gets the error; between two reads, an unhandled error would end the process.
   response.on('error', () => undefined);
   async function* bytes(): AsyncGenerator<Uint8Array, void> {
     try {

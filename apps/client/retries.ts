@@ -4,7 +4,7 @@ import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 const RETRY_WITHIN_MS = 5_000;
 /** How long streams and followers keep trying while the hub is unreachable, milliseconds. */
 export const OUTAGE_MAX_MS = 300_000;
-/** The first wait, which doubles up to the longest one; no wait is shorter, whatever `Retry-After` says. Milliseconds. */
+/** The first wait, which doubles up to the longest one; no wait is shorter, even if `Retry-After` is. Milliseconds. */
 const WAIT_MIN_MS = 200;
 const WAIT_MAX_MS = 5_000;
 /** A wait is longer by a random part of itself, up to this one: clients that were cut off together do not come back together. */

@@ -34,7 +34,7 @@ import type {
 /** Events on one page of a history. */
 const HISTORY_PAGE_EVENTS = 500;
 /**
- * Events after which a task may have ended. Only its status tells: a dead-lettered task may have been retried since, and a gap may
+ * Events after which a task may have ended. Only its status is conclusive: a dead-lettered task may have been retried since, and a gap may
  * hide an end.
  */
 const MAY_END: ReadonlySet<string> = new Set(['completed', 'cancelled', 'dead_lettered', 'gap']);

@@ -40,7 +40,7 @@ export interface EnrolmentClient {
   /** Like `register`, but after `hello`, with the secret and the token encrypted. Not retried once it was sent. */
   registerProved(body: RegisterProvedRequest): Promise<SealedRegistration>;
   /**
-   * Enrols an agent and uses up the secret, which is sent to whatever answers at this address. Not retried once it was sent.
+   * Enrols an agent and uses up the secret, which is sent to any program that answers at this address. Not retried once it was sent.
    */
   register(body: RegisterRequest): Promise<Registration>;
 }

@@ -236,7 +236,7 @@ export interface WaitingForJson {
 export interface DrainRequest {
   readonly deadline_ms?: number | undefined;
 }
-/** The answer to a change of an agent. `change`: what was asked for, such as `drain`. */
+/** The answer to a change of an agent. `change`: what was requested, such as `drain`. */
 export interface AgentChanged {
   readonly agent_id: string;
   readonly change: string;

@@ -29,7 +29,7 @@ export interface ProgramPlace {
   readonly configFile: string;
 }
 
-/** Starts `agentcom hub` and the like; its log goes to `<name>.log` in the folder. */
+/** Starts a program such as `agentcom hub`; its log goes to `<name>.log` in the folder. */
 export async function startProgram(
   place: ProgramPlace,
   command: 'hub' | 'sidecar' | typeof POSTGRES_COMMAND,

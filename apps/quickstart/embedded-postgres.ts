@@ -51,7 +51,7 @@ export async function embeddedPostgres({ dataDir, port, password, flags = [], sa
   });
 }
 
-/** At its natural end, a process that loaded the package would exit with 0, whatever `process.exitCode` says: a failed test would seem to pass. */
+/** A process that loaded the package would exit with 0 at its natural end, even if `process.exitCode` is set: a failed test would seem to pass. */
 function keepExitCode(): void {
   process.prependOnceListener('beforeExit', () => {
     const { exitCode } = process;

@@ -20,7 +20,7 @@ interface PostgresPlace {
 
 export interface OwnPostgres {
   readonly url: string;
-  /** Tells the program where to run. */
+  /** Passes the program the folder and port to run on. */
   readonly env: Readonly<Record<string, string>>;
   /** Whether its data stays in the quickstart's folder. */
   readonly isKept: boolean;

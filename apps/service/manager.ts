@@ -97,7 +97,7 @@ const textOf = ({ file, encoding }: ServiceUnit): Promise<string | null> =>
     throw new AgentcomError('AC_SERVICE', `Cannot read ${file}: ${thrown.message}.`, { cause: thrown });
   });
 
-/** Whether the file of the unit exists; fails with `AC_SERVICE` if it is somebody else's. */
+/** Whether the file of the unit exists; fails with `AC_SERVICE` if another program wrote it. */
 async function mustBeOurs(unit: ServiceUnit): Promise<boolean> {
   const text = await textOf(unit);
   if (text === null || text.includes(WRITTEN_BY)) return text !== null;

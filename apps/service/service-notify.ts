@@ -1,4 +1,4 @@
-/** Tells systemd when a program is ready, that it is alive, and when it stops. Does nothing unless a service manager asks for it. */
+/** Notifies systemd when a program is ready, while it is alive, and when it stops. Does nothing unless a service manager expects it. */
 import { execFile } from 'node:child_process';
 import type { Log } from '../../core/ports/log.ts';
 

@@ -95,7 +95,7 @@ const extensions = (hosts: readonly string[], keyId: Buffer): readonly Buffer[] 
   sequence(ALTERNATIVE_NAMES, octets(sequence(...hosts.map(alternativeName)))),
 ];
 
-/** Tells certificates of the same name apart. */
+/** Distinguishes certificates of the same name. */
 const keyIdentifier = (spki: Buffer): Buffer => createHash('sha256').update(spki).digest().subarray(0, KEY_ID_BYTES);
 
 const alternativeName = (host: string): Buffer =>

@@ -11,7 +11,7 @@ export interface WorkerTask extends Readonly<AssignedParts> {
   /** With the task ID, identifies this assignment. It only increases. */
   readonly generation: Generation;
   readonly description: string;
-  /** Whatever JSON the submitter added; `{}` if nothing. */
+  /** The JSON that the submitter added; `{}` if none. */
   readonly metadata: Readonly<Record<string, unknown>>;
   /** When the hub assigned it, milliseconds since 1970 by the hub's clock. */
   readonly assigned_at: number;

@@ -1,4 +1,4 @@
-/** Failures of a handler: how it can say more than an error does, and what is reported for whatever it throws. */
+/** Failures of a handler: how it can report more than an error does, and what is reported for anything that it throws. */
 import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { FailureCause, WakeEvent } from '../../core/ports/wake-runner.ts';
 
@@ -39,7 +39,7 @@ export class TaskFailure extends Error {
 
 type Failed = Extract<WakeEvent, { readonly type: 'failed' }>;
 
-/** The event for whatever a handler threw. Never throws. */
+/** The event for a value that a handler threw. Never throws. */
 export function failureOf(thrown: unknown): Failed {
   const { retryable = true, kind = 'agent_failed', retryAfterMs, details } = optionsOf(thrown);
   return {

@@ -59,6 +59,6 @@ export function messageOf(thrown: unknown): string {
     if (thrown instanceof AggregateError && thrown.message === '') return thrown.errors.map(messageOf).join('; ');
     return String(thrown instanceof Error ? thrown.message : thrown);
   } catch {
-    return 'the error cannot be displayed'; // It has no text, or throws when asked for it.
+    return 'the error cannot be displayed'; // It has no text, or throws when converted to text.
   }
 }

@@ -1,4 +1,4 @@
-/** Tells errors of the store from errors of a command. */
+/** Distinguishes errors of the store from errors of a command. */
 import { AgentcomError } from './agentcom-error.ts';
 
 /** Whether the store failed rather than a command. Includes conflicts (`AC_STORE_RETRY`), which may not occur with a smaller batch. */

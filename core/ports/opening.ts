@@ -1,7 +1,7 @@
 /** `open` and `close` for every port that has them, so that all adapters behave alike. */
 import { AgentcomError } from '../errors/agentcom-error.ts';
 
-/** Something that is opened once and closed once, whoever asks and however often. */
+/** Something that is opened once and closed once, by any caller and after any number of calls. */
 export interface Opening<T> {
   /** Opens it, joins an `open` in progress, or returns what is open. Waits for a `close` in progress. */
   open(): Promise<T>;

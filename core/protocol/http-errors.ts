@@ -1,4 +1,4 @@
-/** Every error code that the HTTP API answers with; docs/http-api.md tells people what to do about each. */
+/** Every error code that the HTTP API answers with; docs/http-api.md says what to do about each. */
 export const HTTP_ERRORS = {
   invalid_json: 'The body is not valid UTF-8 JSON.',
   validation_failed: 'A field, a query parameter or a header is missing, wrong or unknown; `details` names each.',

@@ -70,7 +70,7 @@ function written(value: unknown): string {
   return `{${members.join(',')}}`;
 }
 
-/** Stands for a value with an object that cannot keep its names in order. */
+/** Represents a value with an object that cannot keep its names in order. */
 const UNSORTABLE = Symbol('unsortable');
 
 /** A copy with the members of every object sorted by name, because V8 serializes that in a third of the time of its single members. */

@@ -143,7 +143,7 @@ async function checkedPlan(context: Context, options: ServiceOptions, part: Part
   return { plan, notes: missing.length === 0 ? [] : [note] };
 }
 
-/** The plan of an installed service: its name is enough, whatever has become of its config. */
+/** The plan of an installed service: its name suffices, even if its config is gone. */
 async function namedPlan(context: Context, options: ServiceOptions, part: Part): Promise<ServicePlan> {
   if (part === 'sidecar' && options.name === undefined) return (await checkedPlan(context, options, part)).plan;
   const { cwd } = context.environment;

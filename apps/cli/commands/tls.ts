@@ -88,7 +88,7 @@ async function loadedHub({ common, environment }: Context) {
 
 const isAny = (host: string): boolean => host === '0.0.0.0' || host === '::';
 
-/** Replaces no file: machines may have the fingerprint of the key that is there. */
+/** Replaces no file: other machines may rely on the fingerprint of the existing key. */
 async function writeNew(file: string, text: string): Promise<void> {
   await mkdir(dirname(file), { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
     throw new AgentcomError('AC_USAGE', `Cannot write ${file}: ${messageOf(cause)}.`, { cause });

@@ -10,7 +10,7 @@ export type HubAnswer =
    * time.
    */
   | { readonly kind: 'hub'; readonly version: string; readonly isDegraded: boolean; readonly behindMs: number | null }
-  /** Nobody accepts the connection. */
+  /** Nothing accepts the connection. */
   | { readonly kind: 'away'; readonly why: string }
   /** The connection is accepted, but no answer arrives in time. */
   | { readonly kind: 'silent'; readonly why: string }

@@ -17,7 +17,7 @@ interface Size {
 export const WINDOW_MAX: Size = { characters: 300_000, elements: 4_000 };
 /** Elements of a chunk, without the marks in its text. */
 const CHUNK_ELEMENTS = 3;
-/** How many characters a mark, such as `[U+001B]`, has beyond the one that it stands for. */
+/** How many characters a mark, such as `[U+001B]`, has beyond the one that it represents. */
 const MARK_CHARACTERS = 8;
 /** Chunks per request. */
 const PAGE_CHUNKS = 200;

@@ -103,7 +103,7 @@ interface TileProps {
   readonly tone: string;
 }
 
-/** Queued tasks that the newest page shows, of which one of each kind is asked why it waits. */
+/** Queued tasks that the newest page shows, of which the reason for waiting is read for one of each kind. */
 const STUCK_ROWS = 100;
 const STUCK_KINDS = 6;
 /** Reasons that do not pass by themselves within minutes. */

@@ -225,7 +225,7 @@ function TaskList({ filter }: { readonly filter: TaskFilter }): JSX.Element {
   );
 }
 
-/** Takes up its place even while there is nothing to show: the rows below it must not move. */
+/** Takes up space even while it is empty, so that the rows below it do not move. */
 const HeldBack = ({ tasks, onShow }: { readonly tasks: number | null; readonly onShow: () => void }): JSX.Element => (
   <span class="held-back" role="status" style={{ visibility: tasks === null ? 'hidden' : 'visible' }}>
     <button type="button" class="small" onClick={onShow}>

@@ -46,7 +46,7 @@ export async function checkJournal(agentId: string, inspect: () => Promise<Journ
   const { found, dataDir } = inspection;
   if (found === null) return [finding('never_started', `there is no ${dataDir}: no sidecar has used it yet`)];
   const { holder } = found;
-  // Whatever else is found would be about the other sidecar.
+  // Any other finding would be about the other sidecar.
   if (holder !== null && holder.agentId !== null && holder.agentId !== agentId)
     return [finding('data_dir_held', `${dataDir} is in use by the sidecar of agent ${holder.agentId} (process ${holder.pid})`)];
   if (found.newest.kind === 'missing' && found.previous.kind === 'missing' && found.instanceId === 'missing')

@@ -18,7 +18,7 @@ import { createRedactor, redactInput } from './engine/redact-secrets.ts';
 import { loadedState, type SidecarSettings } from './state/state.ts';
 import { sidecarStep } from './engine/step.ts';
 
-/** Upper bound on `stop()`, whatever it is still waiting for. */
+/** Upper bound on `stop()`, even if it is still waiting for something. */
 const STOP_AT_LATEST_MS = 9_500;
 
 export interface SidecarConfigPart {
@@ -40,7 +40,7 @@ export interface SidecarConfigPart {
    * its run. Default false.
    */
   readonly inProcess?: boolean | undefined;
-  /** Its journal ends with its process, so what it began without an answer cannot be told apart from what it never got. Default false. */
+  /** Its journal ends with its process, so a task that it began without an answer cannot be distinguished from one that it never got. Default false. */
   readonly isVolatile?: boolean | undefined;
   /** Which tasks it accepts. Default: all. */
   readonly accept?: ResolvedAccept | undefined;
@@ -251,7 +251,7 @@ function promise<T>(): { readonly promise: Promise<T>; readonly resolve: (value:
     resolve = resolveMade;
     reject = rejectMade;
   });
-  // Whoever awaits the promise sees the error; for everyone else it is in the log.
+  // Callers that await the promise get the error; it is also in the log.
   void Promise.allSettled([made]);
   return { promise: made, resolve, reject };
 }

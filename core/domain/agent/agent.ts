@@ -55,7 +55,7 @@ export interface Agent {
   /** Counts as busy until then, even with free slots: it rejected a task, or (version 1) has yet to report what it holds. */
   readonly busyUntilMs: number | null;
   readonly busyReason: string | null;
-  /** The breaker: too many tasks in a row ended through its fault. It gets no tasks before this time, whatever it reports. */
+  /** The breaker: too many tasks in a row ended because of a fault of its machine. It gets no tasks before this time, regardless of its reports. */
   readonly brokenUntilMs: number | null;
   readonly brokenReason: string | null;
   /** Different tasks in a row that ended through a fault of this machine, and how often the breaker has tripped in a row. */
@@ -69,7 +69,7 @@ export interface Agent {
   readonly resources: Readonly<Record<string, unknown>> | null;
 }
 
-/** One check; `message` tells people what to do. */
+/** One check; `message` says what to do. */
 export interface NamedCheck {
   readonly check: string;
   readonly message: string;

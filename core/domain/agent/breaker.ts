@@ -46,7 +46,7 @@ const PROVEN_MS = 120_000;
 /** Causes that keep the agent from running any task: login, configuration, rate limit, outage of its model's service. */
 export const isAgentFault = (cause: string | null): boolean => cause === 'auth' || cause === 'config' || endsByItself(cause);
 
-/** Causes that only time resolves, whatever the checks of the machine report. */
+/** Causes that only time resolves, even if the checks of the machine pass. */
 const endsByItself = (cause: string | null): boolean => cause === 'rate_limited' || cause === 'model_unavailable';
 
 /** The cause of a release that is not the agent's fault: its sidecar was stopped, and the run could not outlive it. */

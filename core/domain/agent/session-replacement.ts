@@ -29,12 +29,12 @@ export interface IncomingSession {
 
 /**
  * Decides whether a connection may replace an open one. A process of the same machine holds everything that the machine has accepted,
- * because it was journalled first. One that does not is a different process, whatever id it sends, or its identify was sent over an
- * earlier connection and arrives only now: admitting it would lose the work of the open one.
+ * because it was journalled first. One that does not is a different process, regardless of the ID that it sends, or its identify was sent
+ * over an earlier connection and arrives only now: admitting it would lose the work of the open one.
  */
 export function decideReplacement(agent: Agent, incoming: IncomingSession, nowMs: number): ReplacementDecision {
   const isSameMachine = incoming.instanceId !== null && agent.instanceId === incoming.instanceId;
-  // The same process, whatever happened to its open connection.
+  // The same process, even if its open connection is still alive.
   const isSameProcess = isSameMachine && incoming.processId !== null && agent.processId === incoming.processId;
   if (!agent.connected || (isSameMachine && !incoming.isOpenAlive) || (isSameProcess && incoming.missingTask === undefined))
     return { kind: 'admitted', agent };

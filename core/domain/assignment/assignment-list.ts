@@ -15,7 +15,7 @@ type Index = RenewedMap<TaskId, readonly AssignmentId[]>;
 const indexOf = (list: readonly AssignmentId[]): Index => indexOn(list, () => indexed(list));
 const NONE: readonly never[] = [];
 
-/** The entries of the task, whatever their generation. */
+/** The entries of the task, of any generation. */
 export const entriesOf = <T extends AssignmentId>(list: readonly T[], taskId: TaskId): readonly T[] =>
   (indexOf(list).get(taskId) as readonly T[] | undefined) ?? NONE;
 

@@ -39,7 +39,7 @@ export function decideLate(
 }
 
 /**
- * A refused result of a version 1 sidecar, which deletes its copy whatever the answer. The first of each generation is kept, within
+ * A refused result of a version 1 sidecar, which deletes its copy after any answer. The first of each generation is kept, within
  * bounds; the first few of each agent get an event. Further ones are only counted: endless repeats must neither grow the history
  * nor delay the removal of an ended task.
  */

@@ -19,7 +19,7 @@ const COUNTED_CHARACTERS_MIN = 1_024;
  */
 const windowBytes = ({ socketQueueBytes, frameBytes }: HubLimits): number => (socketQueueBytes - frameBytes) / 2;
 
-/** Whether an agent with so many unanswered bytes gets no further task. One task is always allowed, whatever its size. */
+/** Whether an agent with so many unanswered bytes gets no further task. One task of any size is always allowed. */
 export const isWindowFull = (unansweredBytes: number, limits: HubLimits): boolean =>
   unansweredBytes > 0 && unansweredBytes >= windowBytes(limits);
 

@@ -91,7 +91,7 @@ function applyAhead(batch: Batch, agent: Agent, held: HeldAssignment, context: H
   return decision;
 }
 
-/** One log line for each kind, however much is held. A warning, since a lying agent can cause it as well as a rolled-back store. */
+/** One log line for each kind, even if many tasks are held. A warning, since a false claim can cause it as well as a rolled-back store. */
 function logAhead(
   agent: Agent,
   ahead: readonly { readonly one: HeldAssignment; readonly decision: AheadDecision }[],
@@ -121,8 +121,8 @@ export function resumeWithoutInventory(batch: Batch, agent: Agent, context: HubC
 }
 
 /**
- * Version 1 has had its time to report the tasks that it accepted. Those that it did not mention are lost: a result may have been
- * sent into the dead connection, and a second run under the same generation could not be told apart from the first.
+ * A version 1 sidecar has had enough time to report the tasks that it accepted. Those that it did not mention are lost: a result may have been
+ * sent into the dead connection, and a second run under the same generation could not be distinguished from the first.
  */
 export function reclaimUnmentioned(batch: Batch, agent: Agent, mentioned: readonly TaskId[], context: HubContext): void {
   for (const task of batch.liveOf(agent.id)) {

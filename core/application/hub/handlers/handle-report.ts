@@ -209,7 +209,7 @@ function keepLate(batch: Batch, task: Task, command: ReportCommand, context: Hub
   return { kind: 'acknowledged', status: 'late', generation, duplicate: false };
 }
 
-/** A version 1 sidecar deletes its copy of a result whatever the answer, so the hub keeps refused results, within bounds. */
+/** A version 1 sidecar deletes its copy of a result after any answer, so the hub keeps refused results, within bounds. */
 function keepRefused(
   batch: Batch,
   agent: Agent,
@@ -224,7 +224,7 @@ function keepRefused(
   batch.put(decideRefused(task, by, refused, batch.nowMs, context.digest.sha256));
 }
 
-/** Whether the report, of whatever task, ends the busy time of the agent: a run has ended, or what it returns makes room. */
+/** Whether the report ends the busy time of the agent, even if it is about another task: a run has ended, or what it returns makes room. */
 const freesAgent = (agent: Agent, { report }: ReportBody): boolean =>
   report === 'complete' || report === 'failed' || (report === 'released' && isOutOfRoom(agent));
 

@@ -1,4 +1,4 @@
-/** One batch of commands: decided and saved in one transaction, and tried again if the store asks for it. */
+/** One batch of commands: decided and saved in one transaction, and retried if the store requests it. */
 import { AgentcomError } from '../../../errors/agentcom-error.ts';
 import type { AuditDraft } from '../../../domain/audit/audit-entry.ts';
 import type { StoredEvent } from '../../../domain/task/event.ts';
@@ -56,7 +56,7 @@ interface BatchEntry {
 }
 
 export interface BatchOptions {
-  /** Dispatches even if none of the commands asks for it. */
+  /** Dispatches even if none of the commands requests it. */
   readonly mustDispatch: boolean;
   readonly triesMax: number;
   /** Whether this is a whole batch, not a part of one that was split. */

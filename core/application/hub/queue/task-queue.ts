@@ -79,7 +79,7 @@ export class TaskQueue implements CommandInbox {
   #unflushed = 0;
   #onFlushed: () => void = () => undefined;
   readonly #waiters: Waiters;
-  /** The next batch dispatches even if none of its commands asks for it: a full batch left tasks waiting. */
+  /** The next batch dispatches even if none of its commands requests it: a full batch left tasks waiting. */
   #dispatchAgain = false;
   readonly #writer: BatchWriter;
   readonly #noteStoreFailure: NoteRefusal;
@@ -242,7 +242,7 @@ export class TaskQueue implements CommandInbox {
     this.#running ??= this.#run().catch((cause: unknown) => this.#break(cause));
   }
 
-  /** Whatever threw left its work half done: no further command is accepted, and all that wait are refused rather than left waiting. */
+  /** The failed work is half done: no further command is accepted, and all waiting ones are refused rather than left waiting. */
   #break(cause: unknown): void {
     this.#deps.context.log.error('the queue is broken: the hub must stop', { error: cause });
     this.#stopping = true;
@@ -344,7 +344,7 @@ export class TaskQueue implements CommandInbox {
       if (isStore && AgentcomError.is(error)) this.#noteStoreFailure(error.code, NOT_COMMITTED, fields);
       else this.#deps.context.log.error(NOT_COMMITTED, fields);
       for (const entry of entries) this.#settle(entry, { ok: false, error });
-      // What asked for it, such as a window that opened, does not happen again.
+      // The event that requested it, such as a window that opened, does not recur.
       if (mustDispatch) this.#dispatchIn(FAILED_DISPATCH_RETRY_MS);
       return;
     }
@@ -380,7 +380,7 @@ export class TaskQueue implements CommandInbox {
     });
   }
 
-  /** Matches waiting tasks to agents once more, with the next batch. */
+  /** Matches waiting tasks to agents again, with the next batch. */
   dispatch(): void {
     if (this.#isEnding) return;
     this.#dispatchAgain = true;

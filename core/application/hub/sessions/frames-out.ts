@@ -49,7 +49,7 @@ export function answerFrame(
 ): Frame | null {
   if (answer.kind === 'noted' || answer.kind === 'replaced') return null;
   if (answer.kind === 'refused') return refusalFrame(version, report, answer.code, answer.currentGeneration);
-  // Version 1 has no late results: it deletes its copy whatever the answer, and the hub has kept the result.
+  // Version 1 has no late results: it deletes its copy after any answer, and the hub has kept the result.
   if (version === 1 && answer.status === 'late') return refusalFrame(version, report, 'stale_generation', null);
   return {
     type: 'task_ack',
@@ -130,7 +130,7 @@ function v1Checks({ successCriteria, verificationSteps }: TaskBody): Readonly<Re
   };
 }
 
-/** The JSON text of an assignment. Its metadata is stored as JSON, and inserted as it is rather than parsed and serialized again. */
+/** The JSON text of an assignment. Its metadata is stored as JSON, and inserted unchanged instead of being parsed and serialized again. */
 export function assignmentText(version: ProtocolVersion, task: Task, body: TaskBody, runMaxMs: number): string {
   const frame = version === 2 ? assignFrame(task, body, runMaxMs) : v1AssignFrame(task, body);
   return `${JSON.stringify(frame).slice(0, -1)},"metadata":${body.metadata ?? '{}'}}`;

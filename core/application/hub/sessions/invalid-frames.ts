@@ -39,7 +39,7 @@ export class InvalidFrames {
     const { task_id: taskId, generation } = object;
     const from = this.#session.from;
     if (this.#session.version === 2 && from !== null && isTaskId(taskId) && isGeneration(generation)) {
-      // Whatever the frame was, its sender waits for an answer about this task.
+      // Whichever type the frame has, its sender waits for an answer about this task.
       this.#session.send(
         nackFrame(taskId, generation, 'validation_failed', { refuses: messageType?.slice(0, LOGGED_CHARACTERS), current: null }),
       );

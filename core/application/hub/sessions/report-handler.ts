@@ -147,7 +147,7 @@ export class ReportHandler {
   }
 
   /**
-   * An invalid frame: version 1 deletes its copy of a result whatever the answer, so as much of a result as can be read is
+   * An invalid frame: version 1 deletes its copy of a result after any answer, so as much of a result as can be read is
    * stored before `answer` is called.
    */
   onInvalid(object: Readonly<Record<string, unknown>>, from: Reporter, answer: () => void): void {

@@ -18,7 +18,7 @@ const OUTPUT_WRITE_MS = 200;
 export const OUTPUT_WAITING_BYTES = 8_388_608;
 /** Chunks in one write: a short transaction, since commits of the queue wait for it. */
 const CHUNKS_PER_WRITE = 200;
-/** The most chunks that are kept of one assignment, whatever their size. */
+/** The maximum number of chunks that are kept of one assignment, of any size. */
 const CHUNKS_PER_ASSIGNMENT = 4_096;
 /** The size of a chunk without its text, bytes. */
 const CHUNK_BYTES = 256;

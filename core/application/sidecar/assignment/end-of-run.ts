@@ -132,7 +132,7 @@ interface StoppedRun {
   readonly end: RunEnd;
 }
 
-/** The run was stopped and left no result: sends the report or confirmation that is owed, if any. */
+/** The run was stopped and left no result: sends the report or confirmation that is still due, if any. */
 function finishStop(step: StepContext, slot: Slot, stopped: StoppedRun | null): void {
   const stop = slot.stop as SlotStop;
   const end = stopped?.end ?? UNKNOWN_END;

@@ -57,8 +57,8 @@ function onEndRefused(step: StepContext, entry: EndEntry, { refuses, reason }: H
 
 /**
  * Either the hub refuses the end, or this answers an earlier frame, such as progress of an assignment already
- * reclaimed. In the latter case the end report's own answer (perhaps `late`) is still to come, so the report is sent once
- * more before it counts as refused.
+ * reclaimed. In the latter case the end report's own answer (perhaps `late`) is still to come, so the report is sent
+ * again before it counts as refused.
  */
 function onUnmatchedAnswer(step: StepContext, entry: EndEntry, reason: string): void {
   const key = assignmentKey(entry);

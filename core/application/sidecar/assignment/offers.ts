@@ -116,7 +116,7 @@ function rejectByPolicy(step: StepContext, offered: AssignmentId, reason: string
   step.send({ type: 'task_rejected', ...frameIds(offered), reason, cause: POLICY });
 }
 
-/** The task as the agent sees it: known fields only, whatever a later protocol adds. */
+/** The task as the agent sees it: known fields only, even if a later protocol adds others. */
 function taskOf(frame: AssignFrame): Slot['task'] {
   // In one literal: V8 adds the fields of a spread one by one, which costs as much as the rest of an offer.
   const task: Slot['task'] & Partial<Record<WirePart, unknown>> = {
@@ -143,7 +143,7 @@ function answerHeld(step: StepContext, slot: Slot): void {
   step.sendRefusable(slot, { type: 'task_accepted', ...frameIds(slot) });
 }
 
-/** It is never run again; tells the hub how it ended. */
+/** It is never run again; reports to the hub how it ended. */
 function answerEnded(step: StepContext, ended: Ended): void {
   switch (ended.outcome) {
     case 'killed':

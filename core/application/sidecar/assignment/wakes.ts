@@ -117,7 +117,7 @@ function attachAnyway(step: StepContext, slot: Slot, run: SlotRun, input: { read
   attach(step, slot, run, input.paths);
 }
 
-/** A run that cannot be followed may be alive: its slot is kept, and the runner is asked again. */
+/** A run that cannot be followed may be alive: its slot is kept, and the runner is called again. */
 export function attachLater(step: StepContext, slot: Slot, message: string): void {
   step.log('error', 'cannot attach to a run; trying again', {
     task_id: slot.taskId,

@@ -10,7 +10,7 @@ import { onReserve } from '../health/checks.ts';
 import type { SidecarState } from '../state/state.ts';
 import type { StepContext } from '../state/step-context.ts';
 
-/** Accepts nothing new; whatever is still running at the deadline is stopped and released. */
+/** Accepts nothing new; runs that are still active at the deadline are stopped and released. */
 export function onDrain(step: StepContext, frame: HubFrameOf<'drain'>): void {
   step.state = { ...step.state, drain: { reason: 'drained by an operator', drainedSent: false } };
   sendDraining(step);
@@ -158,8 +158,8 @@ export function stopWhenDone(step: StepContext): void {
 }
 
 /**
- * What is held cannot be kept: every run that is followed is stopped, and no lease is renewed, so that the hub assigns the tasks anew.
- * Nothing is reported, since the hub would answer what no later process knows of.
+ * What is held cannot be kept: every run that is followed is stopped, and no lease is renewed, so that the hub
+ * reassigns the tasks. Nothing is reported, since no later process would know of the reports that the hub answers.
  */
 export function onJournalLost(step: StepContext): void {
   const reason = 'the data directory of its sidecar is lost';

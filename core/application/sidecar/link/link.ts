@@ -110,7 +110,7 @@ export function onPingTimer(step: StepContext): void {
   step.startTimer('ping', policy.heartbeat_ms);
 }
 
-/** No frame has arrived since the ping: the connection is dead, whatever the socket says. */
+/** No frame has arrived since the ping: the connection is dead, even if the socket is open. */
 export function onPongTimer(step: StepContext): void {
   if (step.state.link.phase !== 'identified' || !step.state.link.awaitingFrame) return;
   step.log('warn', 'the hub did not answer a ping; reconnecting', { waited_ms: step.state.link.policy.pong_wait_ms });

@@ -58,7 +58,7 @@ export type AfterPersistEffect =
   | { readonly type: 'send'; readonly frame: V2Frame }
   /** Answered by the same `frame` input, with its `signature`. */
   | { readonly type: 'checkSignature'; readonly connectionId: number; readonly frame: HubFrameOf<'task_assign'> }
-  /** Answered by `turn_over`, with all assignments that asked for it in this turn. */
+  /** Answered by `turn_over`, with all assignments that requested it in this turn. */
   | { readonly type: 'awaitTurn'; readonly assignment: AssignmentId }
   /** Answered by `report_read`. */
   | { readonly type: 'readReport'; readonly assignment: AssignmentId }

@@ -12,7 +12,7 @@ export type SidecarInput =
   /** `nonce`: 256 random bits for this connection, hexadecimal. `token`: the one to identify with from now on, if it may have changed. */
   | { readonly type: 'link_up'; readonly connectionId: number; readonly nonce: string; readonly token?: string | undefined }
   | { readonly type: 'link_down'; readonly connectionId: number; readonly code: number; readonly reason: string }
-  /** `signature`: the verdict on an assignment whose signature was checked, because `checkSignature` asked for it. */
+  /** `signature`: the verdict on an assignment whose signature was checked, because `checkSignature` requested it. */
   | { readonly type: 'frame'; readonly connectionId: number; readonly frame: HubFrame; readonly signature?: SignatureVerdict }
   /** A frame that matches no schema. */
   | { readonly type: 'bad_frame'; readonly connectionId: number; readonly logFields: Readonly<Record<string, unknown>> }
@@ -33,7 +33,7 @@ export type SidecarInput =
   | { readonly type: 'wake_stream_ended'; readonly assignment: AssignmentId; readonly runId: string; readonly error: string | null }
   | { readonly type: 'file_event'; readonly event: ResultFileEvent }
   | { readonly type: 'scanned'; readonly assignment: AssignmentId; readonly scan: number }
-  /** The folders of one assignment; `findFolders` asked for them. */
+  /** The folders of one assignment, which `findFolders` requested. */
   | ({ readonly type: 'folders_found' } & FoundFolders)
   | { readonly type: 'report_read'; readonly assignment: AssignmentId; readonly body: StoredBody }
   /** The size of `refused/` and of the kept files of unread results, and whether the disk reserve exists; see `Journal.room`. */

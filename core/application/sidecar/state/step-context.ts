@@ -93,7 +93,7 @@ export class StepContext {
     if (!this.settings.inProcess) this.beforePersist({ type: 'removeFiles', assignment: assignmentIdOf(assignment) });
   }
 
-  /** Dropped unless identified; whatever matters is sent again after the next `identified`. */
+  /** Dropped unless identified; everything that matters is sent again after the next `identified`. */
   send(frame: V2Frame): void {
     if (this.state.link.phase === 'identified') this.afterPersist({ type: 'send', frame });
   }
