@@ -1,7 +1,7 @@
 /** Reads query strings by their schema, and the limit of a page. */
 import type { Static, TSchema } from 'typebox';
 import { bodyReader } from '../../core/protocol/body-reader.ts';
-import { isFitText } from '../../core/protocol/json-text.ts';
+import { isStorableText } from '../../core/protocol/json-text.ts';
 import { PAGE_DEFAULT } from '../../core/protocol/http-queries.ts';
 import { invalid, read, refused, type Read, type Reply } from './reply.ts';
 
@@ -14,7 +14,7 @@ export function queryReader<S extends TSchema & { readonly properties: Readonly<
     const given: Record<string, string> = Object.create(null) as Record<string, string>;
     for (const [name, value] of query) {
       if (name in given) return refused(invalid([{ field: name, error: 'repeated', detail: 'must not be repeated' }]));
-      if (!isFitText(value)) return refused(invalid([{ field: name, error: 'text', detail: 'must not contain U+0000' }]));
+      if (!isStorableText(value)) return refused(invalid([{ field: name, error: 'text', detail: 'must not contain U+0000' }]));
       given[name] = value;
     }
     const result = reader(given);

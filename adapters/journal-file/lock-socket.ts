@@ -16,7 +16,7 @@ const ADDRESS_BYTES_MAX = 100;
 const OWNER_ONLY = 0o600;
 
 /** Nobody is listening. Any other error, such as a full backlog or a lack of permission, counts as an answer. */
-const NOBODY = new Set(['ENOENT', 'ECONNREFUSED', 'ENOTSOCK']);
+const NO_LISTENER = new Set(['ENOENT', 'ECONNREFUSED', 'ENOTSOCK']);
 
 /** Null if the system has no such sockets, or cannot bind a path this long. */
 export async function listenAt(folder: string, name: string, platform?: string): Promise<LockSocket | null> {
@@ -38,7 +38,7 @@ export async function isListening(folder: string, name: string, platform?: strin
     const client = connect(address);
     return new Promise<boolean>((resolve) => {
       client.once('connect', () => resolve(true));
-      client.once('error', (error: NodeJS.ErrnoException) => resolve(!NOBODY.has(error.code ?? '')));
+      client.once('error', (error: NodeJS.ErrnoException) => resolve(!NO_LISTENER.has(error.code ?? '')));
     }).finally(() => client.destroy());
   });
 }

@@ -105,10 +105,10 @@ export interface OpenEngine {
   write<T>(batchId: string | null, work: (transaction: Transaction) => Promise<T>, early?: EarlyTransaction): Promise<T>;
 
   /**
-   * Runs `work` on one committed state, concurrently with the writer, within a time limit. `asksOnce`: it runs a single statement, which
+   * Runs `work` on one committed state, concurrently with the writer, within a time limit. `isSingleStatement`: it runs a single statement, which
    * needs no transaction for that. Fails with `AC_STORE_UNAVAILABLE`.
    */
-  read<T>(work: (snapshot: Knex) => Promise<T>, asksOnce?: boolean): Promise<T>;
+  read<T>(work: (snapshot: Knex) => Promise<T>, isSingleStatement?: boolean): Promise<T>;
 
   /**
    * As `read` of one statement, on a connection that nothing else uses, so that checks of tokens never wait for other reads. MUST be called

@@ -10,7 +10,7 @@ import type { OpenEngine, Row, Transaction } from './engine.ts';
 import type { ReadableOf } from './rows/damaged-rows.ts';
 import { batchedLookup } from './batched-lookup.ts';
 import type { StateCache } from './cache/state-cache.ts';
-import { removeUnneeded } from './old-rows.ts';
+import { removeUnused } from './old-rows.ts';
 import { taskRead } from './rows/columns.ts';
 import { agentColumns, agentIn, groupedBy, taskIn, tokenIn } from './rows/rows.ts';
 
@@ -168,7 +168,7 @@ export function knexAgentStore(use: () => OpenEngine, readable: ReadableOf, cach
 
     removeAgent: async (id, nowMs, audit) =>
       use().write(null, async (transaction) => {
-        const removed = await removeUnneeded(transaction, [id], nowMs);
+        const removed = await removeUnused(transaction, [id], nowMs);
         if (removed.length > 0) await audited(transaction, audit);
         cache.dropAgents(removed);
         if (removed.length > 0) return 'removed';

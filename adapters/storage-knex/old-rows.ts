@@ -113,13 +113,13 @@ export async function removeAgents(
   { beforeMs, after, lookedMax, eventsKept }: AgentRemoval,
 ): Promise<RemovedAgents> {
   const looked = idsIn(await transaction.rows('agentsAfter', { after: after ?? '', limit: lookedMax }));
-  const agents = await removeUnneeded(transaction, looked, beforeMs);
+  const agents = await removeUnused(transaction, looked, beforeMs);
   if (looked.length > 0) await transaction.change('removeAgentEvents', { historyIds: looked.map(agentHistoryId), kept: eventsKept });
   return { agents, next: looked.length === lookedMax ? (looked.at(-1) ?? null) : null };
 }
 
 /** Removes those of these agents that are not needed, and returns which it removed. */
-export async function removeUnneeded(transaction: Transaction, ids: readonly AgentId[], beforeMs: number): Promise<readonly AgentId[]> {
+export async function removeUnused(transaction: Transaction, ids: readonly AgentId[], beforeMs: number): Promise<readonly AgentId[]> {
   if (ids.length === 0) return [];
   const taken = idsIn(await transaction.rows('takeUnneededAgents', { ids, beforeMs }));
   if (taken.length === 0) return [];

@@ -7,7 +7,7 @@ import { isExpired, type AgentRow, type AgentStore, type TokenRecord } from '../
 import { keptCopy } from './kept-copy.ts';
 import { appendAudit } from './memory-audit-log.ts';
 import { byId, type InTurn, type MemoryDatabase } from './memory-database.ts';
-import { dropAgent, dropAgentEvents, isUnneeded } from './old-rows.ts';
+import { dropAgent, dropAgentEvents, isUnused } from './old-rows.ts';
 
 export function memoryAgentStore(use: () => MemoryDatabase, inTurn: InTurn): AgentStore {
   const read = async <T>(work: (database: MemoryDatabase) => T): Promise<T> => work(use());
@@ -139,7 +139,7 @@ export function memoryAgentStore(use: () => MemoryDatabase, inTurn: InTurn): Age
     removeAgent: (id, nowMs, audit) =>
       write((database) => {
         if (!database.agents.has(id)) return 'unknown';
-        if (!isUnneeded(database, id, nowMs)) return 'needed';
+        if (!isUnused(database, id, nowMs)) return 'needed';
         dropAgent(database, id);
         dropAgentEvents(database, id, 0);
         audited(database, audit);

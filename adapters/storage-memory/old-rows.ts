@@ -29,13 +29,13 @@ export function removeAgents(
 ): RemovedAgents & { readonly looked: readonly AgentId[] } {
   const ids = [...rows.agents.values()].sort(byId).map(({ id }) => id);
   const looked = ids.filter((id) => after === null || id > after).slice(0, lookedMax);
-  const agents = looked.filter((id) => isUnneeded(rows, id, beforeMs) && tryLock(id));
+  const agents = looked.filter((id) => isUnused(rows, id, beforeMs) && tryLock(id));
   for (const id of agents) dropAgent(rows, id);
   const next = looked.length === lookedMax ? (looked.at(-1) ?? null) : null;
   return { agents, next, looked };
 }
 
-export function isUnneeded({ agents, tokens, current, stops }: RowsOfAgents, id: AgentId, beforeMs: number): boolean {
+export function isUnused({ agents, tokens, current, stops }: RowsOfAgents, id: AgentId, beforeMs: number): boolean {
   const own = [...tokens.values()].filter(({ agentId }) => agentId === id);
   const holds = [...current.values()].some(({ task }) => task.status === 'assigned' && task.assignedTo === id);
   const isStopping = [...stops.values()].some(({ agentId }) => agentId === id);

@@ -72,6 +72,6 @@ function commandNamed(argv: readonly string[]): string | undefined {
 const optionsOf = (argv: readonly string[]): readonly string[] => (argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv);
 
 /** Whether output and errors are to be JSON. */
-export const asksForJson = (argv: readonly string[]): boolean => optionsOf(argv).includes('--json');
+export const isJsonRequested = (argv: readonly string[]): boolean => optionsOf(argv).includes('--json');
 
-export const asksForHelp = (argv: readonly string[]): boolean => optionsOf(argv).some((each) => each === '--help' || each === '-h');
+export const isHelpRequested = (argv: readonly string[]): boolean => optionsOf(argv).some((each) => each === '--help' || each === '-h');

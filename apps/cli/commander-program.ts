@@ -1,7 +1,7 @@
 /** The command line: the options that every command takes, and the commands that this call needs. */
 import { Command } from 'commander';
 import { VERSION } from '../version.ts';
-import { asksForHelp, asksForJson, groupsFor } from './command-groups.ts';
+import { isHelpRequested, isJsonRequested, groupsFor } from './command-groups.ts';
 import type { Action, CommonOptions, Context, Run } from './cli-context.ts';
 import { EXIT_CODES_HELP } from './exit-codes.ts';
 import { outputFor } from './output/output.ts';
@@ -25,7 +25,7 @@ export async function agentcomProgram(
     .configureOutput({
       writeOut: (text) => void environment.stdout.write(text),
       // With `--json` an error is one object, which the caller prints.
-      writeErr: (text) => void (asksForJson(argv) || environment.stderr.write(text)),
+      writeErr: (text) => void (isJsonRequested(argv) || environment.stderr.write(text)),
     })
     .addHelpText('after', EXIT_CODES_HELP)
     .helpCommand(false)
@@ -48,7 +48,7 @@ export async function agentcomProgram(
     };
 
   for (const add of await Promise.all(groupsFor(argv).map((load) => load()))) add(program, action);
-  if (asksForHelp(argv)) (await import('./help.ts')).addHelp(program);
+  if (isHelpRequested(argv)) (await import('./help.ts')).addHelp(program);
   nameInErrors(program, 'agentcom');
   return program;
 }

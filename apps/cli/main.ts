@@ -2,7 +2,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { CommanderError } from 'commander';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
-import { asksForJson } from './command-groups.ts';
+import { isJsonRequested } from './command-groups.ts';
 import { EXIT_INTERRUPTED, exitCodeOf } from './exit-codes.ts';
 import { outputFor } from './output/output.ts';
 import { agentcomProgram } from './commander-program.ts';
@@ -23,7 +23,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     outputLost.abort();
     if (error.code === 'EPIPE' || failure !== null) return;
     failure = unwritten(error, made);
-    outputFor(environment, asksForJson(argv)).error(failure);
+    outputFor(environment, isJsonRequested(argv)).error(failure);
   });
   stderr.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') outputLost.abort();
@@ -49,7 +49,7 @@ export async function runCli(given: readonly string[], environment: CliEnvironme
     environment.stdout.write(FIRST_PAGE);
     return 0;
   }
-  const json = asksForJson(argv);
+  const json = isJsonRequested(argv);
   let exitCode = 0;
   try {
     const program = await agentcomProgram(argv, environment, (code) => {

@@ -1,5 +1,5 @@
 /**
- * Prints why a watched task is not running: at first, and whenever the reason changes. It never polls: it asks the hub
+ * Prints why a watched task is not running: at first, and whenever the reason changes. It never polls: it queries the hub
  * after events of the task or of agents that may change the reason, and when the last reason is expected to end.
  */
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
@@ -38,8 +38,8 @@ export interface WhyNotes {
 }
 
 export function whyNotes(output: Output, hub: HubClient, taskId: string): WhyNotes {
-  let isAsking = false;
-  let askAgain = false;
+  let isLoading = false;
+  let loadAgain = false;
   let isStopped = false;
   let isWaiting = false;
   let following: Promise<void> | undefined;
@@ -64,12 +64,12 @@ export function whyNotes(output: Output, hub: HubClient, taskId: string): WhyNot
     if (untilMs === undefined || untilMs === armedForMs) return;
     armedForMs = untilMs;
     clearTimeout(timer);
-    timer = setTimeout(ask, Math.min(Math.max(0, untilMs - Date.now()) + AFTER_MS, TIMER_MAX_MS));
+    timer = setTimeout(load, Math.min(Math.max(0, untilMs - Date.now()) + AFTER_MS, TIMER_MAX_MS));
   };
-  const ask = (): void => {
-    askAgain = isAsking;
-    if (isAsking || isStopped) return;
-    isAsking = true;
+  const load = (): void => {
+    loadAgain = isLoading;
+    if (isLoading || isStopped) return;
+    isLoading = true;
     hub.tasks
       .get(taskId)
       .then(
@@ -77,21 +77,21 @@ export function whyNotes(output: Output, hub: HubClient, taskId: string): WhyNot
         (thrown: unknown) => (isStopped ? undefined : output.note(`cannot read why the task waits: ${messageOf(thrown)}`)),
       )
       .finally(() => {
-        isAsking = false;
-        if (askAgain) ask();
+        isLoading = false;
+        if (loadAgain) load();
       });
   };
-  const askAfterGap = (): void => {
+  const loadAfterGap = (): void => {
     gap ??= setTimeout(() => {
       gap = undefined;
-      if (isWaiting) ask();
+      if (isWaiting) load();
     }, GAP_MS);
   };
   const followAgents = async (): Promise<void> => {
     // Something may have happened before the stream began.
-    askAfterGap();
+    loadAfterGap();
     try {
-      for await (const { event } of hub.events({ about: 'agents', signal: ended.signal })) if (event.startsWith('agent_')) askAfterGap();
+      for await (const { event } of hub.events({ about: 'agents', signal: ended.signal })) if (event.startsWith('agent_')) loadAfterGap();
     } catch (thrown) {
       // A submitter may not watch agents: it learns about them with the next event of its task.
       if (!isStopped && !isForbidden(thrown)) output.note(`cannot follow the agents: ${messageOf(thrown)}`);
@@ -99,7 +99,7 @@ export function whyNotes(output: Output, hub: HubClient, taskId: string): WhyNot
   };
   return {
     noted(event) {
-      if (BEGINS_WAIT.has(event)) ask();
+      if (BEGINS_WAIT.has(event)) load();
     },
     stop() {
       isStopped = true;

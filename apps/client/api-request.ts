@@ -1,7 +1,7 @@
 /** Requests to the hub, with bounded retries where a retry is safe. */
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { SignTask } from '../signing/signing-options.ts';
-import { askedWaitMs, checkMs, isTemporary, retryAfterMs, Retries, wasNotSent } from './retries.ts';
+import { requestedWaitMs, checkMs, isTemporary, retryAfterMs, Retries, wasNotSent } from './retries.ts';
 import { Stop, type Exchange, type HttpAnswer, type HttpQuestion, type StopSignal } from './platform.ts';
 
 /** Where the hub is, and who asks. */
@@ -70,7 +70,7 @@ async function retried<T>(link: Link, call: Call, read: (response: HttpAnswer) =
       return await (call.turns === undefined ? attempt(link, call, read) : call.turns(() => attempt(link, call, read), call.signal));
     } catch (thrown) {
       if (!AgentcomError.is(thrown) || !isTemporary(thrown) || !(call.idempotent || wasNotSent(thrown))) throw thrown;
-      if (!(await retries.next(thrown.message, askedWaitMs(thrown), call.signal))) throw thrown;
+      if (!(await retries.next(thrown.message, requestedWaitMs(thrown), call.signal))) throw thrown;
     }
   }
 }
@@ -297,7 +297,7 @@ function parsed(text: string): Readonly<Record<string, unknown>> {
 }
 
 function unreachable(connection: Connection, { code, message }: Innermost, cause: unknown): AgentcomError {
-  const why = code === 'ECONNREFUSED' ? 'connection refused' : SAID_BY_MESSAGE.has(code) ? message : (code ?? message);
+  const why = code === 'ECONNREFUSED' ? 'connection refused' : EXPLAINED_BY_MESSAGE.has(code) ? message : (code ?? message);
   return new AgentcomError('AC_API_UNREACHABLE', `The hub at ${connection.url} cannot be reached: ${why}. ${cureOf(connection, code)}`, {
     cause,
     details: { url: connection.url, reason: code ?? message },
@@ -305,7 +305,7 @@ function unreachable(connection: Connection, { code, message }: Innermost, cause
 }
 
 /** Errors whose message says more than their code. */
-const SAID_BY_MESSAGE: ReadonlySet<string | null> = new Set(['ENETWORK', TIMED_OUT, 'ERR_TLS_CERT_ALTNAME_INVALID']);
+const EXPLAINED_BY_MESSAGE: ReadonlySet<string | null> = new Set(['ENETWORK', TIMED_OUT, 'ERR_TLS_CERT_ALTNAME_INVALID']);
 
 function cureOf({ url }: Connection, code: string | null): string {
   if (code !== null && url.startsWith('https:')) {

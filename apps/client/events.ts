@@ -1,7 +1,7 @@
 /** The hub's event stream, resumed after dropped connections and hub restarts. */
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Requester } from './api-request.ts';
-import { askedWaitMs, checkMs, isTemporary, OUTAGE_MAX_MS, pause, spread, TIMER_MS_MAX, Waits } from './retries.ts';
+import { requestedWaitMs, checkMs, isTemporary, OUTAGE_MAX_MS, pause, spread, TIMER_MS_MAX, Waits } from './retries.ts';
 import { readServerSentEvents } from './sse.ts';
 import type { StreamEvent } from './types.ts';
 
@@ -72,7 +72,7 @@ async function* followEvents(requests: Pick<Requester, 'stream'>, options: Event
       if (isAborted(options.signal)) return;
       receivedAtMs = idle.receivedAtMs() ?? receivedAtMs;
       const error = AgentcomError.is(thrown) ? thrown : null;
-      waitMs = waits.next(error === null ? undefined : askedWaitMs(error));
+      waitMs = waits.next(error === null ? undefined : requestedWaitMs(error));
       const isTooLong = performance.now() + waitMs - receivedAtMs > (options.giveUpAfterMs ?? OUTAGE_MAX_MS);
       // Another error than ours is that of a stream that broke off.
       if (isTooLong || (error !== null && !isTemporary(error))) throw thrown;

@@ -40,7 +40,7 @@ export const wasNotSent = (error: AgentcomError): boolean => NOT_CONNECTED.has(e
 const isOfConnection = (reason: unknown): boolean => typeof reason === 'string' && /^E[A-Z]+$/.test(reason) && reason !== 'EPROTO';
 
 /** How long the hub asked to wait with this refusal, milliseconds; undefined if it did not. */
-export function askedWaitMs(error: AgentcomError): number | undefined {
+export function requestedWaitMs(error: AgentcomError): number | undefined {
   const waitMs = error.details?.['retryAfterMs'];
   return typeof waitMs === 'number' ? waitMs : undefined;
 }

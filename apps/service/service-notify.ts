@@ -10,14 +10,14 @@ export interface ServiceNotifier {
   stopping(): void;
 }
 
-const NOBODY_ASKS: ServiceNotifier = { started: () => undefined, status: () => undefined, stopping: () => undefined };
+const NO_MANAGER: ServiceNotifier = { started: () => undefined, status: () => undefined, stopping: () => undefined };
 
 /** Node has no datagram sockets of this kind, so systemd's own program sends the messages. */
 const PROGRAM = 'systemd-notify';
 
 export function serviceNotifier(env: Readonly<Record<string, string | undefined>>, log: Log): ServiceNotifier {
   const { NOTIFY_SOCKET: socket, WATCHDOG_USEC: watchdogUs, WATCHDOG_PID: watchdogPid, PATH: path } = env;
-  if (socket === undefined || socket === '') return NOBODY_ASKS;
+  if (socket === undefined || socket === '') return NO_MANAGER;
   let hasFailed = false;
   const say = (...args: readonly string[]): void => {
     execFile(PROGRAM, args, { env: { NOTIFY_SOCKET: socket, PATH: path }, timeout: 10_000 }, (error) => {

@@ -44,7 +44,7 @@ export async function servedCertificate({ tls, names, clock, log }: ServedCertif
   let failure: string | null = null;
   /** The failure that was logged. */
   let warnedOf: string | null = null;
-  let saidExpiryAtMs: number | null = null;
+  let expiryWarnedAtMs: number | null = null;
   let timer: Timer | null = null;
   let reading: Promise<void> = Promise.resolve();
   let isStopped = false;
@@ -52,9 +52,9 @@ export async function servedCertificate({ tls, names, clock, log }: ServedCertif
 
   const logExpiry = (): void => {
     const leftMs = served.expiresAtMs - clock.nowMs();
-    const isDue = saidExpiryAtMs === null || clock.monotonicMs() - saidExpiryAtMs >= DAY_MS;
+    const isDue = expiryWarnedAtMs === null || clock.monotonicMs() - expiryWarnedAtMs >= DAY_MS;
     if (leftMs > EXPIRES_SOON_MS || !isDue) return;
-    saidExpiryAtMs = clock.monotonicMs();
+    expiryWarnedAtMs = clock.monotonicMs();
     const fields = { cert_file: certFile, expires_at: new Date(served.expiresAtMs).toISOString() };
     if (leftMs > 0) log.warn('the certificate of the hub expires soon: renew it', fields);
     else log.error('the certificate of the hub has expired: clients refuse it', fields);
@@ -79,7 +79,7 @@ export async function servedCertificate({ tls, names, clock, log }: ServedCertif
     const { fingerprint, isSelfSigned, expiresAtMs } = renewed;
     const isOtherKey = fingerprint !== served.fingerprint;
     served = renewed;
-    saidExpiryAtMs = null;
+    expiryWarnedAtMs = null;
     const fields = { cert_file: certFile, expires_at: new Date(expiresAtMs).toISOString() };
     if (isOtherKey && isSelfSigned)
       log.warn('serving a certificate with another key: clients that pin the old fingerprint refuse it', { ...fields, fingerprint });

@@ -103,7 +103,7 @@ export function checkedOptions(options: WorkerOptions): CheckedOptions {
     timing: idleMs === undefined ? {} : { idleMs },
   };
   const resolved = resolveConfig({ sidecar }, { baseDir: '', absolute: (path) => path });
-  const problems = [...(resolved.kind === 'invalid' ? resolved.problems.map(inOwnWords) : []), ...ownProblems(options)];
+  const problems = [...(resolved.kind === 'invalid' ? resolved.problems.map(inWorkerTerms) : []), ...ownProblems(options)];
   if (resolved.kind === 'invalid' || problems.length > 0) throw invalid(problems);
   const config = resolved.config.sidecar as ResolvedSidecarConfig;
   return {
@@ -143,7 +143,7 @@ function socketAddress(address: unknown): unknown {
 }
 
 /** A problem of the sidecar's config, with the names of these options. */
-const inOwnWords = ({ path, message, ...rest }: ConfigProblem): ConfigProblem => ({
+const inWorkerTerms = ({ path, message, ...rest }: ConfigProblem): ConfigProblem => ({
   ...rest,
   path: path.replace(/^sidecar\.(timing\.)?/, '').replace(/^hubs/, 'hub'),
   message: message.replaceAll('sidecar.', '').replaceAll('wss://', 'https://').replaceAll('ws://', 'http://').replaceAll('/ws', ''),

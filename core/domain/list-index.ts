@@ -18,7 +18,7 @@ export function indexOf<I>(list: readonly unknown[], make: () => I): I {
 }
 
 /** Moves the index, if there is one, from `from` to `to`. */
-export function handIndexOn<L extends readonly unknown[]>(from: readonly unknown[], to: L): L {
+export function transferIndex<L extends readonly unknown[]>(from: readonly unknown[], to: L): L {
   const index = (from as Indexed)[INDEX];
   if (index === undefined) return to;
   if (Object.isExtensible(from)) (from as Indexed)[INDEX] = undefined;

@@ -32,7 +32,7 @@ export interface WakeRequest {
   readonly session?: string | undefined;
 }
 
-/** A run that an earlier sidecar process started. `process` is null if that sidecar died before it journalled the agent's process. */
+/** A run that an earlier sidecar process started. `process` is null if that sidecar died before it journaled the agent's process. */
 export interface AdoptedRun extends WakeRequest {
   readonly process: ProcessMark | null;
 }
@@ -90,7 +90,7 @@ export type WaitReason = 'rate_limited' | 'model_unavailable';
  * is followed by the end of the process.
  */
 export type WakeEvent =
-  /** The process was started. Journalled at once, so that the next sidecar process can find it. */
+  /** The process was started. Journaled at once, so that the next sidecar process can find it. */
   | { readonly type: 'spawned'; readonly process: ProcessMark }
   /** The agent was notified, and reports by files from now on. */
   | { readonly type: 'woken' }

@@ -4,7 +4,7 @@
  */
 import { wellFormed, wellFormedValue } from '../domain/encoded-text.ts';
 import { findExcess, hasMoreOf, hasTooManyMembers, JSON_DEPTH_MAX, JSON_VALUES_MAX } from './json-bounds.ts';
-import { isFitText } from './json-text.ts';
+import { isStorableText } from './json-text.ts';
 
 /** The largest result file that is read, bytes. */
 export const RESULT_FILE_BYTES_MAX = 8_388_608;
@@ -55,7 +55,7 @@ export function readResult(text: string): ReadResult {
   const excess = findExcess(parsed.value, RESULT_DEPTH_MAX, RESULT_VALUES_MAX);
   if (excess === 'values') return { kind: 'unreadable', why: TOO_MANY_VALUES };
   if (excess !== null) return { kind: 'unreadable', why: `is nested more than ${RESULT_DEPTH_MAX} deep` };
-  if (isFit(parsed.value)) return { kind: 'object', value: parsed.value, replaced: false };
+  if (isStorable(parsed.value)) return { kind: 'object', value: parsed.value, replaced: false };
   return { kind: 'object', value: wellFormedValue(parsed.value) as Readonly<Record<string, unknown>>, replaced: true };
 }
 
@@ -96,8 +96,8 @@ function parseJson(text: string): { readonly value: unknown } | null {
 }
 
 /** Whether every text in a value of bounded depth, including field names, can be sent and stored unchanged. */
-function isFit(value: unknown): boolean {
-  if (typeof value === 'string') return isFitText(value);
+function isStorable(value: unknown): boolean {
+  if (typeof value === 'string') return isStorableText(value);
   if (typeof value !== 'object' || value === null) return true;
-  return Object.entries(value).every(([name, inner]) => isFitText(name) && isFit(inner));
+  return Object.entries(value).every(([name, inner]) => isStorableText(name) && isStorable(inner));
 }

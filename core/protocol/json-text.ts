@@ -3,9 +3,9 @@ import type { FieldError } from './field-errors.ts';
 import { excessText, findExcess, JSON_DEPTH_MAX } from './json-bounds.ts';
 
 /** U+0000, which databases and program arguments do not allow, and lone surrogates, which are not characters. */
-const UNFIT_TEXT = /[\u0000\p{Surrogate}]/u;
+const UNSTORABLE_TEXT = /[\u0000\p{Surrogate}]/u;
 
-export const isFitText = (text: string): boolean => !UNFIT_TEXT.test(text);
+export const isStorableText = (text: string): boolean => !UNSTORABLE_TEXT.test(text);
 
 /** What JSON text must contain for one of its strings to be unfit. */
 const ESCAPE = '\\u';
@@ -37,7 +37,7 @@ function hasUnfitNumber(value: unknown): boolean {
 
 function unfitIn(value: unknown, path: string): FieldError | null {
   if (typeof value === 'string') {
-    return isFitText(value) ? null : { field: path, error: 'text', detail: 'must not contain U+0000 or a lone surrogate' };
+    return isStorableText(value) ? null : { field: path, error: 'text', detail: 'must not contain U+0000 or a lone surrogate' };
   }
   if (typeof value === 'number') {
     return isKept(value)
@@ -46,7 +46,7 @@ function unfitIn(value: unknown, path: string): FieldError | null {
   }
   if (typeof value !== 'object' || value === null) return null;
   for (const [key, inner] of Object.entries(value)) {
-    if (!isFitText(key)) return { field: path, error: 'text', detail: 'has a name with U+0000 or a lone surrogate' };
+    if (!isStorableText(key)) return { field: path, error: 'text', detail: 'has a name with U+0000 or a lone surrogate' };
     const found = unfitIn(inner, path === '' ? key : `${path}.${key}`);
     if (found !== null) return found;
   }

@@ -63,7 +63,7 @@ export function connectAgent(
   let held = '';
   let heldOf = '';
   const say = (text: string): Promise<void> => emit({ type: 'output', stream: 'stdout', text });
-  const sayHeld = async (): Promise<void> => {
+  const emitHeld = async (): Promise<void> => {
     const text = held;
     held = '';
     if (text !== '') await say(text);
@@ -71,7 +71,7 @@ export function connectAgent(
 
   const onLine = async (message: JsonObject): Promise<void> => {
     const piece = pieceOf(message);
-    if (piece?.of !== heldOf) await sayHeld();
+    if (piece?.of !== heldOf) await emitHeld();
     const events = await listener.onMessage(message);
     for (const event of events) await emit(event);
     if (piece === null) return events.length === 0 ? await say(summaryOf(message)) : undefined;
@@ -138,7 +138,7 @@ export function connectAgent(
     isInputClosed: () => input.writableEnded,
     async flushed() {
       await within(clock, LAST_OUTPUT_WITHIN_MS, handledOrFailed);
-      await sayHeld();
+      await emitHeld();
     },
     close() {
       isClosed = true;

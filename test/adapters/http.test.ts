@@ -28,6 +28,6 @@ t.test('docs/http-api.md has a section for every route', async (t) => {
 
 t.test('docs/http-api.md documents every error', async (t) => {
   const page = await readFile(new URL('../../docs/http-api.md', import.meta.url), 'utf8');
-  const told = [...page.matchAll(/^\| `([a-z_]+)` \| \d{3}/gm)].map((match) => match[1]);
-  t.strictSame([...told].sort(), Object.keys(HTTP_ERRORS).sort());
+  const received = [...page.matchAll(/^\| `([a-z_]+)` \| \d{3}/gm)].map((match) => match[1]);
+  t.strictSame([...received].sort(), Object.keys(HTTP_ERRORS).sort());
 });

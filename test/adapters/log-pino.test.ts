@@ -29,7 +29,7 @@ const subject: LogSubject = {
     const file = join(folder, 'log.jsonl');
     return {
       log: pinoLog({ level: 'debug', file }),
-      said: () =>
+      lines: () =>
         linesOf(readFileSync(file, 'utf8')).map(({ level, msg, time, pid, ...fields }) => {
           assert.equal(typeof time, 'number');
           assert.equal(pid, process.pid);

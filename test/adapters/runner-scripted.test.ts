@@ -22,12 +22,13 @@ void t.test('steps run in order, each after its own delay', async (t) => {
     }),
   });
   const request = aWakeRequest(7);
-  const told: string[] = [];
+  const received: string[] = [];
   const listening = (async () => {
-    for await (const { type } of runner.wake(request, new AbortController().signal)) told.push(`${type} at ${String(clock.monotonicMs())}`);
+    for await (const { type } of runner.wake(request, new AbortController().signal))
+      received.push(`${type} at ${String(clock.monotonicMs())}`);
   })();
   await turning(listening, () => clock.runNext());
-  t.strictSame(told, ['spawned at 0', 'started at 100', 'completed at 200', 'exited at 200']);
+  t.strictSame(received, ['spawned at 0', 'started at 100', 'completed at 200', 'exited at 200']);
   t.strictSame(done, [`${request.taskId} at 150`]);
   t.strictSame(runner.started, [request]);
   t.strictSame(runner.living(), []);

@@ -64,11 +64,11 @@ async function outcomeOf({ world, model, ready: { program, installed }, tried }:
     const note = await tried.run(room);
     return { kind: 'green', seconds: Math.round((performance.now() - beganMs) / 1_000), note };
   } catch (error) {
-    const said = error instanceof Error ? error.message : String(error);
+    const output = error instanceof Error ? error.message : String(error);
     const calls = room.calls().map(({ api, status, isAside }) => `${api} ${String(status)}${isAside ? ' aside' : ''}`);
     return {
       kind: 'red',
-      why: [said, await room.histories(), `calls of its model: ${calls.join(', ')}`, room.log().slice(-LOG_SHOWN)].join('\n'),
+      why: [output, await room.histories(), `calls of its model: ${calls.join(', ')}`, room.log().slice(-LOG_SHOWN)].join('\n'),
     };
   } finally {
     await room.close();

@@ -149,12 +149,12 @@ const SAID: Readonly<Record<string, readonly (readonly [status: number, words: R
 t.test('each failure and each short end has the format of its API', async (t) => {
   const model = await fakeModel();
   t.teardown(() => model.close());
-  for (const [name, said] of Object.entries(SAID)) {
+  for (const [name, replies] of Object.entries(SAID)) {
     const { tag } = ANSWERS[name as keyof typeof ANSWERS];
     for (const [index, [path, header, body]] of ask(tag).entries()) {
       const request = { method: 'POST', headers: headersOf(header, name), body: JSON.stringify(body) };
       const response = await fetch(`${model.url}${path}`, request);
-      const [status, words] = said[index] as readonly [number, RegExp];
+      const [status, words] = replies[index] as readonly [number, RegExp];
       t.match({ status: response.status, text: await response.text() }, { status, text: words }, `${name}: ${path}`);
     }
   }

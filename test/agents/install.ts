@@ -45,7 +45,7 @@ export async function install(program: NpmProgram, folder = cacheFolder()): Prom
   const place = join(folder, named(program).replace('/', '+'));
   const bin = join(place, 'node_modules', '.bin');
   const path = [...(node === null ? [] : [node.path]), bin, process.env['PATH'] ?? ''].join(delimiter);
-  const there = await told(program, { place, file: join(bin, program.bin), path });
+  const there = await installedIn(program, { place, file: join(bin, program.bin), path });
   if (there.kind === 'installed') return there;
 
   await rm(place, { recursive: true, force: true });
@@ -57,7 +57,7 @@ export async function install(program: NpmProgram, folder = cacheFolder()): Prom
     await rm(place, { recursive: true, force: true });
     return { kind: 'failed', why: `npm install ended with ${String(ran.code)}: ${firstWords(ran.output)}` };
   }
-  return told(program, { place, file: join(bin, program.bin), path });
+  return installedIn(program, { place, file: join(bin, program.bin), path });
 }
 
 export const named = ({ package: name, version }: NpmProgram): string => `${name}@${version}`;
@@ -68,7 +68,7 @@ interface InstalledAt {
   readonly path: string;
 }
 
-async function told(program: NpmProgram, { place, file, path }: InstalledAt): Promise<Installed> {
+async function installedIn(program: NpmProgram, { place, file, path }: InstalledAt): Promise<Installed> {
   if (program.tellsNoVersion === true) return toldByPackage(program, { place, file, path });
   const { code, output } = await run([file, '--version'], { cwd: '/', path, withinMs: VERSION_WITHIN_MS });
   const [says = ''] = output.trim().split('\n');

@@ -1,5 +1,5 @@
 /**
- * Output and behaviour of programs that is easily mistaken: for their last message, for a sign of life, for a result,
+ * Output and behavior of programs that is easily mistaken: for their last message, for a sign of life, for a result,
  * for one of their commands.
  */
 import assert from 'node:assert/strict';

@@ -35,19 +35,19 @@ export const named = ({ storage, transport }: Combination): string => `${storage
 
 /** Lines reported by hubs, counted. */
 export function countSaid(lines: string): Reported {
-  const said = new Map<string, number>();
+  const counts = new Map<string, number>();
   for (const line of lines.split('\n').filter((one) => one !== '')) {
     const name = named(JSON.parse(line) as Combination);
-    said.set(name, (said.get(name) ?? 0) + 1);
+    counts.set(name, (counts.get(name) ?? 0) + 1);
   }
-  return said;
+  return counts;
 }
 
-/** What is wrong with a run on `asked` in which the hubs reported this. */
-export function faultsOf(said: Reported, asked: Combination): readonly string[] {
-  if (said.size === 0) return ['no hub reported its adapters'];
-  const others = [...said].filter(([name]) => name !== named(asked));
-  return others.map(([name, times]) => `${times} hubs ran on ${name}, not on ${named(asked)}`);
+/** What is wrong with a run on `combination` in which the hubs reported this. */
+export function faultsOf(reported: Reported, combination: Combination): readonly string[] {
+  if (reported.size === 0) return ['no hub reported its adapters'];
+  const others = [...reported].filter(([name]) => name !== named(combination));
+  return others.map(([name, times]) => `${times} hubs ran on ${name}, not on ${named(combination)}`);
 }
 
 /**
@@ -55,17 +55,17 @@ export function faultsOf(said: Reported, asked: Combination): readonly string[] 
  * what the hubs reported.
  */
 export async function e2eRun(
-  asked: Combination,
+  combination: Combination,
   files: readonly string[],
-): Promise<{ readonly exitCode: number; readonly said: Reported }> {
+): Promise<{ readonly exitCode: number; readonly reported: Reported }> {
   const folder = await mkdtemp(join(tmpdir(), 'agentcom-e2e-'));
   const reportFile = join(folder, 'said.jsonl');
   await writeFile(reportFile, '');
-  const server = asked.storage === 'postgres' ? await postgresServer([]) : null;
+  const server = combination.storage === 'postgres' ? await postgresServer([]) : null;
   try {
     const env = {
-      AGENTCOM_STORAGE: asked.storage,
-      AGENTCOM_TRANSPORT: asked.transport,
+      AGENTCOM_STORAGE: combination.storage,
+      AGENTCOM_TRANSPORT: combination.transport,
       ...(server === null ? {} : { AGENTCOM_TEST_DATABASE_URL: server.url }),
       [SAID_FILE]: reportFile,
     };
@@ -75,7 +75,7 @@ export async function e2eRun(
       env: { ...process.env, ...env },
     });
     const [code] = (await once(tap, 'exit')) as [number | null];
-    return { exitCode: code ?? 1, said: countSaid(await readFile(reportFile, 'utf8')) };
+    return { exitCode: code ?? 1, reported: countSaid(await readFile(reportFile, 'utf8')) };
   } finally {
     await server?.end();
     await rm(folder, { recursive: true });

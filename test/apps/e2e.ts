@@ -25,17 +25,17 @@ Exit codes: 0 all tests passed on the requested adapters; 1 a test failed, a hub
   );
 
 program.parse();
-const asked = program.opts<Combination>();
+const combination = program.opts<Combination>();
 const all = await e2eFiles();
 const unknown = program.args.filter((file) => !all.includes(file));
 if (unknown.length > 0) program.error(`error: not a whole-program test: ${unknown.join(', ')}. There are:\n  ${all.join('\n  ')}`);
-if (asked.transport === 'uws') await loadUws();
+if (combination.transport === 'uws') await loadUws();
 
 const files = program.args.length > 0 ? program.args : all;
-printMachine(thisMachine(), `${files.length} test files on ${named(asked)}`);
-const { exitCode, said } = await e2eRun(asked, files);
-for (const [name, times] of said) say(`/health of ${times} hubs: they run on ${name}`);
-const faults = faultsOf(said, asked);
+printMachine(thisMachine(), `${files.length} test files on ${named(combination)}`);
+const { exitCode, reported } = await e2eRun(combination, files);
+for (const [name, times] of reported) say(`/health of ${times} hubs: they run on ${name}`);
+const faults = faultsOf(reported, combination);
 for (const fault of faults) say(`FAULT ${fault}`);
 if (exitCode !== 0) say(`FAULT tests failed (tap ended with ${exitCode})`);
 process.exitCode = faults.length === 0 && exitCode === 0 ? 0 : 1;

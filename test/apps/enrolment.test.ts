@@ -67,22 +67,22 @@ t.test('R22: an impostor on the port learns nothing usable of the secret, and it
   for (const { json, status } of answers) {
     const impostor = await answering(t, json, status);
     await t.rejects(tokenAt(t, wsOf(impostor.url)), JSON.stringify(json));
-    const said = impostor.requests.map(({ body }) => body).join('\n');
+    const sent = impostor.requests.map(({ body }) => body).join('\n');
     const hash = createHash('sha256').update(secret).digest('hex');
     t.match(JSON.parse(impostor.requests[0]?.body ?? ''), { agent_id: 'w1', secret_hint: hash.slice(0, 16), nonce: /^[0-9a-f]{64}$/ });
-    for (const part of [secret, Buffer.from(secret).toString('hex'), hash.slice(0, 17)]) t.notOk(said.includes(part));
+    for (const part of [secret, Buffer.from(secret).toString('hex'), hash.slice(0, 17)]) t.notOk(sent.includes(part));
   }
 });
 
 t.test('R22: a man in the middle of an enrolment reads neither secret nor token, and its changes are rejected', async (t) => {
   const bench = await hubBench();
   t.teardown(() => bench.close());
-  const heard: string[] = [];
+  const received: string[] = [];
   let changes = (text: string): string => text;
   const line = await testHub(t, (app) =>
     app.post('/api/onboard/register', async (c) => {
       const { status, text } = await bench.send('/api/onboard/register', { json: c.sent(), token: null });
-      heard.push(text);
+      received.push(text);
       return c.body(changes(text), status, { 'content-type': 'application/json' });
     }),
   );
@@ -91,7 +91,7 @@ t.test('R22: a man in the middle of an enrolment reads neither secret nor token,
   environment(t, { AGENTCOM_ENROL_SECRET: secret });
   const token = await tokenAt(t, wsOf(line.url));
   t.equal((await bench.send('/api/schemas', { token })).status, 200);
-  const all = [...heard, ...line.requests.map(({ body }) => body)].join('\n');
+  const all = [...received, ...line.requests.map(({ body }) => body)].join('\n');
   for (const known of [secret, token]) t.notOk([known, Buffer.from(known).toString('hex')].some((form) => all.includes(form)));
   for (const { body } of line.requests) {
     const { json } = await bench.send('/api/onboard/register', { json: JSON.parse(body), token: null });

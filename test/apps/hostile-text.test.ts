@@ -78,9 +78,9 @@ t.test('every text arrives byte for byte via standard input, file, argument and 
     const result = task.result as { readonly output: unknown } | null;
     t.strictSame([task.status, task.description, result?.output], ['completed', text, text], `${name}: over HTTP, both ways`);
     const stdin = await readFile(join(echoDir, `${id}.stdin`));
-    const said = { description: text, metadata: JSON.stringify(METADATA) };
-    t.strictSame(saidIn(stdin), said, `${name}: on standard input`);
-    t.strictSame(saidIn(await readFile(join(echoDir, `${id}.file`))), said, `${name}: in the task file`);
+    const message = { description: text, metadata: JSON.stringify(METADATA) };
+    t.strictSame(saidIn(stdin), message, `${name}: on standard input`);
+    t.strictSame(saidIn(await readFile(join(echoDir, `${id}.file`))), message, `${name}: in the task file`);
     const json = stdin.toString('utf8').trimEnd();
     const argv = [process.execPath, ECHO_AGENT, '--', text, json, `task ${id} says: ${text}.`];
     const cmdline = Buffer.from(argv.map((argument) => `${argument}\0`).join(''));

@@ -41,7 +41,7 @@ export interface RunningHub {
 export interface RunningAgent {
   /** The next frame of this type that was not returned before. */
   frame(type: string): Promise<AnyFrame>;
-  send(said: Readonly<Record<string, unknown>>): void;
+  send(message: Readonly<Record<string, unknown>>): void;
   leave(): void;
 }
 
@@ -106,7 +106,7 @@ export async function runningHub({
     async agent(agentId, identify = {}) {
       const frames: AnyFrame[] = [];
       let wake = (): void => undefined;
-      const said = {
+      const message = {
         type: 'identify',
         agent_id: agentId,
         token: await token('agent', agentId),
@@ -116,7 +116,7 @@ export async function runningHub({
       const link = wsLink({ log: silentLog, trust }).connect(
         { url: socketUrl, frameBytesMax: 1 << 20 },
         {
-          onOpen: () => void link.send(JSON.stringify({ ...said, held: [], ...identify })),
+          onOpen: () => void link.send(JSON.stringify({ ...message, held: [], ...identify })),
           onFrame(text) {
             frames.push(JSON.parse(text) as AnyFrame);
             wake();

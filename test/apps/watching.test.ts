@@ -23,10 +23,10 @@ t.test('R21: agents connecting, pausing, draining, resuming and leaving are even
   const hub = await runningHub();
   t.teardown(() => hub.stop());
   const viewerToken = await hub.token('viewer');
-  const asked: string[] = [];
+  const requested: string[] = [];
   const note = (message: unknown): void => {
     const { request } = message as { readonly request: ClientRequest };
-    if (String(request.getHeader('authorization')).endsWith(viewerToken)) asked.push(request.path);
+    if (String(request.getHeader('authorization')).endsWith(viewerToken)) requested.push(request.path);
   };
   subscribe('http.client.request.start', note);
   t.teardown(() => unsubscribe('http.client.request.start', note));
@@ -52,7 +52,7 @@ t.test('R21: agents connecting, pausing, draining, resuming and leaving are even
   await hub.api.tasks.submit({ description: 'this watcher receives no task events' });
   agent.leave();
   t.match(await next(), ['agent_disconnected', { disconnected_at: Number }]);
-  t.strictSame(asked, ['/api/events?about=agents']);
+  t.strictSame(requested, ['/api/events?about=agents']);
   await watching.return();
 
   const submitter = hubClient({ url: hub.url, token: await hub.token('submitter') });
@@ -68,12 +68,12 @@ t.test('a waiting client gets the reason a task waits when it changes with its a
     lines.push(text);
     wake();
   };
-  const said = async (words: RegExp): Promise<void> => {
+  const printed = async (words: RegExp): Promise<void> => {
     while (!words.test(lines.at(-1) ?? '')) await new Promise<void>((resolve) => (wake = resolve));
   };
   const { task_id: taskId } = await hub.api.tasks.submit({ description: 'x', needed_capabilities: ['gpu'] });
-  let asked = 0;
-  const get: typeof hub.api.tasks.get = (...of) => ((asked += 1), hub.api.tasks.get(...of));
+  let requestCount = 0;
+  const get: typeof hub.api.tasks.get = (...of) => ((requestCount += 1), hub.api.tasks.get(...of));
   const why = whyNotes(
     { line, data: () => undefined, note: line } as unknown as Output,
     { ...hub.api, tasks: { ...hub.api.tasks, get } },
@@ -81,17 +81,17 @@ t.test('a waiting client gets the reason a task waits when it changes with its a
   );
   t.teardown(() => why.stop());
   why.noted('eligible');
-  await said(/^waiting: No agent/);
+  await printed(/^waiting: No agent/);
   await hub.agent('a1', { capabilities: ['code'] });
-  await said(/^waiting: .*gpu/);
+  await printed(/^waiting: .*gpu/);
   const gpu = await hub.agent('a2', { capabilities: ['gpu'] });
   await gpu.frame('task_assign');
   await hub.api.agents.drain('a2');
   gpu.send({ type: 'task_rejected', task_id: taskId, generation: 1, reason: 'draining' });
-  await said(/^waiting: .*drain/);
+  await printed(/^waiting: .*drain/);
   gpu.leave();
-  await said(/^waiting: .*(away|not connected|offline)/);
-  t.ok(asked <= 8, `${asked} questions`);
+  await printed(/^waiting: .*(away|not connected|offline)/);
+  t.ok(requestCount <= 8, `${requestCount} questions`);
 });
 
 t.test('R21: a reader that missed 10,000 events resumes over a socket without gaps or repeats while more arrive', async (t) => {

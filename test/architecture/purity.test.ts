@@ -53,10 +53,10 @@ t.test('the compiler rejects platform APIs in core', async (t) => {
   const [ofPure, ...ofPlanted] = complaints([pure, ...planted.map(([, source]) => source)]);
   t.strictSame(ofPure, []);
   for (const [index, [name]] of planted.entries()) {
-    const said = ofPlanted[index] ?? [];
+    const lines = ofPlanted[index] ?? [];
     t.ok(
-      said.some((message) => message.includes(`'${name}'`)),
-      `${name}: ${said.join(' | ') || 'compiled'}`,
+      lines.some((message) => message.includes(`'${name}'`)),
+      `${name}: ${lines.join(' | ') || 'compiled'}`,
     );
   }
 });
@@ -71,13 +71,13 @@ t.test('the dashboard compiles against the browser, not Node', (t) => {
   const incremental = { incremental: true, noEmit: true, tsBuildInfoFile: path.join(ROOT, '.built/dashboard.tsbuildinfo') };
   const program = ts.createIncrementalProgram({ rootNames: browserFiles, options: { ...options, ...incremental, types: [] } });
   // Its own files only: the others are compiled elsewhere.
-  const said = [...program.getSyntacticDiagnostics(), ...program.getSemanticDiagnostics()]
+  const lines = [...program.getSyntacticDiagnostics(), ...program.getSemanticDiagnostics()]
     .filter(({ file }) => file === undefined || browserFiles.includes(file.fileName))
     .map(
       ({ file, messageText }) => `${path.relative(folder, file?.fileName ?? '')}: ${ts.flattenDiagnosticMessageText(messageText, '\n')}`,
     );
   program.emit();
-  t.strictSame(said, []);
+  t.strictSame(lines, []);
   t.end();
 });
 

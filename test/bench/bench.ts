@@ -64,7 +64,7 @@ async function measure({
   keepsRatios,
   pairs,
   scenarios,
-  what: asked,
+  what: question,
   sizes,
   cpuProf,
 }: BenchOptions): Promise<void> {
@@ -97,7 +97,7 @@ async function measure({
       sizes,
       pairs,
       isAsked: (name) => scenarios.includes(name),
-      wants: (what) => what.includes(asked),
+      wants: (what) => what.includes(question),
       runsOf: (pair) => (isQuick ? RUNS.quick : isDefault(pair) ? RUNS.default : RUNS.others),
       profileDir: cpuProf,
       limits: new Map(),

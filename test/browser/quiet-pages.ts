@@ -24,21 +24,21 @@ export async function quietPages(t: Test, { browser }: BrowserRoom): Promise<voi
     const { page, faults } = await watchedPage(t, browser, hub.url);
     await page.clock.install();
     await signIn(page, hub.url, hub.adminToken);
-    let asked: string[] = [];
+    let requested: string[] = [];
     const open = new Set<Request>();
     page.on('request', (request) => {
       const { pathname } = new URL(request.url());
-      asked.push(`${request.method()} ${pathname}`);
+      requested.push(`${request.method()} ${pathname}`);
       if (pathname !== '/api/events') open.add(request);
     });
     page.on('requestfinished', (request) => open.delete(request));
     page.on('requestfailed', (request) => open.delete(request));
     /** Lets time pass in the page, and waits for the answers to its requests. */
     const pass = async (ms: number): Promise<readonly string[]> => {
-      asked = [];
+      requested = [];
       await page.clock.runFor(ms);
       while (open.size > 0) await page.waitForEvent('requestfinished');
-      return asked;
+      return requested;
     };
     for (const [place, seen] of [
       ['', '1 idle'],
@@ -97,14 +97,14 @@ export async function quietPages(t: Test, { browser }: BrowserRoom): Promise<voi
       await page.getByText('live', { exact: true }).waitFor();
       // Past events arrive with the first ones.
       await setTimeout(SUBMIT_GAP_MS);
-      const asked: string[] = [];
-      page.on('request', (request) => void asked.push(new URL(request.url()).pathname));
+      const requested: string[] = [];
+      page.on('request', (request) => void requested.push(new URL(request.url()).pathname));
       for (let count = 0; count < SUBMITS; count += 1) {
         await hub.api.tasks.submit({ description: 'Nobody can do it', needed_capabilities: ['gpu'] });
         await setTimeout(SUBMIT_GAP_MS);
       }
-      if (place === '') t.ok(asked.includes('/api/tasks/stats'), 'the counts of the tasks are read again');
-      t.notOk(asked.includes('/api/agents'), `/${place}: the agents are not`);
+      if (place === '') t.ok(requested.includes('/api/tasks/stats'), 'the counts of the tasks are read again');
+      t.notOk(requested.includes('/api/agents'), `/${place}: the agents are not`);
     }
     const badge = (word: string) => page.locator('.agent-card .badge', { hasText: word });
     const { task_id: id } = await hub.api.tasks.submit({ description: 'Stopped' });

@@ -132,7 +132,7 @@ export async function playOnce(
     // assignments.
     if (kind.fault === 'power') losses.push('lost', 'not_held');
     if (world.machines.some((machine) => !machine.isRunning)) losses.push('disconnected');
-    await world.judgeTold();
+    await world.checkAcknowledged();
     await world.recover();
     await judge(world, { ...scenario, losses });
     return { isMet, found: world.evidence.violations };

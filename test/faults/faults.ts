@@ -33,10 +33,10 @@ say(
 );
 const beganMs = performance.now();
 let bar: ReturnType<typeof progressBar> | null = null;
-let told = 0;
+let reported = 0;
 const onOutcome = ({ scenario, kind, violations: found }: Outcome): void => {
-  for (const { nth, what } of found.slice(0, SHOWN - told)) say(`VIOLATION ${scenario}; ${kind}, call ${nth}: ${what}`);
-  told = Math.min(SHOWN, told + found.length);
+  for (const { nth, what } of found.slice(0, SHOWN - reported)) say(`VIOLATION ${scenario}; ${kind}, call ${nth}: ${what}`);
+  reported = Math.min(SHOWN, reported + found.length);
 };
 const onProgress = (done: number, of: number, note: string): void => (bar ??= progressBar(of)).at(done, note);
 const outcomes = await faultsInProcesses(processes, { scenarios, step, first, onProgress, onOutcome });

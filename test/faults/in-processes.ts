@@ -3,7 +3,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { nameOf, pairsOf, type FaultsOptions, type Outcome } from './faults-run.ts';
-import type { AskedPair } from './pair-worker.ts';
+import type { RequestedPair } from './pair-worker.ts';
 
 const WORKER = fileURLToPath(new URL('./pair-worker.ts', import.meta.url));
 
@@ -23,9 +23,9 @@ export async function faultsInProcesses(processes: number, options: FaultsOption
       for (let at = next++; at < pairs.length; at = next++) {
         const { scenario, kind } = pairs[at] as (typeof pairs)[number]; // below the length
         onProgress(outcomes.size, pairs.length, `${scenario.name}; ${nameOf(kind)}`);
-        const asked: AskedPair = { scenario: scenario.name, kind: nameOf(kind), first, step };
+        const request: RequestedPair = { scenario: scenario.name, kind: nameOf(kind), first, step };
         const answered = once(worker, 'message');
-        worker.send(asked);
+        worker.send(request);
         const [outcome] = (await answered) as [Outcome];
         outcomes.set(at, outcome);
         onOutcome(outcome);

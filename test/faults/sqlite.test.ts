@@ -21,8 +21,8 @@ async function lockHolder(t: Test, file: string): Promise<{ release(): Promise<v
   const program = builtTree().compiled('test/faults/rig/write-lock-process.ts');
   const child = spawn(process.execPath, [program, file], { stdio: ['pipe', 'pipe', 'inherit'] });
   t.teardown(() => child.kill('SIGKILL'));
-  const [said] = (await once(child.stdout, 'data')) as [Buffer];
-  t.equal(said.toString(), 'held');
+  const [message] = (await once(child.stdout, 'data')) as [Buffer];
+  t.equal(message.toString(), 'held');
   return {
     async release() {
       const ended = once(child, 'exit');

@@ -88,11 +88,11 @@ export async function fuzzRun(t: TestEnd, options: FuzzOptions): Promise<FuzzOut
   });
   const violations: string[] = [];
 
-  const told = submitter(world.api, new AbortController().signal);
+  const submits = submitter(world.api, new AbortController().signal);
   const honestMs: number[] = [];
   const honestly = honestLoad(options.honestPerSecond, async (n) => {
     const beganMs = performance.now();
-    await told.submit(`${seed}-${n}`, { description: `${seed}-${n} ok ${WORK_SECONDS}`, needed_capabilities: ['code'] });
+    await submits.submit(`${seed}-${n}`, { description: `${seed}-${n} ok ${WORK_SECONDS}`, needed_capabilities: ['code'] });
     honestMs.push(performance.now() - beganMs);
   });
 
@@ -126,7 +126,7 @@ export async function fuzzRun(t: TestEnd, options: FuzzOptions): Promise<FuzzOut
 
   violations.push(...(await honestly.stop()));
   const untilMs = Date.now() + DRAINED_WITHIN_MS;
-  const waiting = (): string[] => [...told.answered.keys()].filter((id) => !completed.has(id));
+  const waiting = (): string[] => [...submits.answered.keys()].filter((id) => !completed.has(id));
   while (waiting().length > 0 && Date.now() < untilMs) await sleep(100);
   await sleep(options.restMs);
   const after = await collected(hub.pid);
@@ -137,8 +137,8 @@ export async function fuzzRun(t: TestEnd, options: FuzzOptions): Promise<FuzzOut
 
   if (end !== 0) violations.push(`the hub ended with ${end}`);
   violations.push(...tally.surprises.map((surprise) => `hostile: ${surprise}`));
-  violations.push(...(await judgeStore(world, told.answered)));
-  violations.push(...told.changed.map((key) => `the key ${key} was answered with another task than at first`));
+  violations.push(...(await judgeStore(world, submits.answered)));
+  violations.push(...submits.changed.map((key) => `the key ${key} was answered with another task than at first`));
   violations.push(...judgeLog(world.logOf('hub')));
   const stored = await readStored(world.database);
   return {
@@ -147,7 +147,7 @@ export async function fuzzRun(t: TestEnd, options: FuzzOptions): Promise<FuzzOut
     seconds,
     honestMs: underFireMs,
     undisturbedMs,
-    honest: { answered: told.answered.size, completed: told.answered.size - waiting().length, repeated: told.repeated },
+    honest: { answered: submits.answered.size, completed: submits.answered.size - waiting().length, repeated: submits.repeated },
     rss: { before, during, after },
     lag,
     stored: { tasks: stored.tasks.size, events: stored.events.length },

@@ -7,10 +7,10 @@ import type { Storage } from '../../core/ports/storage.ts';
 import { emptySchema, engineDeps } from '../adapters/storage-places/postgres-storage-place.ts';
 import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
 import { aGeneration, anAgent, anAgentId, anAssignedTask, aTask, aTaskId, inserting } from '../product/contracts/fixtures.ts';
-import { gatesOn, QUICK_TO_TELL, queueOver, runPairs } from './pairs.ts';
+import { gatesOn, FAST_DEADLOCK_CHECK, queueOver, runPairs } from './pairs.ts';
 import { HUBS } from './locks-world.ts';
 
-const server = await postgresServer(QUICK_TO_TELL);
+const server = await postgresServer(FAST_DEADLOCK_CHECK);
 t.teardown(() => server.end());
 
 interface TwoHubs {

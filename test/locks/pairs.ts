@@ -22,7 +22,7 @@ import { gatesOver, type Gates } from './interleaving.ts';
 import { COMMANDS, HUBS, worldAt } from './locks-world.ts';
 
 /** Server settings for these runs: a deadlock is found at once. */
-export const QUICK_TO_TELL = ['-c', 'fsync=off', '-c', 'deadlock_timeout=30ms'];
+export const FAST_DEADLOCK_CHECK = ['-c', 'fsync=off', '-c', 'deadlock_timeout=30ms'];
 /** Once in this many interleavings each hub gets several commands in one batch. */
 const MANY_EVERY = 4;
 const TABLES = ['pending_stops', 'tasks', 'agents', 'hubs', 'hub_mail', 'idempotency_keys', 'task_events', 'tombstones'];
@@ -74,8 +74,8 @@ export async function runPairs({ server, schema, interleavings, seed, onProgress
     for (const [nth, queue] of queues.entries())
       await queue.do({ kind: 'poll', agentIds: [...(nth === 0 ? ['a', 'v'] : ['b'])].map(anAgentId), renews: true });
     await gates.interleaved(async () => {
-      const asked = queues.flatMap((queue, nth) => (commands[nth] ?? []).map((command) => queue.do(command)));
-      for (const outcome of await Promise.allSettled(asked)) {
+      const requests = queues.flatMap((queue, nth) => (commands[nth] ?? []).map((command) => queue.do(command)));
+      for (const outcome of await Promise.allSettled(requests)) {
         if (outcome.status === 'fulfilled') continue;
         const code = AgentcomError.is(outcome.reason) ? outcome.reason.code : String(outcome.reason);
         failures.set(code, (failures.get(code) ?? 0) + 1);

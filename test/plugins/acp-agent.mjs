@@ -1,13 +1,13 @@
 /**
  * An agent for tests that speaks ACP on its standard input and output, without the protocol's package: the code under
- * test must not be its own reference. The first argument selects its behaviour; further ones are ignored.
+ * test must not be its own reference. The first argument selects its behavior; further ones are ignored.
  */
 import { spawn } from 'node:child_process';
 import { appendFileSync, closeSync, existsSync, renameSync, watch, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
 const { AGENTCOM_TASK_ID: taskId = 'task', AGENTCOM_RESULTS_DIR: resultsDir = '.' } = process.env;
-const [behaviour = 'succeeds'] = process.argv.slice(2);
+const [behavior = 'succeeds'] = process.argv.slice(2);
 const RESULT = 'it is done';
 const FLOOD_BYTES = 9 * 1024 * 1024;
 const FLOOD_LINES = 20_000;
@@ -82,7 +82,7 @@ function askPermission(kind) {
 }
 
 /** What it does once it has its prompt. */
-const behaviours = {
+const behaviors = {
   ends: () => process.exit(0),
   fails() {
     console.error('it broke');
@@ -181,9 +181,9 @@ const behaviours = {
   spends: () => update({ sessionUpdate: 'usage_update', used: 1, size: 2, cost: { amount: 0.75, currency: 'USD' } }),
 };
 /** Those that ignore requests to end. */
-const hasFailed = ['ignores-stop', 'outlives-input', 'hangs-after-result'].includes(behaviour);
-if (behaviour === 'ignores-stop') process.on('SIGTERM', () => note('SIGTERM'));
-if (behaviour === 'outlives-input') {
+const hasFailed = ['ignores-stop', 'outlives-input', 'hangs-after-result'].includes(behavior);
+if (behavior === 'ignores-stop') process.on('SIGTERM', () => note('SIGTERM'));
+if (behavior === 'outlives-input') {
   process.on('SIGTERM', () => {
     note('SIGTERM');
     process.exit(0);
@@ -193,11 +193,11 @@ if (behaviour === 'outlives-input') {
 
 const methods = {
   initialize(id) {
-    const sessionCapabilities = behaviour === 'resumes' || behaviour === 'forgets' ? { resume: {} } : {};
-    const agentCapabilities = { loadSession: behaviour === 'loads', sessionCapabilities };
+    const sessionCapabilities = behavior === 'resumes' || behavior === 'forgets' ? { resume: {} } : {};
+    const agentCapabilities = { loadSession: behavior === 'loads', sessionCapabilities };
     const agentInfo = { name: 'scripted', version: '9999.0.0' };
-    if (behaviour === 'says-no') refuse(id, -32_000, 'Authentication required');
-    else answer(id, { protocolVersion: behaviour === 'speaks-otherwise' ? 2 : 1, agentInfo, agentCapabilities });
+    if (behavior === 'says-no') refuse(id, -32_000, 'Authentication required');
+    else answer(id, { protocolVersion: behavior === 'speaks-otherwise' ? 2 : 1, agentInfo, agentCapabilities });
   },
   'session/new'(id) {
     const models = [{ value: 'small', name: 'Small' }];
@@ -207,7 +207,7 @@ const methods = {
     });
   },
   'session/resume'(id, params) {
-    if (behaviour === 'forgets') return refuse(id, -32_002, 'Resource not found');
+    if (behavior === 'forgets') return refuse(id, -32_002, 'Resource not found');
     session.id = params.sessionId;
     answer(id, {});
   },
@@ -228,7 +228,7 @@ const methods = {
     openPrompt = id;
     writeFileSync(join(resultsDir, 'heard.part'), prompt[0].text);
     renameSync(join(resultsDir, 'heard.part'), join(resultsDir, 'heard'));
-    (behaviours[behaviour] ?? behaviours.succeeds)();
+    (behaviors[behavior] ?? behaviors.succeeds)();
   },
   'session/cancel'() {
     note('session/cancel');

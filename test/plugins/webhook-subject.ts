@@ -51,7 +51,7 @@ async function webhookWorld(runner: MakeRunner): Promise<RunnerWorld> {
   const { port } = server.address() as AddressInfo;
 
   return {
-    runner: async (behaviour) => runner(`http://127.0.0.1:${String(port)}/${behaviour}`, deps),
+    runner: async (behavior) => runner(`http://127.0.0.1:${String(port)}/${behavior}`, deps),
     async request(description) {
       const request = await world.request(description === undefined ? undefined : { description });
       requests.push(request);

@@ -22,23 +22,23 @@ t.test('R1, R2: a hub stopped while Postgres is unresponsive ends in time and in
   const { api } = world;
   const hub = await world.startHub();
   await world.startSidecar('a1', { extra: 'slots: 4' });
-  const { task_id: told } = await api.tasks.submit({ description: 'told before' });
-  await world.event(told, ['woken']);
+  const { task_id: id } = await api.tasks.submit({ description: 'told before' });
+  await world.event(id, ['woken']);
   network.fallSilent();
   const keys = ['k1', 'k2', 'k3'];
-  const asked = keys.map((key) => api.tasks.submit({ description: 'asked meanwhile' }, key).then(() => 'told', () => 'not told')); // prettier-ignore
+  const requested = keys.map((key) => api.tasks.submit({ description: 'asked meanwhile' }, key).then(() => 'told', () => 'not told')); // prettier-ignore
   await sleep(ASKED_MS);
   const beganMs = performance.now();
   const end = await Promise.race([hub.kill('SIGTERM'), sleep(STOPPED_WITHIN_MS)]);
   t.comment(`${Math.round(performance.now() - beganMs)} ms`);
   t.equal(end, 0, hub.log().slice(-1_500));
   if (end === undefined) await hub.kill('SIGKILL');
-  t.strictSame(await Promise.all(asked), keys.map(() => 'not told')); // prettier-ignore
+  t.strictSame(await Promise.all(requested), keys.map(() => 'not told')); // prettier-ignore
   network.cut();
   await network.restore();
   await world.startHub();
-  world.release(told);
-  await world.event(told, ['completed']);
+  world.release(id);
+  await world.event(id, ['completed']);
   for (const key of keys) {
     const { task_id: id } = await api.tasks.submit({ description: 'asked meanwhile' }, key);
     world.release(id);

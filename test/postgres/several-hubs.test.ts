@@ -106,7 +106,7 @@ async function agentAt(t: Test, hub: Hub) {
     }
   };
   await frame('identified');
-  return { frame, send: (said: Readonly<Record<string, unknown>>) => link.send(JSON.stringify(said)) };
+  return { frame, send: (message: Readonly<Record<string, unknown>>) => link.send(JSON.stringify(message)) };
 }
 
 const submitted = async (hub: Hub): Promise<TaskId> => {

@@ -20,7 +20,7 @@ const submit = (n: number) => ({ ...inserting(aTask({ id: aTaskId(n) })), events
 t.test("the server's time never goes back from one transaction to the next, known or received", async (t) => {
   const storage = closedBefore(t, postgresStorage({ url: server.url, schema: emptySchema(t, server) }));
   await storage.open();
-  const asked = async (): Promise<number> => Number((await server.ask('SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS ms'))[0]?.['ms']); // prettier-ignore
+  const serverMs = async (): Promise<number> => Number((await server.ask('SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS ms'))[0]?.['ms']); // prettier-ignore
   let before = -Infinity;
   for (let n = 1; n <= 100; n += 1) {
     const nowMs = await storage.tasks.transact(`at-${n}`, async (unit) => {
@@ -30,7 +30,7 @@ t.test("the server's time never goes back from one transaction to the next, know
     if (nowMs < before) t.fail(`${nowMs} comes after ${before}`);
     before = nowMs;
   }
-  const afterMs = await asked();
+  const afterMs = await serverMs();
   t.ok(before <= afterMs && afterMs - before < 1_000, `the last of them, ${before}, is the server's, ${afterMs}`);
 });
 
@@ -51,8 +51,8 @@ t.test('work that continues after a failed statement commits nothing', async (t)
 });
 
 t.test('when the server ends a connection within a transaction, nothing of it remains, and the next one works', async (t) => {
-  const told: string[] = [];
-  const log = { ...silentLog, error: (message: string) => told.push(message) };
+  const messages: string[] = [];
+  const log = { ...silentLog, error: (message: string) => messages.push(message) };
   const storage = closedBefore(t, postgresStorage({ url: server.url, schema: emptySchema(t, server) }, { log }));
   await storage.open();
   const END = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'agentcom hub' AND state LIKE 'idle%'`;
@@ -70,7 +70,7 @@ t.test('when the server ends a connection within a transaction, nothing of it re
   await server.until(`SELECT count(*) = 0 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub'`);
   await commit(storage, submit(4));
   t.equal((await storage.tasks.stats()).statuses.queued, 2, 'a connection that ended in between is noticed before use');
-  t.equal(told.length, 2, 'each loss is logged');
+  t.equal(messages.length, 2, 'each loss is logged');
 });
 
 /** A batch in single statements with a COMMIT, or saved as one statement. */
@@ -119,10 +119,10 @@ for (const [how, isLast] of [
       const commitOnItsWay = await caught;
       commitOnItsWay.cutClient();
       await failed;
-      const asked = storage.tasks.committed('late');
+      const pending = storage.tasks.committed('late');
       if (isLast) {
         // Nothing of it is at the server: it is ensured that it never will be.
-        t.equal(await asked, false);
+        t.equal(await pending, false);
         commitOnItsWay.send();
         await commit(storage, submit(5));
         t.strictSame(await storage.tasks.peek([aTaskId(3)]), [], 'it came too late');
@@ -132,7 +132,7 @@ for (const [how, isLast] of [
         );
         await commitOnItsWay.deliver();
         commitOnItsWay.cutServer();
-        t.equal(await asked, true, 'the table alone would have said no');
+        t.equal(await pending, true, 'the table alone would have said no');
       }
     });
     await commit(storage, submit(4));
@@ -232,13 +232,13 @@ t.test('a recreated database is not taken for the one that was opened', async (t
 });
 
 t.test('a server that does not persist its commits is logged as a warning', async (t) => {
-  const told: string[] = [];
-  const log = { ...silentLog, warn: (message: string) => told.push(message) };
+  const messages: string[] = [];
+  const log = { ...silentLog, warn: (message: string) => messages.push(message) };
   const url = new URL(server.url);
   url.searchParams.set('options', '-c synchronous_commit=off');
   await closedBefore(t, postgresStorage({ url: url.href, schema: emptySchema(t, server) }, { log })).open();
   t.match(
-    told.find((line) => line.includes('synchronous_commit')),
+    messages.find((line) => line.includes('synchronous_commit')),
     /acknowledged may be gone/,
   );
 });

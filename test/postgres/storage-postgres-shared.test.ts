@@ -263,26 +263,26 @@ t.test('a transaction that writes nothing records no batch', async (t) => {
 t.test('notifications resume after a lost connection, and missed ones are covered by polling', async (t) => {
   const schema = emptySchema(t, server);
   const [one, other] = await two(t, schema);
-  const heard: ChangeHint[] = [];
+  const hints: ChangeHint[] = [];
   let wake = (): void => undefined;
   const next = async (): Promise<ChangeHint> => {
-    while (heard.length === 0) await new Promise<void>((resolve) => (wake = resolve));
-    return heard.shift() as ChangeHint;
+    while (hints.length === 0) await new Promise<void>((resolve) => (wake = resolve));
+    return hints.shift() as ChangeHint;
   };
   t.teardown(one.notifier.listen(() => undefined));
   const end = other.notifier.listen((hint) => {
-    heard.push(hint);
+    hints.push(hint);
     wake();
   });
   t.teardown(end);
   t.equal(await next(), ANY_CHANGE, 'at the beginning');
   await server.ask(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'agentcom hub notifier'`);
   t.equal(await next(), ANY_CHANGE, 'after the loss');
-  const said: ChangeHint = { events: false, work: true, agents: [] };
-  one.notifier.notify(said);
+  const hint: ChangeHint = { events: false, work: true, agents: [] };
+  one.notifier.notify(hint);
   let last = await next();
   while (last === ANY_CHANGE) last = await next();
-  t.strictSame(last, said, 'also a notification sent while there was no connection');
+  t.strictSame(last, hint, 'also a notification sent while there was no connection');
   for (const text of ['', 'null', '{"from":1}', '[]', '{"from":"x","events":true,"work":1}']) {
     await server.ask(`SELECT pg_notify($1, $2)`, [schema, text]);
     t.equal(await next(), ANY_CHANGE, `a word of a stranger: ${text}`);
@@ -296,11 +296,11 @@ t.test('a hub that is alone sends no notifications until another one listens', a
   const client = new pg.Client({ connectionString: server.url });
   await client.connect();
   t.teardown(() => client.end());
-  const heard = new Set<string>();
+  const received = new Set<string>();
   let wake = (): void => undefined;
   client.on('notification', ({ payload = '' }) => {
     const { agents } = JSON.parse(payload) as ChangeHint;
-    for (const agent of agents ?? []) heard.add(agent);
+    for (const agent of agents ?? []) received.add(agent);
     wake();
   });
   await client.query(`LISTEN ${schema}`);
@@ -321,8 +321,8 @@ t.test('a hub that is alone sends no notifications until another one listens', a
   // A notification sent before it listens is lost: it polls first.
   await server.until(`SELECT count(*) = 2 AS answer FROM pg_stat_activity WHERE query LIKE 'SELECT pg_notify($1, $2)%' AND state = 'idle'`);
   one.notifier.notify(about('together'));
-  while (!heard.has(anAgentId('together'))) await new Promise<void>((resolve) => (wake = resolve));
-  t.notOk(heard.has(anAgentId('alone')), 'no hub was listening');
+  while (!received.has(anAgentId('together'))) await new Promise<void>((resolve) => (wake = resolve));
+  t.notOk(received.has(anAgentId('alone')), 'no hub was listening');
 });
 
 t.test('rows passed to a statement arrive unchanged, including long ones and empty lists', async (t) => {

@@ -4,7 +4,7 @@
  */
 import t from 'tap';
 import type { Row, Transaction } from '../../adapters/storage-knex/engine.ts';
-import type { Begun, PostgresConnection } from '../../adapters/storage-knex/postgres/connection.ts';
+import type { TransactionStart, PostgresConnection } from '../../adapters/storage-knex/postgres/connection.ts';
 import { postgresTransaction, type PostgresWrite } from '../../adapters/storage-knex/postgres/transaction.ts';
 import type { ErrorCode } from '../../core/errors/codes.ts';
 import { failsWith } from '../product/contracts/storage/storage-room.ts';
@@ -41,11 +41,11 @@ function failingConnection(failAt: number, fault: Fault) {
 /** A connection whose newest BEGIN is answered when the test says so, with the time 7 or an error. */
 function slowConnection() {
   const { connection, statements } = failingConnection(0, {});
-  let settle: { readonly resolve: (begun: Begun) => void; readonly reject: (failure: Error) => void };
+  let settle: { readonly resolve: (begun: TransactionStart) => void; readonly reject: (failure: Error) => void };
   const slow: PostgresConnection = {
     ...connection,
     begin: () =>
-      new Promise<Begun>((resolve, reject) => {
+      new Promise<TransactionStart>((resolve, reject) => {
         statements.push('BEGIN');
         settle = { resolve, reject };
       }),
@@ -134,14 +134,18 @@ t.test('a transaction that wrote nothing ends without a COMMIT, which would wait
 
 t.test('reads are sent behind an unanswered BEGIN, and writes wait for it', async (t) => {
   const { slow, statements, begins, failsToBegin } = slowConnection();
-  const run = (begun: (begun: Begun) => void = () => undefined) =>
+  const run = (begun: (begun: TransactionStart) => void = () => undefined) =>
     postgresTransaction(slow, {
       place: 'x',
       batchId: 'b',
       work: async (transaction) => {
         await transaction.rows('loadTasks', []);
-        const asked = [transaction.change('insertTasks', []), transaction.rows('loadAgents', []), transaction.change('insertBodies', [])];
-        await Promise.all<unknown>(asked);
+        const requests = [
+          transaction.change('insertTasks', []),
+          transaction.rows('loadAgents', []),
+          transaction.change('insertBodies', []),
+        ];
+        await Promise.all<unknown>(requests);
         return transaction.nowMs;
       },
       markBroken: () => 'reported by the failure too',
@@ -149,13 +153,13 @@ t.test('reads are sent behind an unanswered BEGIN, and writes wait for it', asyn
       isClockKnown: () => true,
       begun,
     });
-  const heard: number[] = [];
-  const well = run(({ serverMs }) => heard.push(serverMs));
+  const messages: number[] = [];
+  const well = run(({ serverMs }) => messages.push(serverMs));
   await new Promise(setImmediate);
   t.strictSame(statements.splice(0), ['BEGIN', 'SELECT id,'], 'the first write waits, and so does everything after it');
   begins();
   t.equal(await well, 5, 'with the time known before');
-  t.strictSame(heard, [7]);
+  t.strictSame(messages, [7]);
   t.strictSame(statements.splice(0), ['INSERT INTO', 'SELECT state,', 'INSERT INTO', 'WITH old', 'COMMIT'], 'in their order');
 
   const failed = run();
@@ -167,12 +171,12 @@ t.test('reads are sent behind an unanswered BEGIN, and writes wait for it', asyn
 
 t.test('if the work fails while one of its statements still waits, that statement is no longer sent', async (t) => {
   const { slow, statements, begins } = slowConnection();
-  let asked: Promise<unknown> = Promise.resolve();
+  let pending: Promise<unknown> = Promise.resolve();
   const ended = postgresTransaction(slow, {
     place: 'x',
     batchId: 'b',
     work: async (transaction) => {
-      asked = failsWith(t, transaction.change('insertTasks', []), 'AC_INTERNAL', 'the statement is refused');
+      pending = failsWith(t, transaction.change('insertTasks', []), 'AC_INTERNAL', 'the statement is refused');
       throw new Error('of its own');
     },
     markBroken: () => t.fail('no reason'),
@@ -183,7 +187,7 @@ t.test('if the work fails while one of its statements still waits, that statemen
   const failed = t.rejects(ended, { message: 'of its own' });
   await new Promise(setImmediate);
   begins();
-  await Promise.all([failed, asked]);
+  await Promise.all([failed, pending]);
   t.strictSame(statements, ['BEGIN', 'ROLLBACK']);
 });
 
@@ -257,11 +261,11 @@ t.test('with exclusive use: one statement, or a transaction that begins with the
     waiting: () => undefined,
     saving: () => undefined,
   };
-  let asked: Promise<unknown> = Promise.resolve();
+  let pending: Promise<unknown> = Promise.resolve();
   const failing = run(
     connection,
     async ({ change }) => {
-      asked = failsWith(t, change('insertTasks', []), 'AC_INTERNAL', 'it is refused');
+      pending = failsWith(t, change('insertTasks', []), 'AC_INTERNAL', 'it is refused');
       throw new Error('of its own');
     },
     [],
@@ -269,6 +273,6 @@ t.test('with exclusive use: one statement, or a transaction that begins with the
   );
   await t.rejects(failing, { message: 'of its own' });
   endBefore();
-  await asked;
+  await pending;
   t.strictSame(statements, [], 'no transaction is left open on the connection');
 });

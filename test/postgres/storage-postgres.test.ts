@@ -136,12 +136,12 @@ t.test('postgres() reports what is wrong with its options, and does not connect 
     'lockTimeoutMs',
   ]);
   t.strictSame(wrong({ url, lockTimeoutMs: 20_000 }), ['lockTimeoutMs'], 'a wait for a lock is part of a statement');
-  const told = JSON.stringify([
+  const received = JSON.stringify([
     postgres({ url }),
     postgres({ url: 'postgres://secret' } as never).problems(),
     postgres({ url: ['secret'] } as never),
   ]);
-  t.notMatch(told, 'somebody:secret', 'the password appears nowhere');
+  t.notMatch(received, 'somebody:secret', 'the password appears nowhere');
   t.notMatch(JSON.stringify(postgres({ url })), 'secret', 'nor anything after the address');
 
   const choice = postgres({ url: server.url, schema: emptySchema(t, server) });
@@ -228,18 +228,18 @@ t.test('R20: a list walks an index in order, even if the server has no statistic
   const plans: string[] = [];
   const open = async (): Promise<OpenEngine> => {
     const opened = await engine.open();
-    const read: OpenEngine['read'] = (work, asksOnce) =>
+    const read: OpenEngine['read'] = (work, isSingleStatement) =>
       opened.read(async (db) => {
-        const asked: { readonly sql: string; readonly bindings: readonly Knex.Value[] }[] = [];
-        const note = (query: (typeof asked)[number]): unknown => asked.push(query);
+        const requests: { readonly sql: string; readonly bindings: readonly Knex.Value[] }[] = [];
+        const note = (query: (typeof requests)[number]): unknown => requests.push(query);
         db.on('query', note);
         const answer = await work(db).finally(() => db.removeListener('query', note));
-        for (const { sql, bindings } of asked) {
+        for (const { sql, bindings } of requests) {
           const { rows } = (await db.raw(`EXPLAIN ${sql.replaceAll(/\$\d+/g, '?')}`, [...bindings])) as { readonly rows: readonly Row[] };
           plans.push(...rows.map((row) => String(row['QUERY PLAN'])));
         }
         return answer;
-      }, asksOnce);
+      }, isSingleStatement);
     return { ...opened, read };
   };
   const storage = closedBefore(t, knexStorage({ engine: { ...engine, open }, clock: deps.clock, log: silentLog }));

@@ -32,17 +32,17 @@ export type { InboxPlace, InboxSubject, OddThings } from './contracts/files/inbo
 // Wake runners.
 export { wakeRunnerContract } from './contracts/runner/wake-runner.contract.ts';
 export type {
-  Behaviour,
+  Behavior,
   FilesSubject,
-  HeardSubject,
-  HeardWorld,
+  OutputSubject,
+  OutputWorld,
   ProcessWorld,
   RunnerWorld,
   ServiceSubject,
-  SpokenBehaviour,
+  OutputBehavior,
   WakeRunnerSubject,
 } from './contracts/runner/wake-runner-subject.ts';
-export { processSubject, type AgentWords } from './contracts/runner/process-subject.ts';
+export { processSubject, type AgentOutput } from './contracts/runner/process-subject.ts';
 
 // Time, randomness and logs.
 export { clockContract, type ClockSubject } from './contracts/clock.contract.ts';

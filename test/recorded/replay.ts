@@ -19,19 +19,19 @@ export async function replayToHub(lines: readonly Line[]): Promise<readonly stri
   const rig = await presentHub({ clock, wire: memoryWire({ clock }) });
   let peer: Peer = await rig.peer(AGENT);
   await peer.cut();
-  const heard = receiver('hub', (ms) => rig.pass(ms), clock);
+  const observed = receiver('hub', (ms) => rig.pass(ms), clock);
   for (const line of lines) {
-    await heard.until(line.at);
+    await observed.until(line.at);
     if ('do' in line) {
       if (line.do === 'connect') peer = await peer.reconnect();
       else if (line.do === 'cut') await peer.cut();
       else await doAtHub(rig, line);
     } else if (line.from === 'sidecar') await peer.send(line.frame);
-    heard.add(peer.newFrames());
-    if ('from' in line && line.from === 'hub') await heard.expect(line.frame, () => peer.newFrames());
+    observed.add(peer.newFrames());
+    if ('from' in line && line.from === 'hub') await observed.expect(line.frame, () => peer.newFrames());
   }
   await rig.kill();
-  return heard.misfits();
+  return observed.misfits();
 }
 
 /** Sends a current sidecar what the recorded hub sent. */
@@ -63,19 +63,19 @@ export async function replayToSidecar(lines: readonly Line[]): Promise<readonly 
     await clock.walk(ms, () => settle(clock));
     await settle(clock);
   };
-  const heard = receiver('sidecar', pass, clock);
+  const observed = receiver('sidecar', pass, clock);
   const sidecar = presentSidecar({ clock, wire });
   await sidecar.start();
   for (const line of lines) {
-    await heard.until(line.at);
+    await observed.until(line.at);
     if ('do' in line) {
       if (line.do === 'cut') for (const connection of wire.open()) wire.cut(connection);
     } else if (line.from === 'hub') connections.at(-1)?.send(JSON.stringify(line.frame));
     await pass(0);
-    heard.add(received.splice(0));
-    if ('from' in line && line.from === 'sidecar') await heard.expect(line.frame, () => received.splice(0));
+    observed.add(received.splice(0));
+    if ('from' in line && line.from === 'sidecar') await observed.expect(line.frame, () => received.splice(0));
   }
-  return heard.misfits();
+  return observed.misfits();
 }
 
 interface Receiver {

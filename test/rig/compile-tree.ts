@@ -43,7 +43,7 @@ const COPIED = ['apps/cli/bin.mjs', 'package.json', 'agentcom.config.ts', 'ARCHI
 
 /**
  * Packages of hundreds of small files, bundled into one each: loading them is more than half of a program’s start
- * (0.27 instead of 0.70 s of CPU time), and the behaviour is the same.
+ * (0.27 instead of 0.70 s of CPU time), and the behavior is the same.
  */
 const BUNDLED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   typebox: { index: 'typebox', schema: 'typebox/schema' },

@@ -1,6 +1,6 @@
 /**
  * The package bundled into a few files, for programs that tests start: finding and linking hundreds of small files is
- * a large part of a start's CPU time. The behaviour is the same.
+ * a large part of a start's CPU time. The behavior is the same.
  */
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';

@@ -58,8 +58,8 @@ function nodeOf(version: string): string {
 
 /** Whether all passed. */
 function testsOn(program: string, tests: readonly string[], env: NodeJS.ProcessEnv): boolean {
-  const told = spawnSync(program, ['-p', '`Node ${process.versions.node}, SQLite ${process.versions.sqlite}`'], { encoding: 'utf8' });
-  process.stdout.write(`# ${told.stdout.trim()}${env['NODE_OPTIONS'] === undefined ? ', with sqlite3 too' : ''}\n`);
+  const received = spawnSync(program, ['-p', '`Node ${process.versions.node}, SQLite ${process.versions.sqlite}`'], { encoding: 'utf8' });
+  process.stdout.write(`# ${received.stdout.trim()}${env['NODE_OPTIONS'] === undefined ? ', with sqlite3 too' : ''}\n`);
   const path = `${dirname(program)}${delimiter}${process.env['PATH']}`;
   const { status } = spawnSync(program, ['--import=tsx', join(import.meta.dirname, 'run-tests.ts'), ...tests], {
     stdio: 'inherit',

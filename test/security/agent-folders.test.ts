@@ -29,7 +29,7 @@ t.test(
     for await (const line of createInterface({ input: child.stdout as Readable })) {
       const { cell, end, violations } = JSON.parse(line) as CellEnd;
       ended += 1;
-      t.strictSame(violations, [], `${cell.path} (told ${cell.told}): ${cell.operation}, ${cell.step}: ${end}`);
+      t.strictSame(violations, [], `${cell.path} (told ${cell.channel}): ${cell.operation}, ${cell.step}: ${end}`);
     }
     t.same(await exited, [0, null]);
     t.equal(ended, cells.length);

@@ -19,7 +19,7 @@ const send = (method: string, path: string, token: string | null, json?: unknown
   bench.send(path, { method, token, ...(json === undefined ? {} : { json }), from: '192.0.2.7' });
 const recorded = async () => (await bench.storage.audit.read({ after: 0, limit: 1_000 })).entries;
 /** `act object outcome by role from address`. */
-const told = async (): Promise<readonly string[]> =>
+const linesOf = async (): Promise<readonly string[]> =>
   (await recorded()).map(({ act, object, outcome, actor, address }) => [act, object, outcome, actor.id, actor.role, address].join(' '));
 
 t.test('every administrative act is recorded with its actor, address and object', async (t) => {
@@ -32,7 +32,7 @@ t.test('every administrative act is recorded with its actor, address and object'
   await send('POST', `/api/tasks/${aTaskId(1)}/cancel`, 'operator', {});
   await send('POST', `/api/tasks/${aTaskId(2)}/retry`, 'operator', {});
   t.equal((await send('DELETE', '/api/agents/a1', 'admin')).status, 200);
-  t.strictSame(await told(), [
+  t.strictSame(await linesOf(), [
     `token.create ${String(made['id'])} done admin admin 192.0.2.7`,
     `token.revoke ${String(made['id'])} done admin admin 192.0.2.7`,
     'token.revoke tok-agent done admin admin 192.0.2.7',
@@ -52,7 +52,7 @@ t.test('an enrolment code is recorded when it is created and when it is used, wi
   const hint = systemDigest().sha256(secret).slice(0, 16);
   const joined = await send('POST', '/api/onboard/register', null, { agent_id: 'new-1', secret });
   t.equal(joined.status, 201);
-  t.strictSame((await told()).slice(0, 2), [
+  t.strictSame((await linesOf()).slice(0, 2), [
     `enrol_secret.create ${hint} done admin admin 192.0.2.7`,
     `enrol_secret.use ${hint} done  none 192.0.2.7`,
   ]);
@@ -72,7 +72,7 @@ t.test("refusals, reads and acts that a task's history already has are not recor
   await send('DELETE', '/api/agents/nobody', 'admin');
   await send('DELETE', '/admin/tokens/nobody', 'admin');
   await send('GET', '/admin/tokens', 'admin');
-  t.strictSame(await told(), []);
+  t.strictSame(await linesOf(), []);
 });
 
 t.test('signing in and out is recorded, at a limited rate', async (t) => {
@@ -83,7 +83,7 @@ t.test('signing in and out is recorded, at a limited rate', async (t) => {
     bench.send('/api/session', { method: 'DELETE', token: null, headers: { ...OWN_PAGE, ...headers }, from: '192.0.2.7' });
   await signOut({ cookie });
   await signOut({});
-  t.strictSame(await told(), [
+  t.strictSame(await linesOf(), [
     'session.open tok-viewer done tok-viewer viewer 192.0.2.7',
     'session.end tok-viewer done tok-viewer viewer 192.0.2.7',
   ]);
@@ -98,7 +98,7 @@ t.test('wrong tokens are counted and recorded as one entry', async (t) => {
   for (let n = 0; n < 3; n += 1) await bench.send('/api/tasks', { token: `wrong-${n}`, from: '192.0.2.8' });
   await bench.send('/api/tasks', { token: 'wrong', from: '192.0.2.9' });
   await bench.send('/api/tasks', { token: null, from: '192.0.2.9' });
-  t.strictSame(await told(), []);
+  t.strictSame(await linesOf(), []);
   bench.clock.advance(REFUSED_LOGINS_MS);
   await new Promise(setImmediate);
   const [entry, ...more] = await recorded();

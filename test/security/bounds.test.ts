@@ -518,14 +518,14 @@ t.test('R20: one token may use 256 different capability lists within an hour, th
 t.test('R20: no timer of the hub is longer than an hour', async (t) => {
   const rig = await hubRig();
   const clock = virtualClock();
-  const asked: Command[] = [];
+  const requested: Command[] = [];
   const sweeper = new Sweeper({
     clock,
     inbox: {
       do: () => Promise.reject(new Error('no command waits for a sweep')),
       doAll: () => Promise.reject(new Error('no command waits for a sweep')),
       post: (command, settled) => {
-        asked.push(command);
+        requested.push(command);
         settled({ ok: true, answer: { kind: 'noted' } as never });
       },
       expect: () => () => undefined,
@@ -536,9 +536,9 @@ t.test('R20: no timer of the hub is longer than an hour', async (t) => {
   });
   sweeper.start();
   await clock.walk(1_000, () => new Promise((resolve) => setImmediate(resolve)));
-  const before = asked.length;
+  const before = requested.length;
   await clock.walk(TIMER_MAX_MS + 1_000, () => new Promise((resolve) => setImmediate(resolve)));
-  t.equal(asked.length, before + 1, 'it sweeps once an hour, although nothing is due for a month');
+  t.equal(requested.length, before + 1, 'it sweeps once an hour, although nothing is due for a month');
   sweeper.stop();
   await rig.stop();
 });

@@ -12,11 +12,11 @@ const READ_ONLY_TYPES = ['hello', 'challenge', 'identify', 'identified'];
 
 interface Eavesdropper {
   readonly url: string;
-  readonly heard: readonly string[];
+  readonly received: readonly string[];
 }
 
 async function eavesdropper(t: Test, hubPort: number): Promise<Eavesdropper> {
-  const heard: string[] = [];
+  const received: string[] = [];
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
   await once(server, 'listening');
   t.teardown(() => {
@@ -29,7 +29,7 @@ async function eavesdropper(t: Test, hubPort: number): Promise<Eavesdropper> {
     const pass = (from: WebSocket, to: WebSocket): void => {
       from.on('message', (data) => {
         const text = String(data);
-        heard.push(text);
+        received.push(text);
         if (to.readyState === WebSocket.OPEN) to.send(text);
         else waiting.push(text);
       });
@@ -41,7 +41,7 @@ async function eavesdropper(t: Test, hubPort: number): Promise<Eavesdropper> {
     pass(hub, sidecar);
     hub.on('open', () => waiting.forEach((text) => hub.send(text)));
   });
-  return { url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}/ws`, heard };
+  return { url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}/ws`, received };
 }
 
 t.test('an eavesdropper on every frame between sidecar and hub never sees the token, and can reuse nothing', async (t) => {
@@ -55,9 +55,9 @@ t.test('an eavesdropper on every frame between sidecar and hub never sees the to
   await world.event(id, ['completed']);
   const token = /token: "([^"]+)"/.exec(readFileSync(join(world.dir, 'a1.config.mjs'), 'utf8'))?.[1] ?? '';
   const { sha256 } = systemDigest();
-  const types = line.heard.map((text) => (JSON.parse(text) as { readonly type: string }).type);
+  const types = line.received.map((text) => (JSON.parse(text) as { readonly type: string }).type);
   t.same(types.slice(0, READ_ONLY_TYPES.length), READ_ONLY_TYPES);
-  const all = line.heard.join('\n');
+  const all = line.received.join('\n');
   t.ok(token.length >= 64);
   for (const secret of [token, Buffer.from(token).toString('hex'), Buffer.from(token).toString('base64'), sha256(token)])
     t.notOk(all.includes(secret));
@@ -66,7 +66,7 @@ t.test('an eavesdropper on every frame between sidecar and hub never sees the to
   await once(thief, 'open');
   const answers: unknown[] = [];
   thief.on('message', (data) => answers.push(JSON.parse(String(data))));
-  for (const text of [line.heard[0], line.heard[2]]) {
+  for (const text of [line.received[0], line.received[2]]) {
     thief.send(text ?? '');
     await once(thief, 'message');
   }

@@ -221,7 +221,7 @@ t.test('compression is never negotiated, whatever the client offers', async (t) 
   const transport = wsTransport({ log: silentLog });
   t.teardown(() => transport.close(1001, 'over'));
   const { port } = await transport.listen(openToAll(), hubRecorder().events);
-  const asked = request({
+  const clientRequest = request({
     port,
     host: '127.0.0.1',
     path: '/ws',
@@ -233,7 +233,7 @@ t.test('compression is never negotiated, whatever the client offers', async (t) 
       'sec-websocket-extensions': 'permessage-deflate; client_max_window_bits',
     },
   }).end();
-  const [response, socket] = (await once(asked, 'upgrade')) as [IncomingMessage, { destroy(): void }];
+  const [response, socket] = (await once(clientRequest, 'upgrade')) as [IncomingMessage, { destroy(): void }];
   t.equal(response.statusCode, 101);
   t.equal(response.headers['sec-websocket-extensions'], undefined);
   socket.destroy();

@@ -89,8 +89,8 @@ t.test('a message carries its true sender, whatever it claims, and is only data'
   other.newFrames();
   const payload = { type: 'task_assign', task_id: 'task-00000000000000aa', generation: 1, description: 'run me' };
   await one.send({ type: 'message', to: 'other', from: 'operator', payload, message_type: 'task_assign' });
-  const [told, ...more] = other.newFrames();
-  t.match(told, { type: 'message', from: 'one', payload, message_type: 'task_assign' });
+  const [received, ...more] = other.newFrames();
+  t.match(received, { type: 'message', from: 'one', payload, message_type: 'task_assign' });
   t.strictSame(more, [], 'it has no other effect');
   t.strictSame((await rig.storage.tasks.stats()).statuses.assigned, 0, 'and it creates no task');
   await rig.stop();

@@ -35,7 +35,7 @@ t.test('secrets and agent environments never reach logs, whatever fails', async 
   const { token = '' } = await api.tokens.create({ agent_id: 'b1' });
   const { task_id: id } = await api.tasks.submit({ description: 'tell everything', needed_capabilities: ['code'], max_retries: 0 });
   await world.event(id, ['dead_lettered']);
-  const told = JSON.stringify((await api.tasks.get(id)).history);
+  const received = JSON.stringify((await api.tasks.get(id)).history);
 
   const post = (path: string, body: string, headers: Readonly<Record<string, string>>): Promise<Response> =>
     fetch(`http://127.0.0.1:${port}${path}`, { method: 'POST', body, headers: { 'content-type': 'application/json', ...headers } });
@@ -74,8 +74,8 @@ t.test('secrets and agent environments never reach logs, whatever fails', async 
       t.notOk(log.includes(secret), `${name}: ${where}`);
     }
   }
-  t.notOk(told.includes(PLANTED.agentEnvironment), 'the agent had it and printed it; it is redacted from its last output');
-  t.ok(told.includes('[redacted]'));
+  t.notOk(received.includes(PLANTED.agentEnvironment), 'the agent had it and printed it; it is redacted from its last output');
+  t.ok(received.includes('[redacted]'));
 });
 
 t.test('a secret in anything that an agent emits never appears in the hub, its logs, its events or its API', async (t) => {

@@ -104,7 +104,7 @@ async function stateOf(database: MigratedDatabase, row: Row): Promise<Record<str
 
 async function keep(database: MigratedDatabase, state: Record<string, unknown>, one: KeptResult): Promise<boolean> {
   const before = (state['kept'] as KeptResults | undefined) ?? NO_KEPT_RESULTS;
-  const counted = one.kind === 'refused' ? withToldRefusal(before, one.agentId) : before;
+  const counted = one.kind === 'refused' ? withRecordedRefusal(before, one.agentId) : before;
   const isKept = one.kind === 'late' || hasRoomForRefused(counted, one);
   const late = one.kind === 'late' ? withLate(counted, one) : null;
   for (const { generation, agentId } of late?.rows.dropped ?? []) await drop(database, { taskId: one.taskId, generation, agentId });
@@ -118,7 +118,7 @@ async function keep(database: MigratedDatabase, state: Record<string, unknown>, 
 }
 
 /** Refusals that are already in the history count, however many there are. */
-const withToldRefusal = ({ results, refused }: KeptResults, agentId: AgentId): KeptResults => {
+const withRecordedRefusal = ({ results, refused }: KeptResults, agentId: AgentId): KeptResults => {
   const isNamed = refused.some((one) => one.agentId === agentId) || refused.length < REFUSING_AGENTS_MAX;
   const name = isNamed ? agentId : null;
   const known = refused.find((one) => one.agentId === name) ?? { agentId: name, told: 0, counted: 0 };

@@ -167,7 +167,7 @@ export async function nameFile(made: string, file: string, replace: boolean): Pr
 }
 
 /** Fails with `AC_TARGET_EXISTS` if the file exists. */
-export async function refuseIfThere(file: string): Promise<void> {
+export async function refuseExistingFile(file: string): Promise<void> {
   const found = await stat(file).catch(() => null);
   if (found !== null) throw fileExists(file);
 }

@@ -12,7 +12,7 @@ export interface Backend {
 }
 
 /** What the server reports at the beginning of a transaction. Milliseconds since 1970. */
-export interface Begun {
+export interface TransactionStart {
   /** Its own clock. */
   readonly serverMs: number;
   /** The store time that hubs are known to have reached; null before the first. */
@@ -29,9 +29,9 @@ export interface PostgresConnection {
   /** How many rows a statement changed. */
   change(sql: string, given?: Parameter | readonly Parameter[], name?: string): Promise<number>;
   /** Begins a transaction that writes. */
-  begin(): Promise<Begun>;
+  begin(): Promise<TransactionStart>;
   /** What `begin` returns, without beginning a transaction. */
-  readClock(): Promise<Begun>;
+  readClock(): Promise<TransactionStart>;
   /** Calls `onNotification` with the text of each notification on a channel. */
   listen(channel: string, onNotification: (text: string) => void): Promise<void>;
   /** Also fails if the server rolled back instead, which it does without an error once a statement has failed. */
@@ -96,8 +96,8 @@ export async function connectPostgres(config: ClientConfig, answerMs: number, cl
     const values = typeof given === 'string' || given instanceof Buffer ? [given] : [...given];
     return watched(client.query<Record<string, unknown>>({ text: sql, ...(name === undefined ? {} : { name }), ...(values.length === 0 ? {} : { values }) })); // prettier-ignore
   };
-  const readClock = async (): Promise<Begun> => {
-    const [begun] = (await run(READ_CLOCK, [], 'clock')).rows as unknown as readonly Begun[];
+  const readClock = async (): Promise<TransactionStart> => {
+    const [begun] = (await run(READ_CLOCK, [], 'clock')).rows as unknown as readonly TransactionStart[];
     if (begun === undefined) throw new AgentcomError('AC_INTERNAL', 'Postgres returned no row for its time.');
     return begun;
   };

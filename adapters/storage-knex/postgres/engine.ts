@@ -7,7 +7,7 @@ import { turns } from '../../../core/ports/timing/turns.ts';
 import type { StoreCapabilities } from '../../../core/ports/task-store.ts';
 import type { Engine, OpenEngine } from '../engine.ts';
 import type { Readers } from '../knex-readers.ts';
-import type { Backend, Begun, PostgresConnection } from './connection.ts';
+import type { Backend, TransactionStart, PostgresConnection } from './connection.ts';
 import { ANSWER_MARGIN_MS, connectHub, readerPool, replacedWriter, type Writer } from './connections.ts';
 import { exclusiveUse, HUB_LOCK_WITHIN_MS } from './exclusive.ts';
 import { postgresNotifier, type PostgresNotifier } from './notifier.ts';
@@ -206,9 +206,9 @@ function openedEngine(opened: {
         }
       }, early !== undefined),
 
-    read: (work, asksOnce = false) =>
+    read: (work, isSingleStatement = false) =>
       onReader(reading, async (raw) => {
-        if (asksOnce) return work(reading.readers.on(raw));
+        if (isSingleStatement) return work(reading.readers.on(raw));
         await raw.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
         try {
           const answer = await work(reading.readers.on(raw));
@@ -256,7 +256,7 @@ function openedEngine(opened: {
   };
 }
 
-async function begunOnce(writer: PostgresConnection): Promise<Begun> {
+async function begunOnce(writer: PostgresConnection): Promise<TransactionStart> {
   const begun = await writer.begin();
   await writer.commit();
   return begun;

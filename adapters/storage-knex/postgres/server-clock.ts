@@ -5,7 +5,7 @@ import type { Clock } from '../../../core/ports/clock.ts';
 import type { Log } from '../../../core/ports/log.ts';
 import type { Row } from '../engine.ts';
 import { storeClockIn } from '../stored-clock.ts';
-import type { Begun, PostgresConnection } from './connection.ts';
+import type { TransactionStart, PostgresConnection } from './connection.ts';
 
 /** How long the server's time is extrapolated after it was read; then the next batch waits for the server to report it. Milliseconds. */
 const ESTIMATED_MS = 1_000;
@@ -16,7 +16,7 @@ export interface ServerClock {
   /** Whether the server reported its time a moment ago, on this connection. */
   isKnown(): boolean;
   /** Takes a report of the server, which was requested at `requestedMonotonicMs`. */
-  update(begun: Begun, requestedMonotonicMs: number): void;
+  update(begun: TransactionStart, requestedMonotonicMs: number): void;
   /** The connection was replaced, perhaps by one to another server. */
   forget(): void;
   /** Writes the mark. Outside the batches, so that no hub waits for another's write. */
@@ -30,7 +30,7 @@ export interface ServerClock {
 
 /** `begun`: what the server just reported. `row`: the stored state of the store's clock. */
 export function serverClock(deps: {
-  readonly begun: Begun;
+  readonly begun: TransactionStart;
   readonly row: Row | undefined;
   readonly clock: Clock;
   readonly log: Log;

@@ -3,7 +3,7 @@ import type { StoreClock } from '../../../core/domain/store-clock.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { EarlyTransaction, Turn } from '../../../core/ports/timing/turns.ts';
 import type { SavedRows, StatementsRun, Transaction } from '../engine.ts';
-import type { Begun, Parameter, PostgresConnection } from './connection.ts';
+import type { TransactionStart, Parameter, PostgresConnection } from './connection.ts';
 import type { Exclusive } from './exclusive.ts';
 import { commitUnknown, DEADLOCK, isRefusal, keyTaken, postgresFailure, sqlStateOf } from './failures.ts';
 import { isRepeat, lastEventNumber, saveBatch, savedParameters } from './save-function.ts';
@@ -27,7 +27,7 @@ export interface PostgresWrite<T> {
   /** Whether the server's time was read a moment ago; otherwise it must be waited for. */
   readonly isClockKnown: () => boolean;
   /** Called with the time that the server reported. */
-  readonly begun: (begun: Begun) => void;
+  readonly begun: (begun: TransactionStart) => void;
   /** Set while nobody else writes to the store. */
   readonly exclusive?: Exclusive | null | undefined;
   /** Its turn among the transactions, and the callbacks for that; without it, the transaction neither begins early nor lets the next one do so. */
@@ -184,14 +184,14 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
     }
   };
 
-  const begin = (): Promise<Begun> => {
+  const begin = (): Promise<TransactionStart> => {
     hasBegun = true;
     const begun = writer.begin();
     begun.then(write.begun, (thrown: unknown) => void fail(thrown, 'begin a transaction'));
     return begun;
   };
   /** After the previous transaction, which may still have statements to send. */
-  const beginAfter = async (): Promise<Begun> => {
+  const beginAfter = async (): Promise<TransactionStart> => {
     await early?.requireBefore();
     requireAlive('BEGIN');
     // The statements that follow number the events themselves, so the known number is no longer valid.

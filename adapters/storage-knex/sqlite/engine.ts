@@ -112,12 +112,12 @@ function openedEngine(opened: {
     }
   };
 
-  const readBy = async <T>(of: 'readers' | 'lookUps', work: (snapshot: Knex) => Promise<T>, asksOnce: boolean): Promise<T> => {
+  const readBy = async <T>(of: 'readers' | 'lookUps', work: (snapshot: Knex) => Promise<T>, isSingleStatement: boolean): Promise<T> => {
     for (;;) {
       const connections = state.kind === 'open' ? state.connections : await inTurn(healthyConnections);
       let hasBegun = false;
       const begin = (): void => void (hasBegun = true);
-      const options = { file, clock, readMs: READ_MS_MAX, work, asksOnce, begin, markBroken: markBroken(connections) };
+      const options = { file, clock, readMs: READ_MS_MAX, work, isSingleStatement, begin, markBroken: markBroken(connections) };
       try {
         return await sqliteRead(connections[of], options);
       } catch (thrown) {
@@ -126,7 +126,7 @@ function openedEngine(opened: {
       }
     }
   };
-  const read: OpenEngine['read'] = (work, asksOnce = false) => readBy('readers', work, asksOnce);
+  const read: OpenEngine['read'] = (work, isSingleStatement = false) => readBy('readers', work, isSingleStatement);
 
   /** Outside the batches, so that none is slowed down by it. A failure is harmless: the next write has a later mark. */
   const keepClock = async (): Promise<void> => {

@@ -70,7 +70,7 @@ export const keyTaken = (thrown: unknown, file: string): AgentcomError =>
   );
 
 /** A read whose BEGIN or COMMIT failed: its connection may be in the middle of a transaction, and is discarded. */
-export const leftAmid = (thrown: unknown, file: string): AgentcomError =>
+export const leftInTransaction = (thrown: unknown, file: string): AgentcomError =>
   new AgentcomError(
     'AC_STORE_UNAVAILABLE',
     `Cannot read in "${file}": ${messageOf(thrown)}. The connection was left in the middle of a transaction and is reopened automatically. Try again.`,

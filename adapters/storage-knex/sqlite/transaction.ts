@@ -9,7 +9,7 @@ import type { CountChange, CountingStatementName, Row, SavedRows, StatementsRun,
 import { acquire, evict, release, type Readers } from '../knex-readers.ts';
 import type { SqliteConnection } from './connection.ts';
 import type { RawDatabase } from './sqlite-driver.ts';
-import { breaksConnection, commitUnknown, isBusy, keyTaken, leftAmid, sqliteCodeOf, sqliteFailure } from './failures.ts';
+import { breaksConnection, commitUnknown, isBusy, keyTaken, leftInTransaction, sqliteCodeOf, sqliteFailure } from './failures.ts';
 import { countEvents } from '../rows/event-rows.ts';
 import { parameterOf } from './parameters.ts';
 import { isKeyTaken, isRepeat, lastEventNumber, saveBatch, type EventNumbers } from './save.ts';
@@ -178,7 +178,7 @@ export interface SqliteRead<T> {
   readonly readMs: number;
   readonly work: (snapshot: Knex) => Promise<T>;
   /** It runs a single statement, which sees one committed state by itself. */
-  readonly asksOnce: boolean;
+  readonly isSingleStatement: boolean;
   /** Called when it has a connection; a read that fails before that has run nothing. */
   readonly begin: () => void;
   /** Called when the connections must not be used any more. */
@@ -190,7 +190,7 @@ export interface SqliteRead<T> {
  * transaction, and would return to its pool like that: it is not used again.
  */
 export async function sqliteRead<T>(readers: Readers, options: SqliteRead<T>): Promise<T> {
-  const { file, clock, readMs, work, asksOnce, begin, markBroken } = options;
+  const { file, clock, readMs, work, isSingleStatement, begin, markBroken } = options;
   let state = 'beginning' as 'beginning' | 'reading' | 'ending';
   let raw: RawDatabase | undefined;
   const giveUp = (left: RawDatabase | undefined, why: unknown): void => {
@@ -201,21 +201,21 @@ export async function sqliteRead<T>(readers: Readers, options: SqliteRead<T>): P
     raw = await acquire<RawDatabase>(readers.pool);
     begin();
     const snapshot = readers.on(raw);
-    if (!asksOnce) await snapshot.raw('BEGIN');
+    if (!isSingleStatement) await snapshot.raw('BEGIN');
     state = 'reading';
     const answer = await withinTime(raw, { clock, readMs }, () => work(snapshot)).catch(async (thrown: unknown) => {
-      if (!asksOnce) await snapshot.raw('ROLLBACK').catch((why: unknown) => giveUp(raw, why));
+      if (!isSingleStatement) await snapshot.raw('ROLLBACK').catch((why: unknown) => giveUp(raw, why));
       throw thrown;
     });
     state = 'ending';
-    if (!asksOnce) await snapshot.raw('COMMIT');
+    if (!isSingleStatement) await snapshot.raw('COMMIT');
     return answer;
   } catch (thrown) {
     const ofSqlite = sqliteCodeOf(thrown) !== undefined;
-    const isLeftAmid = ofSqlite && (state === 'ending' || (state === 'beginning' && !isBusy(thrown)));
-    if (isLeftAmid) giveUp(raw, thrown);
+    const isLeftInTransaction = ofSqlite && (state === 'ending' || (state === 'beginning' && !isBusy(thrown)));
+    if (isLeftInTransaction) giveUp(raw, thrown);
     else if (breaksConnection(thrown)) markBroken(thrown);
-    throw isLeftAmid ? leftAmid(thrown, file) : sqliteFailure(thrown, 'read', file);
+    throw isLeftInTransaction ? leftInTransaction(thrown, file) : sqliteFailure(thrown, 'read', file);
   } finally {
     if (raw !== undefined) await release(readers.pool, raw);
   }

@@ -3,7 +3,7 @@ import { VERSION } from '../../version.ts';
 import { finding, type Finding, type FindingMore } from './finding.ts';
 import type { HubAnswer } from './ask-hub.ts';
 
-export interface AskedAddress {
+export interface CheckedAddress {
   /** As the user wrote it. */
   readonly address: string;
   /** Where it is written: `sidecar.hubs in FILE`, `AGENTCOM_API_URL`. */
@@ -12,7 +12,7 @@ export interface AskedAddress {
 }
 
 /** Null if a hub answers. */
-export function noHubFinding(answer: HubAnswer, { address, from, more }: AskedAddress): Finding | null {
+export function noHubFinding(answer: HubAnswer, { address, from, more }: CheckedAddress): Finding | null {
   switch (answer.kind) {
     case 'hub':
       return null;

@@ -56,7 +56,7 @@ export async function keepHub(
   { host, port, names, dataDir, certFile, hasToken }: HubPlace,
 ): Promise<void> {
   // A JavaScript config may get another instance of `env`, whose reads are not recorded.
-  if (!file.endsWith('.ts') || !standsAlone(text)) return;
+  if (!file.endsWith('.ts') || !isSelfContained(text)) return;
   const salt = randomBytes(SALT_BYTES).toString('hex');
   const variables = [...read.keys()];
   const digest = digestOf(salt, text, variables, Object.fromEntries(read));
@@ -66,7 +66,7 @@ export async function keepHub(
 }
 
 /** Whether evaluating it again gives the same result, as far as its text shows. */
-function standsAlone(text: string): boolean {
+function isSelfContained(text: string): boolean {
   const imported = [...text.matchAll(/\b(?:from|import)\s*(['"])(.*?)\1/g)].map(([, , name = '']) => name);
   return !DEPENDS.test(text) && imported.every((name) => OWN_MODULES.test(name));
 }

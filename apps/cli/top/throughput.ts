@@ -14,16 +14,16 @@ export interface Throughput {
 const WINDOW_MS = 60_000;
 const SLOT_MS = 1_000;
 
-/** `askedEvents`: how many past events the stream was asked for; if it had fewer, all events of the last minute are known. */
+/** `requestedEvents`: how many past events were requested from the stream; if it had fewer, all events of the last minute are known. */
 export class ThroughputCounter {
-  readonly #askedEvents: number;
+  readonly #requestedEvents: number;
   /** Counts by second; those that have left the window are removed. */
   readonly #slots = new Map<number, Record<Counted, number>>();
   #firstMs: number | null = null;
   #received = 0;
 
-  constructor(askedEvents: number) {
-    this.#askedEvents = askedEvents;
+  constructor(requestedEvents: number) {
+    this.#requestedEvents = requestedEvents;
   }
 
   note({ event, data }: StreamEvent): void {
@@ -43,7 +43,7 @@ export class ThroughputCounter {
   inLastMinute(nowMs: number): Throughput {
     const counts = none();
     for (const [slot, each] of this.#slots) if (slot * SLOT_MS > nowMs - WINDOW_MS) for (const name of COUNTED) counts[name] += each[name];
-    const isCut = this.#received >= this.#askedEvents;
+    const isCut = this.#received >= this.#requestedEvents;
     const coveredMs = isCut ? Math.min(WINDOW_MS, Math.max(SLOT_MS, nowMs - (this.#firstMs ?? nowMs))) : WINDOW_MS;
     return { coveredMs, counts };
   }

@@ -91,8 +91,8 @@ function count(event: LiveEvent): void {
   if (FAILURES.has(event.event)) {
     bucketAt(atMs).failed += event.event === 'failed' ? 1 : 0;
     // The failure of the last attempt is followed by `dead_lettered` of its task, which says less.
-    const isTold = event.event === 'dead_lettered' && failures.some(({ task_id: id }) => id === event.task_id);
-    if (!isTold) failures = [event, ...failures].slice(0, FAILURES_MAX);
+    const isListed = event.event === 'dead_lettered' && failures.some(({ task_id: id }) => id === event.task_id);
+    if (!isListed) failures = [event, ...failures].slice(0, FAILURES_MAX);
   }
   if (event.event === 'accepted') {
     if (known.readyMs !== null) sample(bucketAt(atMs).waits, atMs - known.readyMs);

@@ -44,14 +44,14 @@ export const OWN_PAGE = { 'x-agentcom-dashboard': '1' } as const;
 
 type Method = 'GET' | 'POST' | 'DELETE';
 
-export interface AskOptions {
+export interface RequestOptions {
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
 }
 
 /** Sends a request and reads the JSON of its answer. Throws `HubError`. A 401 signs the user out. */
-export async function ask<T>(method: Method, path: string, { body, headers = {}, signal: stop }: AskOptions = {}): Promise<T> {
+export async function sendRequest<T>(method: Method, path: string, { body, headers = {}, signal: stop }: RequestOptions = {}): Promise<T> {
   const limit = AbortSignal.timeout(ANSWER_WITHIN_MS);
   const hasBody = method === 'POST';
   let response: Response;
@@ -85,7 +85,7 @@ export function refusalIn(status: number, text: string): HubError {
   return new HubError(status, code, message + detailsText(json['details']));
 }
 
-export const get = <T>(path: string, stop?: AbortSignal): Promise<T> => ask<T>('GET', path, { signal: stop });
+export const get = <T>(path: string, stop?: AbortSignal): Promise<T> => sendRequest<T>('GET', path, { signal: stop });
 
 /** The answer to a request that succeeded. Throws `HubError` if it is not JSON, such as the sign-in page of a proxy. */
 function answerIn(text: string): unknown {
@@ -132,14 +132,14 @@ export async function readIdentity(): Promise<void> {
     if (!isSame) identity.value = { id: answer.id, role: answer.role };
   } catch (thrown) {
     if (!(thrown instanceof HubError) || thrown.status !== UNAUTHORIZED) throw thrown;
-    // Nobody was signed in before, so no session has ended. Otherwise `ask` has already said what has.
+    // Nobody was signed in before, so no session has ended. Otherwise `sendRequest` has already reported which session ended.
     if (identity.value === 'unknown') signedOut(null);
   }
 }
 
 /** The other pages of this browser share the session: each asks again who is signed in. */
 const otherPages = new BroadcastChannel('agentcom-session');
-const NEWS = 'changed';
+const SESSION_CHANGED = 'changed';
 
 export function startSession(): void {
   otherPages.addEventListener('message', () => {
@@ -151,8 +151,8 @@ export function startSession(): void {
 }
 
 export async function signIn(token: string): Promise<void> {
-  await ask('POST', '/api/session', { body: { token: token.trim() } });
-  otherPages.postMessage(NEWS);
+  await sendRequest('POST', '/api/session', { body: { token: token.trim() } });
+  otherPages.postMessage(SESSION_CHANGED);
   signedOutBecause.value = null;
   await readIdentity();
   if (identity.value === null)
@@ -160,7 +160,7 @@ export async function signIn(token: string): Promise<void> {
 }
 
 export async function signOut(): Promise<void> {
-  await ask('DELETE', '/api/session');
-  otherPages.postMessage(NEWS);
+  await sendRequest('DELETE', '/api/session');
+  otherPages.postMessage(SESSION_CHANGED);
   signedOut(null);
 }

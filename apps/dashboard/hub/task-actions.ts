@@ -1,19 +1,21 @@
 /** What an operator does to tasks and agents. */
 import type { AgentJson, SubmittedTask, TaskDetail } from '../../client/types.ts';
-import { ask, get } from './hub-requests.ts';
+import { sendRequest, get } from './hub-requests.ts';
 
 const taskPath = (id: string, more = ''): string => `/api/tasks/${encodeURIComponent(id)}${more}`;
 const agentPath = (id: string, more = ''): string => `/api/agents/${encodeURIComponent(id)}${more}`;
 
 export const readTask = (id: string, stop?: AbortSignal): Promise<TaskDetail> => get(taskPath(id), stop);
-export const retryTask = (id: string, stop?: AbortSignal): Promise<unknown> => ask('POST', taskPath(id, '/retry'), { signal: stop });
-export const cancelTask = (id: string, stop?: AbortSignal): Promise<unknown> => ask('POST', taskPath(id, '/cancel'), { signal: stop });
+export const retryTask = (id: string, stop?: AbortSignal): Promise<unknown> =>
+  sendRequest('POST', taskPath(id, '/retry'), { signal: stop });
+export const cancelTask = (id: string, stop?: AbortSignal): Promise<unknown> =>
+  sendRequest('POST', taskPath(id, '/cancel'), { signal: stop });
 export const adoptResult = (id: string, generation: number): Promise<unknown> =>
-  ask('POST', taskPath(id, '/adopt'), { body: { generation } });
+  sendRequest('POST', taskPath(id, '/adopt'), { body: { generation } });
 
 export const drainAgent = (id: string, deadlineMs?: number): Promise<unknown> =>
-  ask('POST', agentPath(id, '/drain'), { body: deadlineMs === undefined ? {} : { deadline_ms: deadlineMs } });
-export const resumeAgent = (id: string): Promise<unknown> => ask('POST', agentPath(id, '/resume'));
+  sendRequest('POST', agentPath(id, '/drain'), { body: deadlineMs === undefined ? {} : { deadline_ms: deadlineMs } });
+export const resumeAgent = (id: string): Promise<unknown> => sendRequest('POST', agentPath(id, '/resume'));
 
 const readAgent = (id: string): Promise<AgentJson> => get(agentPath(id));
 const CHECKED_WITHIN_MS = 15_000;
@@ -22,7 +24,7 @@ const CHECKED_EVERY_MS = 500;
 /** Resolves when its sidecar has reported new results. It polls, because there is no event for these. */
 export async function checkAgent(id: string): Promise<void> {
   const before = (await readAgent(id)).checks?.reported_at;
-  await ask('POST', agentPath(id, '/check'));
+  await sendRequest('POST', agentPath(id, '/check'));
   for (const fromMs = performance.now(); performance.now() - fromMs < CHECKED_WITHIN_MS;) {
     await new Promise((resolve) => setTimeout(resolve, CHECKED_EVERY_MS));
     if ((await readAgent(id)).checks?.reported_at !== before) return;
@@ -32,7 +34,7 @@ export async function checkAgent(id: string): Promise<void> {
 
 /** A repeat with the same key does not create a second task. */
 export const submitTask = (body: Readonly<Record<string, unknown>>, key: string): Promise<SubmittedTask> =>
-  ask('POST', '/api/tasks', { body, headers: { 'idempotency-key': key } });
+  sendRequest('POST', '/api/tasks', { body, headers: { 'idempotency-key': key } });
 
 const KEY_BYTES = 16;
 const HEX = 16;

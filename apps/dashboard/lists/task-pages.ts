@@ -60,7 +60,7 @@ export class TaskPages {
   readonly #filter: TaskFilter;
   readonly #isHeld: () => boolean;
   /** The next refresh shows everything. */
-  #isAsked = false;
+  #isRequested = false;
   readonly #stop = new AbortController();
   #pages: ListPage[] = [];
   #next: string | undefined;
@@ -104,22 +104,22 @@ export class TaskPages {
     }
     this.#isStale = false;
     this.error = null;
-    const isAsked = this.#isAsked;
-    this.#isAsked = false;
+    const isRequested = this.#isRequested;
+    this.#isRequested = false;
     if (this.count === 0 || this.#seen.first < this.#firstCount()) {
-      this.#begin(() => this.#restart(isAsked));
+      this.#begin(() => this.#restart(isRequested));
       return;
     }
     const seen = this.#pages.filter((page) => page.start <= this.#seen.last && page.start + page.count > this.#seen.first);
     this.#begin(async () => {
       this.heldBack = null;
-      for (const page of seen) await this.#readPage(page, isAsked);
+      for (const page of seen) await this.#readPage(page, isRequested);
     });
   }
 
   /** Reads the rows again, and shows what was held back. */
   show(): void {
-    this.#isAsked = true;
+    this.#isRequested = true;
     this.refresh();
   }
 
@@ -171,13 +171,13 @@ export class TaskPages {
     this.isComplete = next === undefined;
   }
 
-  async #readPage(page: ListPage, isAsked = false): Promise<void> {
+  async #readPage(page: ListPage, isRequested = false): Promise<void> {
     const { rows } = await this.#read(page.cursor);
     // Rows that are on the next page stay there.
     const after = this.#pages[this.#pages.indexOf(page) + 1]?.rows?.[0]?.id;
     const end = rows.findIndex(({ id }) => id === after);
     const fresh = rows.slice(0, end === -1 ? page.count : Math.min(end, page.count));
-    if (isAsked || !this.#keepPlaces(page, fresh)) page.rows = fresh;
+    if (isRequested || !this.#keepPlaces(page, fresh)) page.rows = fresh;
   }
 
   /** Whether the rows of the page keep their places; they then show what is known of them now. */
@@ -191,10 +191,10 @@ export class TaskPages {
   }
 
   /** Reads the first page again. The pages below it are dropped, and read again when they are seen. */
-  async #restart(isAsked: boolean): Promise<void> {
+  async #restart(isRequested: boolean): Promise<void> {
     const { rows, next } = await this.#read(undefined);
     this.heldBack = null;
-    if (!isAsked && this.#keepPlaces(this.#pages[0], rows)) return;
+    if (!isRequested && this.#keepPlaces(this.#pages[0], rows)) return;
     this.#pages = [{ cursor: undefined, start: 0, count: rows.length, rows }];
     this.count = rows.length;
     this.#next = next;

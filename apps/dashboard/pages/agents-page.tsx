@@ -205,7 +205,7 @@ const DRAIN_WITHIN: readonly (readonly [word: string, ms: number | undefined])[]
 ];
 
 export function AgentActions({ agent, onDone }: AgentProps): JSX.Element | null {
-  const [asks, setAsks] = useState(false);
+  const [isConfirming, setIsConfirming] = useState(false);
   const [within, setWithin] = useState(0);
   if (!canOperate()) return null;
   const { agent_id: id } = agent;
@@ -218,7 +218,7 @@ export function AgentActions({ agent, onDone }: AgentProps): JSX.Element | null 
           Resume
         </button>
       ) : (
-        <button type="button" class="small" onClick={() => setAsks(true)}>
+        <button type="button" class="small" onClick={() => setIsConfirming(true)}>
           Drain…
         </button>
       )}
@@ -231,8 +231,8 @@ export function AgentActions({ agent, onDone }: AgentProps): JSX.Element | null 
       >
         Check
       </button>
-      {asks && (
-        <Modal title="Drain this agent?" onClose={() => setAsks(false)}>
+      {isConfirming && (
+        <Modal title="Drain this agent?" onClose={() => setIsConfirming(false)}>
           <p>
             <LineText text={id} max={80} /> finishes what it has and gets no new tasks until it is resumed, even if its sidecar restarts.
           </p>
@@ -252,7 +252,7 @@ export function AgentActions({ agent, onDone }: AgentProps): JSX.Element | null 
               type="button"
               class="primary"
               onClick={() => {
-                setAsks(false);
+                setIsConfirming(false);
                 run('It gets no new tasks.', () => drainAgent(id, DRAIN_WITHIN[within]?.[1]));
               }}
             >

@@ -74,14 +74,14 @@ const canCancel = (task: TaskDetail): boolean => !hasEnded(task.status) && (canO
 const canRetry = (task: TaskDetail): boolean => canOperate() && (task.status === 'dead_letter' || task.waiting_for?.reason === 'parked');
 
 function TaskHead({ task, onDone }: { readonly task: TaskDetail; readonly onDone: () => void }): JSX.Element {
-  const [asks, setAsks] = useState(false);
+  const [isConfirming, setIsConfirming] = useState(false);
   const retry = (): void => void attempt('The task is queued again.', () => retryTask(task.id)).then(onDone);
   useKeys({
     r: () => {
       if (canRetry(task)) retry();
     },
     c: () => {
-      if (canCancel(task)) setAsks(true);
+      if (canCancel(task)) setIsConfirming(true);
     },
   });
   return (
@@ -100,13 +100,13 @@ function TaskHead({ task, onDone }: { readonly task: TaskDetail; readonly onDone
           </button>
         )}
         {canCancel(task) && (
-          <button type="button" class="danger" onClick={() => setAsks(true)}>
+          <button type="button" class="danger" onClick={() => setIsConfirming(true)}>
             Cancel…
           </button>
         )}
       </div>
-      {asks && (
-        <Modal title="Cancel this task?" onClose={() => setAsks(false)}>
+      {isConfirming && (
+        <Modal title="Cancel this task?" onClose={() => setIsConfirming(false)}>
           <p>
             {task.assigned_to === null ? (
               'It will not be assigned to any agent.'
@@ -121,7 +121,7 @@ function TaskHead({ task, onDone }: { readonly task: TaskDetail; readonly onDone
               type="button"
               class="danger"
               onClick={() => {
-                setAsks(false);
+                setIsConfirming(false);
                 void attempt('The task is cancelled.', () => cancelTask(task.id)).then(onDone);
               }}
             >

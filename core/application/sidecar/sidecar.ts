@@ -64,7 +64,7 @@ export interface Sidecar {
   /** Resolves at the first `identified`. Never times out; the log says why a hub refuses. */
   readonly ready: Promise<void>;
   /**
-   * Resolves after `stop`. Rejects with `AC_INTERNAL` if the journalled work cannot be resumed; with `AC_DATA_DIR` if the data directory was
+   * Resolves after `stop`. Rejects with `AC_INTERNAL` if the journaled work cannot be resumed; with `AC_DATA_DIR` if the data directory was
    * removed, and with `AC_JOURNAL_LOCKED` if another process took it over: then the connection is closed and the agents are stopped.
    */
   readonly finished: Promise<void>;
@@ -105,7 +105,7 @@ export function createSidecar(options: SidecarOptions): Sidecar {
     await options.signatures?.open();
     const loaded = loadedState(await stateOf(opened), opened.instanceId);
     const redactor = createRedactor(config.secrets ?? []);
-    // The only entry point for inputs: secrets are redacted before anything is journalled, sent or logged.
+    // The only entry point for inputs: secrets are redacted before anything is journaled, sent or logged.
     const hasSecrets = (config.secrets ?? []).length > 0 || options.readToken !== undefined;
     const take = (input: SidecarInput, done?: () => void): void => driver.take(hasSecrets ? redactInput(input, redactor) : input, done);
     const effects = effectRunner({
@@ -141,7 +141,7 @@ export function createSidecar(options: SidecarOptions): Sidecar {
     return own;
   }
 
-  /** Not even an end could be journalled, so nothing may be held: the next process begins without these tasks. */
+  /** Not even an end could be journaled, so nothing may be held: the next process begins without these tasks. */
   async function giveUp(error: AgentcomError): Promise<void> {
     log.error(error.message);
     if (running !== null) {

@@ -29,7 +29,7 @@ export interface IncomingSession {
 
 /**
  * Decides whether a connection may replace an open one. A process of the same machine holds everything that the machine has accepted,
- * because it was journalled first. One that does not is a different process, regardless of the ID that it sends, or its identify was sent
+ * because it was journaled first. One that does not is a different process, regardless of the ID that it sends, or its identify was sent
  * over an earlier connection and arrives only now: admitting it would lose the work of the open one.
  */
 export function decideReplacement(agent: Agent, incoming: IncomingSession, nowMs: number): ReplacementDecision {

@@ -1,7 +1,7 @@
 /** Immutable lists with at most one entry for each assignment, in which an entry is found without a search. */
 import type { TaskId } from '../ids.ts';
 import { RenewedMap } from '../renewed-map.ts';
-import { handIndexOn, indexOf as indexOn } from '../list-index.ts';
+import { transferIndex, indexOf as indexOn } from '../list-index.ts';
 import { withAppended, withMovedLast, withRemoved, withReplaced } from '../list-copies.ts';
 import type { AssignmentId } from './slot.ts';
 
@@ -36,7 +36,7 @@ function put<T extends AssignmentId>(list: readonly T[], entry: T, inPlaceOf: ty
   const replaced = known?.find((each) => each.generation === entry.generation);
   const isAlone = known === undefined || (known.length === 1 && replaced !== undefined);
   index.set(entry.taskId, isAlone ? [entry] : [...known.filter((each) => each !== replaced), entry]);
-  return handIndexOn(list, replaced === undefined ? withAppended(list, entry) : inPlaceOf(list, list.indexOf(replaced), entry));
+  return transferIndex(list, replaced === undefined ? withAppended(list, entry) : inPlaceOf(list, list.indexOf(replaced), entry));
 }
 
 export function withoutEntry<T extends AssignmentId>(list: readonly T[], assignment: AssignmentId): readonly T[] {
@@ -47,7 +47,7 @@ export function withoutEntry<T extends AssignmentId>(list: readonly T[], assignm
   const others = known.filter((each) => each !== removed);
   if (others.length === 0) index.delete(assignment.taskId);
   else index.set(assignment.taskId, others);
-  return handIndexOn(list, withRemoved(list, list.indexOf(removed)));
+  return transferIndex(list, withRemoved(list, list.indexOf(removed)));
 }
 
 function indexed(list: readonly AssignmentId[]): Index {

@@ -3,7 +3,7 @@
  * ever run again. Oldest first.
  */
 import type { Generation, TaskId } from '../ids.ts';
-import { handIndexOn, indexOf as indexOn } from '../list-index.ts';
+import { transferIndex, indexOf as indexOn } from '../list-index.ts';
 import { withAppended, withMovedLast } from '../list-copies.ts';
 import { RenewedMap } from '../renewed-map.ts';
 import type { AssignmentId } from './slot.ts';
@@ -139,7 +139,7 @@ function moveIndex(index: Index, { from, to, taskId, entry, characters, dropped 
     index.entries.delete(taskIdIn(old));
     index.characters -= charactersOf(old);
   }
-  handIndexOn(from, to);
+  transferIndex(from, to);
 }
 
 /** Marks the task: part of it may be alive. */

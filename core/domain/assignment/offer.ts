@@ -35,8 +35,8 @@ export function decideOffer(holdings: Holdings, offered: AssignmentId, capacity:
   if (ended?.generation === offered.generation) return { kind: 'ended', ended };
   const isNewer = ({ generation }: AssignmentId): boolean => generation > offered.generation;
   if ((ended !== undefined && isNewer(ended)) || displaced.some(isNewer) || reports.some(isNewer)) return { kind: 'superseded' };
-  let owed = 0;
-  for (const slot of holdings.slots) if (countsAgainstSlots(slot) && slot.taskId !== offered.taskId) owed += 1;
-  if (owed >= capacity || holdings.outbox.length >= OUTBOX_MAX) return { kind: 'busy' };
+  let taken = 0;
+  for (const slot of holdings.slots) if (countsAgainstSlots(slot) && slot.taskId !== offered.taskId) taken += 1;
+  if (taken >= capacity || holdings.outbox.length >= OUTBOX_MAX) return { kind: 'busy' };
   return { kind: 'accept', displaced };
 }

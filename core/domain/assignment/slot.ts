@@ -3,8 +3,8 @@
  *
  *     accepted ─► waking ─► waking_confirmation ─► working ─► reporting ─► (gone)
  *
- * - `accepted`: journalled, not woken yet.
- * - `waking`: a run id is journalled and its process may exist; without a run it waits for its next retry.
+ * - `accepted`: journaled, not woken yet.
+ * - `waking`: a run id is journaled and its process may exist; without a run it waits for its next retry.
  * - `waking_confirmation`: woken; waits for the agent to start.
  * - `working`: the agent has started.
  * - `reporting`: its end is in the outbox and its run is shutting down.
@@ -64,7 +64,7 @@ export interface ProcessMark {
 /** One wake of the agent. Kept until the run's process tree is known to be gone. */
 export interface SlotRun {
   readonly runId: string;
-  /** Wall time when it was journalled, before the spawn. */
+  /** Wall time when it was journaled, before the spawn. */
   readonly startedAtMs: number;
   /** Null until the runner reports it, and if the sidecar died before journalling it. */
   readonly process: ProcessMark | null;

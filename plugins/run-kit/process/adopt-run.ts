@@ -29,7 +29,7 @@ export interface AdoptRunOptions {
 }
 
 /**
- * Follows the run to its end, as `watchRun` does. A run whose process was never journalled is found by its run id and
+ * Follows the run to its end, as `watchRun` does. A run whose process was never journaled is found by its run id and
  * reported as `spawned` first; if none is found and nothing can have been started, it is a failed spawn.
  */
 export async function adoptRun(options: AdoptRunOptions, emit: Emit): Promise<void> {

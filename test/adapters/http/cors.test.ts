@@ -48,8 +48,8 @@ t.test('requests from an allowed origin are answered normally and readable by th
 
 t.test('R7: other origins get no CORS headers, and session cookies do not work from an allowed origin', async (t) => {
   for (const origin of ['https://evil.example', 'https://ops.example.evil', 'https://ops.example:444', 'http://ops.example', 'null']) {
-    const asked = await preflight(origin);
-    t.strictSame([asked.status, asked.headers.get('access-control-allow-origin')], [403, null], origin);
+    const requested = await preflight(origin);
+    t.strictSame([requested.status, requested.headers.get('access-control-allow-origin')], [403, null], origin);
     const sent = await bench.send('/api/tasks', { json: { description: 'x' }, headers: { origin } });
     t.strictSame([sent.status, sent.headers.get('access-control-allow-origin')], [403, null], origin);
   }

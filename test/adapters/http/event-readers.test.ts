@@ -181,7 +181,7 @@ t.test('readers at the same position share one read of the store', async (t) => 
   const streams = await Promise.all(Array.from({ length: 20 }, () => listen(bench, '/api/events', how)));
   const read = async (stream: (typeof streams)[number]): Promise<number> => {
     let count = 0;
-    for (let told = await stream.next(); told?.id !== '3000'; told = await stream.next()) count += told?.event === null ? 0 : 1;
+    for (let message = await stream.next(); message?.id !== '3000'; message = await stream.next()) count += message?.event === null ? 0 : 1;
     return count;
   };
   let isOver = false;
@@ -212,8 +212,8 @@ t.test('a reader that missed 10,000 events resumes without a gap or a repeat whi
   for (let id = 8; id <= COUNT + MORE; id += 1) {
     const one = stream.next();
     if ((id % 200 === 8 || id > COUNT) && added < MORE) await bench.commit(changes({ events: [progress(COUNT + (added += 1))] }));
-    const told = await arriving(bench, one);
-    if (told?.id !== String(id)) throw new Error(`expected ${id}, got ${JSON.stringify(told)}`);
+    const message = await arriving(bench, one);
+    if (message?.id !== String(id)) throw new Error(`expected ${id}, got ${JSON.stringify(message)}`);
   }
   t.equal(added, MORE);
   t.equal((await live.next())?.id, String(COUNT + 1));

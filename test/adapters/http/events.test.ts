@@ -46,7 +46,7 @@ t.test('R21 J6: a commit between the read and the wait is not missed', async (t)
       events.push({ ...progress(1), id: 1 });
       commit();
     };
-    let asked = 0;
+    let requestCount = 0;
     const bench = await hubBench({
       deps: {
         events: feedWith(events, {
@@ -56,9 +56,9 @@ t.test('R21 J6: a commit between the read and the wait is not missed', async (t)
             return pageOf(seen, afterId);
           },
           marks: async () => {
-            asked += 1;
+            requestCount += 1;
             // The first read is for the position of the stream, the second for that of the tail.
-            if (where === 'marks' && asked === 2) commitOnce();
+            if (where === 'marks' && requestCount === 2) commitOnce();
             return { lastId: 0, removedId: 0 };
           },
         }),
@@ -96,9 +96,9 @@ t.test('filters', async (t) => {
   const first = async (query: string): Promise<string | null | undefined> => {
     const stream = await listen(bench, `/api/events?${query}`, { token: 'viewer', headers: { 'last-event-id': '0' } });
     await stream.next();
-    const told = await stream.next();
+    const streamMessage = await stream.next();
     await stream.stop();
-    return told?.id;
+    return streamMessage?.id;
   };
   t.equal(await first(''), '1');
   t.equal(await first('agent_id=a1'), '2');
@@ -122,10 +122,10 @@ t.test('resuming from an ID that the feed no longer has, or never had, starts wi
     const stream = await listen(bench, '/api/events', { token: 'viewer', headers: { 'last-event-id': lastId } });
     t.equal((await stream.next())?.id, gap === null ? lastId : null, 'the position does not arrive without the gap before it');
     if (gap !== null) {
-      const told = await stream.next();
-      t.strictSame([told?.event, told?.data], ['gap', gap], `after ${lastId}`);
+      const streamMessage = await stream.next();
+      t.strictSame([streamMessage?.event, streamMessage?.data], ['gap', gap], `after ${lastId}`);
       t.equal(
-        Number(told?.id) <= (events[0]?.id ?? 1) - 1 || Number(told?.id) === 12,
+        Number(streamMessage?.id) <= (events[0]?.id ?? 1) - 1 || Number(streamMessage?.id) === 12,
         true,
         'a stream resumed from the gap continues after it',
       );
@@ -161,7 +161,7 @@ t.test('R21 J6: events removed between retained ones are reported as a gap', asy
     ],
   });
   await removeOld(bench);
-  const told = async (lastId: string, count: number, query = ''): Promise<readonly unknown[]> => {
+  const eventsOf = async (lastId: string, count: number, query = ''): Promise<readonly unknown[]> => {
     const stream = await listen(bench, `/api/events${query}`, { token: 'viewer', headers: { 'last-event-id': lastId } });
     await stream.next();
     const found: unknown[] = [];
@@ -172,11 +172,11 @@ t.test('R21 J6: events removed between retained ones are reported as a gap', asy
     await stream.stop();
     return found;
   };
-  t.strictSame(await told('1', 3), [{ from: 2, to: 5 }, '2', '6'], 'with the retained events in between');
-  t.strictSame(await told('3', 2), [{ from: 4, to: 5 }, '6']);
-  t.strictSame(await told('5', 1), ['6'], 'a reader that has seen the last of them misses none');
-  t.strictSame(await told('0', 2, `?task_id=${aTaskId(1)}`), ['1', '2'], 'a task that still exists has no gap');
-  t.match(await told('0', 1, `?task_id=${aTaskId(2)}`), [{ from: 1, to: 5 }], 'a removed task has one');
+  t.strictSame(await eventsOf('1', 3), [{ from: 2, to: 5 }, '2', '6'], 'with the retained events in between');
+  t.strictSame(await eventsOf('3', 2), [{ from: 4, to: 5 }, '6']);
+  t.strictSame(await eventsOf('5', 1), ['6'], 'a reader that has seen the last of them misses none');
+  t.strictSame(await eventsOf('0', 2, `?task_id=${aTaskId(1)}`), ['1', '2'], 'a task that still exists has no gap');
+  t.match(await eventsOf('0', 1, `?task_id=${aTaskId(2)}`), [{ from: 1, to: 5 }], 'a removed task has one');
   await bench.close();
 });
 
@@ -220,30 +220,30 @@ t.test('R21 J6: events removed ahead of a stream are reported as a gap', async (
 });
 
 t.test('a batch of a stream is bounded in bytes', async (t) => {
-  const asked: (number | undefined)[] = [];
+  const requested: (number | undefined)[] = [];
   const feed = feedWith([{ ...progress(1), id: 1 }]);
-  const after: EventFeed['after'] = (afterId, filter, limit, bytesMax) => (asked.push(bytesMax), feed.after(afterId, filter, limit));
+  const after: EventFeed['after'] = (afterId, filter, limit, bytesMax) => (requested.push(bytesMax), feed.after(afterId, filter, limit));
   const bench = await hubBench({ deps: { events: { ...feed, after } } });
   const stream = await listen(bench, '/api/events', { token: 'viewer', headers: { 'last-event-id': '0' } });
   await stream.next();
   await stream.next();
-  t.ok(asked.length > 0 && asked.every((bytes) => bytes === 65_536), String(asked));
+  t.ok(requested.length > 0 && requested.every((bytes) => bytes === 65_536), String(requested));
   await stream.stop();
   await bench.close();
 });
 
 t.test('many events are sent in bounded batches, and only as fast as they are read', async (t) => {
-  const asked: number[] = [];
+  const requested: number[] = [];
   const events = Array.from({ length: 2_500 }, (_, n) => ({ ...progress(n + 1), id: n + 1 }));
   const feed = feedWith(events);
   const bench = await hubBench({
-    deps: { events: { ...feed, after: (afterId, filter, limit) => (asked.push(limit), feed.after(afterId, filter, limit)) } },
+    deps: { events: { ...feed, after: (afterId, filter, limit) => (requested.push(limit), feed.after(afterId, filter, limit)) } },
   });
   const stream = await listen(bench, '/api/events', { token: 'viewer', headers: { 'last-event-id': '0' } });
   await stream.next();
   t.equal((await stream.next())?.id, '1');
   await turn();
-  t.ok(asked.length <= 2, `${asked.length} reads for what one reader has consumed`);
+  t.ok(requested.length <= 2, `${requested.length} reads for what one reader has consumed`);
   let last: StreamMessage | null = null;
   for (let n = 2; n <= 2_500; n += 1) {
     const next = stream.next();
@@ -252,7 +252,7 @@ t.test('many events are sent in bounded batches, and only as fast as they are re
     last = await next;
   }
   t.equal(last?.id, '2500');
-  t.ok(asked.every((limit) => limit <= 1_000));
+  t.ok(requested.every((limit) => limit <= 1_000));
   await stream.stop();
   await bench.close();
 });
@@ -286,11 +286,11 @@ t.test('a quiet stream sends keep-alives, and ends when its token is revoked', a
   t.strictSame(await quiet, { id: null, event: null, data: null });
   await bench.storage.agents.revokeTokens({ id: 'tok-viewer' }, A_MOMENT_MS);
   const revokedAtMs = bench.clock.monotonicMs();
-  for (let told: StreamMessage | null = { id: null, event: null, data: null }; told !== null;) {
+  for (let streamMessage: StreamMessage | null = { id: null, event: null, data: null }; streamMessage !== null;) {
     const next = stream.next();
     await turn();
     bench.clock.advance(5_000);
-    told = await Promise.race([next, turn().then(() => ({ id: null, event: null, data: null }))]);
+    streamMessage = await Promise.race([next, turn().then(() => ({ id: null, event: null, data: null }))]);
     if (bench.clock.monotonicMs() - revokedAtMs > 30_000) break;
   }
   t.ok(bench.clock.monotonicMs() - revokedAtMs <= 30_000, 'within 30 s');

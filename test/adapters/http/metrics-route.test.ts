@@ -25,13 +25,13 @@ t.test('the store is read at most once a second, one read at a time, regardless 
   const bench = await hubBench({ deps: { tasks } });
   t.teardown(() => bench.close());
   const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-  const asked = ['viewer', 'operator', 'admin'].map((token) => bench.send('/metrics', { token }));
+  const requested = ['viewer', 'operator', 'admin'].map((token) => bench.send('/metrics', { token }));
   while (running === 0) await turn();
   bench.clock.advance(2_999);
-  asked.push(bench.send('/metrics', { token: 'viewer' }));
+  requested.push(bench.send('/metrics', { token: 'viewer' }));
   for (let n = 0; n < 10; n += 1) await turn();
   release();
-  for (const { status } of await Promise.all(asked)) t.equal(status, 200);
+  for (const { status } of await Promise.all(requested)) t.equal(status, 200);
   t.strictSame([reads, most], [1, 1], 'a slow read is waited for, not repeated');
   bench.clock.advance(1_000);
   const again = bench.send('/metrics');

@@ -245,10 +245,10 @@ t.test('health is public, always answers, and does not load the database', async
 });
 
 t.test('health and readiness answer within 3 s while the database hangs, and ask it only once meanwhile', async (t) => {
-  let asked = 0;
+  let requestCount = 0;
   let answer: (canCommit: boolean) => void = () => undefined;
   const healthy = (): Promise<boolean> => {
-    asked += 1;
+    requestCount += 1;
     return new Promise((resolve) => (answer = resolve));
   };
   const hanging = await hubBench({ deps: { healthy } });
@@ -263,14 +263,14 @@ t.test('health and readiness answer within 3 s while the database hangs, and ask
   await turn();
   hanging.clock.advance(1);
   t.equal((await later).json['status'], 'degraded', 'at once, since it has waited already');
-  t.equal(asked, 1);
+  t.equal(requestCount, 1);
   answer(true);
   await turn();
   const recovered = get('/ready');
   await turn();
   answer(true);
   t.equal((await recovered).status, 200);
-  t.equal(asked, 2);
+  t.equal(requestCount, 2);
   await hanging.close();
 });
 

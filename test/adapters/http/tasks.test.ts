@@ -379,7 +379,7 @@ t.test('R20: reads of one token are bounded and take turns, without delaying oth
   const tasks = { ...bench.storage.tasks, list: slow };
   const small = await hubBench({ limits: { readsPerToken: 4 }, deps: { tasks } });
   const list = (token: string): Promise<Answered> => small.send('/api/tasks', { token });
-  const asked = Array.from({ length: 4 }, () => list('viewer'));
+  const requested = Array.from({ length: 4 }, () => list('viewer'));
   const over = await list('viewer');
   t.strictSame([over.status, over.json['error'], over.headers.get('retry-after')], [429, 'rate_limited', '1']);
   t.equal(running, 2, 'two run, two wait');
@@ -389,7 +389,7 @@ t.test('R20: reads of one token are bounded and take turns, without delaying oth
   t.equal((await small.send('/api/tasks', { token: 'admin', json: { description: 'x' } })).status, 201, 'writes wait for no read');
   release();
   t.strictSame(
-    (await Promise.all([...asked, others])).map(({ status }) => status),
+    (await Promise.all([...requested, others])).map(({ status }) => status),
     [200, 200, 200, 200, 200],
   );
   t.equal((await list('viewer')).status, 200, 'there is room again');

@@ -41,10 +41,10 @@ t.test('every token can look up its own identity', async (t) => {
   const made = [{ agent_id: 'who-1' }, ...['submitter', 'viewer', 'operator', 'admin'].map((role) => ({ name: `who-${role}`, role }))];
   for (const body of made) {
     const { json } = await admin('/admin/tokens', body);
-    const told = await bench.send('/api/whoami', { token: String(json['token']) });
-    t.equal(told.status, 200);
+    const received = await bench.send('/api/whoami', { token: String(json['token']) });
+    t.equal(received.status, 200);
     const { id, name, role, agent_id } = json;
-    t.strictSame(told.json, { id, name, role, agent_id, server_time: A_MOMENT_MS });
+    t.strictSame(received.json, { id, name, role, agent_id, server_time: A_MOMENT_MS });
   }
   t.match((await admin('/api/whoami')).json, { id: 'admin', name: 'admin', role: 'admin', agent_id: null });
   t.strictSame(refusals(await bench.send('/api/whoami', { token: 'nobody' })), [401, 'unauthorized']);
@@ -212,10 +212,10 @@ async function helloWith(secret: string, agentId = 'new-1', more: { readonly non
   const hello = { agent_id: agentId, secret_hint: key.slice(0, 16), nonce };
   const answer = await register(hello, from);
   const hubNonce = String(answer.json['hub_nonce']);
-  const said = { agentId, tokenHint: hello.secret_hint, nonce, hubNonce };
-  const proved = { ...hello, hub_nonce: hubNonce, sealed_secret: sealedSecret(secret, key, said, hmac) };
-  const tokenIn = ({ json }: Answered): string | null => unsealedEnrolToken(json as unknown as SealedToken, key, said, hmac);
-  return { answer, proved, tokenIn, isProof: answer.json['proof'] === enrolHubProof(key, said, hmac) };
+  const handshake = { agentId, tokenHint: hello.secret_hint, nonce, hubNonce };
+  const proved = { ...hello, hub_nonce: hubNonce, sealed_secret: sealedSecret(secret, key, handshake, hmac) };
+  const tokenIn = ({ json }: Answered): string | null => unsealedEnrolToken(json as unknown as SealedToken, key, handshake, hmac);
+  return { answer, proved, tokenIn, isProof: answer.json['proof'] === enrolHubProof(key, handshake, hmac) };
 }
 
 t.test('R22: a hub proves it knows an enrolment secret before it receives it, and only its holder can read the token', async (t) => {

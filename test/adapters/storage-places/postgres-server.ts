@@ -55,15 +55,15 @@ async function ownServer(flags: readonly string[]): Promise<PostgresServer> {
   await chmod(folder, 0o755);
   const data = path.join(folder, 'data');
   const port = await freePort();
-  const said: string[] = [];
-  const server = await embeddedPostgres({ dataDir: data, port, password: PASSWORD, flags, say: (text) => said.push(text) });
+  const lines: string[] = [];
+  const server = await embeddedPostgres({ dataDir: data, port, password: PASSWORD, flags, say: (text) => lines.push(text) });
   let isRunning = false;
   const power: PostgresPower = {
     async start() {
       try {
         await server.start();
       } catch (thrown) {
-        throw new Error(`Postgres did not start: ${said.slice(-5).join('')}`, { cause: thrown });
+        throw new Error(`Postgres did not start: ${lines.slice(-5).join('')}`, { cause: thrown });
       }
       isRunning = true;
     },

@@ -316,8 +316,8 @@ t.test(
   async (t) => {
     const folder = await smallDisk(t, 2_097_152);
     const file = path.join(folder, 'agentcom.db');
-    const told: string[] = [];
-    const storage = sqliteStorage(file, { log: { ...silentLog, error: (message) => told.push(message) } });
+    const messages: string[] = [];
+    const storage = sqliteStorage(file, { log: { ...silentLog, error: (message) => messages.push(message) } });
     const { storeId } = await storage.open();
     await commit(storage, inserting(aTask()));
     const ballast = path.join(folder, 'ballast');
@@ -331,7 +331,7 @@ t.test(
       t.ok(before > 0, 'the disk is full');
       const failed = await storage.tasks.transact(`full-${round}`, (unit) => unit.save(large(round))).catch((thrown: unknown) => thrown);
       t.ok(AgentcomError.is(failed, 'AC_STORE_UNAVAILABLE') || AgentcomError.is(failed, 'AC_COMMIT_UNKNOWN'), String(failed));
-      t.equal(told.length, round, 'the failure was reported once');
+      t.equal(messages.length, round, 'the failure was reported once');
       await rm(ballast);
       t.equal(await storage.tasks.committed(`full-${round}`), false, 'checked on a fresh connection');
       t.equal((await storage.tasks.stats()).statuses.queued, round, 'exactly what was committed before');

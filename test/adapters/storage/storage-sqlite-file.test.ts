@@ -37,8 +37,8 @@ async function hubProcess(t: Test, file: string, driver = testedDriver) {
     child.kill('SIGKILL');
     await gone;
   });
-  const [said] = (await Promise.race([once(child.stdout, 'data'), gone])) as [unknown];
-  t.equal(String(said), 'committed\n', 'the other hub has committed');
+  const [reported] = (await Promise.race([once(child.stdout, 'data'), gone])) as [unknown];
+  t.equal(String(reported), 'committed\n', 'the other hub has committed');
   return {
     async kill() {
       child.kill('SIGKILL');

@@ -39,28 +39,28 @@ const CASES: readonly (readonly [Omit<TaskQuery, 'limit'>, RegExp])[] = [
 t.test('R20: no list filter scans waiting or ended tasks of other statuses, lanes, submitters or agents', async (t) => {
   const file = path.join(await emptyFolder(t), 'agentcom.db');
   const engine = sqliteEngine({ driver: testedDriver, file, clock: systemClock(), log: silentLog });
-  const asked: { readonly sql: string; readonly bindings: readonly unknown[] }[] = [];
+  const requests: { readonly sql: string; readonly bindings: readonly unknown[] }[] = [];
   const open = async (): Promise<OpenEngine> => {
     const opened = await engine.open();
-    const read: OpenEngine['read'] = (work, asksOnce) =>
+    const read: OpenEngine['read'] = (work, isSingleStatement) =>
       opened.read(async (db) => {
-        const note = (query: (typeof asked)[number]): unknown => asked.push(query);
+        const note = (query: (typeof requests)[number]): unknown => requests.push(query);
         db.on('query', note);
         try {
           return await work(db);
         } finally {
           db.removeListener('query', note);
         }
-      }, asksOnce);
+      }, isSingleStatement);
     return { ...opened, read };
   };
   const storage = knexStorage({ engine: { ...engine, open }, clock: systemClock(), log: silentLog });
   await storage.open();
   const program = await otherProgram(file);
   for (const [query, wanted] of CASES) {
-    asked.length = 0;
+    requests.length = 0;
     await storage.tasks.list({ ...query, limit: 50 });
-    const { sql, bindings } = asked[0] ?? { sql: '', bindings: [] };
+    const { sql, bindings } = requests[0] ?? { sql: '', bindings: [] };
     const plan = await program.all(`EXPLAIN QUERY PLAN ${sql}`, ...bindings);
     const walks = plan.map(({ detail }) => String(detail)).filter((detail) => /^(SEARCH|SCAN) tasks /.test(detail));
     t.ok(walks.length > 0);
@@ -70,9 +70,9 @@ t.test('R20: no list filter scans waiting or ended tasks of other statuses, lane
     const whole = plan.filter(({ detail }) => /^(SEARCH|SCAN) t /.test(String(detail)));
     t.match(whole, [{ detail: /^SEARCH t USING INDEX sqlite_autoindex_tasks_1 \(id=\?\)$/ }], 'complete tasks are read for the page only');
   }
-  asked.length = 0;
+  requests.length = 0;
   await storage.tasks.beginningWith('task-01', 10);
-  const { sql, bindings } = asked[0] ?? { sql: '', bindings: [] };
+  const { sql, bindings } = requests[0] ?? { sql: '', bindings: [] };
   const plan = (await program.all(`EXPLAIN QUERY PLAN ${sql}`, ...bindings)).map(({ detail }) => String(detail));
   t.match(
     plan.filter((detail) => detail.includes(' tasks ')),

@@ -34,7 +34,7 @@ export async function boundedHistoryStep(
       details: { reason: 'stale_generation', result: REFUSED },
     }),
   );
-  const told = [
+  const received = [
     anEvent({ ...of, seq: 1, event: 'progress', details: { message: 'kept', log: 'y'.repeat(100_000) } }),
     anEvent({ ...of, seq: 2, event: 'late_result', generation: aGeneration(1), details: { result: LATE, usage: { tokens_used: 7 } } }),
     ...flood,
@@ -45,7 +45,7 @@ export async function boundedHistoryStep(
   ];
   await commit(before, inserting(aTask({ eventSeq: LAST }), aTask({ id: aTaskId(2) })));
   // Each had its own row.
-  for (const event of told) await commit(before, changes({ events: [event] }));
+  for (const event of received) await commit(before, changes({ events: [event] }));
   const { lastId } = await before.events.marks();
   await before.close();
   // As an older version left it; one event was removed with its task.

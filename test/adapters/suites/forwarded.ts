@@ -227,7 +227,7 @@ export const forwardedRunners = ({ follows, world }: FilesSubject): FilesSubject
   follows,
   async world() {
     const inner = await world();
-    return { ...inner, runner: async (behaviour) => forwarding(await inner.runner(behaviour), RUNNER) };
+    return { ...inner, runner: async (behavior) => forwarding(await inner.runner(behavior), RUNNER) };
   },
 });
 

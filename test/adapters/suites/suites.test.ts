@@ -111,8 +111,8 @@ t.test('each assertion fails when it should, and reports the expected and the fo
     [(c) => c.doesNotThrow(() => JSON.parse('{')), /^expected no failure, found SyntaxError/],
     [(c) => c.fail('no'), 'no'],
   ];
-  for (const [assertion, told] of red)
-    t.match(await endOf(async (c) => void (await assertion(c))), { name: /Error/, message: told }, String(assertion));
+  for (const [assertion, pattern] of red)
+    t.match(await endOf(async (c) => void (await assertion(c))), { name: /Error/, message: pattern }, String(assertion));
   const green = endOf(async (c) => {
     c.ok(1);
     c.notOk('');
@@ -158,7 +158,7 @@ t.test('an obsolete option that skipped cases is refused, with its replacement n
     [() => wakeRunnerContract('x', { ...scriptedSubject, follows: undefined as never }, runner), /output, files, nothing/],
     [() => storageContract('x', storage, undefined as never), /expected \{ test \}.*node:test/],
   ];
-  for (const [add, told] of cases) t.throws(add, { name: 'TypeError', message: told }, String(told));
+  for (const [add, pattern] of cases) t.throws(add, { name: 'TypeError', message: pattern }, String(pattern));
 });
 
 t.test('a missing feature of a world or place fails the cases that need it, and states what is wanted', async (t) => {
@@ -181,10 +181,10 @@ t.test('a missing feature of a world or place fails the cases that need it, and 
     [/newer than this program/, (runner) => storageContract('x', claimed, runner), /makeNewer\(\)/],
     [/cannot be opened/, (runner) => storageContract('x', claimed, runner), /names storages that cannot be opened/],
   ];
-  for (const [title, add, told] of cases) {
+  for (const [title, add, pattern] of cases) {
     const { runner, ends } = recorder(title);
     add(runner);
     t.equal(ends.length, 1, String(title));
-    t.match(await ends[0], { message: told });
+    t.match(await ends[0], { message: pattern });
   }
 });

@@ -8,7 +8,7 @@ import type { InboxSubject } from '../../product/contracts/files/inbox-place.ts'
 import type { JournalSubject } from '../../product/contracts/files/journal.contract.ts';
 import { aGeneration, anAgentId, aTaskId } from '../../product/contracts/fixtures.ts';
 import type { FreshLog } from '../../product/contracts/log.contract.ts';
-import type { Behaviour, FilesSubject, ProcessWorld } from '../../product/contracts/runner/wake-runner-subject.ts';
+import type { Behavior, FilesSubject, ProcessWorld } from '../../product/contracts/runner/wake-runner-subject.ts';
 import type { StorageSubject } from '../../product/contracts/storage/storage-room.ts';
 import type { HubTransportSubject } from '../../product/contracts/wire/hub-transport.contract.ts';
 import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
@@ -119,7 +119,7 @@ export function freshMemoryLog(): FreshLog {
   let read = 0;
   return {
     log,
-    said: () => {
+    lines: () => {
       const lines = log.lines.slice(read);
       read = log.lines.length;
       return lines;
@@ -132,7 +132,7 @@ const ended = (exitCode: number, stderrTail = ''): RunScript['steps'] => [
   { afterMs: 100, event: { type: 'exited', exitCode, signal: null, stderrTail } },
 ];
 
-const SCRIPTS: Readonly<Record<Behaviour, RunScript>> = {
+const SCRIPTS: Readonly<Record<Behavior, RunScript>> = {
   ends: { steps: ended(0) },
   fails: { steps: ended(3, 'it broke') },
   works: { steps: [{ afterMs: 10, event: { type: 'woken' } }], endsWithinMs: 50 },
@@ -145,15 +145,15 @@ export const scriptedSubject: FilesSubject = { follows: 'files', world: () => Pr
 
 function scriptedWorld(): ProcessWorld {
   const clock = virtualClock();
-  const runners = new Map<Behaviour, ReturnType<typeof scriptedRunner>>();
-  const runnerOf = (behaviour: Behaviour): ReturnType<typeof scriptedRunner> => {
-    const runner = runners.get(behaviour) ?? scriptedRunner({ clock, script: () => SCRIPTS[behaviour] });
-    runners.set(behaviour, runner);
+  const runners = new Map<Behavior, ReturnType<typeof scriptedRunner>>();
+  const runnerOf = (behavior: Behavior): ReturnType<typeof scriptedRunner> => {
+    const runner = runners.get(behavior) ?? scriptedRunner({ clock, script: () => SCRIPTS[behavior] });
+    runners.set(behavior, runner);
     return runner;
   };
   let requests = 0;
   return {
-    runner: (behaviour) => Promise.resolve(runnerOf(behaviour)),
+    runner: (behavior) => Promise.resolve(runnerOf(behavior)),
     request: () => Promise.resolve(aWakeRequest((requests += 1))),
     async settle(promise) {
       await turning(promise, () => clock.runNext());

@@ -49,8 +49,8 @@ logContract(
   'memory',
   {
     fresh() {
-      const { log, said } = freshMemoryLog();
-      return { log: forwardedLog(log), said };
+      const { log, lines } = freshMemoryLog();
+      return { log: forwardedLog(log), lines };
     },
   },
   { test },

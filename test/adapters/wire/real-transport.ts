@@ -57,16 +57,16 @@ export const realTransportTests = async (t: Test, make: MakeTransport): Promise<
   });
 
   await t.test('an idle keep-alive connection does not delay close, and an active one ends with its answer', async (t) => {
-    const asked = eventInbox<() => void>();
-    const http = () => new Promise<HttpResponse>((resolve) => asked.put(() => resolve(reply('done'))));
+    const requested = eventInbox<() => void>();
+    const http = () => new Promise<HttpResponse>((resolve) => requested.put(() => resolve(reply('done'))));
     const room = await wireRoom(t, subject, { http });
     const agent = new Agent({ keepAlive: true });
     t.teardown(() => agent.destroy());
     const idle = answerOf(room.port, agent);
-    (await asked.next('the first request'))();
+    (await requested.next('the first request'))();
     t.equal(await idle, 200);
     const running = answerOf(room.port, agent);
-    const answer = await asked.next('the second request');
+    const answer = await requested.next('the second request');
     const from = performance.now();
     const closed = room.transport.close(1012, 'restart');
     answer();

@@ -54,9 +54,9 @@ t.test('nothing is delivered before time advances; delays keep the order, overta
 });
 
 t.test('frames are lost or duplicated as scripted, by direction and text', async (t) => {
-  const asked: string[] = [];
+  const requests: string[] = [];
   const { clock, link, connection, sidecar, framesAtHub } = await virtualRoom(t, (crossing) => {
-    asked.push(`${crossing.from} ${crossing.kind} ${crossing.text} ${crossing.connection === connection.id}`);
+    requests.push(`${crossing.from} ${crossing.kind} ${crossing.text} ${crossing.connection === connection.id}`);
     if (crossing.text === 'lost') return [];
     return crossing.text === 'double' ? [{ delayMs: 1 }, { delayMs: 7 }] : [{ delayMs: 0 }];
   });
@@ -65,7 +65,7 @@ t.test('frames are lost or duplicated as scripted, by direction and text', async
   clock.advance(10);
   t.same(framesAtHub(), ['a', 'double', 'double', 'b']);
   t.match(sidecar.saw.left, [{ kind: 'frame', text: 'down' }]);
-  t.same(asked, [
+  t.same(requests, [
     'sidecar frame a true',
     'sidecar frame lost true',
     'sidecar frame double true',
@@ -128,10 +128,10 @@ t.test('a cut is reported once at both ends', async (t) => {
 t.test('a crashed hub receives nothing more; its links end, callers fail, and its port is free', async (t) => {
   const { clock, hub, sidecar, wire, transport, link, url } = await virtualRoom(t, () => [{ delayMs: 0 }]);
   link.send('into the void');
-  const asked = wire.fetch('http://hub-1:4000/health');
+  const request = wire.fetch('http://hub-1:4000/health');
   transport.crash();
   transport.crash();
-  await Promise.all([t.rejects(asked, /ECONNREFUSED/), clock.walk(10, () => Promise.resolve())]);
+  await Promise.all([t.rejects(request, /ECONNREFUSED/), clock.walk(10, () => Promise.resolve())]);
   t.same(hub.saw.left, []);
   t.match(sidecar.saw.left, [{ kind: 'gone', code: 1006 }]);
   await transport.close(1001, 'nothing is open');

@@ -9,7 +9,7 @@ import {
   type Failure,
   type ModelApi,
   type Reply,
-  type Said,
+  type ModelObject,
   type ServiceFailure,
   type Turn,
 } from './model-api.ts';
@@ -72,7 +72,7 @@ function stopOf({ answer }: Reply): string {
 }
 
 /** None for an empty answer. */
-function blocksOf({ id, answer }: Reply): readonly Said[] {
+function blocksOf({ id, answer }: Reply): readonly ModelObject[] {
   if ('call' in answer) return [{ type: 'tool_use', id: `toolu_${id}`, name: answer.call.name, input: answer.call.args }];
   return answer.text === '' ? [] : [{ type: 'text', text: answer.text }];
 }

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { anthropicMessages } from './anthropic-messages.ts';
 import { geminiContent } from './gemini-content.ts';
-import { CALL_USAGE, objectOf, type Failure, type ModelApi, type Said, type StreamEvent } from './model-api.ts';
+import { CALL_USAGE, objectOf, type Failure, type ModelApi, type ModelObject, type StreamEvent } from './model-api.ts';
 import { openaiChat } from './openai-chat.ts';
 import { openaiResponses } from './openai-responses.ts';
 import { actFor } from './script.ts';
@@ -64,7 +64,7 @@ export async function fakeModel(): Promise<FakeModel> {
 }
 
 /** An empty object for text that is not JSON, or was truncated. */
-async function bodyOf(request: IncomingMessage): Promise<Said> {
+async function bodyOf(request: IncomingMessage): Promise<ModelObject> {
   try {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
@@ -77,7 +77,7 @@ async function bodyOf(request: IncomingMessage): Promise<Said> {
 interface Asked {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  readonly body: Said;
+  readonly body: ModelObject;
   /** So far; this one is added to them. */
   readonly calls: ModelCall[];
 }
@@ -147,12 +147,12 @@ function sendFailure(response: ServerResponse, { status, body, event }: Failure,
   else sendJson(response, status, body, isSoonOver ? { 'retry-after': '1' } : {});
 }
 
-function sendJson(response: ServerResponse, status: number, body: Said, headers: Readonly<Record<string, string>> = {}): void {
+function sendJson(response: ServerResponse, status: number, body: ModelObject, headers: Readonly<Record<string, string>> = {}): void {
   response.writeHead(status, { 'content-type': JSON_TYPE, ...headers });
   response.end(JSON.stringify(body));
 }
 
-const modelOf = (path: string, body: Said): string =>
+const modelOf = (path: string, body: ModelObject): string =>
   typeof body['model'] === 'string' ? body['model'] : (/\/models\/([^:/]+):/.exec(path)?.[1] ?? 'unknown');
 
 function keyOf({ headers }: IncomingMessage, query: URLSearchParams): string {

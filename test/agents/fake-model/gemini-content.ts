@@ -9,7 +9,7 @@ import {
   type Failure,
   type ModelApi,
   type Reply,
-  type Said,
+  type ModelObject,
   type ServiceFailure,
   type Turn,
 } from './model-api.ts';
@@ -42,7 +42,7 @@ const USAGE = {
   totalTokenCount: CALL_USAGE.input + CALL_USAGE.output,
 };
 
-function contentOf(reply: Reply): Said {
+function contentOf(reply: Reply): ModelObject {
   const head = { usageMetadata: USAGE, modelVersion: reply.model, responseId: reply.id };
   const end = endOf(reply.answer);
   if (end === 'filtered') return { ...head, promptFeedback: { blockReason: 'PROHIBITED_CONTENT' } };
@@ -52,12 +52,12 @@ function contentOf(reply: Reply): Said {
 }
 
 /** None for an empty answer. */
-function partsOf({ id, answer }: Reply): Said {
+function partsOf({ id, answer }: Reply): ModelObject {
   if ('call' in answer) return { parts: [{ functionCall: { id: `call_${id}`, name: answer.call.name, args: answer.call.args } }] };
   return answer.text === '' ? {} : { parts: [{ text: answer.text }] };
 }
 
-type Words = readonly [status: string, message: string, details?: readonly Said[]];
+type Words = readonly [status: string, message: string, details?: readonly ModelObject[]];
 
 const STATUSES: Readonly<Record<number, Words>> = {
   400: ['INVALID_ARGUMENT', 'Invalid value at \'contents[0].parts[0]\' (oneof), oneof field "data" is already set.'],

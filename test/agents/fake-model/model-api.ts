@@ -29,7 +29,7 @@ export const SERVICE_FAILURES = ['credit', 'bad-key', 'no-model', 'context'] as 
 export type ServiceFailure = (typeof SERVICE_FAILURES)[number];
 
 /** Some JSON object that a program sent. */
-export type Said = Readonly<Record<string, unknown>>;
+export type ModelObject = Readonly<Record<string, unknown>>;
 
 export interface Reply {
   /** Unique, for the ids that an API requires. */
@@ -41,13 +41,13 @@ export interface Reply {
 export interface StreamEvent {
   /** Left out if the API does not name events. */
   readonly name?: string;
-  readonly data: Said | string;
+  readonly data: ModelObject | string;
 }
 
 /** How a service reports a failure. */
 export interface Failure {
   readonly status: number;
-  readonly body: Said;
+  readonly body: ModelObject;
   /** If it reports it in a stream that has begun well, instead of by status. */
   readonly event?: StreamEvent | undefined;
 }
@@ -57,11 +57,11 @@ export interface ModelApi {
   readonly name: string;
   /** Whether a request to this path is a call of the model. */
   isCall(path: string): boolean;
-  turns(body: Said): readonly Turn[];
+  turns(body: ModelObject): readonly Turn[];
   /** Names of the tools that the program offers. */
-  tools(body: Said): readonly string[];
-  isStreamed(path: string, body: Said): boolean;
-  whole(reply: Reply): Said;
+  tools(body: ModelObject): readonly string[];
+  isStreamed(path: string, body: ModelObject): boolean;
+  whole(reply: Reply): ModelObject;
   stream(reply: Reply): readonly StreamEvent[];
   /** In its own words; a number is a status. */
   failure(what: ServiceFailure | number, model: string): Failure;
@@ -69,10 +69,10 @@ export interface ModelApi {
 
 export const endOf = (answer: Answer): ShortEnd | undefined => ('call' in answer ? undefined : answer.end);
 
-export const objectOf = (value: unknown): Said =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Said) : {};
+export const objectOf = (value: unknown): ModelObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as ModelObject) : {};
 
-export const listOf = (value: unknown): readonly Said[] => (Array.isArray(value) ? value.map(objectOf) : []);
+export const listOf = (value: unknown): readonly ModelObject[] => (Array.isArray(value) ? value.map(objectOf) : []);
 
 /** The text in a string or in a list of parts. */
 export function textOf(content: unknown): string {
@@ -81,4 +81,5 @@ export function textOf(content: unknown): string {
   return content.map((part) => textOf(objectOf(part)['text'] ?? objectOf(part)['content'])).join('\n');
 }
 
-export const namesIn = (tools: readonly Said[]): readonly string[] => tools.flatMap(({ name }) => (typeof name === 'string' ? [name] : []));
+export const namesIn = (tools: readonly ModelObject[]): readonly string[] =>
+  tools.flatMap(({ name }) => (typeof name === 'string' ? [name] : []));

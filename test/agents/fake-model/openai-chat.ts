@@ -8,7 +8,7 @@ import {
   textOf,
   type ModelApi,
   type Reply,
-  type Said,
+  type ModelObject,
   type StreamEvent,
 } from './model-api.ts';
 import { openaiFailure } from './openai-failure.ts';
@@ -38,10 +38,11 @@ export const openaiChat: ModelApi = {
     usage: USAGE,
   }),
   stream(reply) {
-    const chunk = (choices: readonly Said[], more: Said = {}): StreamEvent => ({
+    const chunk = (choices: readonly ModelObject[], more: ModelObject = {}): StreamEvent => ({
       data: { ...headOf(reply), object: 'chat.completion.chunk', choices, ...more },
     });
-    const delta = (said: Said, reason: string | null = null): StreamEvent => chunk([{ index: 0, delta: said, finish_reason: reason }]);
+    const delta = (reported: ModelObject, reason: string | null = null): StreamEvent =>
+      chunk([{ index: 0, delta: reported, finish_reason: reason }]);
     return [
       delta({ role: 'assistant', content: '' }),
       delta(saidOf(reply)),
@@ -63,7 +64,7 @@ function reasonOf({ answer }: Reply): string {
   return end === 'filtered' ? 'content_filter' : 'stop';
 }
 
-function saidOf({ id, answer }: Reply): Said {
+function saidOf({ id, answer }: Reply): ModelObject {
   if (!('call' in answer)) return answer.end === 'refused' ? { refusal: answer.text } : { content: answer.text };
   const { name, args } = answer.call;
   return { tool_calls: [{ index: 0, id: `call_${id}`, type: 'function', function: { name, arguments: JSON.stringify(args) } }] };

@@ -9,7 +9,7 @@ import {
   type Failure,
   type ModelApi,
   type Reply,
-  type Said,
+  type ModelObject,
   type ServiceFailure,
   type Turn,
 } from './model-api.ts';
@@ -44,7 +44,7 @@ export const openaiResponses: ModelApi = {
       { type: 'response.output_item.done', output_index: 0, item },
     ]);
     const response = responseOf(reply);
-    const events: readonly Said[] = [
+    const events: readonly ModelObject[] = [
       { type: 'response.created', response: begun(reply) },
       ...items,
       { type: `response.${String(response['status'])}`, response },
@@ -59,22 +59,22 @@ const begun = ({ id, model }: Reply) => ({ id: `resp_${id}`, object: 'response',
 /** A refusal written by the model ends like any answer. */
 const INCOMPLETE: Readonly<Record<string, string>> = { truncated: 'max_output_tokens', filtered: 'content_filter' };
 
-function responseOf(reply: Reply): Said {
+function responseOf(reply: Reply): ModelObject {
   const reason = INCOMPLETE[endOf(reply.answer) ?? ''];
   const status = reason === undefined ? { status: 'completed' } : { status: 'incomplete', incomplete_details: { reason } };
   return { ...begun(reply), ...status, output: itemsOf(reply), usage: USAGE };
 }
 
-const emptied = ({ answer }: Reply): Said => ('call' in answer ? { arguments: '' } : { content: [] });
+const emptied = ({ answer }: Reply): ModelObject => ('call' in answer ? { arguments: '' } : { content: [] });
 
-function pieceOf({ answer }: Reply, item: Said): Said {
+function pieceOf({ answer }: Reply, item: ModelObject): ModelObject {
   if ('call' in answer) return { type: 'response.function_call_arguments.done', arguments: item['arguments'] };
   const type = answer.end === 'refused' ? 'response.refusal.delta' : 'response.output_text.delta';
   return { type, content_index: 0, delta: answer.text };
 }
 
 /** None for an empty answer. */
-function itemsOf({ id, answer }: Reply): readonly Said[] {
+function itemsOf({ id, answer }: Reply): readonly ModelObject[] {
   if ('call' in answer) {
     const { name, args } = answer.call;
     return [{ type: 'function_call', id: `fc_${id}`, call_id: `call_${id}`, name, arguments: JSON.stringify(args), status: 'completed' }];

@@ -36,7 +36,7 @@ const SHELLS: Readonly<Record<string, (command: string) => Args>> = {
 };
 
 /** Answers that distinguish runs: in which turn of the user it was, and what its tool said. */
-export const doneText = (userTurns: number, said: string): string => `done in turn ${String(userTurns)}: ${said}`;
+export const doneText = (userTurns: number, output: string): string => `done in turn ${String(userTurns)}: ${output}`;
 /** What it says about background work: when it was started, and when it is over. */
 export const BEGUN_TEXT = 'it is at work in the background';
 export const OVER_TEXT = 'it has ended in the background: this is the last message';
@@ -53,7 +53,7 @@ const say = (text: string): Act => ({ kind: 'answer', answer: { text } });
 const call = (name: string, args: Args): Act => ({ kind: 'answer', answer: { call: { name, args } } });
 
 /** One conversation, from its newest message to the model on. */
-interface Asked {
+interface Instruction {
   readonly rest: string;
   readonly tools: readonly string[];
   /** What followed that message. */
@@ -73,41 +73,42 @@ export function actFor(turns: readonly Turn[], tools: readonly string[], failedB
   );
 }
 
-const ACTS: Readonly<Record<string, (asked: Asked) => Act>> = {
+const ACTS: Readonly<Record<string, (request: Instruction) => Act>> = {
   hang: () => ({ kind: 'hang' }),
   status: ({ rest }) => ({ kind: 'fail', what: Number(rest) }),
   answers: ({ rest }) => answerTo(rest),
   shell: withShell,
-  background: (asked) => inBackground(asked, call('Bash', { command: asked.rest, description: 'does the task', run_in_background: true })),
-  subagent(asked) {
-    const name = asked.tools.find((tool) => tool === 'Agent' || tool === 'Task') ?? 'Task';
+  background: (request) =>
+    inBackground(request, call('Bash', { command: request.rest, description: 'does the task', run_in_background: true })),
+  subagent(request) {
+    const name = request.tools.find((tool) => tool === 'Agent' || tool === 'Task') ?? 'Task';
     const args = { description: 'a part of it', prompt: SUBAGENT_PROMPT, subagent_type: 'general-purpose', run_in_background: true };
-    return inBackground(asked, call(name, args));
+    return inBackground(request, call(name, args));
   },
-  outage(asked) {
-    const [, count = '', when = '', command = ''] = /^(\d+) (before|after) ([^]*)$/.exec(asked.rest) ?? [];
-    const isDue = when === 'before' || resultsIn(asked).length > 0;
-    if (asked.tools.length > 0 && isDue && asked.failedBefore < Number(count)) return { kind: 'fail', what: OUTAGE_STATUS };
-    return withShell({ ...asked, rest: command });
+  outage(request) {
+    const [, count = '', when = '', command = ''] = /^(\d+) (before|after) ([^]*)$/.exec(request.rest) ?? [];
+    const isDue = when === 'before' || resultsIn(request).length > 0;
+    if (request.tools.length > 0 && isDue && request.failedBefore < Number(count)) return { kind: 'fail', what: OUTAGE_STATUS };
+    return withShell({ ...request, rest: command });
   },
   overflow: ({ tools, failedBefore }) =>
     tools.length > 0 && failedBefore === 0 ? { kind: 'fail', what: 'context' } : say('it continues after that'),
 };
 
-const resultsIn = ({ later }: Asked): readonly Turn[] => later.filter(({ role }) => role === 'tool');
+const resultsIn = ({ later }: Instruction): readonly Turn[] => later.filter(({ role }) => role === 'tool');
 
-function withShell(asked: Asked): Act {
-  const { tools, rest, turns } = asked;
+function withShell(request: Instruction): Act {
+  const { tools, rest, turns } = request;
   const shell = tools.find((name) => name in SHELLS);
   if (tools.length === 0) return say('a title'); // Some programs ask for a title apart from the work.
   if (shell === undefined) return say(`there is no shell among ${tools.join(', ')}`);
-  const results = resultsIn(asked);
+  const results = resultsIn(request);
   if (results.length > 0) return say(doneText(turns, results.at(-1)?.text.trim().slice(0, 200) ?? ''));
   return call(shell, SHELLS[shell]?.(rest) ?? {});
 }
 
 /** Once it has said that it started, any further message means that it is over. */
-function inBackground({ tools, later }: Asked, begin: Act): Act {
+function inBackground({ tools, later }: Instruction, begin: Act): Act {
   if (tools.length === 0) return say('a title');
   const result = later.findIndex(({ role }) => role === 'tool');
   if (result === -1) return begin;

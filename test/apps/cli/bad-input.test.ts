@@ -166,8 +166,8 @@ t.test('sockets with a foreign Origin or Host', async (t) => {
       'sec-websocket-version': '13',
       'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==',
     };
-    const asked = request({ port, path: '/ws', headers: { ...upgrade, ...foreign } }).end();
-    const [response] = (await once(asked, 'response')) as [IncomingMessage];
+    const clientRequest = request({ port, path: '/ws', headers: { ...upgrade, ...foreign } }).end();
+    const [response] = (await once(clientRequest, 'response')) as [IncomingMessage];
     t.equal(response.statusCode, 403);
     t.equal(await text(response), 'foreign origin or host\n');
   }
@@ -203,12 +203,12 @@ t.test('a missing wake program: the agent gets no task and reports why, and the 
   await api.tasks.cancel(id);
   t.equal(sidecar.process.exitCode, null);
   t.match(await api.agents.get('missing'), { connected: true });
-  const said = sidecar
+  const messages = sidecar
     .log()
     .split('\n')
     .filter((line) => /"level":"(warn|error)"/.test(line));
-  t.equal(said.length, 1, `said once: ${said.join('\n')}`);
-  t.match(said[0], /\/no\/such\/program/);
+  t.equal(messages.length, 1, `said once: ${messages.join('\n')}`);
+  t.match(messages[0], /\/no\/such\/program/);
 });
 
 t.test('nothing is lost: the held task completes, and a new task runs through', async (t) => {
@@ -250,9 +250,9 @@ async function send({
   headers = {},
   body,
 }: BadRequest): Promise<{ readonly status: number | undefined; readonly body: unknown }> {
-  const asked = request({ port, method, path, headers: { authorization: `Bearer ${world.adminToken}`, ...headers } });
-  asked.end(body);
-  const [response] = (await once(asked, 'response')) as [IncomingMessage];
+  const clientRequest = request({ port, method, path, headers: { authorization: `Bearer ${world.adminToken}`, ...headers } });
+  clientRequest.end(body);
+  const [response] = (await once(clientRequest, 'response')) as [IncomingMessage];
   return { status: response.statusCode, body: JSON.parse(await text(response)) };
 }
 

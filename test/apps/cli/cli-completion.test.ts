@@ -5,8 +5,8 @@ import { run } from './cli-world.ts';
 
 /** What bash offers after these words, the last of which is unfinished. */
 function offered(script: string, ...words: readonly string[]): readonly string[] {
-  const asked = `${script}\nCOMP_WORDS=(agentcom "$@"); COMP_CWORD=$#; _agentcom; printf '%s\\n' "\${COMPREPLY[@]}"`;
-  const { stdout, stderr, status } = spawnSync('bash', ['--norc', '-c', asked, 'bash', ...words], { encoding: 'utf8' });
+  const question = `${script}\nCOMP_WORDS=(agentcom "$@"); COMP_CWORD=$#; _agentcom; printf '%s\\n' "\${COMPREPLY[@]}"`;
+  const { stdout, stderr, status } = spawnSync('bash', ['--norc', '-c', question, 'bash', ...words], { encoding: 'utf8' });
   t.strictSame([stderr, status], ['', 0]);
   return stdout.trimEnd().split('\n');
 }

@@ -212,12 +212,12 @@ t.test('the command imports both lists, is idempotent, and reports what the hub 
   t.equal(hub.requests.length, 0, 'a dry run sends nothing to the hub');
   const first = await hub.run(['import', 'tasks.json', 'dead.json', '--json'], { cwd: dir });
   t.equal(first.code, 1, 'some open tasks are not imported');
-  const said = JSON.parse(first.out) as { taken: { from: string; task_id: string }[]; left: { from: string; reason: string }[] };
+  const summary = JSON.parse(first.out) as { taken: { from: string; task_id: string }[]; left: { from: string; reason: string }[] };
   t.strictSame(
-    said.taken.map(({ from }) => from),
+    summary.taken.map(({ from }) => from),
     ['task-0000000000000001', 'task-00000000000000bb'],
   );
-  t.match(Object.fromEntries(said.left.map(({ from, reason }) => [from, reason])), {
+  t.match(Object.fromEntries(summary.left.map(({ from, reason }) => [from, reason])), {
     'task-00000000000000aa': /has ended/,
     'task-00000000000000cc': /The request is not valid: no/,
     'task-00000000000000dd': /imported before with different contents/,
@@ -228,10 +228,10 @@ t.test('the command imports both lists, is idempotent, and reports what the hub 
       string,
       unknown
     >;
-  t.strictSame(of('task-00000000000000bb')['depends_on'], [said.taken[0]?.task_id], 'by its new id');
+  t.strictSame(of('task-00000000000000bb')['depends_on'], [summary.taken[0]?.task_id], 'by its new id');
   const second = await hub.run(['import', 'tasks.json'], { cwd: dir });
   t.equal(second.code, 0);
-  t.match(second.out, new RegExp(`^task-0000000000000001 is now ${said.taken[0]?.task_id}\n`), 'the same task again');
+  t.match(second.out, new RegExp(`^task-0000000000000001 is now ${summary.taken[0]?.task_id}\n`), 'the same task again');
 });
 
 t.test('an invalid file, and a hub that refuses everything', async (t) => {

@@ -27,10 +27,10 @@ const enrolling = (t: Test, isOlder = false, prefix = ''): Promise<TestHub> =>
         if ('secret' in body) return c.json({ ...answer, token: 'the-token' }, 201);
         if (isOlder) return c.json({ error: 'validation_failed', message: 'secret_hint is unknown' }, 400);
         const { agent_id: agentId = '', secret_hint: tokenHint = '', nonce = '', sealed_secret: sealed } = body;
-        const said = { agentId, tokenHint, nonce, hubNonce: 'ab'.repeat(32) };
+        const handshake = { agentId, tokenHint, nonce, hubNonce: 'ab'.repeat(32) };
         const key = sha256(SECRET.AGENTCOM_ENROL_SECRET);
-        if (sealed === undefined) return c.json({ hub_nonce: said.hubNonce, proof: enrolHubProof(key, said, hmac) });
-        return c.json({ ...answer, ...sealedEnrolToken('the-token', key, said, hmac) }, 201);
+        if (sealed === undefined) return c.json({ hub_nonce: handshake.hubNonce, proof: enrolHubProof(key, handshake, hmac) });
+        return c.json({ ...answer, ...sealedEnrolToken('the-token', key, handshake, hmac) }, 201);
       })
       .get(`${prefix}/health`, (c) => c.json({ status: 'ok', version: '1.0.0' }))
       .post(`${prefix}/admin/enrol-secrets`, (c) => c.json({ secret: 'fresh', expires_at: 1_900_000_000_000 }, 201)),

@@ -85,13 +85,13 @@ t.test('the filters of list reach the hub, and short pages of a search are put t
 });
 
 t.test('a task can be given by a prefix of its ID, or as the last one', async (t) => {
-  const asked = { id_prefix: '' };
+  const requested = { id_prefix: '' };
   const hub = await testHub(t, (app) =>
     app
       .post('/api/tasks', (c) => c.json({ task_id: FULL, status: 'queued', priority: 'normal', created_at: 1 }, 201))
       .get('/api/tasks', (c) => {
-        asked.id_prefix = new URL(c.target, 'http://x').searchParams.get('id_prefix') ?? '';
-        const tasks = [FULL, OTHER].filter((id) => id.startsWith(asked.id_prefix)).map((id) => taskJson({ id }));
+        requested.id_prefix = new URL(c.target, 'http://x').searchParams.get('id_prefix') ?? '';
+        const tasks = [FULL, OTHER].filter((id) => id.startsWith(requested.id_prefix)).map((id) => taskJson({ id }));
         return c.json({ tasks, next_cursor: null });
       })
       .post('/api/tasks/:id/cancel', (c) => c.json({ status: 'cancelled' })),
@@ -100,7 +100,7 @@ t.test('a task can be given by a prefix of its ID, or as the last one', async (t
   t.match(await hub.run(['cancel', '@last'], { env }), { code: 2, err: /@last is the task that you last submitted .* Name the task/ });
   t.match(await hub.run(['cancel', '@last']), { code: 2, err: /set AGENTCOM_STATE_DIR/ });
   t.match(await hub.run(['cancel', '01a2041a54f4000040c'], { env }), { code: 0, out: `${FULL} is cancelled\n` });
-  t.equal(asked.id_prefix, 'task-01a2041a54f4000040c');
+  t.equal(requested.id_prefix, 'task-01a2041a54f4000040c');
   t.match(await hub.run(['cancel', 'task-01a2041a'], { env }), {
     code: 2,
     err: new RegExp(`Add digits:\n  ${FULL}  queued  count.*\n  ${OTHER}`),

@@ -7,7 +7,7 @@ const SUBMITTED = { task_id: ID, status: 'queued', priority: 'normal', created_a
 
 /** A hub on which one task runs to `status`; the stream breaks in the middle. */
 const runningHub = (t: Test, status: string, last: string) => {
-  const asked: (string | undefined)[] = [];
+  const requested: (string | undefined)[] = [];
   return testHub(t, (app) =>
     app
       .post('/api/tasks', (c) => c.json(SUBMITTED, 201))
@@ -24,9 +24,10 @@ const runningHub = (t: Test, status: string, last: string) => {
         ),
       )
       .get('/api/events', (c) => {
-        asked.push(c.headers['last-event-id']);
-        const headers = { 'content-type': 'text/event-stream', 'x-asked': asked.join() };
-        if (asked.length === 1) return c.body(sse(3, 'submitted') + sse(4, 'assigned', { agent_id: 'w1', generation: 1 }), 200, headers);
+        requested.push(c.headers['last-event-id']);
+        const headers = { 'content-type': 'text/event-stream', 'x-asked': requested.join() };
+        if (requested.length === 1)
+          return c.body(sse(3, 'submitted') + sse(4, 'assigned', { agent_id: 'w1', generation: 1 }), 200, headers);
         const progress = sse(9, 'progress', { agent_id: 'w1', generation: 1, details: { percent: 50, message: 'half \u001b[2J' } });
         return c.body(progress + sse(10, last, { agent_id: 'w1', generation: 1 }), 200, headers);
       }),
@@ -129,8 +130,8 @@ t.test('an end hidden by a gap in the stream is found', async (t) => {
 });
 
 t.test('watch and submit --wait show why an attempt failed: the last output of its program, in a few lines', async (t) => {
-  const said = (name: string) => Array.from({ length: 9 }, (_, n) => `${name} ${n + 1}`).join('\n');
-  const inner = { stderr_tail: `${said('err')}\n\u001b[31mno module`, last_output: said('out') };
+  const linesOf = (name: string) => Array.from({ length: 9 }, (_, n) => `${name} ${n + 1}`).join('\n');
+  const inner = { stderr_tail: `${linesOf('err')}\n\u001b[31mno module`, last_output: linesOf('out') };
   const failed = { agent_id: 'w1', generation: 1, details: { error: 'turn failed', details: inner } };
   const hub = await testHub(t, (app) =>
     app
@@ -143,9 +144,9 @@ t.test('watch and submit --wait show why an attempt failed: the last output of i
     ['submit', 'x', '--wait'],
   ]) {
     const { out } = await hub.run(command);
-    const told =
+    const pattern =
       / {2}last 5 lines of output:\n {2}\| out 5\n[^]* {2}\| out 9\n {2}last 5 lines of standard error:\n {2}\| err 6\n[^]*\| \\e\[31mno module\n/;
-    t.match(out, told, command.join(' '));
+    t.match(out, pattern, command.join(' '));
   }
 });
 
@@ -158,18 +159,18 @@ t.test('a wait explains why nothing happens: at first, when the reason changes, 
     { reason: 'backoff', kind: 'backoff', message: 'It is retried in 300 ms.', until: Date.now() + 300 },
     { reason: 'agent_unknown', kind: 'no_agent', message: 'No agent is known.' },
   ];
-  let asked = 0;
+  let requestCount = 0;
   let stream: ReadableStreamDefaultController<Uint8Array> | undefined;
   const push = (id: number, event: string) => stream?.enqueue(new TextEncoder().encode(sse(id, event)));
   const hub = await testHub(t, (app) =>
     app
       .post('/api/tasks', (c) => c.json(SUBMITTED, 201))
       .get('/api/tasks/:id', (c) => {
-        const waiting_for = answers[Math.min(asked, answers.length - 1)];
-        asked += 1;
+        const waiting_for = answers[Math.min(requestCount, answers.length - 1)];
+        requestCount += 1;
         // The same reason in other words is not printed again; an event triggers the next read, after that only time.
-        if (asked === 1) setTimeout(() => push(2, 'reclaimed'), 50);
-        if (asked === 2) setTimeout(() => push(3, 'failed'), 50);
+        if (requestCount === 1) setTimeout(() => push(2, 'reclaimed'), 50);
+        if (requestCount === 2) setTimeout(() => push(3, 'failed'), 50);
         return c.json(taskJson({ history: [], waiting_for }));
       })
       .get('/api/events', (c) => {
@@ -191,9 +192,9 @@ t.test('a wait explains why nothing happens: at first, when the reason changes, 
       if (out.includes('No agent is known')) controller.abort();
     },
   });
-  const told = ran.out.split('\n').filter((line) => line.startsWith('waiting: '));
-  t.strictSame(told, ['waiting: No agent has "gpu".', 'waiting: It is retried in 300 ms.', 'waiting: No agent is known.']);
-  t.equal(asked, 4, 'it does not poll');
+  const received = ran.out.split('\n').filter((line) => line.startsWith('waiting: '));
+  t.strictSame(received, ['waiting: No agent has "gpu".', 'waiting: It is retried in 300 ms.', 'waiting: No agent is known.']);
+  t.equal(requestCount, 4, 'it does not poll');
   t.notMatch(ran.err, /agents/, 'that it may not follow the agents is not reported');
 });
 

@@ -66,9 +66,9 @@ const MADE_BY: Readonly<
 const isForPrograms = (name: RouteName): name is ForPrograms => !(FOR_BROWSERS as readonly string[]).includes(name);
 
 t.test('every route is called by its method', async (t) => {
-  const asked: string[] = [];
+  const requests: string[] = [];
   const server = createServer((request, response) => {
-    asked.push(`${String(request.method)} ${new URL(request.url ?? '', 'http://x').pathname}`);
+    requests.push(`${String(request.method)} ${new URL(request.url ?? '', 'http://x').pathname}`);
     const type = request.url?.startsWith('/api/events') === true ? 'text/event-stream' : 'application/json';
     response.setHeader('content-type', type).end(ANSWER);
   });
@@ -78,10 +78,10 @@ t.test('every route is called by its method', async (t) => {
   const hub = hubClient({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, token: 'x' });
   for (const { name, method, path } of ROUTES) {
     if (!isForPrograms(name)) continue;
-    asked.length = 0;
+    requests.length = 0;
     await MADE_BY[name].call(hub);
     const pattern = new RegExp(`^${method} ${path.replace(/:\w+/g, '[^/]+')}$`);
-    t.match(asked[0], pattern, name);
+    t.match(requests[0], pattern, name);
   }
 });
 

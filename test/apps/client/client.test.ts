@@ -188,11 +188,11 @@ const sse = (id: number, event: string): string => `id: ${id}\nevent: ${event}\n
 const streamOf = (c: Call, ...parts: string[]): Response => c.body(parts.join(''), 200, { 'content-type': 'text/event-stream' });
 
 t.test('a dropped stream resumes after its last event', async (t) => {
-  const asked: (string | undefined)[] = [];
+  const requests: (string | undefined)[] = [];
   const app = new ScriptedApp().get('/api/events', (c) => {
-    asked.push(c.headers['last-event-id']);
-    if (asked.length === 1) return streamOf(c, sse(5, 'submitted'), sse(7, 'assigned'), 'id: 8\nevent: half');
-    if (asked.length === 2) return c.json({ error: 'hub_stopping', message: 'bye' }, 503);
+    requests.push(c.headers['last-event-id']);
+    if (requests.length === 1) return streamOf(c, sse(5, 'submitted'), sse(7, 'assigned'), 'id: 8\nevent: half');
+    if (requests.length === 2) return c.json({ error: 'hub_stopping', message: 'bye' }, 503);
     return streamOf(c, sse(8, 'accepted'));
   });
   const { url } = await listening(t, app);
@@ -210,7 +210,7 @@ t.test('a dropped stream resumes after its last event', async (t) => {
     seen.map(({ id }) => id),
     ['5', '7', '8'],
   );
-  t.strictSame(asked, ['0', '7', '7']);
+  t.strictSame(requests, ['0', '7', '7']);
   t.match(drops, [/hub_stopping/]);
 });
 
@@ -241,9 +241,9 @@ t.test('the client gives up on a hub that stays unreachable, and an abort ends t
 t.test('a stream that is answered with something else fails, instead of being opened again for ever', async (t) => {
   const page = () => new Response('<html>', { headers: { 'content-type': 'text/html' } });
   const { url } = await listening(t, new ScriptedApp().get('/api/events', page));
-  const told = { code: 'AC_API', message: /answered with text\/html, not an event stream/, details: { status: 200 } };
-  await t.rejects(hubClient({ url }).events().next(), told);
-  await t.rejects(hubClient({ url }).tasks.watch('task-0123456789abcdef').next(), told);
+  const pattern = { code: 'AC_API', message: /answered with text\/html, not an event stream/, details: { status: 200 } };
+  await t.rejects(hubClient({ url }).events().next(), pattern);
+  await t.rejects(hubClient({ url }).tasks.watch('task-0123456789abcdef').next(), pattern);
 });
 
 t.test('an address that is not one of HTTP is refused before anything is sent', async (t) => {
@@ -255,9 +255,9 @@ t.test('an address that is not one of HTTP is refused before anything is sent', 
     [undefined as never, 'undefined'],
   ] as const) {
     const hub = hubClient({ url });
-    const told = { code: 'AC_USAGE', message: `Expected the hub's address as http://host:port or https://host, found ${found}.` };
-    await t.rejects(hub.health(), told, url);
-    await t.rejects(hub.events().next(), told, url);
+    const error = { code: 'AC_USAGE', message: `Expected the hub's address as http://host:port or https://host, found ${found}.` };
+    await t.rejects(hub.health(), error, url);
+    await t.rejects(hub.events().next(), error, url);
   }
 });
 

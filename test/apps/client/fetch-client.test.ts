@@ -113,9 +113,9 @@ t.test('a missing answer can be aborted, and a redirect is refused', async (t) =
   const hub = hubClient({ url, token: 'x', retryWithinMs: 0 });
   await t.rejects(hub.health(), { code: 'AC_API', message: /it redirects/ }, 'the token is not sent there');
   const stop = new AbortController();
-  const asked = once(server, 'request');
+  const requested = once(server, 'request');
   const got = hub.tasks.get('task-00000000000000aa', { signal: stop.signal });
-  await asked;
+  await requested;
   stop.abort(new Error('enough'));
   await t.rejects(got, { message: 'enough' });
 });

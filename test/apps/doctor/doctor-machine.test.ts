@@ -69,7 +69,7 @@ export default defineConfig({ sidecar: { hubs: ${JSON.stringify(hubs)}, agentId:
 /** A hub that reports the caller's identity and the time. */
 const hubOf = async (
   t: Test,
-  said: {
+  reported: {
     readonly status?: 200 | 401 | 503;
     readonly agentId?: string;
     readonly role?: string;
@@ -77,7 +77,7 @@ const hubOf = async (
     readonly isDegraded?: boolean;
   } = {},
 ) => {
-  const { status = 200, agentId = 'a1', role = 'agent', offMs = 0, isDegraded = false } = said;
+  const { status = 200, agentId = 'a1', role = 'agent', offMs = 0, isDegraded = false } = reported;
   const state = isDegraded ? 'degraded' : 'ok';
   return testHub(t, (app) => {
     app.get('/health', (c) => c.json({ status: state, version: VERSION, server_time: Date.now() + offMs }));
@@ -169,8 +169,8 @@ t.test('the hub is unreachable, refuses the token, has it for another agent, or 
   const away = `ws://127.0.0.1:${await freePort()}/ws`;
   const well = (await hubOf(t)).url.replace('http', 'ws');
   t.same((await here.look({ hubs: [away, `${well}/ws`] })).damages, [], 'one that answers is enough');
-  const at = async (said: Parameters<typeof hubOf>[1]): Promise<readonly string[]> =>
-    (await here.look({ hubs: [`${(await hubOf(t, said)).url.replace('http', 'ws')}/ws`] })).damages;
+  const at = async (reported: Parameters<typeof hubOf>[1]): Promise<readonly string[]> =>
+    (await here.look({ hubs: [`${(await hubOf(t, reported)).url.replace('http', 'ws')}/ws`] })).damages;
   matchAll(
     t,
     await at({ status: 401 }),
@@ -187,16 +187,16 @@ const FREE = { type: 'identify_checked', agent_id: 'a1', in_use: false };
 
 /** A hub's socket and clock; `answer` is its answer to a hello. */
 async function provingHub(t: Test, answer: (hello: Record<string, string>) => unknown, offMs = 0, checked: unknown = FREE) {
-  const heard: string[] = [];
+  const received: string[] = [];
   const server = createServer((request, response) => {
-    heard.push(`${request.url} ${JSON.stringify(request.headers)}`);
+    received.push(`${request.url} ${JSON.stringify(request.headers)}`);
     response.end(JSON.stringify({ status: 'ok', version: VERSION, server_time: Date.now() + offMs }));
   });
   new WebSocketServer({ server, path: '/ws' }).on('connection', (socket) => {
     socket.on('message', (data: Buffer) => {
-      heard.push(data.toString());
-      const said = JSON.parse(data.toString()) as Record<string, string>;
-      socket.send(JSON.stringify(said['type'] === 'identify_check' ? checked : answer(said)));
+      received.push(data.toString());
+      const reported = JSON.parse(data.toString()) as Record<string, string>;
+      socket.send(JSON.stringify(reported['type'] === 'identify_check' ? checked : answer(reported)));
     });
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');
@@ -204,7 +204,7 @@ async function provingHub(t: Test, answer: (hello: Record<string, string>) => un
     server.closeAllConnections();
     server.close();
   });
-  return { hubs: [`ws://127.0.0.1:${(server.address() as AddressInfo).port}/ws`], heard };
+  return { hubs: [`ws://127.0.0.1:${(server.address() as AddressInfo).port}/ws`], received };
 }
 
 t.test('the hub proves that it knows the token, and never sees it', async (t) => {
@@ -231,9 +231,9 @@ t.test('the hub proves that it knows the token, and never sees it', async (t) =>
   for (const [answer, offMs, ...wanted] of cases) {
     const hub = await provingHub(t, answer, offMs);
     matchAll(t, (await here.look({ hubs: hub.hubs, plainToken: false })).damages, ...wanted);
-    t.match(hub.heard[0], /^\/health /);
-    t.match(hub.heard[1], /"type":"hello","agent_id":"a1"/);
-    for (const said of hub.heard) t.notMatch(said, /tok-of-a1|bearer/i);
+    t.match(hub.received[0], /^\/health /);
+    t.match(hub.received[1], /"type":"hello","agent_id":"a1"/);
+    for (const output of hub.received) t.notMatch(output, /tok-of-a1|bearer/i);
   }
 });
 
@@ -270,7 +270,7 @@ t.test('an agent that is bound to another device key: says what is here instead,
   t.notOk(existsSync(file));
   const { publicKey } = await deviceKeyIn(here.dataDir);
   matchAll(t, await found(true), /^device_key: .* \S+device-key\.jwk is not it$/);
-  t.match(JSON.parse(hub.heard.at(-1) ?? ''), { type: 'identify_check', device_key: publicKey, device_proof: /./ });
+  t.match(JSON.parse(hub.received.at(-1) ?? ''), { type: 'identify_check', device_key: publicKey, device_proof: /./ });
   await writeFile(file, 'no key');
   matchAll(t, await found(true), /^device_key: Cannot use the device key \S+: /);
 });

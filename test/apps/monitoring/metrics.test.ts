@@ -62,10 +62,10 @@ t.test('a scrape reports what happened to the tasks of this hub', async (t) => {
 
 t.test('docs/monitoring.md lists every metric as defined in code', async (t) => {
   const rows = [...(await page('monitoring.md')).matchAll(/^\| `(agentcom_\w+)` \| (\w+) \| ([^|]*) \| ([^|]+) \|$/gm)];
-  const told = rows.map(([, name = '', type, labels = '', help]) => [name, { type, labels: labels.replaceAll('`', '').trim(), help }]);
+  const received = rows.map(([, name = '', type, labels = '', help]) => [name, { type, labels: labels.replaceAll('`', '').trim(), help }]);
   const wanted = Object.entries(METRICS).map(([name, { type, labels, help }]) => [name, { type, labels: labels.join(', '), help }]);
-  t.strictSame(Object.fromEntries(told), Object.fromEntries(wanted));
-  t.equal(told.length, wanted.length, 'each once');
+  t.strictSame(Object.fromEntries(received), Object.fromEntries(wanted));
+  t.equal(received.length, wanted.length, 'each once');
 });
 
 t.test('every alert explains what to do', async (t) => {

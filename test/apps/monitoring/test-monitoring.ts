@@ -18,8 +18,8 @@ const BOARD = join(ROOT, 'docs/monitoring/board.json');
 function promtool(args: readonly string[], input = ''): boolean {
   const { status, stdout, stderr, error } = spawnSync('promtool', args, { input, encoding: 'utf8' });
   if (error !== undefined) throw error;
-  const said = `${stdout}${stderr}`.trim();
-  console.log(`promtool ${args.join(' ')}: ${status === 0 ? 'ok' : `exit code ${String(status)}`}${said === '' ? '' : `\n${said}`}`);
+  const message = `${stdout}${stderr}`.trim();
+  console.log(`promtool ${args.join(' ')}: ${status === 0 ? 'ok' : `exit code ${String(status)}`}${message === '' ? '' : `\n${message}`}`);
   return status === 0;
 }
 

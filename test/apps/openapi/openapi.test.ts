@@ -27,13 +27,13 @@ t.test('the document is valid OpenAPI 3.1', async (t) => {
 });
 
 t.test('it lists every route once with its roles, and every error code', (t) => {
-  const told = operationsOf(document).map(
+  const received = operationsOf(document).map(
     ({ method, path, operation }) => `${method} ${path} ${(operation['x-roles'] ?? ['open']).join()}`,
   );
   const routes = ROUTES.map(
     (route) => `${route.method} ${route.path.replace(/:(\w+)/g, '{$1}')} ${route.roles === 'open' ? 'open' : rolesOf(route).join()}`,
   );
-  t.strictSame(told.sort(), routes.sort());
+  t.strictSame(received.sort(), routes.sort());
   const text = JSON.stringify(document.paths);
   // Those two answer requests without a route.
   const inWords = ['unknown_route', 'method_not_allowed'];

@@ -82,9 +82,9 @@ export async function aimedRequests(hub: RunningHub): Promise<readonly Aimed[]> 
   const sealed = async (agentId: string): Promise<object> => {
     const given = await secret();
     const { key: sealing, hello } = newHandshake(agentId, given);
-    const asked = { agent_id: agentId, secret_hint: hello.tokenHint, nonce: hello.nonce };
-    const { hub_nonce: hubNonce } = await hub.api.enrolment.hello(asked);
-    return { ...asked, hub_nonce: hubNonce, sealed_secret: sealedSecret(given, sealing, { ...hello, hubNonce }, systemDigest().hmac) };
+    const requested = { agent_id: agentId, secret_hint: hello.tokenHint, nonce: hello.nonce };
+    const { hub_nonce: hubNonce } = await hub.api.enrolment.hello(requested);
+    return { ...requested, hub_nonce: hubNonce, sealed_secret: sealedSecret(given, sealing, { ...hello, hubNonce }, systemDigest().hmac) };
   };
   const { nonce, tokenHint } = newHandshake('someone', 'a secret').hello;
   return [

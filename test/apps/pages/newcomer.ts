@@ -64,14 +64,14 @@ export async function program(t: Test, line: string, place: Place): Promise<stri
     await ended;
     clearTimeout(late);
   });
-  const said = text(child.stderr);
+  const stderr = text(child.stderr);
   for await (const printed of createInterface({ input: child.stdout })) {
     if (!/^agentcom (hub|sidecar) ready /.test(printed)) continue;
     clearTimeout(timer);
     child.stdout.resume();
     return printed;
   }
-  throw new Error(`"${line}" ended before it was ready: ${await said}`);
+  throw new Error(`"${line}" ended before it was ready: ${await stderr}`);
 }
 
 /** In its own process group: npm and npx start other processes, and all must be ended. */

@@ -101,8 +101,8 @@ t.test('every command is on its page, and the exit codes match --help', async (t
     .map((command) => command.name())
     .filter((name) => name !== 'help');
   const known = new Set(commands);
-  for (const [file, told] of await everyText()) {
-    for (const [, name = ''] of told.matchAll(/(?:`|"|npx |: )agentcom ([a-z]+)/g))
+  for (const [file, pageText] of await everyText()) {
+    for (const [, name = ''] of pageText.matchAll(/(?:`|"|npx |: )agentcom ([a-z]+)/g))
       t.ok(known.has(name), `${file} mentions agentcom ${name}`);
   }
   const named = [...text.matchAll(/^\| `agentcom (\w+)/gm)].map(([, name]) => name);

@@ -44,7 +44,7 @@ async function quickstart(
 /** Processes that were started in this folder, or know its path: hub, sidecars and agents. */
 function processesOf(folder: string): readonly string[] {
   const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
-  return pids.map((pid) => `${read(`/proc/${pid}/cmdline`)} ${read(`/proc/${pid}/environ`)}`).filter((told) => told.includes(folder));
+  return pids.map((pid) => `${read(`/proc/${pid}/cmdline`)} ${read(`/proc/${pid}/environ`)}`).filter((text) => text.includes(folder));
 }
 
 function read(path: string): string {
@@ -63,9 +63,9 @@ async function openFolder(t: Test): Promise<string> {
 }
 
 /** What the hub reported about itself, which must be what was requested. */
-function requireAsked(lines: readonly string[], asked: Combination): void {
+function requireAsked(lines: readonly string[], combination: Combination): void {
   const [, storage, transport] = /runs on (\S+) and (\S+)$/m.exec(lines.join('\n')) ?? [];
-  requireSaid({ storage, transport }, asked);
+  requireSaid({ storage, transport }, combination);
 }
 
 const { storage, transport } = adaptersAsked();

@@ -93,7 +93,7 @@ t.test('its plugin is a complete runner', async (t) => {
 });
 
 t.test('the runner of the guide handles the events it claims to', async (t) => {
-  const said = [
+  const printed = [
     [
       'ready',
       'nothing of it',
@@ -113,7 +113,7 @@ t.test('the runner of the guide handles the events it claims to', async (t) => {
     ],
     [{ type: 'failed', phase: 'agent', message: 'no key', retryable: false }],
   ];
-  for (const [index, lines] of said.entries()) {
+  for (const [index, lines] of printed.entries()) {
     const agent = `#!/bin/sh\necho "$@" >&2\ncat <<'END'\n${lines.join('\n')}\nEND\n`;
     const config = fileOf(RUNNERS, CONFIG).replace("'my-agent'", "'./my-agent'");
     const { sidecar, world } = await sidecarWith(t, { [CONFIG]: config, 'coder.ts': fileOf(RUNNERS, 'coder.ts'), 'my-agent': agent });

@@ -14,12 +14,12 @@ const hanging: Service = { name: 'hanging', start: () => Promise.resolve(), stop
 const failing: Service = { name: 'failing', start: () => Promise.reject(new Error('no')), stop: () => Promise.resolve() };
 
 const lifecycle = new Lifecycle({ clock: systemClock(), log: silentLog, stopEachMs: 200 });
-const said = (thrown: unknown): string => (thrown instanceof AggregateError ? 'AggregateError' : String(thrown));
+const messageOf = (thrown: unknown): string => (thrown instanceof AggregateError ? 'AggregateError' : String(thrown));
 
 const ways: Readonly<Record<string, () => Promise<unknown>>> = {
   clean: async () => [await lifecycle.start([listening]), await lifecycle.stop()],
-  hanging: async () => [await lifecycle.start([listening, hanging]), await lifecycle.stop().catch(said)],
-  failed: () => lifecycle.start([listening, failing]).catch(said),
+  hanging: async () => [await lifecycle.start([listening, hanging]), await lifecycle.stop().catch(messageOf)],
+  failed: () => lifecycle.start([listening, failing]).catch(messageOf),
   never: () => lifecycle.stop(),
 };
 console.log(JSON.stringify(await ways[process.argv[2] ?? '']?.()));

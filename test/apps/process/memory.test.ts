@@ -7,8 +7,8 @@ t.test('a hub on memory() works, warns that it stores nothing permanently, and s
   const { api } = world;
   const hub = await world.startHub();
   t.match(await api.health(), { status: 'ok', storage: 'memory', durable: false });
-  const said = hub.log().split('\n').find((line) => line.includes('keeps nothing')); // prettier-ignore
-  t.match(JSON.parse(said ?? '{}'), { level: 'warn', storage: 'memory', durable: false });
+  const warning = hub.log().split('\n').find((line) => line.includes('keeps nothing')); // prettier-ignore
+  t.match(JSON.parse(warning ?? '{}'), { level: 'warn', storage: 'memory', durable: false });
   await api.tasks.submit({ description: 'waits for an agent, in vain' });
   t.match(await api.tasks.stats(), { queued: 1 });
   t.equal(await hub.kill('SIGTERM'), 0);

@@ -32,9 +32,9 @@ t.test('a hub with a certificate listens to other machines without insecure, and
   const dir = join(world.dir, 'commands');
   mkdirSync(dir);
   const config = join(world.dir, 'hub.config.mjs');
-  const asked = await run(['tokens', 'list', '--config', config], { cwd: dir });
-  t.equal(asked.code, 0, asked.err);
-  t.match(asked.out, /a1/, 'commands on its machine take the key from its certificate');
+  const listed = await run(['tokens', 'list', '--config', config], { cwd: dir });
+  t.equal(listed.code, 0, listed.err);
+  t.match(listed.out, /a1/, 'commands on its machine take the key from its certificate');
   const env = { AGENTCOM_API_URL: url, AGENTCOM_ADMIN_TOKEN: world.adminToken };
   t.match(await run(['tokens', 'list'], { cwd: dir, env }), { code: 7, err: /DEPTH_ZERO_SELF_SIGNED_CERT.*AGENTCOM_HUB_FINGERPRINT/ });
   t.equal((await run(['tokens', 'list'], { cwd: dir, env: { ...env, AGENTCOM_HUB_FINGERPRINT: pair.fingerprint } })).code, 0);

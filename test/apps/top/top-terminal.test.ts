@@ -20,30 +20,30 @@ function onTerminal() {
     env: { ...process.env, NO_COLOR: '1', TERM: 'xterm', AGENTCOM_API_URL: hub.url, AGENTCOM_ADMIN_TOKEN: hub.adminToken },
   });
   t.teardown(() => child.kill('SIGKILL'));
-  let said = '';
+  let printed = '';
   let look = (): void => undefined;
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    said += text;
+    printed += text;
     look();
   });
   return {
     child,
     exit: once(child, 'exit') as Promise<[number | null]>,
-    said: () => said,
+    output: () => printed,
     press: (key: string) => child.stdin.write(key),
     /** The output since `from`, as soon as it matches. */
     until: (wanted: RegExp, from = 0): Promise<string> =>
       new Promise((resolve) => {
         look = () => {
-          if (wanted.test(said.slice(from))) resolve(said.slice(from));
+          if (wanted.test(printed.slice(from))) resolve(printed.slice(from));
         };
         look();
       }),
   };
 }
 
-const frames = (said: string): readonly string[] =>
-  said.split('\u001b[H').map((frame) => frame.replaceAll('\u001b[K', '').replaceAll('\r', ''));
+const frames = (printed: string): readonly string[] =>
+  printed.split('\u001b[H').map((frame) => frame.replaceAll('\u001b[K', '').replaceAll('\r', ''));
 
 t.test('top follows the hub, fits a resized terminal, and restores the terminal', { skip }, async (t) => {
   await hub.api.tasks.submit({ description: 'the first \u001b[2J', needed_capabilities: ['gpu'] });
@@ -54,27 +54,27 @@ t.test('top follows the hub, fits a resized terminal, and restores the terminal'
   t.match(first, /the first \\e\[2J/, 'a control character is escaped');
   t.match(first, /No agent has connected yet/);
 
-  const before = top.said().length;
+  const before = top.output().length;
   await hub.api.tasks.submit({ description: 'the second', priority: 'urgent', needed_capabilities: ['tpu'] });
   await top.until(/urgent 1 \(oldest/, before);
   await top.until(/2 submitted/, before);
 
-  const agentsFrom = top.said().length;
+  const agentsFrom = top.output().length;
   const agent = await hub.agent('worker-7');
   await top.until(/worker-7 +idle +0\/1/, agentsFrom);
   agent.leave();
   await top.until(/worker-7 +offline/, agentsFrom);
 
   const [, tty = ''] = /(\/dev\/pts\/\d+)/.exec(first) ?? [];
-  const wide = top.said().length;
+  const wide = top.output().length;
   t.equal(spawnSync('stty', ['-F', tty, 'rows', '10', 'cols', '40']).status, 0);
   await top.until(/\u001b\[H[^\u0007]{1,600}\u001b\[J\u001b\[H/, wide);
-  const small = frames(top.said().slice(wide)).at(-2)?.split('\u001b')[0]?.split('\n') ?? [];
+  const small = frames(top.output().slice(wide)).at(-2)?.split('\u001b')[0]?.split('\n') ?? [];
   t.ok(small.length <= 10 && small.every((line) => [...line].length <= 40), small.join('\n'));
 
   top.press('q');
   t.strictSame(await top.exit, [0, null]);
-  t.match(top.said(), /\u001b\[\?7h\u001b\[\?25h\u001b\[\?1049l\s*$/, 'it restores the screen last');
+  t.match(top.output(), /\u001b\[\?7h\u001b\[\?25h\u001b\[\?1049l\s*$/, 'it restores the screen last');
 });
 
 t.test('top prints a snapshot for programs and pipes', async (t) => {
@@ -99,7 +99,7 @@ t.test('an interrupted stream is resumed, and the state is read again', async (t
   const page = { tasks: [], agents: [], next_cursor: null };
   const stopped = new AbortController();
   let streams = 0;
-  const asked = await testHub(t, (app) =>
+  const hub = await testHub(t, (app) =>
     app
       .get('/health', (c) => c.json({ version: '0.1.0', server_time: Date.now() }))
       .get('/api/tasks/stats', (c) => c.json({}))
@@ -112,18 +112,18 @@ t.test('an interrupted stream is resumed, and the state is read again', async (t
         return c.body(streams === 1 ? sse(1, 'submitted') : opened, 200, { 'content-type': 'text/event-stream' });
       }),
   );
-  let said = '';
-  const { code } = await asked.run(['top', '--utc'], {
+  let printed = '';
+  const { code } = await hub.run(['top', '--utc'], {
     tty: true,
     interrupt: stopped.signal,
     onOut(text) {
-      said += text;
-      if (/cut off since [^]* live /.test(said)) stopped.abort();
+      printed += text;
+      if (/cut off since [^]* live /.test(printed)) stopped.abort();
     },
   });
   t.equal(code, 130);
-  t.match(said, /cut off since [\d:]+, retrying: .*hub_busy/);
-  const streamed = asked.requests.filter(({ request }) => request.startsWith('GET /api/events'));
+  t.match(printed, /cut off since [\d:]+, retrying: .*hub_busy/);
+  const streamed = hub.requests.filter(({ request }) => request.startsWith('GET /api/events'));
   t.strictSame(
     streamed.map(({ headers }) => headers['last-event-id']),
     [undefined, '1', '1'],
@@ -137,5 +137,5 @@ t.test('a lost hub is shown with the time of the loss; Ctrl-C ends top', { skip 
   await top.until(/cut off since \d\d:\d\d:\d\d, retrying: /);
   top.press('\u0003');
   t.strictSame(await top.exit, [130, null]);
-  t.match(top.said(), /\u001b\[\?1049l\s*$/);
+  t.match(top.output(), /\u001b\[\?1049l\s*$/);
 });

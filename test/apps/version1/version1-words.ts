@@ -73,24 +73,24 @@ const card = (agentId: unknown, status: string): Template => ({
   capabilities: [agentId],
   connected_at: A_TIME,
 });
-const message = (said: Template): Template => ({
+const message = (reported: Template): Template => ({
   type: 'message',
   id: MESSAGE_ID,
   from: AGENT,
   message_type: 'chat',
   reply_to: null,
-  ...said,
+  ...reported,
   timestamp: A_TIME,
 });
 const sent = [{ type: 'message_sent', id: MESSAGE_ID }];
 
 /** Between two agents, in this order: what one sends, the answer to it, and what the other receives. */
-export const TALK: readonly { readonly given: Template; readonly wanted: readonly Template[]; readonly told?: Template }[] = [
+export const TALK: readonly { readonly given: Template; readonly wanted: readonly Template[]; readonly received?: Template }[] = [
   { given: { type: 'ping' }, wanted: [{ type: 'pong', timestamp: A_TIME }] },
   {
     given: { type: 'status', status: 'working' },
     wanted: [{ type: 'status_updated', status: 'working' }],
-    told: { type: 'status_changed', agent: card(AGENT, 'working') },
+    received: { type: 'status_changed', agent: card(AGENT, 'working') },
   },
   {
     given: { type: 'list_agents' },
@@ -99,15 +99,15 @@ export const TALK: readonly { readonly given: Template; readonly wanted: readonl
   {
     given: { type: 'status', status: 'idle' },
     wanted: [{ type: 'status_updated', status: 'idle' }],
-    told: { type: 'status_changed', agent: card(AGENT, 'idle') },
+    received: { type: 'status_changed', agent: card(AGENT, 'idle') },
   },
-  { given: { type: 'message', to: OTHER, payload: 'hello' }, wanted: sent, told: message({ payload: 'hello' }) },
+  { given: { type: 'message', to: OTHER, payload: 'hello' }, wanted: sent, received: message({ payload: 'hello' }) },
   {
     given: { type: 'message', to: OTHER, payload: { files: ['a', 'b'] }, message_type: 'question', reply_to: 'msg-before' },
     wanted: sent,
-    told: message({ payload: { files: ['a', 'b'] }, message_type: 'question', reply_to: 'msg-before' }),
+    received: message({ payload: { files: ['a', 'b'] }, message_type: 'question', reply_to: 'msg-before' }),
   },
-  { given: { type: 'message', payload: 'to all' }, wanted: sent, told: message({ payload: 'to all' }) },
+  { given: { type: 'message', payload: 'to all' }, wanted: sent, received: message({ payload: 'to all' }) },
   { given: { type: 'message', to: 'nobody', payload: 'hello' }, wanted: error('message_failed: agent_not_connected') },
   { given: { type: 'message', to: OTHER }, wanted: invalid('message', required('payload')) },
   { given: { type: 'resource_report', cpu_percent: 12.5, ram_used_bytes: 4_096 }, wanted: [] },

@@ -62,13 +62,13 @@ await t.test('two agents exchange messages and learn of each other', async (t) =
   const values = { agent: 'one', other: 'two' };
   const joined = await client.toldOf('two');
   t.strictSame(joined, fill(JOINED, { agent: 'two' }, joined));
-  for (const { given, wanted, told } of TALK) {
+  for (const { given, wanted, received } of TALK) {
     client.send(fill(given, values) as Frame);
     const answers = await client.answers(wanted.length);
     t.strictSame(answers, fill(wanted, values, answers), JSON.stringify(given));
-    if (told === undefined) continue;
+    if (received === undefined) continue;
     const came = await other.toldOf('one');
-    t.strictSame(came, fill(told, values, came), `the other receives ${JSON.stringify(given)}`);
+    t.strictSame(came, fill(received, values, came), `the other receives ${JSON.stringify(given)}`);
   }
   t.match(await api.agents.get('one'), {
     resources: { cpu_percent: 12.5, ram_used_bytes: 4_096 },
@@ -149,7 +149,7 @@ atOnce('invalid frames from an identified agent', async () => {
 
 atOnce('the whole life of a task', async () => {
   const client = await free('worker');
-  const asked = {
+  const request = {
     description: 'count the files',
     metadata: { ticket: 7, nested: { list: [1, null, 'x'] } },
     repo: 'https://example.org/repo.git',
@@ -158,8 +158,8 @@ atOnce('the whole life of a task', async () => {
     success_criteria: ['it counts'],
     verification_steps: [{ type: 'command_succeeds', target: 'npm test' }],
   };
-  const { task_id: id } = await api.tasks.submit({ ...asked, needed_capabilities: ['worker'] });
-  await expectFrame(client, { ...ASSIGN, ...asked }, { task: id, generation: 1 });
+  const { task_id: id } = await api.tasks.submit({ ...request, needed_capabilities: ['worker'] });
+  await expectFrame(client, { ...ASSIGN, ...request }, { task: id, generation: 1 });
   await sendAndExpect(client, { type: 'task_accepted', task_id: id }, { type: 'task_ack', task_id: id, status: 'accepted' });
   for (const frame of [
     { type: 'wake_result', task_id: id, status: 'success', attempt: 1 },

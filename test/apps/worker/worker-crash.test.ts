@@ -30,7 +30,7 @@ console.log('ready');
 `;
 
 interface WorkerProcess {
-  said(line: string): Promise<void>;
+  printed(line: string): Promise<void>;
   end(): void;
   kill(): Promise<void>;
 }
@@ -49,7 +49,7 @@ function startWorker(t: Test, world: World, args: readonly string[]): WorkerProc
   t.teardown(kill);
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   return {
-    async said(wanted) {
+    async printed(wanted) {
       const late = setTimeout(() => child.kill('SIGKILL'), SAID_WITHIN_MS);
       for (let next = await lines.next(); ; next = await lines.next()) {
         if (next.done === true) throw new Error(`the worker ended before it said "${wanted}"`);
@@ -70,7 +70,7 @@ t.test('after kill -9 of a worker its task is requeued with a new generation, an
   await world.startHub();
   const process = startWorker(t, world, [await tokenOf(world, 'killed'), 'killed']);
   const { task_id } = await world.api.tasks.submit({ description: 'x' });
-  await process.said('began 1');
+  await process.printed('began 1');
   await process.kill();
   const other = worker({
     hub: `http://127.0.0.1:${world.port}`,
@@ -91,10 +91,10 @@ t.test('when a killed worker is restarted, the hub requeues its tasks at once', 
   const token = await tokenOf(world, 'again');
   const first = startWorker(t, world, [token, 'again']);
   const { task_id } = await world.api.tasks.submit({ description: 'x' });
-  await first.said('began 1');
+  await first.printed('began 1');
   await first.kill();
   const second = startWorker(t, world, [token, 'again']);
-  await second.said('began 3');
+  await second.printed('began 3');
   second.end();
   t.match(await world.api.tasks.wait(task_id), { status: 'completed' });
 });
@@ -105,12 +105,12 @@ t.test('with a journal on disk, an unsent result survives kill -9', async (t) =>
   const args = [await tokenOf(world, 'durable'), 'durable', join(world.dir, 'journal')];
   const first = startWorker(t, world, args);
   const { task_id } = await world.api.tasks.submit({ description: 'x' });
-  await first.said('began 1');
+  await first.printed('began 1');
   await hub.kill('SIGKILL');
   first.end();
-  await first.said('ended');
+  await first.printed('ended');
   // Logged once the journal has it.
-  await first.said('the assignment ended');
+  await first.printed('the assignment ended');
   await first.kill();
   startWorker(t, world, args);
   await world.startHub();

@@ -26,13 +26,13 @@ t.test('all errors are reported at once, by option name', (t) => {
     [{ deviceKey: true }, [/\n {2}deviceKey: is set without journalDir; expected journalDir, where the key is kept/]],
     [{ slot: 2 }, [/\n {2}slot: there is no such option; expected one of hub, /]],
   ];
-  for (const [wrong, said] of cases) {
+  for (const [wrong, pattern] of cases) {
     try {
       worker({ ...RIGHT, ...wrong } as WorkerOptions);
       t.fail(JSON.stringify(wrong));
     } catch (thrown) {
       t.ok(AgentcomError.is(thrown));
-      for (const each of said) t.match((thrown as Error).message, each);
+      for (const each of pattern) t.match((thrown as Error).message, each);
       t.notMatch((thrown as Error).message, /sidecar/);
       t.notMatch((thrown as Error).message, /a-token/);
     }
@@ -72,8 +72,8 @@ t.test('the journal of a worker is exclusive to it', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'agentcom-worker-'));
   t.teardown(() => rm(folder, { recursive: true, force: true }));
   const journalDir = join(folder, 'journal');
-  await room.worker({ journalDir, handle: () => 'journalled' });
-  t.match(await room.done({ description: 'x' }), { status: 'completed', result: { output: 'journalled' } });
+  await room.worker({ journalDir, handle: () => 'journaled' });
+  t.match(await room.done({ description: 'x' }), { status: 'completed', result: { output: 'journaled' } });
   const second = worker({ ...RIGHT, journalDir });
   await t.rejects(second.ready, { code: 'AC_JOURNAL_LOCKED' });
   await t.rejects(second.finished, { code: 'AC_JOURNAL_LOCKED' });

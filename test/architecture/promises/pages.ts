@@ -112,7 +112,7 @@ const holds = ({ reached }: Result): string => (reached === true ? 'yes' : reach
 
 /** The top-level numbers and words of a result; lists and nested values are in the file. */
 function measured(result: Result): string {
-  const told = Object.entries(result).flatMap(([name, value]) => {
+  const parts = Object.entries(result).flatMap(([name, value]) => {
     if (NOT_FIGURES.includes(name)) return [];
     const { words, unit } = wordsOf(name);
     if (typeof value === 'number')
@@ -122,7 +122,7 @@ function measured(result: Result): string {
     if (typeof value === 'boolean') return [`${words}: ${value ? 'yes' : 'no'}`];
     return typeof value === 'string' ? [`${words} ${value}`] : [];
   });
-  return told.join(' · ');
+  return parts.join(' · ');
 }
 
 /** Suffixes of names of figures, and the units that they stand for. */

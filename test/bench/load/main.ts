@@ -56,26 +56,26 @@ const WORK = {
 
 export type Work = typeof WORK;
 
-export interface Asked {
+export interface WorkRequest {
   readonly work: keyof Work;
   readonly plan: unknown;
 }
 
-export type Told =
+export type WorkResponse =
   | { readonly kind: 'done'; readonly value: unknown; readonly cpuMs: number; readonly rssBytes: number }
   | { readonly kind: 'failed'; readonly error: string };
 
-process.on('message', (message) => void answer(message as Asked));
+process.on('message', (message) => void answer(message as WorkRequest));
 process.once('disconnect', () => process.exit(0));
 
-async function answer({ work, plan }: Asked): Promise<void> {
+async function answer({ work, plan }: WorkRequest): Promise<void> {
   const before = process.cpuUsage();
-  const told: Told = await (WORK[work] as (plan: unknown) => Promise<unknown>)(plan).then(
+  const response: WorkResponse = await (WORK[work] as (plan: unknown) => Promise<unknown>)(plan).then(
     (value) => {
       const { user, system } = process.cpuUsage(before);
       return { kind: 'done', value, cpuMs: (user + system) / 1_000, rssBytes: process.memoryUsage.rss() };
     },
     (thrown: unknown) => ({ kind: 'failed', error: thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown) }),
   );
-  process.send?.(told);
+  process.send?.(response);
 }

@@ -145,20 +145,20 @@ const WORK = {
 
 export type ParticipantWork = typeof WORK;
 
-export interface ParticipantAsked {
+export interface ParticipantRequest {
   readonly work: keyof ParticipantWork;
   readonly plan: unknown;
 }
 
-export type ParticipantTold = { readonly kind: 'done'; readonly value: unknown } | { readonly kind: 'failed'; readonly error: string };
+export type ParticipantResponse = { readonly kind: 'done'; readonly value: unknown } | { readonly kind: 'failed'; readonly error: string };
 
-process.on('message', (message) => void answer(message as ParticipantAsked));
+process.on('message', (message) => void answer(message as ParticipantRequest));
 process.once('disconnect', () => process.exit(0));
 
-async function answer({ work, plan }: ParticipantAsked): Promise<void> {
-  const told: ParticipantTold = await (WORK[work] as (plan: unknown) => Promise<unknown>)(plan).then(
+async function answer({ work, plan }: ParticipantRequest): Promise<void> {
+  const response: ParticipantResponse = await (WORK[work] as (plan: unknown) => Promise<unknown>)(plan).then(
     (value) => ({ kind: 'done', value }),
     (thrown: unknown) => ({ kind: 'failed', error: thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown) }),
   );
-  process.send?.(told);
+  process.send?.(response);
 }

@@ -3,7 +3,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import type { TestEnd } from '../../apps/app-world.ts';
 import type { BuiltTree } from '../../rig/built-tree.ts';
-import type { ParticipantAsked, ParticipantTold, ParticipantWork } from './participant.ts';
+import type { ParticipantRequest, ParticipantResponse, ParticipantWork } from './participant.ts';
 
 export interface Participant {
   readonly pid: number;
@@ -33,16 +33,16 @@ export function startParticipant(t: TestEnd, tree: BuiltTree, name: string, prof
     pid: child.pid ?? 0,
     async do(work, plan) {
       // A process that has ended reports it by its exit.
-      child.send({ work, plan } satisfies ParticipantAsked, () => undefined);
+      child.send({ work, plan } satisfies ParticipantRequest, () => undefined);
       const stuck = new AbortController();
-      const told = await Promise.race([
-        once(child, 'message').then(([message]) => message as ParticipantTold),
-        exited.then(([code, signal]): ParticipantTold => ({ kind: 'failed', error: `its process ended with ${code ?? signal}` })),
+      const response = await Promise.race([
+        once(child, 'message').then(([message]) => message as ParticipantResponse),
+        exited.then(([code, signal]): ParticipantResponse => ({ kind: 'failed', error: `its process ended with ${code ?? signal}` })),
         after(STUCK_MS, stuck.signal, `nothing was answered for ${STUCK_MS} ms`),
       ]);
       stuck.abort();
-      if (told.kind === 'failed') throw new Error(`${name}: ${work} failed: ${told.error}`);
-      return told.value as never;
+      if (response.kind === 'failed') throw new Error(`${name}: ${work} failed: ${response.error}`);
+      return response.value as never;
     },
     async end() {
       child.disconnect();
@@ -53,7 +53,7 @@ export function startParticipant(t: TestEnd, tree: BuiltTree, name: string, prof
   };
 }
 
-function after(ms: number, signal: AbortSignal, error: string): Promise<ParticipantTold> {
+function after(ms: number, signal: AbortSignal, error: string): Promise<ParticipantResponse> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => resolve({ kind: 'failed', error }), ms);
     signal.addEventListener('abort', () => clearTimeout(timer), { once: true });

@@ -52,7 +52,7 @@ export async function startRedis(t: TestEnd): Promise<RedisServer> {
     if (server.exitCode !== null || performance.now() > untilMs) throw new Error(`redis-server did not start on port ${port}`);
     await sleep(LOOK_MS);
   }
-  const said = await Promise.all(['appendonly', 'appendfsync'].map(async (name) => (await ask('CONFIG', 'GET', name)).replace('\n', '=')));
-  if (said.join(' ') !== 'appendonly=yes appendfsync=always') throw new Error(`Redis says ${said.join(' ')}`);
-  return { pid: server.pid ?? 0, port, durability: said.join(' ') };
+  const lines = await Promise.all(['appendonly', 'appendfsync'].map(async (name) => (await ask('CONFIG', 'GET', name)).replace('\n', '=')));
+  if (lines.join(' ') !== 'appendonly=yes appendfsync=always') throw new Error(`Redis says ${lines.join(' ')}`);
+  return { pid: server.pid ?? 0, port, durability: lines.join(' ') };
 }

@@ -63,18 +63,18 @@ export function readBenchOptions(known: readonly string[]): BenchOptions {
   for (const name of only ?? []) requireKnown('--only', name, known);
   if (values.storage !== undefined) requireKnown('--storage', values.storage, Object.keys(STORAGES));
   if (values.transport !== undefined) requireKnown('--transport', values.transport, Object.keys(TRANSPORTS));
-  const asked = values.storage !== undefined || values.transport !== undefined;
+  const isPairGiven = values.storage !== undefined || values.transport !== undefined;
   const all = Object.keys(STORAGES).flatMap((storage) => Object.keys(TRANSPORTS).map((transport) => ({ storage, transport })));
   const pairs = all.filter(
     ({ storage, transport }) => storage === (values.storage ?? storage) && transport === (values.transport ?? transport),
   );
-  const isFull = !values.quick && only === undefined && values.sizes === undefined && !asked && values.what === '';
+  const isFull = !values.quick && only === undefined && values.sizes === undefined && !isPairGiven && values.what === '';
   const isKept = isFull || parts.length > 0 || values.page;
   return {
     scenarios:
       parts.length > 0 ? parts : only === undefined ? known.filter((name) => !values.quick || !SLOW.includes(name)) : ['limits', ...only],
     // A quick run shows whether something is wrong; it has no time for all of them.
-    pairs: asked ? pairs : values.quick ? [DEFAULT_PAIR] : [DEFAULT_PAIR, ...all.filter((pair) => !isDefault(pair))],
+    pairs: isPairGiven ? pairs : values.quick ? [DEFAULT_PAIR] : [DEFAULT_PAIR, ...all.filter((pair) => !isDefault(pair))],
     isQuick: values.quick,
     isLong: values.long,
     isJson: values.json,

@@ -95,15 +95,15 @@ export function resultOf(
   bench: Bench,
   hub: Pick<BenchHub, 'pair' | 'durability'>,
   runs: readonly Run[],
-  told: Pick<Result, 'scenario' | 'what' | 'unit' | 'limit'>,
+  labels: Pick<Result, 'scenario' | 'what' | 'unit' | 'limit'>,
 ): Result {
   const figures = runs.map(({ figure }) => figure);
   const middle = runs.toSorted((a, b) => a.figure - b.figure)[Math.floor(runs.length / 2)];
   const us = (of: (cost: Run['cost']) => number): number => median(runs.map(({ cost, operations }) => (of(cost) * 1_000) / operations));
   const database = runs[0]?.cost.databaseCpuMs === null ? {} : { database: us((cost) => cost.databaseCpuMs ?? 0) };
-  const limit = told.limit === undefined ? undefined : bench.limits.get(told.limit);
+  const limit = labels.limit === undefined ? undefined : bench.limits.get(labels.limit);
   return {
-    ...told,
+    ...labels,
     ...hub.pair,
     n: runs[0]?.operations ?? 0,
     runs: figures,

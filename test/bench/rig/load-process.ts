@@ -3,7 +3,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import type { TestEnd } from '../../apps/app-world.ts';
 import type { BuiltTree } from '../../rig/built-tree.ts';
-import type { Asked, Told, Work } from '../load/main.ts';
+import type { WorkRequest, WorkResponse, Work } from '../load/main.ts';
 
 export interface Done<T> {
   readonly value: T;
@@ -30,13 +30,13 @@ export function startLoad(t: TestEnd, tree: BuiltTree): LoadProcess {
   return {
     pid: child.pid ?? 0,
     async do(work, plan) {
-      child.send({ work, plan } satisfies Asked);
-      const told = await Promise.race([
-        once(child, 'message').then(([message]) => message as Told),
-        exited.then(([code, signal]): Told => ({ kind: 'failed', error: `the load's process ended with ${code ?? signal}` })),
+      child.send({ work, plan } satisfies WorkRequest);
+      const received = await Promise.race([
+        once(child, 'message').then(([message]) => message as WorkResponse),
+        exited.then(([code, signal]): WorkResponse => ({ kind: 'failed', error: `the load's process ended with ${code ?? signal}` })),
       ]);
-      if (told.kind === 'failed') throw new Error(`${work} failed: ${told.error}`);
-      return { value: told.value as never, cpuMs: told.cpuMs, rssBytes: told.rssBytes };
+      if (received.kind === 'failed') throw new Error(`${work} failed: ${received.error}`);
+      return { value: received.value as never, cpuMs: received.cpuMs, rssBytes: received.rssBytes };
     },
     end,
   };

@@ -245,8 +245,8 @@ function growthOf(results: readonly Result[], prefix = ''): string {
   const pictures = picturesOf(results, prefix).map(({ file, title }) => `![${title}](${PICTURES}/${file})`);
   const rows = picturesOf(results).flatMap(({ series }) =>
     series.map(({ name, over, points, exponent }) => {
-      const told = points.map(({ at, ms }) => `${at.toLocaleString('en-US')}: ${round(ms)} ms`).join(', ');
-      return `| ${name} | ${over} | ${told} | ${exponent.toFixed(2).replace('-0.00', '0.00')} |`;
+      const message = points.map(({ at, ms }) => `${at.toLocaleString('en-US')}: ${round(ms)} ms`).join(', ');
+      return `| ${name} | ${over} | ${message} | ${exponent.toFixed(2).replace('-0.00', '0.00')} |`;
     }),
   );
   if (rows.length === 0) return NOTHING;

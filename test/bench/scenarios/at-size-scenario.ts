@@ -85,9 +85,9 @@ export async function throughAt(here: AtSize, sidecars: LightSidecarsPlan['sidec
     );
     return { figure: count / value.value.seconds, operations: count, cost: { ...cost, loadCpuMs: value.cpuMs } };
   });
-  const told = { scenario, what: 'whole lives, all agents working', unit: 'tasks/s', limit: commitsOf(hub.pair.storage, 64) } as const;
+  const labels = { scenario, what: 'whole lives, all agents working', unit: 'tasks/s', limit: commitsOf(hub.pair.storage, 64) } as const;
   // CPU time includes connecting all of them, which is not part of a task's cost.
-  tellAt(here, { ...resultOf(bench, hub, runs, told), cpuUs: undefined });
+  tellAt(here, { ...resultOf(bench, hub, runs, labels), cpuUs: undefined });
 }
 
 /** The cost of each step if many tasks take it together: being assigned, from the sidecars' connecting; being accepted; being completed. */
@@ -107,8 +107,8 @@ export async function stepsAt(here: AtSize): Promise<void> {
     const runs = all.map(({ [what]: { value, ...cost } }): Run => {
       return { figure: count / value.value, operations: count, cost: { ...cost, loadCpuMs: value.cpuMs } };
     });
-    const told = { scenario, what, unit: 'tasks/s', limit: commitsOf(hub.pair.storage, 512) } as const;
-    tellAt(here, resultOf(bench, hub, runs, told));
+    const labels = { scenario, what, unit: 'tasks/s', limit: commitsOf(hub.pair.storage, 512) } as const;
+    tellAt(here, resultOf(bench, hub, runs, labels));
   }
 }
 
@@ -116,7 +116,7 @@ export async function stepsAt(here: AtSize): Promise<void> {
 export async function readsAt(here: AtSize, more: Readonly<Record<string, readonly string[]>> = {}): Promise<void> {
   const { bench, hub, load, scenario } = here;
   const some = await hub.api.tasks.list({ limit: 50 });
-  const asked: Readonly<Record<string, readonly string[]>> = {
+  const requested: Readonly<Record<string, readonly string[]>> = {
     'list, the newest 50': ['/api/tasks?limit=50'],
     'list, 50 that wait': ['/api/tasks?status=queued&limit=50'],
     'list, 50 that are completed': ['/api/tasks?status=completed&limit=50'],
@@ -124,7 +124,7 @@ export async function readsAt(here: AtSize, more: Readonly<Record<string, readon
     'get one task': some.tasks.map(({ id }) => `/api/tasks/${id}`),
     ...more,
   };
-  for (const [what, paths] of Object.entries(asked)) {
+  for (const [what, paths] of Object.entries(requested)) {
     const count = shareOf(bench, READS);
     const runs = await repeated(bench, hub.pair, async (): Promise<Run> => {
       const { value, ...cost } = await hub.measured(() => load.do('read', { port: hub.port, token: hub.adminToken, paths, count }));

@@ -99,9 +99,9 @@ async function flatness(
   });
   const words = (size: number): string => `${size.toLocaleString('en-US')} ${OVER}`;
   const what = `drain, ${words(most)} ÷ ${words(least)}`;
-  const told = { scenario: 'backlog', unit: '×', ...pair, n: 2 * count, durability: hub.durability } as const;
-  bench.tell({ ...told, what, runs: ratios });
-  bench.tell({ ...told, what: `the yardstick: ${what}`, runs: await flatnessOfYardstick(bench, pair, { most, least, count }) });
+  const labels = { scenario: 'backlog', unit: '×', ...pair, n: 2 * count, durability: hub.durability } as const;
+  bench.tell({ ...labels, what, runs: ratios });
+  bench.tell({ ...labels, what: `the yardstick: ${what}`, runs: await flatnessOfYardstick(bench, pair, { most, least, count }) });
 }
 
 /** The share of its rate that the smallest program with the hub's job keeps, measured in the same way. */

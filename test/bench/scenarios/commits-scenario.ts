@@ -26,8 +26,8 @@ export const commits: Scenario = {
           stdio: ['ignore', 'ignore', 'pipe'],
         });
         const ended = once(strace, 'exit');
-        const said = await attached(strace.stderr, ended);
-        if (!said.includes('attached')) return bench.notShown('commits', said.trim());
+        const output = await attached(strace.stderr, ended);
+        if (!output.includes('attached')) return bench.notShown('commits', output.trim());
         const sidecars = await hub.newSidecars(4, 16);
         const before = await committed(hub.world.database);
         const plan = {
@@ -62,12 +62,12 @@ export const commits: Scenario = {
 
 /** strace's first message: that it has attached to the threads, or why it could not. */
 async function attached(stderr: Readable, ended: Promise<unknown>): Promise<string> {
-  let said = '';
-  const heard = new Promise<void>((resolve) =>
-    stderr.on('data', (text: Buffer) => (said += text.toString()).includes('attached') && resolve()),
+  let output = '';
+  const pending = new Promise<void>((resolve) =>
+    stderr.on('data', (text: Buffer) => (output += text.toString()).includes('attached') && resolve()),
   );
-  await Promise.race([heard, ended]);
-  return said;
+  await Promise.race([pending, ended]);
+  return output;
 }
 
 /** How many batches were ever committed. */

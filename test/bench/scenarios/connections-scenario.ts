@@ -59,7 +59,7 @@ const onTransport = (bench: Bench, transport: string, count: number): Promise<nu
     await sleep(bench.isQuick ? settledMs : STARTED_MS);
     const withNone = (await hub.measured(async () => undefined)).hubMiB;
     const light = startLight(end, hub.world, tree, { sidecars: enrolled, capabilities: ['nothing'] });
-    const told = (what: string, unit: Result['unit'], figure: number, more: Partial<Result> = {}): void =>
+    const report = (what: string, unit: Result['unit'], figure: number, more: Partial<Result> = {}): void =>
       bench.tell({
         scenario: 'connections',
         what: `${count.toLocaleString('en-US')} idle sidecars: ${what}`,
@@ -74,17 +74,17 @@ const onTransport = (bench: Bench, transport: string, count: number): Promise<nu
     await sleep(settledMs);
 
     const rest = await hub.measured(() => sleep(bench.isQuick ? settledMs : HEARTBEATS_MS));
-    told('the hub', 'MiB', rest.hubMiB);
+    report('the hub', 'MiB', rest.hubMiB);
     const kibOfEach = ((rest.hubMiB - withNone) * KIB) / count;
-    told('for each', 'KiB', kibOfEach, { note: `over ${Math.round(withNone)} MiB without them` });
-    if (!bench.isQuick) told('CPU at rest', '%', (rest.hubCpuMs / HEARTBEATS_MS) * 100, { note: 'of a core, heartbeats of all of them' });
+    report('for each', 'KiB', kibOfEach, { note: `over ${Math.round(withNone)} MiB without them` });
+    if (!bench.isQuick) report('CPU at rest', '%', (rest.hubCpuMs / HEARTBEATS_MS) * 100, { note: 'of a core, heartbeats of all of them' });
     await drains(bench, hub, load, count);
 
     const { startedAtMs, first } = await hub.killed(async () => {
       const listeningAtMs = await listening(hub.port);
       return { listeningAtMs, allAtMs: await all(light.reaches(count), count) };
     });
-    told('kill -9 → all identified', 'ms', first.allAtMs - startedAtMs, {
+    report('kill -9 → all identified', 'ms', first.allAtMs - startedAtMs, {
       hubMiB: (await hub.measured(async () => undefined)).hubMiB,
       note: `${Math.round(first.allAtMs - first.listeningAtMs)} ms after it listened`,
     });
@@ -111,6 +111,6 @@ async function drains(bench: Bench, hub: BenchHub, load: LoadProcess, idle: numb
     if (nth > 0) runs.push(run);
   }
   const what = `drain beside ${idle.toLocaleString('en-US')} idle sidecars`;
-  const told = { scenario: 'connections', what, unit: 'tasks/s', limit: commitsOf(hub.pair.storage, 64) } as const;
-  bench.tell(resultOf(bench, hub, runs, told));
+  const labels = { scenario: 'connections', what, unit: 'tasks/s', limit: commitsOf(hub.pair.storage, 64) } as const;
+  bench.tell(resultOf(bench, hub, runs, labels));
 }

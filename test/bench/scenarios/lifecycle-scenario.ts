@@ -144,8 +144,8 @@ async function lifecycleCase(bench: Bench, hub: BenchHub, load: LoadProcess, one
       cost: { ...cost, loadCpuMs: value.cpuMs },
     };
   });
-  const told = { scenario: 'lifecycle', what: one.what, unit: 'tasks/s', limit: commitsOf(hub.pair.storage, 64) } as const;
-  bench.tell(resultOf(bench, hub, runs, told));
+  const labels = { scenario: 'lifecycle', what: one.what, unit: 'tasks/s', limit: commitsOf(hub.pair.storage, 64) } as const;
+  bench.tell(resultOf(bench, hub, runs, labels));
   return median(runs.map(({ figure }) => figure));
 }
 

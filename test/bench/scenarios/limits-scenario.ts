@@ -44,7 +44,7 @@ export const limits: Scenario = {
         what: string,
         work: (nth: number) => Promise<Done<Limit>>,
         of: readonly number[] = [load.pid],
-      ): Promise<void> => told(bench, what, await each(bench, work, of));
+      ): Promise<void> => report(bench, what, await each(bench, work, of));
 
       await measure(LIMITS.sync, () => load.do('syncs', { folder, ms }));
       for (const rows of BATCHES)
@@ -80,7 +80,7 @@ async function each(bench: Bench, work: (nth: number) => Promise<Done<Limit>>, o
   return runs;
 }
 
-function told(bench: Bench, what: string, runs: readonly LimitRun[]): void {
+function report(bench: Bench, what: string, runs: readonly LimitRun[]): void {
   const figures = runs.map(({ limit }) => limit.perSecond);
   const middle = runs.toSorted((a, b) => a.limit.perSecond - b.limit.perSecond)[Math.floor(runs.length / 2)];
   const cpuUs = median(runs.map((run) => run.cpuUs));

@@ -80,15 +80,15 @@ async function beside(bench: Bench, hub: BenchHub, load: LoadProcess): Promise<v
   const p99Alone = median(alone.map(({ p99Ms }) => p99Ms));
   const runs = during.map(({ p99Ms }) => p99Ms / p99Alone);
   const middle = during.toSorted((one, other) => one.p99Ms - other.p99Ms)[Math.floor(during.length / 2)];
-  const told = { scenario: 'removal', n: count, ...DEFAULT_PAIR } as const;
+  const labels = { scenario: 'removal', n: count, ...DEFAULT_PAIR } as const;
   const removed = (past + flowed - left).toLocaleString('en-US');
   bench.tell({
-    ...told,
+    ...labels,
     what: 'submit → completed, p99 while what has ended is removed ÷ alone',
     unit: '×',
     runs,
     times: middle,
     note: `${removed} tasks removed beside ${PER_SECOND.toLocaleString('en-US')} tasks/s; alone p50 ${median(alone.map(({ p50Ms }) => p50Ms)).toFixed(1)}, p99 ${p99Alone.toFixed(1)} ms`,
   });
-  bench.tell({ ...told, what: 'ended tasks removed', unit: '/s', runs: paces, note: `${removed} in ${during.length} windows` });
+  bench.tell({ ...labels, what: 'ended tasks removed', unit: '/s', runs: paces, note: `${removed} in ${during.length} windows` });
 }

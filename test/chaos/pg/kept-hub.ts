@@ -30,7 +30,7 @@ const LAST_WORDS = 2_000;
 export function keepHub(name: string, logFile: string, start: () => Program, mayFail: (sinceMs: number) => boolean): KeptHub {
   const lastWords = (): string => readFileSync(logFile, 'utf8').slice(-LAST_WORDS);
   const unasked: string[] = [];
-  const asked = new Set<Program>();
+  const stopped = new Set<Program>();
   let isReady = false;
   let isOver = false;
   let failedStarts = 0;
@@ -45,7 +45,7 @@ export function keepHub(name: string, logFile: string, start: () => Program, may
       if (line !== null && program === mine) isReady = true;
     });
     void mine.ended.then(async (end) => {
-      if (asked.has(mine)) return;
+      if (stopped.has(mine)) return;
       if (!isReady && mayFail(beganMs)) failedStarts += 1;
       else unasked.push(`${name} (pid ${mine.pid}) ended with ${end}: ${lastWords()}`);
       isReady = false;
@@ -55,7 +55,7 @@ export function keepHub(name: string, logFile: string, start: () => Program, may
   };
   const end = async (signal: NodeJS.Signals, downMs: number): Promise<ProgramEnd> => {
     const mine = program;
-    asked.add(mine);
+    stopped.add(mine);
     isReady = false;
     const how = await mine.kill(signal);
     await sleep(downMs);
@@ -78,7 +78,7 @@ export function keepHub(name: string, logFile: string, start: () => Program, may
     },
     stop() {
       isOver = true;
-      asked.add(program);
+      stopped.add(program);
       return program.kill('SIGTERM');
     },
   };

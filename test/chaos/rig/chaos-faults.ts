@@ -32,12 +32,12 @@ export interface KeepOptions {
 
 export function keepRunning({ name, start, onDown, onUp }: KeepOptions): Kept {
   const unasked: string[] = [];
-  const asked = new Map<Program, readonly ProgramEnd[]>();
+  const expectedEnds = new Map<Program, readonly ProgramEnd[]>();
   let isDown = false;
   let isReady = false;
   const begin = (env: Readonly<Record<string, string>>, mayEndWith: readonly ProgramEnd[] = []): Program => {
     const program = start(env);
-    asked.set(program, mayEndWith);
+    expectedEnds.set(program, mayEndWith);
     isReady = false;
     void program.ready.then((line) => {
       if (line === null) return;
@@ -46,14 +46,14 @@ export function keepRunning({ name, start, onDown, onUp }: KeepOptions): Kept {
     });
     void program.ended.then((end) => {
       onDown?.();
-      if (asked.get(program)?.includes(end) !== true) unasked.push(`${name} (pid ${program.pid}) ended with ${end}`);
-      asked.delete(program);
+      if (expectedEnds.get(program)?.includes(end) !== true) unasked.push(`${name} (pid ${program.pid}) ended with ${end}`);
+      expectedEnds.delete(program);
     });
     return program;
   };
   let program = begin({});
   const end = (signal: NodeJS.Signals, mayEndWith: ProgramEnd): Promise<ProgramEnd> => {
-    if (program.isAlive()) asked.set(program, [mayEndWith]);
+    if (program.isAlive()) expectedEnds.set(program, [mayEndWith]);
     return program.kill(signal);
   };
   return {

@@ -50,7 +50,7 @@ export interface Rest {
 type Ask = (sql: string) => Promise<readonly Row[]>;
 
 export const sqliteReader = (database: string): StoreReader => {
-  const asked = async <T>(work: (ask: Ask) => Promise<T>): Promise<T> => {
+  const withConnection = async <T>(work: (ask: Ask) => Promise<T>): Promise<T> => {
     const { connection, close } = await (await sqliteDriver()).open(database, 'read');
     try {
       return await work((sql) => connection.rows(sql));
@@ -59,12 +59,12 @@ export const sqliteReader = (database: string): StoreReader => {
     }
   };
   const integrity = async (ask: Ask): Promise<string> => String((await ask('PRAGMA integrity_check'))[0]?.['integrity_check']);
-  return { readStored: () => asked(async (ask) => storedBy(ask, await integrity(ask))), readRest: () => asked(restBy) };
+  return { readStored: () => withConnection(async (ask) => storedBy(ask, await integrity(ask))), readRest: () => withConnection(restBy) };
 };
 
 /** The integrity of Postgres's files is not checked; it is always `ok`. */
 export function postgresReader(options: PostgresOptions): StoreReader {
-  const asked = async <T>(work: (ask: Ask) => Promise<T>): Promise<T> => {
+  const withConnection = async <T>(work: (ask: Ask) => Promise<T>): Promise<T> => {
     const connection = await connectWriter(settingsOf(options), ANSWER_MARGIN_MS, systemClock());
     try {
       return await work((sql) => connection.rows(sql));
@@ -72,7 +72,7 @@ export function postgresReader(options: PostgresOptions): StoreReader {
       await connection.close();
     }
   };
-  return { readStored: () => asked((ask) => storedBy(ask, 'ok')), readRest: () => asked(restBy) };
+  return { readStored: () => withConnection((ask) => storedBy(ask, 'ok')), readRest: () => withConnection(restBy) };
 }
 
 export const readStored = (database: string): Promise<Stored> => sqliteReader(database).readStored();

@@ -268,7 +268,7 @@ export async function startLight(
 
 /** Submits at an even rate, and returns how many. */
 async function load(
-  told: Pick<Submitter, 'submit'>,
+  submitClient: Pick<Submitter, 'submit'>,
   random: RandomBits,
   { tasksPerSecond, forMs, from }: { readonly tasksPerSecond: number; readonly forMs: number; readonly from: number },
 ): Promise<number> {
@@ -279,7 +279,7 @@ async function load(
     await sleep(Math.max(0, beganMs + (n * 1_000) / tasksPerSecond - performance.now()));
     const seconds = ((random() % 1_000) / 1_000) * WORK_SECONDS;
     const body = { description: `soak-${from + n} ok ${seconds.toFixed(2)}`, needed_capabilities: ['code'], max_retries: MAX_RETRIES };
-    const submit: Promise<unknown> = told.submit(`soak-${from + n}`, body).finally(() => submits.delete(submit));
+    const submit: Promise<unknown> = submitClient.submit(`soak-${from + n}`, body).finally(() => submits.delete(submit));
     submits.add(submit);
   }
   await Promise.all(submits);

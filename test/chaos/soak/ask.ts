@@ -28,12 +28,12 @@ export function asker({ port, address, token, tally }: Sender): Asker {
   const answered = async (method: string, path: string, body: string | undefined, type: string): Promise<readonly [number, string]> => {
     const headers = { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'content-type': type }) };
     const signal = AbortSignal.timeout(WITHIN_MS);
-    const asked = request({ host: '127.0.0.1', port, method, path, agent, headers, signal });
-    const answer = once(asked, 'response') as Promise<[IncomingMessage]>;
-    asked.end(body);
+    const clientRequest = request({ host: '127.0.0.1', port, method, path, agent, headers, signal });
+    const answer = once(clientRequest, 'response') as Promise<[IncomingMessage]>;
+    clientRequest.end(body);
     const [response] = await answer;
     // A hub that has refused a body may disconnect before it is written.
-    asked.on(
+    clientRequest.on(
       'error',
       (error: NodeJS.ErrnoException) => void (CUT.has(error.code ?? '') || tally.surprise(`${method} ${path}: ${error.message}`)),
     );

@@ -21,7 +21,7 @@ export interface HonestTasks extends Pick<Submitter, 'submit'> {
 
 /** Submits of the honest clients, and how each of them ends. */
 export function honestTasks({ api }: ChaosWorld): HonestTasks {
-  const told = submitter(api, new AbortController().signal);
+  const submits = submitter(api, new AbortController().signal);
   const beganMs = new Map<string, number>();
   const completedMs = new Map<string, number>();
   const tookMs: number[] = [];
@@ -77,7 +77,7 @@ export function honestTasks({ api }: ChaosWorld): HonestTasks {
     async submit(key, body) {
       const [fromMs, gapsBefore] = [performance.now(), gaps];
       open += 1;
-      const taskId = await told.submit(key, body);
+      const taskId = await submits.submit(key, body);
       beganMs.set(taskId, fromMs);
       settle(taskId);
       if (gaps !== gapsBefore && beganMs.has(taskId)) await lookUp(taskId);

@@ -113,10 +113,10 @@ function counted(link: HubLink): HubLink {
 }
 
 function keepCount(file: string): void {
-  let told = -1;
+  let reported = -1;
   setInterval(() => {
-    if (identified === told) return;
-    told = identified;
+    if (identified === reported) return;
+    reported = identified;
     appendFileSync(file, `${Date.now()} ${identified}\n`);
   }, COUNT_EACH_MS);
 }

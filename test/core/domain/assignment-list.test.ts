@@ -49,10 +49,10 @@ t.test('lookups match a linear search in every version of the list', (t) => {
             ? [...list, one]
             : list.map((each, at) => (at === place ? one : each));
     if (short(next).join() !== short(wanted).join()) wrong.push(`change ${n}`);
-    const asked = lists[below(lists.length)] as readonly Entry[];
-    if (findIn(asked, one) !== asked.find((each) => isSameAssignment(each, one))) wrong.push(`find ${n}`);
-    const all = asked.filter(({ taskId }) => taskId === one.taskId);
-    if (short(entriesOf(asked, one.taskId)).toSorted().join() !== short(all).toSorted().join()) wrong.push(`entries ${n}`);
+    const queried = lists[below(lists.length)] as readonly Entry[];
+    if (findIn(queried, one) !== queried.find((each) => isSameAssignment(each, one))) wrong.push(`find ${n}`);
+    const all = queried.filter(({ taskId }) => taskId === one.taskId);
+    if (short(entriesOf(queried, one.taskId)).toSorted().join() !== short(all).toSorted().join()) wrong.push(`entries ${n}`);
     lists.push(next);
   }
   t.same(wrong, []);

@@ -45,7 +45,7 @@ const CASES: readonly { readonly what: string; readonly task: Task | undefined; 
   },
 ];
 
-for (const { what, task, held: said, wanted } of CASES) t.same(decideHeld(task, said, ME), wanted, what);
+for (const { what, task, held: message, wanted } of CASES) t.same(decideHeld(task, message, ME), wanted, what);
 
 t.equal(decideMissing(STATES.assigned), 'resend', 'never accepted: the sidecar never saw it');
 t.equal(decideMissing(STATES.assigned, true), 'lost', 'it may have run without being accepted');

@@ -14,18 +14,18 @@ const agent = (id: string, over: Partial<FreeAgent> = {}): FreeAgent => ({
   assignedCount: 0,
   ...over,
 });
-const told = (tasks: readonly Task[], agents: readonly FreeAgent[]): string =>
+const assignmentsOf = (tasks: readonly Task[], agents: readonly FreeAgent[]): string =>
   decidePairs(tasks, agents)
     .map((pair) => `${Number.parseInt(pair.task.id.slice(5), 16)}→${pair.agentId}`)
     .join(' ');
 
 t.test('R17: lanes go from highest to lowest, first in first out within a lane', async (t) => {
   const tasks = [task(1, { priority: 'low' }), task(2), task(3, { priority: 'urgent' }), task(4), task(5, { priority: 'high' })];
-  t.equal(told(tasks, [agent('a', { free: 5 })]), '3→a 5→a 2→a 4→a 1→a');
+  t.equal(assignmentsOf(tasks, [agent('a', { free: 5 })]), '3→a 5→a 2→a 4→a 1→a');
 });
 
 t.test('slots are filled round robin across agents', async (t) => {
-  t.equal(told([task(1), task(2), task(3)], [agent('a', { free: 2 }), agent('b', { free: 2 })]), '1→a 2→b 3→a');
+  t.equal(assignmentsOf([task(1), task(2), task(3)], [agent('a', { free: 2 }), agent('b', { free: 2 })]), '1→a 2→b 3→a');
 });
 
 t.test('capabilities and assign_to are honoured', async (t) => {
@@ -35,22 +35,22 @@ t.test('capabilities and assign_to are honoured', async (t) => {
     task(3, { requirement: aRequirement(['code', 'gpu']) }),
     task(4),
   ];
-  t.equal(told(tasks, [agent('a', { free: 9, capabilities: ['gpu'] }), agent('b', { free: 9 })]), '1→a 2→b 4→a');
+  t.equal(assignmentsOf(tasks, [agent('a', { free: 9, capabilities: ['gpu'] }), agent('b', { free: 9 })]), '1→a 2→b 4→a');
 });
 
 t.test('R18: every sixteenth assignment of an agent takes the oldest task it may run, from any lane', async (t) => {
   const tasks = [task(1, { priority: 'low' }), ...Array.from({ length: 20 }, (_, n) => task(n + 2, { priority: 'urgent' }))];
-  t.equal(told(tasks, [agent('a', { free: 1, assignedCount: 14 })]), '2→a');
-  t.equal(told(tasks, [agent('a', { free: 1, assignedCount: 15 })]), '1→a', 'the sixteenth assignment');
+  t.equal(assignmentsOf(tasks, [agent('a', { free: 1, assignedCount: 14 })]), '2→a');
+  t.equal(assignmentsOf(tasks, [agent('a', { free: 1, assignedCount: 15 })]), '1→a', 'the sixteenth assignment');
 });
 
 t.test('a retry prefers another agent with a free slot, and falls back to the same one', async (t) => {
   const failed = task(1, { avoid: 'a' as AgentId });
-  t.equal(told([failed], [agent('a'), agent('b')]), '1→b');
-  t.equal(told([failed], [agent('a')]), '1→a');
-  t.equal(told([failed, task(2)], [agent('a'), agent('b')]), '2→a 1→b');
+  t.equal(assignmentsOf([failed], [agent('a'), agent('b')]), '1→b');
+  t.equal(assignmentsOf([failed], [agent('a')]), '1→a');
+  t.equal(assignmentsOf([failed, task(2)], [agent('a'), agent('b')]), '2→a 1→b');
   const picky = task(1, { avoid: 'a' as AgentId, requirement: aRequirement(['gpu']) });
-  t.equal(told([picky], [agent('a', { capabilities: ['gpu'] }), agent('b')]), '1→a', 'the other agent cannot run it');
+  t.equal(assignmentsOf([picky], [agent('a', { capabilities: ['gpu'] }), agent('b')]), '1→a', 'the other agent cannot run it');
 });
 
 t.test('R19: no agent exceeds its slots, no task is assigned twice, and none waits next to a free able agent', async () => {

@@ -74,7 +74,7 @@ const ALLOWED: Readonly<Record<StateName, Readonly<Record<string, string>>>> = {
   dead_letter: { retry: 'queued +1: retried eligible' },
 };
 
-const told = (before: Task, outcome: Transition | 'repeat' | 'late'): string => {
+const outcomeOf = (before: Task, outcome: Transition | 'repeat' | 'late'): string => {
   if (typeof outcome === 'string') return outcome;
   if (outcome.kind === 'refused') return `refused: ${outcome.code}`;
   const { task, events, stop } = outcome;
@@ -86,7 +86,7 @@ for (const state of STATE_NAMES) {
   for (const [input, decide] of Object.entries(INPUTS)) {
     const before = STATES[state];
     const wanted = ALLOWED[state][input] ?? 'refused: invalid_state';
-    t.equal(told(before, decide(before)), wanted, `${state} × ${input}`);
+    t.equal(outcomeOf(before, decide(before)), wanted, `${state} × ${input}`);
   }
 }
 

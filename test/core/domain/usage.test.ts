@@ -18,18 +18,18 @@ import {
 } from '../../../core/domain/usage.ts';
 import { aGeneration, anAgentId } from '../../product/contracts/fixtures.ts';
 
-const said = (usage: TaskUsage, generation: number, tokensUsed: number | null, costUsd: number | null = null): TaskUsage =>
+const withReport = (usage: TaskUsage, generation: number, tokensUsed: number | null, costUsd: number | null = null): TaskUsage =>
   withAttempt(usage, { generation: aGeneration(generation), agentId: anAgentId('a1') }, { tokensUsed, costUsd });
 
 t.test('J8: usage of an attempt counts once when reports are repeated, lost or late', async () => {
   const words = fc.array(fc.tuple(fc.integer({ min: 1, max: ATTEMPTS_KEPT }), fc.integer({ min: 0, max: 1_000_000 })), { maxLength: 60 });
   fc.assert(
-    fc.property(words, fc.infiniteStream(fc.nat()), (told, chance) => {
+    fc.property(words, fc.infiniteStream(fc.nat()), (reports, chance) => {
       const ends = new Map<number, number>();
-      for (const [attempt, tokens] of told) ends.set(attempt, Math.max(ends.get(attempt) ?? 0, tokens));
+      for (const [attempt, tokens] of reports) ends.set(attempt, Math.max(ends.get(attempt) ?? 0, tokens));
       // In any order, any of them twice.
-      const shuffled = [...told, ...told].sort(() => (Number(chance.next().value) % 3) - 1);
-      const usage = shuffled.reduce((known, [attempt, tokens]) => said(known, attempt, tokens), NOTHING_USED);
+      const shuffled = [...reports, ...reports].sort(() => (Number(chance.next().value) % 3) - 1);
+      const usage = shuffled.reduce((known, [attempt, tokens]) => withReport(known, attempt, tokens), NOTHING_USED);
       const sum = [...ends.values()].reduce((all, tokens) => all + tokens, 0);
       return (totalOf(usage).tokensUsed ?? 0) === sum;
     }),
@@ -39,28 +39,28 @@ t.test('J8: usage of an attempt counts once when reports are repeated, lost or l
 
 t.test('attempts no longer stored individually stay in the sum, and late reports of them are dropped', async (t) => {
   let usage = NOTHING_USED;
-  for (let attempt = 1; attempt <= ATTEMPTS_KEPT + 5; attempt += 1) usage = said(usage, attempt, 10, 0.1);
+  for (let attempt = 1; attempt <= ATTEMPTS_KEPT + 5; attempt += 1) usage = withReport(usage, attempt, 10, 0.1);
   t.equal(usage.attempts.length, ATTEMPTS_KEPT);
   t.equal(usage.attempts[0]?.generation, 6);
   t.same(totalOf(usage), { tokensUsed: 10 * (ATTEMPTS_KEPT + 5), costUsd: 2.1 });
-  t.equal(said(usage, 3, 10, 0.1), usage, 'it is already in the sum');
-  t.equal(totalOf(said(usage, 6, 15)).tokensUsed, 10 * (ATTEMPTS_KEPT + 5) + 5);
+  t.equal(withReport(usage, 3, 10, 0.1), usage, 'it is already in the sum');
+  t.equal(totalOf(withReport(usage, 6, 15)).tokensUsed, 10 * (ATTEMPTS_KEPT + 5) + 5);
 });
 
 t.test('a report without usage changes nothing, and a lower one subtracts nothing', async (t) => {
-  t.equal(said(NOTHING_USED, 1, null), NOTHING_USED);
-  const once = said(NOTHING_USED, 1, 100, 0.5);
-  t.same(totalOf(said(once, 1, 40)), { tokensUsed: 100, costUsd: 0.5 });
-  t.same(totalOf(said(once, 2, null, 0.25)), { tokensUsed: 100, costUsd: 0.75 });
+  t.equal(withReport(NOTHING_USED, 1, null), NOTHING_USED);
+  const once = withReport(NOTHING_USED, 1, 100, 0.5);
+  t.same(totalOf(withReport(once, 1, 40)), { tokensUsed: 100, costUsd: 0.5 });
+  t.same(totalOf(withReport(once, 2, null, 0.25)), { tokensUsed: 100, costUsd: 0.75 });
 });
 
 t.test('J8: an attempt that reports no usage leaves the sums incomplete until it does', async (t) => {
   const ended = (usage: TaskUsage, generation: number): TaskUsage => withEnded(usage, aGeneration(generation));
   t.notOk(isIncomplete(ended(NOTHING_USED, 1)), 'there is no sum yet');
-  const later = said(ended(NOTHING_USED, 1), 2, 100, 0.5);
+  const later = withReport(ended(NOTHING_USED, 1), 2, 100, 0.5);
   t.ok(isIncomplete(later), 'the first reported nothing');
   t.equal(ended(later, 2), later, 'this one reported');
-  const late = said(later, 1, 30);
+  const late = withReport(later, 1, 30);
   t.notOk(isIncomplete(late), 'a late report of it');
   t.ok(isIncomplete(ended(late, 3)));
   let many = later;
@@ -70,14 +70,14 @@ t.test('J8: an attempt that reports no usage leaves the sums incomplete until it
 });
 
 t.test('J8: the cost of a task is reported only if all attempts reported theirs, never a partial sum', async (t) => {
-  const known = said(NOTHING_USED, 1, 100, 0.5);
-  const killed = said(known, 2, 80);
+  const known = withReport(NOTHING_USED, 1, 100, 0.5);
+  const killed = withReport(known, 2, 80);
   t.same(totalOf(killed), { tokensUsed: 180, costUsd: null });
-  t.same(totalOf(said(killed, 3, 20, 0.1)), { tokensUsed: 200, costUsd: null });
-  t.same(totalOf(said(killed, 2, 90, 0.25)), { tokensUsed: 190, costUsd: 0.75 }, 'it was reported later');
-  t.same(totalOf(said(known, 2, 0)), { tokensUsed: 100, costUsd: 0.5 }, 'nothing was used');
+  t.same(totalOf(withReport(killed, 3, 20, 0.1)), { tokensUsed: 200, costUsd: null });
+  t.same(totalOf(withReport(killed, 2, 90, 0.25)), { tokensUsed: 190, costUsd: 0.75 }, 'it was reported later');
+  t.same(totalOf(withReport(known, 2, 0)), { tokensUsed: 100, costUsd: 0.5 }, 'nothing was used');
   let many = killed;
-  for (let attempt = 3; attempt <= 2 * ATTEMPTS_KEPT; attempt += 1) many = said(many, attempt, 10, 0.1);
+  for (let attempt = 3; attempt <= 2 * ATTEMPTS_KEPT; attempt += 1) many = withReport(many, attempt, 10, 0.1);
   t.equal(totalOf(many).costUsd, null, 'also for an attempt no longer stored individually');
   const large = (costUsd: number | null): Usage => ({
     ...NO_USAGE,
@@ -104,6 +104,6 @@ t.test('usage is summed by model, within a bound', async (t) => {
 });
 
 t.test('counts stay exact integers', async (t) => {
-  const huge = said(said(NOTHING_USED, 1, Number.MAX_SAFE_INTEGER), 2, Number.MAX_SAFE_INTEGER);
+  const huge = withReport(withReport(NOTHING_USED, 1, Number.MAX_SAFE_INTEGER), 2, Number.MAX_SAFE_INTEGER);
   t.equal(totalOf(huge).tokensUsed, Number.MAX_SAFE_INTEGER);
 });

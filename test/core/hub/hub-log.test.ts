@@ -5,7 +5,7 @@ import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts
 import { memoryLog, type LogLine, type MemoryLog } from '../../product/twins/log-memory/memory-log.ts';
 import { hubRig } from './hub-rig.ts';
 
-const said = (log: MemoryLog, ...messages: readonly string[]): readonly LogLine[] =>
+const linesOf = (log: MemoryLog, ...messages: readonly string[]): readonly LogLine[] =>
   log.lines.filter(({ message }) => messages.includes(message));
 
 t.test('agent connects and disconnects are logged with identity, address, duration and reason', async (t) => {
@@ -16,7 +16,7 @@ t.test('agent connects and disconnects are logged with identity, address, durati
   await peer.identify();
   await rig.pass(5_000);
   await peer.cut();
-  const [up, down] = said(rig.log, 'an agent connected', 'an agent disconnected');
+  const [up, down] = linesOf(rig.log, 'an agent connected', 'an agent disconnected');
   const name = { agent_id: 'a1', session: 1, address: '203.0.113.7' };
   t.match(up, { level: 'info', message: 'an agent connected', fields: { ...name, protocol_version: 2, token_id: /^tok-/ } });
   t.match(down, { level: 'info', message: 'an agent disconnected', fields: { ...name, code: 1006, because: 'the connection was lost' } });
@@ -28,13 +28,13 @@ t.test('agent connects and disconnects are logged with identity, address, durati
   const newer = await again.reconnect('203.0.113.8');
   await newer.identify();
   await rig.pass(1_000);
-  const replaced = said(rig.log, 'an agent disconnected').at(-1);
+  const replaced = linesOf(rig.log, 'an agent disconnected').at(-1);
   t.match(replaced?.fields, { agent_id: 'a1', session: 2, because: 'replaced by a newer connection' });
 
   const stranger = await rig.peer('nobody');
   await stranger.cut();
-  t.equal(said(rig.log, 'an agent connected').length, 3, 'a peer that never identified is not an agent');
-  t.equal(said(rig.log, 'an agent disconnected').length, 2);
+  t.equal(linesOf(rig.log, 'an agent connected').length, 3, 'a peer that never identified is not an agent');
+  t.equal(linesOf(rig.log, 'an agent disconnected').length, 2);
 });
 
 t.test('the end of a task is logged with its id, agent, outcome and duration', async (t) => {
@@ -54,7 +54,7 @@ t.test('the end of a task is logged with its id, agent, outcome and duration', a
   await peer.cut();
   const waiting = await rig.submit();
   await rig.queue.do({ kind: 'cancel', taskId: waiting, by: 'tok-1' });
-  const lines = said(rig.log, 'a task ended');
+  const lines = linesOf(rig.log, 'a task ended');
   t.match(lines, [
     { level: 'info', fields: { task_id: done, outcome: 'completed', agent_id: 'a1', generation: 1 } },
     { level: 'info', fields: { task_id: failed, outcome: 'dead_letter', agent_id: 'a1', generation: 1 } },
@@ -75,7 +75,7 @@ t.test('a refused identify is logged with address and token id, never with the t
   await (await guesser.reconnect('10.0.0.9')).send({ type: 'identify', agent_id: 'a1', token: 'short', protocol_version: 2 });
   const other = await rig.peer('a2');
   await other.identify({ agent_id: 'a1' });
-  t.match(said(rig.log, 'an identify was refused'), [
+  t.match(linesOf(rig.log, 'an identify was refused'), [
     { level: 'warn', fields: { error: 'invalid_token', agent_id: 'a1', token: 'a-wrong-…', address: String } },
     { level: 'warn', fields: { error: 'invalid_token', agent_id: 'a1', token: 'invalid', address: '10.0.0.9' } },
     { level: 'warn', fields: { error: 'token_agent_mismatch', agent_id: 'a1', token: /^tok-/, address: String } },

@@ -16,14 +16,14 @@ import { aDraft, hubRig, settle } from './hub-rig.ts';
 
 /** A hub whose ports record their calls, in order. */
 function notedHub(over: Partial<HubPorts['storage']> = {}) {
-  const asked: string[] = [];
+  const calls: string[] = [];
   const noted = <T extends object>(name: string, port: T, members: readonly (keyof T & string)[]): T =>
     new Proxy(port, {
       get(target, member, receiver): unknown {
         const found: unknown = Reflect.get(target, member, receiver);
         if (typeof found !== 'function' || !members.includes(member as keyof T & string)) return found;
         return (...parts: unknown[]): unknown => {
-          asked.push(`${name}.${String(member)}`);
+          calls.push(`${name}.${String(member)}`);
           return Reflect.apply(found, target, parts);
         };
       },
@@ -48,32 +48,32 @@ function notedHub(over: Partial<HubPorts['storage']> = {}) {
   );
   const parts = hub.parts({
     handle: () => ({ status: 404, headers: {}, body: null }),
-    close: () => void asked.push('front.close'),
+    close: () => void calls.push('front.close'),
     beforePort: {
       name: 'enrolment',
-      start: async () => void asked.push('enrolment.start'),
-      stop: async () => void asked.push('enrolment.stop'),
+      start: async () => void calls.push('enrolment.start'),
+      stop: async () => void calls.push('enrolment.stop'),
     },
   });
-  return { hub, parts, asked, clock, ids };
+  return { hub, parts, calls, clock, ids };
 }
 
 t.test('the port opens once everything behind it runs, and closes before any of it stops', async (t) => {
-  const { parts, asked, clock } = notedHub();
+  const { parts, calls, clock } = notedHub();
   t.strictSame(
     parts.map(({ name }) => name),
     ['storage memory', 'queue', 'token use', 'output', 'audit log', 'enrolment', 'transport memory', 'gate'],
   );
   for (const part of parts) await part.start();
-  t.strictSame(asked, ['storage.open', 'notifier.listen', 'enrolment.start', 'transport.listen']);
-  asked.length = 0;
+  t.strictSame(calls, ['storage.open', 'notifier.listen', 'enrolment.start', 'transport.listen']);
+  calls.length = 0;
   for (const part of parts.toReversed()) {
     const stopped = part.stop();
     await settle(clock);
     clock.advance(5_000);
     await stopped;
   }
-  t.strictSame(asked, ['transport.refuseNew', 'front.close', 'transport.close', 'enrolment.stop', 'storage.close']);
+  t.strictSame(calls, ['transport.refuseNew', 'front.close', 'transport.close', 'enrolment.stop', 'storage.close']);
 });
 
 t.test('R2: a hub in which something throws after a commit ends, and refuses waiting commands', async (t) => {

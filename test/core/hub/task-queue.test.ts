@@ -180,25 +180,25 @@ async function queueOverAway(connectMs: number): Promise<{ queue: TaskQueue; rig
 
 /** The outcome of each, in order: the kind of its answer, or the code of its error; `open` while there is neither. */
 function outcomesOf(all: readonly Promise<{ readonly kind: string }>[]): string[] {
-  const said = all.map(() => 'open');
+  const outcomes = all.map(() => 'open');
   for (const [index, one] of all.entries())
     one.then(
-      ({ kind }) => (said[index] = kind),
-      (error: AgentcomError) => (said[index] = error.code),
+      ({ kind }) => (outcomes[index] = kind),
+      (error: AgentcomError) => (outcomes[index] = error.code),
     );
-  return said;
+  return outcomes;
 }
 
 t.test('R2: a hub stopped while its store is unavailable tries it at most once more and refuses all waiting commands', async (t) => {
   const { queue, rig, calls } = await queueOverAway(2_000);
-  const said = outcomesOf(Array.from({ length: 6 }, () => queue.do(submit())));
+  const outcomes = outcomesOf(Array.from({ length: 6 }, () => queue.do(submit())));
   await rig.pass(0);
   await rig.pass(1_000);
   const flushed = outcomesOf([queue.flush().then(() => ({ kind: 'flushed' }))]);
   await rig.pass(900);
-  t.strictSame([...new Set(said), ...flushed], ['open', 'open'], 'the batch in progress may still be committed');
+  t.strictSame([...new Set(outcomes), ...flushed], ['open', 'open'], 'the batch in progress may still be committed');
   await rig.pass(100);
-  t.strictSame(said, ['AC_STORE_UNAVAILABLE', ...Array.from({ length: 5 }, () => 'AC_HUB_STOPPING')]);
+  t.strictSame(outcomes, ['AC_STORE_UNAVAILABLE', ...Array.from({ length: 5 }, () => 'AC_HUB_STOPPING')]);
   t.strictSame(flushed, ['flushed']);
   await t.rejects(queue.do(submit()), { code: 'AC_HUB_STOPPING' }, 'nor is it tried again for later commands');
   await queue.stop();
@@ -207,7 +207,7 @@ t.test('R2: a hub stopped while its store is unavailable tries it at most once m
 
 t.test('R2: an unresponsive store delays a stop by at most 3 s per step, and commands not yet started are refused', async (t) => {
   const { queue, rig, calls } = await queueOverAway(60_000);
-  const said = outcomesOf(Array.from({ length: 3 }, () => queue.do(submit())));
+  const outcomes = outcomesOf(Array.from({ length: 3 }, () => queue.do(submit())));
   await rig.pass(0);
   const ends = outcomesOf([
     queue
@@ -216,11 +216,11 @@ t.test('R2: an unresponsive store delays a stop by at most 3 s per step, and com
       .then(() => ({ kind: 'stopped' })),
   ]);
   await rig.pass(END_WITHIN_MS);
-  t.strictSame(said, ['open', 'AC_HUB_STOPPING', 'AC_HUB_STOPPING'], 'a batch of unknown outcome is not answered');
+  t.strictSame(outcomes, ['open', 'AC_HUB_STOPPING', 'AC_HUB_STOPPING'], 'a batch of unknown outcome is not answered');
   await rig.pass(END_WITHIN_MS);
   t.strictSame(ends, ['stopped']);
   await rig.pass(60_000);
-  t.strictSame(said[0], 'AC_STORE_UNAVAILABLE');
+  t.strictSame(outcomes[0], 'AC_STORE_UNAVAILABLE');
   t.equal(calls(), 1);
 });
 
@@ -228,21 +228,21 @@ t.test('R2: a stopping hub answers what it accepted before, whatever arrives mea
   const { queue, rig } = await queueOver([], 'AC_INTERNAL', { limits: { batchCommands: 2 } });
   const most = 1_000;
   let isFlushed = false;
-  let asked = 0;
+  let requestCount = 0;
   const again = (): void => {
-    if (isFlushed || asked === most) return;
-    asked += 1;
+    if (isFlushed || requestCount === most) return;
+    requestCount += 1;
     queue.post(submit(), again);
   };
   again();
   const before = Array.from({ length: 5 }, () => queue.do(submit()));
-  const told = outcomesOf(before);
+  const outcomes = outcomesOf(before);
   await queue.flush();
   isFlushed = true;
-  t.ok(asked < most, `flushed after ${asked} commands that came one after the other`);
-  t.strictSame([...new Set(told)], ['submitted']);
+  t.ok(requestCount < most, `flushed after ${requestCount} commands that came one after the other`);
+  t.strictSame([...new Set(outcomes)], ['submitted']);
   await queue.stop();
-  t.equal((await rig.storage.tasks.stats()).statuses.queued, before.length + asked, 'every accepted command is stored');
+  t.equal((await rig.storage.tasks.stats()).statuses.queued, before.length + requestCount, 'every accepted command is stored');
 });
 
 t.test('R1 J1: the same idempotency key gives the same task, even within one batch; another body is a mismatch', async (t) => {

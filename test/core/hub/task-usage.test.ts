@@ -6,7 +6,7 @@ import { taskRecordJson } from '../../../core/protocol/task-json.ts';
 import { hubRig, type HubRig } from './hub-rig.ts';
 
 const totals = async (rig: HubRig, id: TaskId) => totalOf((await rig.record(id)).task.usage);
-const told = async (rig: HubRig, id: TaskId) =>
+const eventsOf = async (rig: HubRig, id: TaskId) =>
   (await rig.record(id)).events.flatMap(({ event, generation, details }) =>
     details?.['usage'] === undefined ? [] : [[event, generation, details['usage']]],
   );
@@ -34,7 +34,7 @@ t.test('J8: the usage of a task is that of all its attempts, each counted once',
   await rig.pass(10_000);
   await report('task_complete', 5, { result: 'x', tokens_used: 30, cost_usd: 0.25, ...large(25) });
   t.match(await totals(rig, id), { tokensUsed: 145, costUsd: null, models: [{ model: 'large', inputTokens: 125 }] });
-  t.same(await told(rig, id), [
+  t.same(await eventsOf(rig, id), [
     ['failed', 1, { tokens_used: 110, cost_usd: 0.75, models: [{ model: 'large', input_tokens: 100 }] }],
     ['released', 3, { tokens_used: 5 }],
     ['completed', 5, { tokens_used: 30, cost_usd: 0.25, models: [{ model: 'large', input_tokens: 25 }] }],
@@ -72,7 +72,7 @@ t.test('the usage of a revoked attempt is known up to its stop, and to its end i
   await rig.queue.do({ kind: 'cancel', taskId: id, by: 'tok-1' });
   await peer.send({ type: 'task_cancel_ack', task_id: id, generation: 1, outcome: 'killed', tokens_used: 70, cost_usd: 0.5 });
   t.match(await totals(rig, id), { tokensUsed: 70, costUsd: 0.5 });
-  t.same(await told(rig, id), [
+  t.same(await eventsOf(rig, id), [
     ['stop_requested', 1, { tokens_used: 40 }],
     ['stop_confirmed', 1, { tokens_used: 70, cost_usd: 0.5 }],
   ]);
@@ -81,7 +81,7 @@ t.test('the usage of a revoked attempt is known up to its stop, and to its end i
   await peer.send({ type: 'task_progress', task_id: lost, generation: 1, tokens_used: 8 });
   await peer.cut();
   await (await peer.reconnect()).identify();
-  t.same(await told(rig, lost), [['lost', 1, { tokens_used: 8 }]]);
+  t.same(await eventsOf(rig, lost), [['lost', 1, { tokens_used: 8 }]]);
 });
 
 t.test('the usage of a late result is counted, and so is usage reported by a version 1 agent', async (t) => {

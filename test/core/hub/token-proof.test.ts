@@ -25,23 +25,26 @@ const helloOf = (agentId: string, token = tokenOf(agentId)) => ({
 });
 
 /** Says hello; returns the challenge, and what both sides have sent then. */
-async function greet(peer: Peer, hello: ReturnType<typeof helloOf>): Promise<{ readonly challenge: AnyFrame; readonly said: Handshake }> {
+async function greet(
+  peer: Peer,
+  hello: ReturnType<typeof helloOf>,
+): Promise<{ readonly challenge: AnyFrame; readonly handshake: Handshake }> {
   peer.newFrames();
   await peer.send(hello);
   const [challenge] = peer.newFrames();
   if (challenge?.type !== 'challenge') throw new Error(`expected a challenge, found ${JSON.stringify(challenge)}`);
-  const said = { agentId: hello.agent_id, tokenHint: hello.token_hint, nonce: hello.nonce, hubNonce: String(challenge['nonce']) };
-  return { challenge, said };
+  const handshake = { agentId: hello.agent_id, tokenHint: hello.token_hint, nonce: hello.nonce, hubNonce: String(challenge['nonce']) };
+  return { challenge, handshake };
 }
 
-const proofOf = (token: string, said: Handshake) => ({ token: undefined, proof: sealedToken(token, sha256(token), said, hmac) });
+const proofOf = (token: string, handshake: Handshake) => ({ token: undefined, proof: sealedToken(token, sha256(token), handshake, hmac) });
 
 t.test('a hub proves that it knows the token, and accepts a proof from a peer that knows it too', async (t) => {
   const rig = await rigOf(t);
   const peer = await rig.peer('a1');
-  const { challenge, said } = await greet(peer, helloOf('a1'));
-  t.equal(challenge['proof'], hubProof(sha256(tokenOf('a1')), said, hmac));
-  const proof = proofOf(tokenOf('a1'), said);
+  const { challenge, handshake } = await greet(peer, helloOf('a1'));
+  t.equal(challenge['proof'], hubProof(sha256(tokenOf('a1')), handshake, hmac));
+  const proof = proofOf(tokenOf('a1'), handshake);
   t.match(await peer.identify(proof), [{ type: 'identified', agent_id: 'a1' }]);
   t.notMatch(JSON.stringify([challenge, proof]), tokenOf('a1'));
   t.match(await (await rig.peer('a2')).identify(), [{ type: 'identified' }], 'and a plain token without a hello');
@@ -51,18 +54,18 @@ t.test('a proof with a wrong token, a truncated proof, or one without a hello is
   const rig = await rigOf(t);
   const a1 = await rig.peer('a1');
   await rig.peer('a2');
-  const wrong: readonly ((said: Handshake) => Readonly<Record<string, unknown>>)[] = [
-    (said) => proofOf(tokenOf('a2'), said),
-    (said) => ({ token: undefined, proof: proofOf(tokenOf('a1'), said).proof.slice(0, -2) }),
-    (said) => ({ token: undefined, proof: `${proofOf(tokenOf('a1'), said).proof}00` }),
-    (said) => ({ token: undefined, proof: sealedToken(tokenOf('a1'), sha256('guess'), said, hmac) }),
+  const wrong: readonly ((handshake: Handshake) => Readonly<Record<string, unknown>>)[] = [
+    (handshake) => proofOf(tokenOf('a2'), handshake),
+    (handshake) => ({ token: undefined, proof: proofOf(tokenOf('a1'), handshake).proof.slice(0, -2) }),
+    (handshake) => ({ token: undefined, proof: `${proofOf(tokenOf('a1'), handshake).proof}00` }),
+    (handshake) => ({ token: undefined, proof: sealedToken(tokenOf('a1'), sha256('guess'), handshake, hmac) }),
   ];
   for (const proof of wrong) {
     const peer = await a1.reconnect();
-    const { said } = await greet(peer, helloOf('a1'));
-    t.match(await peer.identify(proof(said)), [{ type: 'error', error: 'invalid_token' }]);
+    const { handshake } = await greet(peer, helloOf('a1'));
+    t.match(await peer.identify(proof(handshake)), [{ type: 'error', error: 'invalid_token' }]);
     t.match(
-      await peer.identify(proofOf(tokenOf('a1'), said)),
+      await peer.identify(proofOf(tokenOf('a1'), handshake)),
       [{ type: 'error', error: 'invalid_token' }],
       'a challenge is good for one proof',
     );
@@ -80,11 +83,11 @@ t.test('a proof with a wrong token, a truncated proof, or one without a hello is
 t.test('R7: an intercepted proof is useless on another connection', async (t) => {
   const rig = await rigOf(t);
   const owner = await rig.peer('a1');
-  const { said } = await greet(owner, helloOf('a1'));
-  const proof = proofOf(tokenOf('a1'), said);
+  const { handshake } = await greet(owner, helloOf('a1'));
+  const proof = proofOf(tokenOf('a1'), handshake);
   const thief = await owner.reconnect();
   const { challenge } = await greet(thief, helloOf('a1'));
-  t.not(challenge['nonce'], said.hubNonce);
+  t.not(challenge['nonce'], handshake.hubNonce);
   t.match(await thief.identify(proof), [{ type: 'error', error: 'invalid_token' }]);
   t.match(await owner.identify(proof), [{ type: 'identified' }]);
 });
@@ -98,25 +101,25 @@ t.test('unknown hints, hints of other agents and of revoked tokens get the same 
   const shapes = new Set<string>();
   const proofs = new Set<unknown>();
   for (const hello of hellos) {
-    const { challenge, said } = await greet(await peers[0].reconnect(), hello);
+    const { challenge, handshake } = await greet(await peers[0].reconnect(), hello);
     shapes.add(JSON.stringify(challenge).replaceAll(/[0-9a-f]{64}/g, 'digits'));
     proofs.add(challenge['proof']);
-    const keys = ['a1', 'a2', 'a3'].map((agentId) => hubProof(sha256(tokenOf(agentId)), said, hmac));
+    const keys = ['a1', 'a2', 'a3'].map((agentId) => hubProof(sha256(tokenOf(agentId)), handshake, hmac));
     t.equal(keys.includes(String(challenge['proof'])), hello === hellos[0]);
   }
   t.equal(shapes.size, 1);
   t.equal(proofs.size, hellos.length);
   const again = await peers[0].reconnect();
-  const { said } = await greet(again, helloOf('a3'));
-  t.match(await again.identify({ ...proofOf(tokenOf('a3'), said), agent_id: 'a3' }), [{ type: 'error', error: 'invalid_token' }]);
+  const { handshake } = await greet(again, helloOf('a3'));
+  t.match(await again.identify({ ...proofOf(tokenOf('a3'), handshake), agent_id: 'a3' }), [{ type: 'error', error: 'invalid_token' }]);
 });
 
 t.test('identify_check reports whether an identify would be accepted, and starts no session', async (t) => {
   const rig = await rigOf(t);
   const peer = await rig.peer('a1');
   const ask = async (asking: Peer, instanceId: string, token = tokenOf('a1')): Promise<readonly AnyFrame[]> => {
-    const { said } = await greet(asking, helloOf('a1'));
-    const { proof } = proofOf(token, said);
+    const { handshake } = await greet(asking, helloOf('a1'));
+    const { proof } = proofOf(token, handshake);
     await asking.send({ type: 'identify_check', agent_id: 'a1', proof, instance_id: instanceId });
     return asking.newFrames();
   };
@@ -138,10 +141,10 @@ t.test('identify_check reports whether an identify would be accepted, and starts
 t.test('each connection may send one hello, before identify', async (t) => {
   const rig = await rigOf(t);
   const peer = await rig.peer('a1');
-  const { said } = await greet(peer, helloOf('a1'));
+  const { handshake } = await greet(peer, helloOf('a1'));
   await peer.send(helloOf('a1'));
   t.match(peer.newFrames(), [{ type: 'error', error: 'validation_failed', message_type: 'hello', errors: [{ error: 'repeated' }] }]);
-  t.match(await peer.identify(proofOf(tokenOf('a1'), said)), [{ type: 'identified' }], 'the first one still counts');
+  t.match(await peer.identify(proofOf(tokenOf('a1'), handshake)), [{ type: 'identified' }], 'the first one still counts');
   await peer.send(helloOf('a1'));
   t.match(peer.newFrames(), [{ type: 'error', error: 'validation_failed', message_type: 'hello' }]);
 });

@@ -16,8 +16,8 @@ t.test('R13: a task that fails for lack of a login is handed back once its run i
     sidecar.frame(assignFrame());
     sidecar.prepared();
     sidecar.wake(SPAWNED);
-    const told = sidecar.wake(failed({ kind, beforeWork: true, message: 'not logged in: run agent login' }));
-    t.same(words(told), ['withdraw', 'persist', 'kill', 'check'], 'nothing is handed back while it may still run');
+    const effects = sidecar.wake(failed({ kind, beforeWork: true, message: 'not logged in: run agent login' }));
+    t.same(words(effects), ['withdraw', 'persist', 'kill', 'check'], 'nothing is handed back while it may still run');
     sidecar.wake(stoppedRun());
     const [released] = sent(sidecar.scanned());
     t.match(released, { type: 'task_released', reason: 'not logged in: run agent login', cause: kind });
@@ -43,8 +43,8 @@ t.test('R13: a rate limit is reported with its remaining time, which elapses whi
 
 t.test('R13: a program that cannot start for lack of a setting is not retried', async (t) => {
   const sidecar = waking();
-  const told = sidecar.wake(failed({ phase: 'spawn', kind: 'config', message: 'unknown model' }));
-  t.match(sent(told), [{ type: 'task_released', cause: 'config', reason: 'unknown model' }]);
+  const effects = sidecar.wake(failed({ phase: 'spawn', kind: 'config', message: 'unknown model' }));
+  t.match(sent(effects), [{ type: 'task_released', cause: 'config', reason: 'unknown model' }]);
   t.same(sidecar.state.journal.slots, []);
   const other = waking();
   t.match(sent(other.wake(failed({ phase: 'spawn', message: 'busy', retryable: true }))), [{ type: 'wake_result', status: 'failed' }]);
@@ -70,14 +70,14 @@ t.test('R13: a model outage hands the task back, also after work, with the sessi
 t.test('R13: an agent that cannot be called during a model outage is retried, then its task is handed back', async (t) => {
   const sidecar = waking();
   const away = failed({ phase: 'spawn', kind: 'model_unavailable', message: '503', retryable: true, beforeWork: true });
-  let told = sidecar.wake(away);
+  let effects = sidecar.wake(away);
   for (let tries = 0; tries < 10 && sidecar.slot() !== undefined; tries += 1) {
-    t.match(sent(told), [{ type: 'wake_result', status: 'failed' }], 'a call whose answer is lost may have woken it');
+    t.match(sent(effects), [{ type: 'wake_result', status: 'failed' }], 'a call whose answer is lost may have woken it');
     sidecar.timer('retry');
     sidecar.prepared();
-    told = sidecar.wake(away);
+    effects = sidecar.wake(away);
   }
-  t.match(sent(told), [{ type: 'wake_result' }, { type: 'task_released', cause: 'model_unavailable', reason: '503' }]);
+  t.match(sent(effects), [{ type: 'wake_result' }, { type: 'task_released', cause: 'model_unavailable', reason: '503' }]);
 });
 
 t.test('a failure after work counts as an attempt', async (t) => {
@@ -117,14 +117,14 @@ t.test('the usage of an attempt is the sum of its runs, each with its latest val
   next.wake(SPAWNED);
   next.wake({ type: 'started' });
   t.match(sent(next.wake({ type: 'usage', tokensUsed: 30, ...large(20) })), [{ tokens_used: 150, models: [{ input_tokens: 130 }] }]);
-  const told = next.wake({
+  const effects = next.wake({
     type: 'completed',
     output: 'x',
     tokensUsed: 40,
     costUsd: 0.25,
     byModel: { large: { inputTokens: 25, outputTokens: 15 } },
   });
-  t.match(writtenBody(told), {
+  t.match(writtenBody(effects), {
     type: 'task_complete',
     tokens_used: 160,
     cost_usd: 0.75,
@@ -159,7 +159,7 @@ t.test('a stopped run reports its usage to the end', async (t) => {
   t.match(sent(sidecar.scanned()), [{ type: 'task_cancel_ack', outcome: 'killed', tokens_used: 77 }]);
 });
 
-t.test('a session is reported, journalled and passed to the next run; a name that could be an option is not', async (t) => {
+t.test('a session is reported, journaled and passed to the next run; a name that could be an option is not', async (t) => {
   const sidecar = waking();
   sidecar.wake(SPAWNED);
   const started = sidecar.wake({ type: 'started', sessionId: 'ses_1' });

@@ -46,7 +46,7 @@ for (const [what, event, kind, error] of BAD) {
     here.say({ ...offer(), task_id: OTHER } as never);
     await here.pass(6_000);
     t.match(
-      here.heard.filter((frame) => frame['type'] === 'task_failed'),
+      here.messages.filter((frame) => frame['type'] === 'task_failed'),
       [{ task_id: TASK, kind, error }],
     );
     t.same(here.runner.living().length, 1, 'its process is stopped, the other one lives');
@@ -54,7 +54,7 @@ for (const [what, event, kind, error] of BAD) {
     await here.sidecar.start();
     await here.pass(30_000);
     t.match(
-      here.heard.findLast((frame) => frame['type'] === 'task_complete'),
+      here.messages.findLast((frame) => frame['type'] === 'task_complete'),
       { task_id: OTHER, generation: 1 },
     );
     t.equal(here.runner.started.length, 2, 'nothing is woken again');
@@ -76,11 +76,11 @@ t.test('R16: an agent that locks its folder does not stop others from being repo
   here.say({ type: 'task_cancelled', task_id: TASK, generation: 1 });
   await here.pass(30_000);
   t.match(
-    here.heard.find((frame) => frame['type'] === 'task_cancel_ack'),
+    here.messages.find((frame) => frame['type'] === 'task_cancel_ack'),
     { task_id: TASK, outcome: 'killed' },
   );
   t.match(
-    here.heard.find((frame) => frame['type'] === 'task_complete'),
+    here.messages.find((frame) => frame['type'] === 'task_complete'),
     { task_id: OTHER },
   );
   t.notOk(here.types().includes('draining'), 'its journal is intact');

@@ -20,7 +20,7 @@ const cancel = { type: 'task_cancelled', task_id: TASK, generation: 1, reason: '
 const RESULT = { kind: 'result', value: { status: 'success' }, replaced: false } as const;
 const ackOf = (outcome: string, more = {}) => ({ type: 'task_cancel_ack', task_id: TASK, generation: 1, outcome, ...more });
 
-t.test('R11: cancelling a running assignment is journalled, stops it, scans its folder once more, and is confirmed', async (t) => {
+t.test('R11: cancelling a running assignment is journaled, stops it, scans its folder once more, and is confirmed', async (t) => {
   const sidecar = working();
   const effects = sidecar.frame(cancel);
   t.same(words(effects), ['withdraw', 'persist', 'kill']);

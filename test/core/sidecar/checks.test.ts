@@ -129,9 +129,9 @@ t.test('a check that hangs, throws or returns garbage never blocks the sidecar',
 
 t.test('R13: a long check message is cut so that its remedy remains', async (t) => {
   const cure = 'Install it with "npm install -g agent".';
-  const told = checkText({ message: `There is no agent in ${'"long" '.repeat(1_000)}.`, cure }, 256);
-  t.ok(JSON.stringify(told).length <= 256 + 2, 'an ellipsis has three bytes');
-  t.match(told, /^There is no agent in "long" .*… Install it with "npm install -g agent"\.$/);
+  const text = checkText({ message: `There is no agent in ${'"long" '.repeat(1_000)}.`, cure }, 256);
+  t.ok(JSON.stringify(text).length <= 256 + 2, 'an ellipsis has three bytes');
+  t.match(text, /^There is no agent in "long" .*… Install it with "npm install -g agent"\.$/);
   t.equal(checkText({ message: 'It is gone.', cure }, 256), `It is gone. ${cure}`);
   t.equal(checkText({ message: 'x'.repeat(300) }, 256).length, 254);
   const both = checkText({ message: 'm'.repeat(300), cure: 'c'.repeat(300) }, 256);

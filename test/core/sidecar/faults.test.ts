@@ -39,7 +39,7 @@ const offer = (sidecar: Stage, generation = 1): SidecarInput => ({
   frame: assignFrame(named(generation)),
 });
 
-t.test('R3: a task that cannot be journalled is rejected, and the hub is notified', async (t) => {
+t.test('R3: a task that cannot be journaled is rejected, and the hub is notified', async (t) => {
   const sidecar = online();
   const effects = takeFailing(sidecar, offer(sidecar));
   t.same(sent(effects), [
@@ -125,7 +125,7 @@ t.test('R11: a run that must stop is stopped at once, even if the journal fails'
   t.same(words(later.take(cancelled(later))), ['kill'], 'while an earlier input waits for the journal');
 });
 
-t.test('R11: a cancel is not confirmed before its end is journalled', async (t) => {
+t.test('R11: a cancel is not confirmed before its end is journaled', async (t) => {
   const sidecar = working();
   takeFailing(sidecar, { type: 'frame', connectionId: 1, frame: { type: 'task_cancelled', ...frameIds(named()) } });
   t.same(

@@ -12,10 +12,10 @@ const KEY = digest.sha256(TOKEN);
 const HUB_NONCE = 'ef'.repeat(32);
 const SAID: Handshake = { agentId: 'worker-1', tokenHint: KEY.slice(0, 16), nonce: NONCE, hubNonce: HUB_NONCE };
 
-const challenge = (key = KEY, said = SAID): HubFrameOf<'challenge'> => ({
+const challenge = (key = KEY, handshake = SAID): HubFrameOf<'challenge'> => ({
   type: 'challenge',
   nonce: HUB_NONCE,
-  proof: hubProof(key, said, digest.hmac),
+  proof: hubProof(key, handshake, digest.hmac),
 });
 
 function greeting(): Stage {
@@ -41,7 +41,7 @@ t.test('a hub that proves itself receives identify with a proof instead of the t
 t.test('a connection identifies with the token read for it, and so do later connections', async (t) => {
   const NEW = 'token-after-rotation';
   const key = digest.sha256(NEW);
-  const said = { ...SAID, tokenHint: key.slice(0, 16) };
+  const handshake = { ...SAID, tokenHint: key.slice(0, 16) };
   const sidecar = greeting();
   for (const [connectionId, token] of [
     [2, NEW],
@@ -49,9 +49,11 @@ t.test('a connection identifies with the token read for it, and so do later conn
   ] as const) {
     sidecar.take({ type: 'link_down', connectionId: connectionId - 1, code: 1008, reason: 'the token has expired' });
     sidecar.take({ type: 'timer', timer: { purpose: 'reconnect' } });
-    t.match(sent(sidecar.take({ type: 'link_up', connectionId, nonce: NONCE, token })), [{ type: 'hello', token_hint: said.tokenHint }]);
-    const [identify] = sent(sidecar.frame(challenge(key, said))) as Frame[];
-    t.equal(unsealedToken(String(identify?.['proof']), key, said, digest), NEW);
+    t.match(sent(sidecar.take({ type: 'link_up', connectionId, nonce: NONCE, token })), [
+      { type: 'hello', token_hint: handshake.tokenHint },
+    ]);
+    const [identify] = sent(sidecar.frame(challenge(key, handshake))) as Frame[];
+    t.equal(unsealedToken(String(identify?.['proof']), key, handshake, digest), NEW);
   }
 });
 
@@ -69,7 +71,7 @@ t.test('the token is read for each connection; if that fails or finds none, the 
     await here.pass(5_000);
   }
   t.strictSame(
-    here.heard.filter(({ type }) => type === 'identify').map(({ token }) => token),
+    here.messages.filter(({ type }) => type === 'identify').map(({ token }) => token),
     ['second', 'second', 'second', 'third'],
   );
   t.match(
@@ -107,14 +109,14 @@ t.test('R22: a proof by another key, for another connection or another agent is 
 });
 
 t.test('a hub that answers hello with anything but its proof gets no answer', async (t) => {
-  const said: readonly SentFrame[] = [
+  const messages: readonly SentFrame[] = [
     { type: 'identified', agent_id: 'worker-1' },
     assignFrame(),
     { type: 'probe', nonce: 'x' },
     { type: 'check' },
   ];
   const sidecar = greeting();
-  for (const frame of said) t.same(sent(sidecar.frame(frame)), [], frame.type);
+  for (const frame of messages) t.same(sent(sidecar.frame(frame)), [], frame.type);
   t.equal(sidecar.state.link.phase, 'greeting');
   t.same(words(sidecar.timer('identify')), ['disconnect'], 'the wait is bounded');
 });
@@ -138,16 +140,16 @@ t.test('R22: a hub that cannot prove itself receives only hello for a whole day,
   const here = await room({ plainToken: false, hub: impostor });
   await here.sidecar.start();
   await here.pass(86_400_000);
-  t.ok(here.heard.length > 1_000);
+  t.ok(here.messages.length > 1_000);
   t.same([...new Set(here.types())], ['hello']);
-  t.equal(new Set(here.heard.map((frame) => frame['nonce'])).size, here.heard.length, 'each with its own nonce');
-  t.notMatch(JSON.stringify(here.heard), new RegExp(`"${ROOM_TOKEN}"|${digest.sha256(ROOM_TOKEN)}`));
+  t.equal(new Set(here.messages.map((frame) => frame['nonce'])).size, here.messages.length, 'each with its own nonce');
+  t.notMatch(JSON.stringify(here.messages), new RegExp(`"${ROOM_TOKEN}"|${digest.sha256(ROOM_TOKEN)}`));
   t.same(here.runner.started, []);
   await here.sidecar.stop();
 });
 
 t.test('plainToken: the token is sent in plain text, without hello', async (t) => {
   const here = await openRoom({ plainToken: true });
-  t.match(here.heard, [{ type: 'identify', token: ROOM_TOKEN }]);
+  t.match(here.messages, [{ type: 'identify', token: ROOM_TOKEN }]);
   await here.sidecar.stop();
 });

@@ -21,7 +21,7 @@ import {
   working,
 } from './rig/stage.ts';
 
-t.test('R3 J5: a task is journalled in full, with its report, before it is accepted', async (t) => {
+t.test('R3 J5: a task is journaled in full, with its report, before it is accepted', async (t) => {
   const sidecar = online();
   const effects = sidecar.frame(assignFrame());
   t.same(words(effects), ['persist', 'send task_accepted', 'prepare']);
@@ -92,7 +92,7 @@ t.test('R10: an offer older than a known generation is rejected as superseded', 
     const sidecar = make();
     const effects = sidecar.frame(assignFrame(named(4)));
     t.same(sent(effects), [{ type: 'task_rejected', task_id: TASK, generation: 4, reason: 'superseded' }]);
-    t.same(words(effects), ['send task_rejected'], 'not journalled: the hub refuses it anyway');
+    t.same(words(effects), ['send task_rejected'], 'not journaled: the hub refuses it anyway');
   }
 });
 

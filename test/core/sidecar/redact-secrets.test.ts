@@ -51,8 +51,8 @@ t.test('the remainder of a secret that a runner shortened is redacted, also insi
   const cut = `it failed: the key ${LONG.slice(0, 15)} …, on this machine`;
   t.equal(redactor.text(cut), `it failed: the key ${REDACTED} …, on this machine`);
   t.equal(redactor.text(`… ${LONG.slice(6)} is the key, or ${LONG.slice(0, 12)}… is`), `… ${REDACTED} is the key, or ${REDACTED}… is`);
-  t.same(redactor.value({ said: [cut] }), { said: [`it failed: the key ${REDACTED} …, on this machine`] });
-  const plain = { said: [`no … key, but sk-ant-0 and so on … yes`] };
+  t.same(redactor.value({ messages: [cut] }), { messages: [`it failed: the key ${REDACTED} …, on this machine`] });
+  const plain = { messages: [`no … key, but sk-ant-0 and so on … yes`] };
   t.same(redactor.value(plain), plain);
   t.end();
 });
@@ -82,7 +82,11 @@ t.test('every input path of agent text is redacted, and field names and types ar
     { type: 'wake_event', ...about, event: { type: 'exited', exitCode: 3, signal: null, stderrTail: `+ KEY=${LONG}` } },
     { type: 'wake_event', ...about, event: { type: 'completed', output: { text: LONG } } },
     { type: 'wake_event', ...about, event: { type: 'progress', message: LONG } },
-    { type: 'wake_event', ...about, event: { type: 'failed', phase: 'agent', message: LONG, retryable: true, details: { said: [LONG] } } },
+    {
+      type: 'wake_event',
+      ...about,
+      event: { type: 'failed', phase: 'agent', message: LONG, retryable: true, details: { messages: [LONG] } },
+    },
     { type: 'invalid_wake_event', ...about, reason: 'invalid_event', message: LONG },
     { type: 'wake_stream_ended', ...about, error: LONG },
     { type: 'prepare_failed', assignment, paths: pathsOf(named()), message: LONG },

@@ -57,7 +57,7 @@ t.test('R5: reports on a slow connection are sent one by one, each once, and the
   await made.pass(15_500);
   t.ok(most <= SOCKET_BYTES_MAX + 2 * BYTES, `${most} bytes in flight at once`);
   t.strictSame(
-    made.heard.filter((frame) => frame['type'] === 'task_complete').map((frame) => frame['task_id']),
+    made.messages.filter((frame) => frame['type'] === 'task_complete').map((frame) => frame['task_id']),
     outbox.map(({ taskId }) => taskId),
     'each once, in order, without a pause',
   );
@@ -80,7 +80,7 @@ t.test('R5: a report that is slow to leave the socket is not queued twice, and t
   await made.journal.writeReport(entry, bodyOf(entry));
   await made.journal.close();
   await made.sidecar.start();
-  const reports = (): number => made.heard.filter((frame) => frame['type'] === 'task_complete').length;
+  const reports = (): number => made.messages.filter((frame) => frame['type'] === 'task_complete').length;
   // It takes 10 s; an unanswered report is resent after 5 s, and again after 10 s more.
   await made.pass(19_000);
   t.equal(reports(), 1);

@@ -71,8 +71,8 @@ t.test('R10: after a restart every slot resumes from its state', async (t) => {
   t.test('waking, with a run that was never spawned: woken again without using up a retry', async (t) => {
     const { sidecar } = restarted(journal({ ...WOKEN_SLOT, status: 'waking', run: { ...RUN, process: null, woken: false } }));
     sidecar.prepared();
-    const told = sidecar.wake({ type: 'failed', phase: 'spawn', message: 'never started', retryable: true });
-    t.equal(startedFor(told, 'retry'), 5_000);
+    const newEffects = sidecar.wake({ type: 'failed', phase: 'spawn', message: 'never started', retryable: true });
+    t.equal(startedFor(newEffects, 'retry'), 5_000);
     t.same(words(sidecar.timer('retry')), ['prepare']);
     t.same(words(sidecar.prepared()), ['persist', 'wake']);
   });
@@ -151,9 +151,9 @@ t.test('R13: a stopping sidecar hands back a run that no later process could ado
   const sidecar = waking({ runner: { adoptable: false, hasCheck: false } });
   sidecar.wake(SPAWNED);
   sidecar.wake({ type: 'started', sessionId: 'ses_1' });
-  const told = sidecar.take({ type: 'stop' });
-  t.match(only(told, 'kill'), [{ reason: { reason: /its sidecar was stopped/ } }]);
-  t.notOk(words(told).includes('stopped'), 'not before its run is gone');
+  const newEffects = sidecar.take({ type: 'stop' });
+  t.match(only(newEffects, 'kill'), [{ reason: { reason: /its sidecar was stopped/ } }]);
+  t.notOk(words(newEffects).includes('stopped'), 'not before its run is gone');
   sidecar.wake(stoppedRun());
   const [released] = sent(sidecar.scanned());
   t.match(released, { type: 'task_released', cause: 'sidecar_stopped', reason: /its sidecar was stopped/, session_id: 'ses_1' });

@@ -9,7 +9,7 @@ t.test('a task runs from its offer to its acknowledged report', async (t) => {
   here.say(offer());
   await here.pass(2_000);
   t.same(here.types(), ['identify', 'task_accepted', 'wake_result', 'task_complete']);
-  t.match(here.heard.at(-1), { task_id: TASK, generation: 1, result: { output: 'forty-two' }, tokens_used: 7 });
+  t.match(here.messages.at(-1), { task_id: TASK, generation: 1, result: { output: 'forty-two' }, tokens_used: 7 });
   t.same(here.runner.living(), []);
   t.same(here.results.paths(), [], 'its files are removed');
   t.equal(await here.journal.readReport(named()), null);
@@ -43,7 +43,7 @@ t.test('J4: a run outlives its sidecar and is adopted', async (t) => {
   await here.sidecar.start();
   await here.pass(10_000);
   t.match(
-    here.heard.findLast((frame) => frame['type'] === 'identify'),
+    here.messages.findLast((frame) => frame['type'] === 'identify'),
     { held: [{ task_id: TASK, generation: 1, status: 'working' }] },
   );
   t.equal(here.runner.started.length, 1);
@@ -62,7 +62,7 @@ t.test('R4: a result written while no sidecar runs is found', async (t) => {
   t.same(here.runner.living(), []);
   await here.sidecar.start();
   await here.pass(1_000);
-  t.match(here.heard.at(-1), { type: 'task_complete', result: { output: 'late' } });
+  t.match(here.messages.at(-1), { type: 'task_complete', result: { output: 'late' } });
   await here.sidecar.stop();
 });
 
@@ -85,7 +85,7 @@ t.test('R4: a results folder that is unreadable for a while is not treated as em
   here.results.scan = scan;
   await here.sidecar.start();
   await here.pass(6_000);
-  t.match(here.heard.at(-1), { type: 'task_complete', result: { output: 'there' } });
+  t.match(here.messages.at(-1), { type: 'task_complete', result: { output: 'there' } });
   await here.sidecar.stop();
 });
 
@@ -101,7 +101,7 @@ t.test('R4: a permanently unreadable results folder ends its task, and its resul
   await here.pass(50_000);
   t.notOk(here.types().includes('task_failed'), 'it is retried for a minute');
   await here.pass(10_000);
-  t.match(here.heard.at(-1), { type: 'task_failed', kind: 'result_invalid' });
+  t.match(here.messages.at(-1), { type: 'task_failed', kind: 'result_invalid' });
   t.ok(here.results.read(result));
   await here.sidecar.stop();
 });
@@ -114,7 +114,7 @@ t.test('an agent that dies while no sidecar runs is lost', async (t) => {
   here.runner.end(here.runner.living()[0] ?? '');
   await here.sidecar.start();
   await here.pass(1_000);
-  t.match(here.heard.at(-1), { type: 'task_failed', kind: 'lost' });
+  t.match(here.messages.at(-1), { type: 'task_failed', kind: 'lost' });
   await here.sidecar.stop();
 });
 
@@ -130,7 +130,7 @@ t.test('R11: a cancel ends the agent with the grace period set by the hub', asyn
   t.equal(here.runner.living().length, 1, 'its grace period has not passed');
   await here.pass(200);
   t.same(here.runner.living(), []);
-  t.match(here.heard.at(-1), { type: 'task_cancel_ack', outcome: 'killed', survivors: [99] });
+  t.match(here.messages.at(-1), { type: 'task_cancel_ack', outcome: 'killed', survivors: [99] });
   await here.sidecar.stop();
 });
 
@@ -139,11 +139,11 @@ t.test('R3: a failing journal rejects tasks, and accepts them again once it reco
   here.journal.failWrite(1);
   here.say(offer());
   await here.pass(100);
-  t.match(here.heard.slice(1), [{ type: 'draining' }, { type: 'task_rejected', reason: 'journal_unwritable' }]);
+  t.match(here.messages.slice(1), [{ type: 'draining' }, { type: 'task_rejected', reason: 'journal_unwritable' }]);
   await here.pass(5_000);
   here.say(offer(2));
   await here.pass(2_000);
-  t.match(here.heard.at(-1), { type: 'task_complete', generation: 2 });
+  t.match(here.messages.at(-1), { type: 'task_complete', generation: 2 });
   await here.sidecar.stop();
 });
 
@@ -191,7 +191,7 @@ t.test('self-start: published, claimed by a rename, run and removed', async (t) 
   here.results.write(`results/${keyOf(named())}/${TASK}.started`, '');
   here.results.write(`results/${keyOf(named())}/${TASK}.json`, '{"status":"success"}');
   await here.pass(1_000);
-  t.match(here.heard.at(-1), { type: 'task_complete' });
+  t.match(here.messages.at(-1), { type: 'task_complete' });
   t.same(here.results.paths(), []);
   await here.sidecar.stop();
 });
@@ -206,7 +206,7 @@ t.test('stop leaves agents running, and the next process adopts them', async (t)
   here.crash();
   await here.sidecar.start();
   await here.pass(70_000);
-  t.match(here.heard.at(-1), { type: 'task_complete' });
+  t.match(here.messages.at(-1), { type: 'task_complete' });
   await here.sidecar.stop();
 });
 
@@ -290,10 +290,10 @@ t.test('R10: runs of a copied journal are neither continued nor reported as lost
   here.crash();
   const open = here.journal.open.bind(here.journal);
   here.journal.open = async () => ({ ...(await open()), instanceId: 'another-instance', isCopy: true });
-  const before = here.heard.length;
+  const before = here.messages.length;
   await here.sidecar.start();
   await here.pass(10_000);
-  t.match(here.heard[before], { type: 'identify', instance_id: 'another-instance', held: [] });
+  t.match(here.messages[before], { type: 'identify', instance_id: 'another-instance', held: [] });
   await here.pass(100_000);
   t.same(
     here
@@ -314,7 +314,7 @@ t.test("R16: slow removal of an agent's files does not block the other slot, and
   here.say({ ...offer(), task_id: OTHER } as HubFrame);
   await here.pass(2_000);
   t.match(
-    here.heard.filter((frame) => frame['type'] === 'task_complete').map((frame) => frame['task_id']),
+    here.messages.filter((frame) => frame['type'] === 'task_complete').map((frame) => frame['task_id']),
     [TASK, OTHER],
   );
   let isStopped = false;

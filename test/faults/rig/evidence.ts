@@ -32,7 +32,7 @@ export class Evidence {
   /** Submits that were answered: the key of each, and its outcome. */
   readonly answered = new Map<string, readonly TaskId[]>();
   /** What sidecars were told about assignments. */
-  readonly told: Acknowledgement[] = [];
+  readonly acknowledgements: Acknowledgement[] = [];
   readonly finishedRuns: Finished[] = [];
   readonly #runs: Run[] = [];
 
@@ -64,7 +64,7 @@ export class Evidence {
   }
 
   /** R3, R4, J5: a sidecar sends this; what it says must survive a power failure at this very moment. */
-  said(text: string, disk: Disk): void {
+  sends(text: string, disk: Disk): void {
     const { type, ...fields } = JSON.parse(text) as { readonly type: string };
     const name = nameIn(fields);
     if (name === null) return;
@@ -76,21 +76,21 @@ export class Evidence {
   }
 
   #isAnswered({ taskId, generation }: AssignmentId): boolean {
-    return this.told.some(
+    return this.acknowledgements.some(
       (one) => one.taskId === taskId && one.generation === generation && (one.type === 'task_nack' || ENDS.has(one.status)),
     );
   }
 
   /** A sidecar, or a peer, receives this. */
-  heard(agentId: string, text: string): void {
+  receives(agentId: string, text: string): void {
     const { type, ...fields } = JSON.parse(text) as { readonly type: string; readonly status?: string };
     const name = nameIn(fields);
-    if (name !== null) this.told.push({ ...name, agentId, type, status: fields.status ?? '' });
+    if (name !== null) this.acknowledgements.push({ ...name, agentId, type, status: fields.status ?? '' });
   }
 
   /** R2, J3: everything told so far is in this history. */
-  judgeTold(historyOf: (id: TaskId) => readonly StoredEvent[]): void {
-    for (const { agentId, type, status, taskId, generation } of this.told) {
+  checkAcknowledged(historyOf: (id: TaskId) => readonly StoredEvent[]): void {
+    for (const { agentId, type, status, taskId, generation } of this.acknowledgements) {
       const wanted = type === 'task_ack' ? ACK_EVENTS[status] : type === 'task_assign' ? ['assigned'] : [];
       if (wanted === undefined) this.violate('J3', `an unknown acknowledgement "${status}"`);
       if (wanted === undefined || wanted.length === 0) continue;

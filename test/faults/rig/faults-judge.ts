@@ -17,7 +17,7 @@ export async function judge(world: World, wanted: Wanted): Promise<void> {
   judgeSubmits(world, stored);
   judgeEnds(world, stored, wanted);
   judgeResults(world, stored);
-  await world.judgeTold();
+  await world.checkAcknowledged();
   const nowMs = world.clock.nowMs();
   const tasks = [...stored.tasks.values()].map(({ task }) => task);
   for (const { invariant, what, taskId } of checkInvariants({ ...stored, tasks, sweepMs: 1, healthySinceMs: nowMs }, stored.events, nowMs))

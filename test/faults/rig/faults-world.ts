@@ -297,10 +297,10 @@ export class World {
     return this.statements.count.uncounted(() => readStored(this.database));
   }
 
-  /** R2: what was told so far was committed, whatever happens next. */
-  async judgeTold(): Promise<void> {
+  /** R2: what was acknowledged so far was committed, whatever happens next. */
+  async checkAcknowledged(): Promise<void> {
     const { tasks } = await this.stored();
-    this.evidence.judgeTold((id) => tasks.get(id)?.events ?? []);
+    this.evidence.checkAcknowledged((id) => tasks.get(id)?.events ?? []);
   }
 
   /** Faults are over: what ended is restarted, what was not answered is repeated, and time passes until all has ended. */

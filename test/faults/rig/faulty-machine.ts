@@ -165,7 +165,7 @@ export class Machine {
         const link: LinkConnection = wire.link().connect(target, {
           onOpen: () => life.arrive(() => events.onOpen()),
           onFrame: (text) => {
-            if (!life.isOver) evidence.heard(agentId, text);
+            if (!life.isOver) evidence.receives(agentId, text);
             life.arrive(() => events.onFrame(text));
           },
           onTaken: () => life.arrive(() => events.onTaken()),
@@ -179,7 +179,7 @@ export class Machine {
         };
         return {
           send: (text) => {
-            evidence.said(text, this.disk);
+            evidence.sends(text, this.disk);
             return link.send(text);
           },
           bufferedBytes: () => link.bufferedBytes(),

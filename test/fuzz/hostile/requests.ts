@@ -180,7 +180,7 @@ export function requester(deps: RequestDeps, seed: number, size: number): Reques
     const { token } = sender;
     // Disconnecting in the middle of a body is a case of its own.
     const hangsUp = bytes !== null && choose.oneIn(50);
-    const asked = request({
+    const clientRequest = request({
       host: '127.0.0.1',
       port,
       method,
@@ -195,21 +195,21 @@ export function requester(deps: RequestDeps, seed: number, size: number): Reques
       },
     });
     // The hub may answer and disconnect before it has read a body: its answer is what counts.
-    asked.on('error', () => undefined);
-    asked.on('timeout', () => {
+    clientRequest.on('error', () => undefined);
+    clientRequest.on('timeout', () => {
       tally.surprise(`no answer within ${WITHIN_MS} ms: ${method} ${path.slice(0, 200)}`);
-      asked.destroy();
+      clientRequest.destroy();
     });
     if (hangsUp) {
-      asked.write(bytes);
-      setImmediate(() => asked.destroy());
+      clientRequest.write(bytes);
+      setImmediate(() => clientRequest.destroy());
       tally.status('cut');
       return;
     }
-    if (bytes === null) asked.end();
-    else asked.end(aimed(bytes, sender));
+    if (bytes === null) clientRequest.end();
+    else clientRequest.end(aimed(bytes, sender));
     try {
-      const [response] = (await once(asked, 'response')) as [IncomingMessage];
+      const [response] = (await once(clientRequest, 'response')) as [IncomingMessage];
       await judge(response, `${method} ${path}`);
     } catch {
       tally.status('cut');
@@ -226,18 +226,18 @@ export function requester(deps: RequestDeps, seed: number, size: number): Reques
     const chunks: Buffer[] = [];
     for await (const chunk of response) chunks.push(chunk as Buffer);
     if (status < 400 || what.startsWith('HEAD')) return;
-    const said = Buffer.concat(chunks).toString();
-    const error = said.startsWith('{') ? String((JSON.parse(said) as Readonly<Record<string, unknown>>)['error']) : null;
+    const output = Buffer.concat(chunks).toString();
+    const error = output.startsWith('{') ? String((JSON.parse(output) as Readonly<Record<string, unknown>>)['error']) : null;
     if (status === 500 || status > 503 || (error !== null && !Object.hasOwn(HTTP_ERRORS, error)))
-      tally.surprise(`${status} for ${what}: ${said}`);
+      tally.surprise(`${status} for ${what}: ${output}`);
   }
 
   /** Raw bytes; of the response only the status is checked. */
   async function raw(): Promise<void> {
     const socket = connect({ host: '127.0.0.1', port, localAddress: choose.address() });
-    let said = '';
+    let output = '';
     socket.on('data', (chunk: Buffer) => {
-      said += chunk.toString('latin1');
+      output += chunk.toString('latin1');
       socket.end();
     });
     socket.on('error', () => undefined);
@@ -247,9 +247,9 @@ export function requester(deps: RequestDeps, seed: number, size: number): Reques
     const patience = setTimeout(() => socket.destroy(), 200);
     await closed;
     clearTimeout(patience);
-    const status = /^HTTP\/1\.1 (\d{3})/.exec(said)?.[1];
+    const status = /^HTTP\/1\.1 (\d{3})/.exec(output)?.[1];
     tally.status(status === undefined ? 'cut' : Number(status));
-    if (status === '500') tally.surprise(`500 for ${JSON.stringify(what.slice(0, 100))}: ${said}`);
+    if (status === '500') tally.surprise(`500 for ${JSON.stringify(what.slice(0, 100))}: ${output}`);
   }
 
   return {

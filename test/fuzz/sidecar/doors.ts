@@ -42,7 +42,7 @@ const LINES = 2_000;
 const NAME = named();
 
 const answer = (wrong: readonly string[], taken = true): Answer => (wrong.length > 0 ? wrong : taken ? 'taken' : 'refused');
-const told = (text: string): readonly string[] => (text.length <= TOLD_MAX ? [] : [`a refusal of ${text.length} characters`]);
+const tooLong = (text: string): readonly string[] => (text.length <= TOLD_MAX ? [] : [`a refusal of ${text.length} characters`]);
 
 export function doorsOf(seed: number, pool = POOL): readonly Door[] {
   const odd = oddValues(pool, seed);
@@ -78,7 +78,7 @@ function hubFrames(odd: Pool<unknown>, seed: number, pool: number): Door {
     next: texts(frames, odd),
     give(text) {
       const found = parseFrame(text as string);
-      if (found.kind !== 'frame') return answer(told(JSON.stringify(badFrameOf(found))), false);
+      if (found.kind !== 'frame') return answer(tooLong(JSON.stringify(badFrameOf(found))), false);
       return answer(take(({ state }) => ({ type: 'frame', connectionId: state.link.connectionId, frame: found.frame })));
     },
   };
@@ -115,7 +115,7 @@ function agentFiles(odd: Pool<unknown>, seed: number, pool: number): readonly Do
       next: texts(results, odd),
       give(text) {
         const read = readResult(text as string);
-        if (read.kind === 'unreadable') return answer(told(read.why), false);
+        if (read.kind === 'unreadable') return answer(tooLong(read.why), false);
         return answer(
           takeResult(() => ({
             type: 'file_event',
@@ -199,17 +199,18 @@ function runnerWords(odd: Pool<unknown>, seed: number, pool: number): readonly D
       share: 1,
       next: (choose) => (choose.oneIn(50) ? pick(oddest, choose) : varied(choose.of(events), oddest, choose)),
       give(value) {
-        const heard = readWakeEvent(value);
+        const readEvent = readWakeEvent(value);
         const { runId } = RUN;
-        if (heard.kind === 'event') return answer(takeEvent(() => ({ type: 'wake_event', assignment: NAME, runId, event: heard.event })));
+        if (readEvent.kind === 'event')
+          return answer(takeEvent(() => ({ type: 'wake_event', assignment: NAME, runId, event: readEvent.event })));
         const wrong = takeEvent(() => ({
           type: 'invalid_wake_event',
           assignment: NAME,
           runId,
-          reason: heard.reason,
-          message: heard.message,
+          reason: readEvent.reason,
+          message: readEvent.message,
         }));
-        return answer([...told(heard.message), ...wrong], false);
+        return answer([...tooLong(readEvent.message), ...wrong], false);
       },
     },
     {
@@ -227,8 +228,8 @@ const RUN = { runId: working().slot()?.run?.runId ?? '' };
 function dialects(odd: Pool<unknown>): readonly Door[] {
   const plain = (program: string): readonly unknown[] =>
     everyLine(program).flatMap((line) => {
-      const said = JSON.parse(line) as Readonly<Record<string, unknown>>;
-      return [said['stdout'] ?? said['stderr']];
+      const reported = JSON.parse(line) as Readonly<Record<string, unknown>>;
+      return [reported['stdout'] ?? reported['stderr']];
     });
   // It prints one object, over many lines.
   const wholeObjects = (program: string): readonly unknown[] =>
@@ -265,18 +266,19 @@ function dialects(odd: Pool<unknown>): readonly Door[] {
 function conversation<State>(
   name: string,
   dialect: AgentDialect<State>,
-  said: readonly unknown[],
+  values: readonly unknown[],
   odd: Pool<unknown>,
   read: (json: JsonObject | null) => JsonObject | null = (json) => json,
 ): Door {
-  const lines = pooled(said);
+  const lines = pooled(values);
   const take = atWork();
   let state = dialect.begin(null);
   let count = 0;
   const judge = (event: unknown): readonly string[] => {
-    const heard = readWakeEvent(event);
-    if (heard.kind === 'invalid') return heard.reason === 'invalid_event' ? [`its reader said ${heard.message}`] : told(heard.message);
-    return take(() => ({ type: 'wake_event', assignment: NAME, runId: RUN.runId, event: heard.event }));
+    const readEvent = readWakeEvent(event);
+    if (readEvent.kind === 'invalid')
+      return readEvent.reason === 'invalid_event' ? [`its reader said ${readEvent.message}`] : tooLong(readEvent.message);
+    return take(() => ({ type: 'wake_event', assignment: NAME, runId: RUN.runId, event: readEvent.event }));
   };
   return {
     name,
@@ -289,15 +291,15 @@ function conversation<State>(
     },
     give(text) {
       const json = read(objectIn(text as string));
-      const heard = dialect.onLine(state, { stream: 'stdout', text: text as string, json, readAtMs: 1_800_000_000_000 });
-      state = heard.state;
+      const lineResult = dialect.onLine(state, { stream: 'stdout', text: text as string, json, readAtMs: 1_800_000_000_000 });
+      state = lineResult.state;
       count += 1;
-      const wrong = (heard.events ?? []).flatMap((event) => (event.type === 'session_gone' ? told(event.message) : judge(event)));
-      const verdict = heard.answer === undefined ? [] : judge(heard.answer.outcome);
+      const wrong = (lineResult.events ?? []).flatMap((event) => (event.type === 'session_gone' ? tooLong(event.message) : judge(event)));
+      const verdict = lineResult.answer === undefined ? [] : judge(lineResult.answer.outcome);
       if (count % LINES !== 0) return answer([...wrong, ...verdict], json !== null);
       const end = dialect.onEnd(state, { exitCode: 0, signal: null, stderrTail: text as string, droppedLines: 0 });
       state = dialect.begin(count % (2 * LINES) === 0 ? null : { id: 'session-1', totals: {} });
-      return answer([...wrong, ...verdict, ...(end.type === 'session_gone' ? told(end.message) : judge(end))]);
+      return answer([...wrong, ...verdict, ...(end.type === 'session_gone' ? tooLong(end.message) : judge(end))]);
     },
   };
 }
@@ -325,7 +327,7 @@ function journal(odd: Pool<unknown>): Door {
         const started = stage({}, readJournalState(found.state));
         return answer([...started.take({ type: 'start' }), ...started.identify()].flatMap(wrongIn));
       } catch (thrown) {
-        if (AgentcomError.is(thrown)) return answer(told(thrown.message), false);
+        if (AgentcomError.is(thrown)) return answer(tooLong(thrown.message), false);
         throw thrown;
       }
     },

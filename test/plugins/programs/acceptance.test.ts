@@ -14,7 +14,7 @@ import { agentRuns, type AgentDialect, type WakeEvent, type WakeRequest } from '
 type Lines = readonly (object | null)[];
 
 /** Everything that is reported for a run whose program prints these lines and ends with code 0. */
-async function told<State>(
+async function eventsOf<State>(
   dialect: AgentDialect<State>,
   lines: Lines,
   accept?: Readonly<Record<string, unknown>>,
@@ -76,7 +76,7 @@ const GEMINI_CUT = { type: 'result', status: 'error', error: { message: 'the res
 
 const PROGRAMS: Readonly<Record<string, Program>> = {
   claudeCode: {
-    tell: (lines, accept) => told(claude, lines, accept),
+    tell: (lines, accept) => eventsOf(claude, lines, accept),
     ends: {
       empty: {
         lines: [...CLAUDE_BEGUN, claudeEnds({ subtype: 'success', is_error: false, stop_reason: 'end_turn', result: '' })],
@@ -95,7 +95,7 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
     lost: [...CLAUDE_BEGUN, null, claudeSays({ type: 'text', text: 'two' }), CLAUDE_CUT],
   },
   codex: {
-    tell: (lines, accept) => told(codexDialect({}), lines, accept),
+    tell: (lines, accept) => eventsOf(codexDialect({}), lines, accept),
     ends: {
       empty: { lines: [{ type: 'turn.completed' }], output: { text: '', session_id: null, accepted: 'empty' } },
       truncated: {
@@ -116,7 +116,7 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
     lost: [null, CODEX_CUT],
   },
   gemini: {
-    tell: (lines, accept) => told(geminiDialect({}), [{ type: 'message', role: 'user', content: 'x' }, ...lines], accept),
+    tell: (lines, accept) => eventsOf(geminiDialect({}), [{ type: 'message', role: 'user', content: 'x' }, ...lines], accept),
     ends: {
       empty: { lines: [{ type: 'result', status: 'success' }], output: { text: '', session_id: null, accepted: 'empty' } },
       truncated: {
@@ -132,7 +132,7 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
     lost: [null, GEMINI_CUT],
   },
   opencode: {
-    tell: (lines, accept) => told(opencodeDialect({ model: 'p/m' }), [opencodeSays('step_start'), ...lines], accept),
+    tell: (lines, accept) => eventsOf(opencodeDialect({ model: 'p/m' }), [opencodeSays('step_start'), ...lines], accept),
     ends: {
       empty: {
         lines: [opencodeSays('step_finish', { reason: 'stop' })],
@@ -151,7 +151,7 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
     lost: [null, opencodeSays('text', { text: 'two' }), opencodeSays('step_finish', { reason: 'length' })],
   },
   openclaw: {
-    tell: (lines, accept) => told(openclawDialect, lines, accept),
+    tell: (lines, accept) => eventsOf(openclawDialect, lines, accept),
     ends: {
       empty: {
         lines: [{ ok: true, status: 'ok', final: '', assistantTurns: 1 }],
@@ -169,7 +169,7 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
     wordless: [{ ok: false, status: 'error', error: { message: 'stopped: max_tokens' } }],
   },
   acp: {
-    tell: (lines, accept) => told(acpDialect({ usageOf: 'prompt' }), [ACP_BEGUN, ...lines], accept),
+    tell: (lines, accept) => eventsOf(acpDialect({ usageOf: 'prompt' }), [ACP_BEGUN, ...lines], accept),
     ends: {
       empty: {
         lines: [acpEnds('end_turn')],
@@ -224,22 +224,22 @@ void t.test('an accepted end counts its usage, and no task can accept other fail
   const accept = { empty: true, truncated: true, refused: true };
   const used = { m: { inputTokens: 5, outputTokens: 2, costUSD: 0.5 } };
   const ended = claudeEnds({ subtype: 'success', is_error: false, result: '', model_usage_since_last_result: used });
-  t.match(verdictIn(await told(claude, [ended], accept)), { type: 'completed', tokensUsed: 7, costUsd: 0.5 });
+  t.match(verdictIn(await eventsOf(claude, [ended], accept)), { type: 'completed', tokensUsed: 7, costUsd: 0.5 });
   for (const result of ['API Error: 429 no', 'Credit balance is too low', 'Prompt is too long', 'it broke']) {
     t.match(
-      verdictIn(await told(claude, [claudeEnds({ subtype: 'success', is_error: true, result })], accept)),
+      verdictIn(await eventsOf(claude, [claudeEnds({ subtype: 'success', is_error: true, result })], accept)),
       { type: 'failed' },
       result,
     );
   }
-  t.match(verdictIn(await told(claude, [], accept)), { type: 'failed', kind: 'no_result' }, 'it ended without a result');
+  t.match(verdictIn(await eventsOf(claude, [], accept)), { type: 'failed', kind: 'no_result' }, 'it ended without a result');
   const { tell } = PROGRAMS['acp'] as Program;
   t.match(verdictIn(await tell([acpSays('x'), acpEnds('max_turn_requests')], accept)), { type: 'failed', kind: 'limit' });
 });
 
 void t.test('a result has the stop reason of the model where the program reports it', async (t) => {
   const outputs = await Promise.all([
-    told(claude, [claudeEnds({ subtype: 'success', is_error: false, stop_reason: 'end_turn', result: 'done' })]),
+    eventsOf(claude, [claudeEnds({ subtype: 'success', is_error: false, stop_reason: 'end_turn', result: 'done' })]),
     PROGRAMS['opencode']?.tell([opencodeSays('text', { text: 'done' }), opencodeSays('step_finish', { reason: 'stop' })]),
     PROGRAMS['acp']?.tell([acpSays('done'), acpEnds('end_turn')]),
   ]);

@@ -29,11 +29,11 @@ interface HowRead extends Partial<AcpDialectOptions> {
 
 function readMessages(messages: readonly Spoken[], { session, ...options }: HowRead = {}): Reading {
   const reader = messageReader();
-  const said = messages.flatMap(({ to, from }) => {
+  const sentMessages = messages.flatMap(({ to, from }) => {
     if (to !== undefined) reader.sent(to);
     return from === undefined ? [] : [reader.received(from)];
   });
-  return read(acpDialect({ usageOf: 'prompt', ...options }), saying(said), { session: session ?? null });
+  return read(acpDialect({ usageOf: 'prompt', ...options }), saying(sentMessages), { session: session ?? null });
 }
 
 const readCase = (name: string, how?: HowRead): Reading => readMessages(spoken(name), how);
@@ -66,7 +66,7 @@ void t.test('R20: the stored part of a message is bounded, and a truncated resul
 });
 
 void t.test('R20: output of an agent beyond the limit is ignored, which is reported once', async (t) => {
-  const heard: string[] = [];
+  const observed: string[] = [];
   const line = `${JSON.stringify({ jsonrpc: '2.0', method: 'm' })}\n`;
   const { handled: over } = acpStream({
     input: new PassThrough(),
@@ -75,13 +75,13 @@ void t.test('R20: output of an agent beyond the limit is ignored, which is repor
     clock: systemClock(),
     onUnread: () => Promise.resolve(),
     onSent: () => undefined,
-    onMessage: () => Promise.resolve(void heard.push('message')),
+    onMessage: () => Promise.resolve(void observed.push('message')),
     onNoise: () => Promise.resolve(),
     onDropped: () => undefined,
-    onTooMuch: (bytesMax) => Promise.resolve(void heard.push(String(bytesMax))),
+    onTooMuch: (bytesMax) => Promise.resolve(void observed.push(String(bytesMax))),
   });
   await over;
-  t.same(heard, [...Array.from({ length: 5 }, () => 'message'), String(line.length * 5)]);
+  t.same(observed, [...Array.from({ length: 5 }, () => 'message'), String(line.length * 5)]);
 });
 
 void t.test('"end_turn" is not always success: Codex uses it when its model refuses', (t) => {
@@ -104,12 +104,12 @@ void t.test('"end_turn" is not always success: Codex uses it when its model refu
 
 void t.test('any agent may report a failure as a success: one that counts its tokens and used none has not worked', (t) => {
   const ended = (result: JsonObject, text = 'Sorry.'): Reading['outcome'] => {
-    const said = [
+    const sentMessages = [
       { kind: 'answer', method: 'session/new', sessionId: 's', result: {} },
       { kind: 'update', update: { sessionUpdate: 'agent_message_chunk', content: { type: 'text', text } } },
       { kind: 'answer', method: 'session/prompt', result },
     ];
-    return read(acpDialect({ usageOf: 'prompt' }), saying(said)).outcome;
+    return read(acpDialect({ usageOf: 'prompt' }), saying(sentMessages)).outcome;
   };
   const none = { inputTokens: 0, outputTokens: 0, totalTokens: 0 };
   t.match(ended({ stopReason: 'end_turn', usage: null }), { kind: 'model_unavailable', message: /Sorry/ });
@@ -139,15 +139,15 @@ void t.test('R4: a dropped piece of an ACP message prevents success, a dropped t
   const chunk = (text: string) => ({ kind: 'update', update: { sessionUpdate: 'agent_message_chunk', content: { type: 'text', text } } });
   const tool = (status: string) => ({ kind: 'update', update: { sessionUpdate: 'tool_call', toolCallId: 't', status } });
   /** `null`: a line that is left out. */
-  const verdictOn = (...said: readonly (object | null)[]) => {
+  const verdictOn = (...sentMessages: readonly (object | null)[]) => {
     let state = dialect.begin(null);
-    for (const json of [...said, { kind: 'answer', method: 'session/prompt', result: { stopReason: 'end_turn' } }]) {
+    for (const json of [...sentMessages, { kind: 'answer', method: 'session/prompt', result: { stopReason: 'end_turn' } }]) {
       if (json === null) state = dialect.onDropped?.(state) ?? state;
       else {
-        const heard = dialect.onLine(state, { stream: 'stdout', text: '', json: json as JsonObject, readAtMs: 0 });
-        const outcome = heard.events?.find(({ type }) => type === 'completed' || type === 'failed');
+        const lineResult = dialect.onLine(state, { stream: 'stdout', text: '', json: json as JsonObject, readAtMs: 0 });
+        const outcome = lineResult.events?.find(({ type }) => type === 'completed' || type === 'failed');
         if (outcome !== undefined) return outcome;
-        state = heard.state;
+        state = lineResult.state;
       }
     }
     return undefined;
@@ -226,7 +226,7 @@ void t.test('a lost session is reported with its reason, and a new one ends the 
 });
 
 void t.test('a session that turns out to be lost only at its prompt is not a failure; one that was not resumed is', (t) => {
-  const said = (sessionId: string) => [
+  const messagesOf = (sessionId: string) => [
     { kind: 'answer', method: 'session/resume', sessionId, result: {} },
     {
       kind: 'error',
@@ -234,7 +234,8 @@ void t.test('a session that turns out to be lost only at its prompt is not a fai
       error: { code: -32_603, message: 'Internal error', data: { details: `thread not found: ${sessionId}` } },
     },
   ];
-  const readSession = (id: string) => read(acpDialect({ usageOf: 'prompt' }), saying(said(id)), { session: { id: 'lost', totals: {} } });
+  const readSession = (id: string) =>
+    read(acpDialect({ usageOf: 'prompt' }), saying(messagesOf(id)), { session: { id: 'lost', totals: {} } });
   t.match(readSession('lost').events.at(-1), {
     type: 'progress',
     message: 'cannot resume its session; starting afresh: Internal error: thread not found: lost',
@@ -291,10 +292,10 @@ void t.test('its end without an answer is a failure, of its setup if it never be
 });
 
 void t.test('an answer is chosen by the kind of its option', (t) => {
-  const asked = (name: string): JsonObject =>
+  const requested = (name: string): JsonObject =>
     (spoken(name).find(({ from }) => from?.['method'] === 'session/request_permission')?.from?.['params'] ?? {}) as JsonObject;
   const optionIds = (policy: Parameters<typeof answerOf>[0]) =>
-    ['claude', 'gemini', 'opencode'].map((agent) => answerOf(policy, asked(`${agent}-tool`)).optionId);
+    ['claude', 'gemini', 'opencode'].map((agent) => answerOf(policy, requested(`${agent}-tool`)).optionId);
   t.strictSame(optionIds({ onPermission: 'allow-once' }), ['allow-once', 'proceed_once', 'once']);
   t.strictSame(optionIds({}), ['reject', 'cancel', 'reject']);
   const onlyAlways = { toolCall: { kind: 'edit' }, options: [{ optionId: 'a', kind: 'allow_always' }] };
@@ -328,9 +329,9 @@ void t.test('R20: the newest 1,000 tool calls are remembered, and all are counte
   let state = dialect.begin(null);
   let told = 0;
   for (let n = 0; n < 1_501; n += 1) {
-    const heard = dialect.onLine(state, { stream: 'stdout', text: '', json: call(n), readAtMs: 0 });
-    state = heard.state;
-    told += (heard.events ?? []).filter(({ type }) => type === 'failed').length;
+    const lineResult = dialect.onLine(state, { stream: 'stdout', text: '', json: call(n), readAtMs: 0 });
+    state = lineResult.state;
+    told += (lineResult.events ?? []).filter(({ type }) => type === 'failed').length;
   }
   t.equal(state.tools.size, 1_000);
   t.equal(state.toolsAtWork.size, 1_000);

@@ -13,23 +13,23 @@ const lineOf = (message: object): Buffer => Buffer.from(`${JSON.stringify({ json
 const hurried = (mostMs: number): Clock => ({ ...systemClock(), after: (ms, fire) => systemClock().after(Math.min(ms, mostMs), fire) });
 
 /** Receives everything an agent sends, and answers it according to the protocol. */
-async function heard(said: Iterable<Buffer>, input: Writable, clock = systemClock()) {
-  const told = { messages: 0, noise: 0, unread: 0, sent: [] as JsonObject[] };
+async function received(statement: Iterable<Buffer>, input: Writable, clock = systemClock()) {
+  const received = { messages: 0, noise: 0, unread: 0, sent: [] as JsonObject[] };
   const { stream, handled: over } = acpStream({
     input,
-    output: Readable.from(said),
+    output: Readable.from(statement),
     clock,
-    onSent: (message) => void told.sent.push(message),
-    onMessage: () => Promise.resolve(void (told.messages += 1)),
-    onNoise: (text) => Promise.resolve(void (told.noise += text.length)),
+    onSent: (message) => void received.sent.push(message),
+    onMessage: () => Promise.resolve(void (received.messages += 1)),
+    onNoise: (text) => Promise.resolve(void (received.noise += text.length)),
     onDropped: () => undefined,
     onTooMuch: () => Promise.resolve(),
-    onUnread: () => Promise.resolve(void (told.unread += 1)),
+    onUnread: () => Promise.resolve(void (received.unread += 1)),
   });
   const { client } = await loadAcp();
   const connection = client({ name: 'test' }).connect(stream);
   await over;
-  return { ...told, close: () => connection.close() };
+  return { ...received, close: () => connection.close() };
 }
 
 t.test('R20: an ACP agent that keeps sending requests and never reads its input is ignored', async (t) => {
@@ -37,7 +37,7 @@ t.test('R20: an ACP agent that keeps sending requests and never reads its input 
   const questions = Array.from({ length: 100 }, () =>
     Buffer.concat(Array.from({ length: 300 }, (_, id) => lineOf({ id, method: 'no/such' }))),
   );
-  const { messages, unread, close } = await heard(questions, stuck, hurried(100));
+  const { messages, unread, close } = await received(questions, stuck, hurried(100));
   close();
   t.equal(messages, UNANSWERED_MAX, 'of 30,000');
   t.equal(unread, 1, 'and this is reported once');
@@ -46,7 +46,7 @@ t.test('R20: an ACP agent that keeps sending requests and never reads its input 
 t.test('R20: long ACP requests count by their length', async (t) => {
   const stuck = new Writable({ highWaterMark: 1, write: () => undefined });
   const question = lineOf({ id: 1, method: 'no/such', params: { text: 'x'.repeat(2 * 1024 * 1024) } });
-  const { messages, unread, close } = await heard(
+  const { messages, unread, close } = await received(
     Array.from({ length: 20 }, () => question),
     stuck,
     hurried(100),
@@ -60,7 +60,7 @@ t.test('an agent that reads its answers may send any number of requests, even at
   const input = new PassThrough();
   let answers = 0;
   input.on('data', (chunk: Buffer) => (answers += chunk.toString().split('\n').length - 1));
-  const { messages, unread, close } = await heard(
+  const { messages, unread, close } = await received(
     [Buffer.concat(Array.from({ length: 5_000 }, (_, id) => lineOf({ id, method: 'no/such' })))],
     input,
   );
@@ -72,7 +72,7 @@ t.test('an agent that reads its answers may send any number of requests, even at
 
 t.test('a message that is not a request, response or notification is not echoed', async (t) => {
   const odd = [{ id: { no: 'id' }, method: 'x' }, { method: 5 }, { text: 'x'.repeat(1_000) }].map(lineOf);
-  const { messages, noise, sent, close } = await heard(odd, new PassThrough());
+  const { messages, noise, sent, close } = await received(odd, new PassThrough());
   close();
   t.equal(messages, 0);
   t.ok(noise > 1_000);

@@ -36,14 +36,14 @@ function withRuns(title: string, run: (t: Test, world: RunWorld) => Promise<void
   });
 }
 
-async function runnerOf(world: RunWorld, behaviour: string, options: AcpOptions = {}): Promise<WakeRunner> {
+async function runnerOf(world: RunWorld, behavior: string, options: AcpOptions = {}): Promise<WakeRunner> {
   const cwd = join(world.baseDir, 'project');
   await mkdir(cwd, { recursive: true });
   const deps = { agentId: 'a', baseDir: world.baseDir, dataDir: world.baseDir, clock: systemClock(), log: silentLog };
-  return acp({ bin: [...AGENT, behaviour], cwd: 'project', ...options }).create(deps);
+  return acp({ bin: [...AGENT, behavior], cwd: 'project', ...options }).create(deps);
 }
 
-interface Told {
+interface Outcome {
   readonly events: readonly WakeEvent[];
   /** What the agent received, in order. */
   readonly notes: readonly string[];
@@ -51,12 +51,12 @@ interface Told {
   readonly output: unknown;
 }
 
-async function told(world: RunWorld, behaviour: string, options: AcpOptions = {}, request?: WakeRequest): Promise<Told> {
-  const asked = request ?? (await world.request());
-  return result(await all((await runnerOf(world, behaviour, options)).wake(asked, never())), asked);
+async function outcomeOf(world: RunWorld, behavior: string, options: AcpOptions = {}, request?: WakeRequest): Promise<Outcome> {
+  const requested = request ?? (await world.request());
+  return result(await all((await runnerOf(world, behavior, options)).wake(requested, never())), requested);
 }
 
-function result(events: readonly WakeEvent[], { resultsDir }: WakeRequest): Told {
+function result(events: readonly WakeEvent[], { resultsDir }: WakeRequest): Outcome {
   const completed = events.find((event) => event.type === 'completed');
   const path = join(resultsDir, 'notes');
   return {
@@ -68,7 +68,7 @@ function result(events: readonly WakeEvent[], { resultsDir }: WakeRequest): Told
 }
 
 withRuns('a run from its first message to its end, with its session and its usage', async (t, world) => {
-  const { events, notes, output } = await told(world, 'succeeds');
+  const { events, notes, output } = await outcomeOf(world, 'succeeds');
   t.strictSame(output, { text: 'it is done', session_id: 'session-1', stop_reason: 'end_turn' });
   t.match(
     events.filter(({ type }) => type !== 'output'),
@@ -83,31 +83,31 @@ withRuns('a run from its first message to its end, with its session and its usag
 });
 
 withRuns('agent text is reported in whole lines, so that a secret in it can be found', async (t, world) => {
-  const { events } = await told(world, 'spells-a-key');
+  const { events } = await outcomeOf(world, 'spells-a-key');
   const texts = events.flatMap((event) => (event.type === 'output' && event.stream === 'stdout' ? [event.text] : []));
-  const said = texts.filter((text) => text !== '');
-  t.strictSame(said.slice(1, 3), ['The key: sk-ant-0123456789-abcd.', 'That is all.']);
+  const lines = texts.filter((text) => text !== '');
+  t.strictSame(lines.slice(1, 3), ['The key: sk-ant-0123456789-abcd.', 'That is all.']);
   t.ok(texts.length >= 8, 'each piece is a sign of life');
 });
 
 withRuns('a failure reported as a success, as Codex does', async (t, world) => {
-  const { failure, output } = await told(world, 'says-it-fails');
+  const { failure, output } = await outcomeOf(world, 'says-it-fails');
   t.equal(output, undefined);
   t.match(failure, { kind: 'rate_limited', retryable: true, beforeWork: true, message: /The agent on .*429 Too Many Requests/ });
 });
 
 withRuns('a result does not imply exit: its input is closed, then it is sent SIGTERM, and its result stands', async (t, world) => {
-  const { events, notes, output } = await told(world, 'outlives-input');
+  const { events, notes, output } = await outcomeOf(world, 'outlives-input');
   t.match(output, { text: 'it is done' });
   t.strictSame(notes.slice(-2), ['end of input', 'SIGTERM']);
   t.match(events.at(-1), { type: 'exited' });
 });
 
 withRuns('a stop is first a message, then the end of its input, and only then a signal', async (t, world) => {
-  const stopped = async (behaviour: string, graceMs: number): Promise<Told> => {
+  const stopped = async (behavior: string, graceMs: number): Promise<Outcome> => {
     const request = await world.request();
     const stop = new AbortController();
-    const events = all((await runnerOf(world, behaviour)).wake(request, stop.signal));
+    const events = all((await runnerOf(world, behavior)).wake(request, stop.signal));
     await atWork(request);
     stop.abort({ graceMs });
     return result(await events, request);
@@ -121,8 +121,8 @@ withRuns('a stop is first a message, then the end of its input, and only then a 
 });
 
 withRuns('its requests are answered by the kind of an option, never by its name or its position', async (t, world) => {
-  const answered = async (options: AcpOptions, behaviour = 'asks'): Promise<string> => {
-    const { notes } = await told(world, behaviour, options);
+  const answered = async (options: AcpOptions, behavior = 'asks'): Promise<string> => {
+    const { notes } = await outcomeOf(world, behavior, options);
     return notes.find((line) => line.startsWith('answer')) ?? '';
   };
   const selected = (optionId: string): string => `answer {"outcome":{"outcome":"selected","optionId":"${optionId}"}}`;
@@ -134,15 +134,15 @@ withRuns('its requests are answered by the kind of an option, never by its name 
 });
 
 withRuns('a rejected tool is named in the result, or fails it', async (t, world) => {
-  t.match(await told(world, 'asks'), { output: { text: 'it is done', denied: ['touch a file'] } });
-  t.match((await told(world, 'asks', { whenDenied: 'fail' })).failure, { kind: 'denied', retryable: false, message: /onPermission/ });
+  t.match(await outcomeOf(world, 'asks'), { output: { text: 'it is done', denied: ['touch a file'] } });
+  t.match((await outcomeOf(world, 'asks', { whenDenied: 'fail' })).failure, { kind: 'denied', retryable: false, message: /onPermission/ });
 });
 
 withRuns('limits on tool calls and on cost are enforced by aborting', async (t, world) => {
-  const called = await told(world, 'calls', { maxTurns: 3 });
+  const called = await outcomeOf(world, 'calls', { maxTurns: 3 });
   t.match(called.failure, { kind: 'limit', message: /more than 3 tools/, retryable: false });
   t.strictSame(called.notes.slice(-2), ['session/cancel', 'end of input']);
-  const spent = await told(world, 'spends', { maxCostUsd: 0.5 });
+  const spent = await outcomeOf(world, 'spends', { maxCostUsd: 0.5 });
   t.match(spent.failure, { kind: 'limit', message: /0\.75 US dollars of 0\.5/ });
   t.match(
     spent.events.find(({ type }) => type === 'usage'),
@@ -159,40 +159,40 @@ withRuns('another attempt resumes the session if the agent can; replayed history
     ['loads', 'session/load'],
     ['succeeds', 'session/new'],
   ] as const;
-  for (const [behaviour, method] of cases) {
-    await told(world, 'crashes-before-result', settings, first);
+  for (const [behavior, method] of cases) {
+    await outcomeOf(world, 'crashes-before-result', settings, first);
     const request = await again();
-    const { notes, output, events } = await told(world, behaviour, settings, request);
-    t.strictSame(notes.slice(0, 3), ['initialize', method, 'session/prompt'], behaviour);
+    const { notes, output, events } = await outcomeOf(world, behavior, settings, request);
+    t.strictSame(notes.slice(0, 3), ['initialize', method, 'session/prompt'], behavior);
     t.strictSame(output, { text: 'it is done', session_id: 'session-1', stop_reason: 'end_turn' });
     t.notOk(events.some((event) => event.type === 'progress'));
     t.match(readFileSync(join(request.resultsDir, 'heard'), 'utf8'), /^Your earlier attempt/);
   }
-  await told(world, 'crashes-before-result', settings, first);
-  const forgot = await told(world, 'forgets', settings, await again());
+  await outcomeOf(world, 'crashes-before-result', settings, first);
+  const forgot = await outcomeOf(world, 'forgets', settings, await again());
   t.strictSame(forgot.notes.slice(0, 4), ['initialize', 'session/resume', 'session/new', 'session/prompt']);
   t.match(forgot.output, { text: 'it is done' });
 });
 
 withRuns('its model is selected by the option of its session, and an unknown one is a mistake in the config', async (t, world) => {
-  t.ok((await told(world, 'succeeds', { model: 'small' })).notes.includes('m=small'));
-  const { failure, notes } = await told(world, 'succeeds', { model: 'large' });
+  t.ok((await outcomeOf(world, 'succeeds', { model: 'small' })).notes.includes('m=small'));
+  const { failure, notes } = await outcomeOf(world, 'succeeds', { model: 'large' });
   t.match(failure, { kind: 'config', retryable: false, beforeWork: true, message: /no model "large": it offers the models small/ });
   t.notOk(notes.includes('session/prompt'));
 });
 
 withRuns('one that is not logged in, and one with another protocol version', async (t, world) => {
-  t.match((await told(world, 'says-no')).failure, {
+  t.match((await outcomeOf(world, 'says-no')).failure, {
     kind: 'auth',
     retryable: false,
     beforeWork: true,
     message: /Log in to the program on that machine/,
   });
-  t.match((await told(world, 'speaks-otherwise')).failure, { kind: 'config', message: /version 2 of the protocol/ });
+  t.match((await outcomeOf(world, 'speaks-otherwise')).failure, { kind: 'config', message: /version 2 of the protocol/ });
 });
 
 withRuns('one that falls silent is abandoned', async (t, world) => {
-  const { failure, events } = await told(world, 'hangs', { idleMs: 300 });
+  const { failure, events } = await outcomeOf(world, 'hangs', { idleMs: 300 });
   t.match(failure, { kind: 'unresponsive', message: /printed nothing within 300 ms/ });
   t.match(events.at(-1), { type: 'exited' });
 });
@@ -232,8 +232,8 @@ void t.test('an option it cannot honour is a mistake in the config', (t) => {
 });
 
 withRuns('the doctor does the handshake with it', async (t, world) => {
-  const checked = async (behaviour: string, options: AcpOptions = {}) => {
-    const checks = (await (await runnerOf(world, behaviour, options)).check?.()) ?? [];
+  const checked = async (behavior: string, options: AcpOptions = {}) => {
+    const checks = (await (await runnerOf(world, behavior, options)).check?.()) ?? [];
     return Object.fromEntries(checks.map((check) => [check.check, check]));
   };
   t.match(await checked('succeeds'), { cwd: { ok: true }, program: { ok: true, message: / 9999\.0\.0$/ } });

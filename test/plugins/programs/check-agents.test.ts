@@ -67,11 +67,11 @@ void t.test('R13: a long PATH does not hide the name of a missing program and ho
   ] as const) {
     const { program } = await checks(choice);
     if (program === undefined) throw new Error(`${choice.name}: nothing was checked`);
-    const told = checkText(program, IDENTIFY_MESSAGE_BYTES);
-    t.ok(Buffer.byteLength(JSON.stringify(told)) <= IDENTIFY_MESSAGE_BYTES, `${choice.name}: ${told}`);
-    t.match(told, /^There is no "no-such-agent"/);
-    t.ok(told.includes(cure), `${choice.name}: ${told}`);
-    t.match(told, /PATH: \/a\/folder.*… \(5000 characters\)$/);
+    const received = checkText(program, IDENTIFY_MESSAGE_BYTES);
+    t.ok(Buffer.byteLength(JSON.stringify(received)) <= IDENTIFY_MESSAGE_BYTES, `${choice.name}: ${received}`);
+    t.match(received, /^There is no "no-such-agent"/);
+    t.ok(received.includes(cure), `${choice.name}: ${received}`);
+    t.match(received, /PATH: \/a\/folder.*… \(5000 characters\)$/);
   }
 });
 
@@ -171,9 +171,9 @@ void t.test('a folder that is not writable even for root, or whose disk is full'
 
 void t.test('checks ask programs for version and login, within 5 s in total, and never send a prompt', async (t) => {
   const { program, checks, folder } = await place(t);
-  const asked = join(folder, 'asked');
+  const inputFile = join(folder, 'asked');
   const versions = "printf '9999.0.0\\n9999.0.0 (Claude Code)\\ncodex-cli 9999.0.0\\nOpenClaw 9999.0.0\\n'";
-  const bin = await program(`echo "$@" >> ${asked}; read -r line && echo "$line" >> ${asked}; ${versions}`);
+  const bin = await program(`echo "$@" >> ${inputFile}; read -r line && echo "$line" >> ${inputFile}; ${versions}`);
   const env = { ANTHROPIC_API_KEY: '', CODEX_API_KEY: '', OPENAI_API_KEY: '' };
   const greeting = /^\{"jsonrpc":"2\.0","id":0,"method":"initialize",/;
   for (const [choice, wanted] of [
@@ -185,11 +185,11 @@ void t.test('checks ask programs for version and login, within 5 s in total, and
     [acp({ bin: [bin, 'acp'], cwd: 'project' }), ['acp', greeting]],
     [command({ argv: [bin], cwd: 'project' }), []],
   ] as const) {
-    await rm(asked, { force: true });
+    await rm(inputFile, { force: true });
     const beganMs = performance.now();
     await checks(choice);
     t.ok(performance.now() - beganMs < 5_000);
-    const lines = (await readFile(asked, 'utf8').catch(() => '')).split('\n').filter((line) => line !== '');
+    const lines = (await readFile(inputFile, 'utf8').catch(() => '')).split('\n').filter((line) => line !== '');
     t.equal(lines.length, wanted.length, `${choice.name}: ${lines.join(', ')}`);
     for (const one of wanted)
       t.ok(
@@ -201,12 +201,12 @@ void t.test('checks ask programs for version and login, within 5 s in total, and
 
 void t.test('opencode is queried sequentially: two at once would create its database at the same time', async (t) => {
   const { program, checks, folder } = await place(t);
-  const said = join(folder, 'said');
+  const output = join(folder, 'said');
   const bin = await program(
-    `echo "began $1" >> ${said}; [ "$1" = --version ] && sleep 0.3; echo "ended $1" >> ${said}; echo 1.18.33; echo a/b`,
+    `echo "began $1" >> ${output}; [ "$1" = --version ] && sleep 0.3; echo "ended $1" >> ${output}; echo 1.18.33; echo a/b`,
   );
   t.match(await checks(opencode({ bin, cwd: 'project', model: 'a/b' })), { program: { ok: true }, settings: { ok: true } });
-  const lines = (await readFile(said, 'utf8')).trim().split('\n');
+  const lines = (await readFile(output, 'utf8')).trim().split('\n');
   t.strictSame(lines, ['began --version', 'ended --version', 'began models', 'ended models']);
 });
 
@@ -251,7 +251,7 @@ void t.test('an aborted check ends what it has started', async (t) => {
 void t.test('a program that is only slow does not block its agent', async (t) => {
   const { folder, program } = await place(t);
   const bin = await program('exec sleep 600');
-  const asked = {
+  const request = {
     argv: [bin],
     cwd: folder,
     env: { PATH: process.env['PATH'] ?? '' },
@@ -259,14 +259,14 @@ void t.test('a program that is only slow does not block its agent', async (t) =>
     install: 'Install it.',
     withinMs: 50,
   };
-  t.match(await checkAgentProgram(asked), { ok: true, message: /still starting: it did not answer within 50 ms/ });
+  t.match(await checkAgentProgram(request), { ok: true, message: /still starting: it did not answer within 50 ms/ });
 });
 
 void t.test('a program that does not answer is not waited for, and leaves no process', async (t) => {
   const { folder, program } = await place(t);
   const bin = await program(`sleep 600 & echo $! > ${folder}/child; wait`);
-  const asked = await askProgram([bin, '--version'], { cwd: folder, env: { PATH: process.env['PATH'] ?? '' }, withinMs: 300 });
-  t.match(asked, { kind: 'slow', message: 'did not answer within 300 ms' });
+  const request = await askProgram([bin, '--version'], { cwd: folder, env: { PATH: process.env['PATH'] ?? '' }, withinMs: 300 });
+  t.match(request, { kind: 'slow', message: 'did not answer within 300 ms' });
   const child = Number(await readFile(join(folder, 'child'), 'utf8'));
   const isLeft = (): boolean => table.find(child)?.isZombie === false;
   while (isLeft()) await nextTurn(); // The system needs a moment for it.

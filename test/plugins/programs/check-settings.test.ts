@@ -82,9 +82,9 @@ void t.test('R16: gemini counts as logged in by the variables that select a logi
 
 void t.test('R16: settings with which a program does not start are not reported as a missing login', async (t) => {
   const { program, checks, folder } = await place(t);
-  const said = (version: string, words: string) =>
+  const programOf = (version: string, words: string) =>
     program(`[ "$1" = --version ] && echo '${version}' || { printf '${words}' >&2; exit 1; }`);
-  const bin = await said(
+  const bin = await programOf(
     'OpenClaw 2026.9.6 (eb377ac)',
     'Failed to read config at /h/openclaw.json: JSON5: invalid end of input at 2:1\\n[openclaw] Help: openclaw --help\\n',
   );
@@ -92,13 +92,13 @@ void t.test('R16: settings with which a program does not start are not reported 
     settings: { ok: false, message: /Failed to read config at \/h\/openclaw\.json: JSON5: invalid end/ },
     login: undefined,
   });
-  const lost = await said('OpenClaw 2026.9.6', 'no key for openai\\n');
+  const lost = await programOf('OpenClaw 2026.9.6', 'no key for openai\\n');
   t.match(await checks(openclaw({ bin: lost, cwd: 'project' })), {
     login: { ok: false, message: /code 1: no key for openai\.$/, cure: /^Run "openclaw models auth login"/ },
   });
 
   const env = { HOME: folder };
-  const broken = await said('2.1.328 (Claude Code)', 'Configuration error in /h/.claude.json: Unexpected EOF\\n');
+  const broken = await programOf('2.1.328 (Claude Code)', 'Configuration error in /h/.claude.json: Unexpected EOF\\n');
   const login = { ok: false, message: /auth status" exited with code 1: Configuration error in \/h\/\.claude\.json: Unexpected EOF/ };
   t.match(await checks(claudeCode({ bin: broken, cwd: 'project', env })), { login });
   const greets = await program(
@@ -136,8 +136,8 @@ void t.test('settings with an error are found before a task is assigned, whateve
   t.match(await settings('project/.claude/settings.local.json', '{} // mine'), { ok: false, message: /settings\.local\.json/ });
   t.match(await checks(claudeCode({ bin, cwd: 'project', env, ignoreChecks: ['settings'] })), { settings: { ok: true } });
 
-  const said = 'Error loading configuration: /h/.codex/config.toml:1:1: invalid key-value pair';
-  const codexBin = await program(`[ "$1" = --version ] && echo 'codex-cli 0.169.0' || { echo '${said}' >&2; exit 1; }`);
+  const output = 'Error loading configuration: /h/.codex/config.toml:1:1: invalid key-value pair';
+  const codexBin = await program(`[ "$1" = --version ] && echo 'codex-cli 0.169.0' || { echo '${output}' >&2; exit 1; }`);
   t.match(await checks(codex({ bin: codexBin, cwd: 'project', env: { CODEX_API_KEY: 'k' } })), {
     settings: { ok: false, message: /config\.toml:1:1: invalid key-value pair/ },
     login: undefined,

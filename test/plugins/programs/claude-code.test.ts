@@ -5,7 +5,7 @@ import { claudeStart } from '../../../plugins/claude-code/start.ts';
 import { claudeCode } from '../../../plugins/runners.ts';
 import type { JsonObject } from '../../../plugins/plugin.ts';
 import { wakeRunnerContract } from '../../product/contracts/runner/wake-runner.contract.ts';
-import { jsonLinesOf, processSubject, type AgentWords } from '../../product/contracts/runner/process-subject.ts';
+import { jsonLinesOf, processSubject, type AgentOutput } from '../../product/contracts/runner/process-subject.ts';
 import { read, READ_AT_MS, recorded, saying, type Recording } from './recording.ts';
 
 /** The fields of a result line that cover the whole session. */
@@ -44,8 +44,8 @@ void t.test('exit code 0 is no success: it was interrupted, or no result came', 
 
 void t.test('failure messages that are not strings are reported too', (t) => {
   const errors = [{ toString: null }, 'and a text'];
-  const said = { type: 'result', subtype: 'error_during_execution', is_error: true, errors, session_id: 's' };
-  t.match(read(dialect, saying([said])).outcome, {
+  const message = { type: 'result', subtype: 'error_during_execution', is_error: true, errors, session_id: 's' };
+  t.match(read(dialect, saying([message])).outcome, {
     type: 'failed',
     message: /^\{"toString":null\}; and a text/,
   });
@@ -169,9 +169,9 @@ void t.test('R20: only a few of the models that Claude Code names are stored, an
   const calls = Array.from({ length: 3_000 }, (_, n) => ({ model: `model ${String(n)} ${n % 2 === 0 ? 'x'.repeat(1_000) : ''}` }));
   const usage = { input_tokens: 10, output_tokens: 1 };
   const messages = calls.map(({ model }, n) => ({ type: 'assistant', message: { id: `m${String(n)}`, model, content: [], usage } }));
-  const told = read(dialect, saying(messages)).usage;
-  t.equal(told.tokensUsed, 33_000);
-  t.ok(JSON.stringify(told).length < 5_000);
+  const received = read(dialect, saying(messages)).usage;
+  t.equal(received.tokensUsed, 33_000);
+  t.ok(JSON.stringify(received).length < 5_000);
 
   const perModel = Object.fromEntries(calls.map(({ model }) => [model, { inputTokens: 10, outputTokens: 1 }]));
   const result = { type: 'result', subtype: 'success', is_error: false, result: 'done', model_usage_since_last_result: perModel };
@@ -230,9 +230,9 @@ void t.test('R4: the final result is the answer: a result with work in the backg
   const answersTo = (...lines: readonly object[]): readonly unknown[] => {
     let state = dialect.begin(null);
     return lines.map((line) => {
-      const heard = dialect.onLine(state, { stream: 'stdout', text: '', json: line as JsonObject, readAtMs: READ_AT_MS });
-      state = heard.state;
-      const { outcome, isAtWork } = heard.answer ?? {};
+      const lineResult = dialect.onLine(state, { stream: 'stdout', text: '', json: line as JsonObject, readAtMs: READ_AT_MS });
+      state = lineResult.state;
+      const { outcome, isAtWork } = lineResult.answer ?? {};
       return outcome?.type === 'completed' ? [(outcome.output as { text: string }).text, isAtWork] : null;
     });
   };
@@ -338,7 +338,7 @@ void t.test('options that it cannot honour or must not have are mistakes', (t) =
   t.end();
 });
 
-const CLAUDE: AgentWords = {
+const CLAUDE: AgentOutput = {
   started: jsonLinesOf({ type: 'system', subtype: 'init', session_id: 's' }),
   result: jsonLinesOf({ session_id: 's', is_error: false, subtype: 'success', result: 'done', type: 'result' }),
   interim: jsonLinesOf({ type: 'assistant', session_id: 's', message: { content: [{ type: 'text', text: 'interim' }] } }),

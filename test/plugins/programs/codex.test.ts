@@ -5,7 +5,7 @@ import { codexStart } from '../../../plugins/codex/start.ts';
 import { codex, type CodexOptions } from '../../../plugins/runners.ts';
 import type { Session } from '../../../plugins/plugin.ts';
 import { wakeRunnerContract } from '../../product/contracts/runner/wake-runner.contract.ts';
-import { jsonLinesOf, processSubject, type AgentWords } from '../../product/contracts/runner/process-subject.ts';
+import { jsonLinesOf, processSubject, type AgentOutput } from '../../product/contracts/runner/process-subject.ts';
 import { read, recorded, saying } from './recording.ts';
 
 const dialect = codexDialect({ model: 'gpt' });
@@ -186,7 +186,7 @@ void t.test('options that it cannot honour are mistakes', (t) => {
   t.end();
 });
 
-const CODEX: AgentWords = {
+const CODEX: AgentOutput = {
   started: jsonLinesOf({ type: 'thread.started', thread_id: 's' }, { type: 'turn.started' }),
   result: jsonLinesOf({ type: 'item.completed', item: { type: 'agent_message', text: 'done' } }, { type: 'turn.completed', usage: {} }),
   interim: jsonLinesOf({ type: 'item.completed', item: { type: 'agent_message', text: 'interim' } }),

@@ -205,8 +205,8 @@ const verdictOn = async (world: RunWorld, name: string, what: 'cut' | 'toolCut' 
 };
 
 withRuns('R4: a line dropped from a multi-line object may have been its answer', async (t, world) => {
-  const said = JSON.stringify({ ok: true, status: 'ok', payloads: [], final: LONG, assistantTurns: 1 }, null, 2);
-  const bin = ['sh', '-c', `printf '%s\\n' '${said}'`, 'sh'];
+  const reported = JSON.stringify({ ok: true, status: 'ok', payloads: [], final: LONG, assistantTurns: 1 }, null, 2);
+  const bin = ['sh', '-c', `printf '%s\\n' '${reported}'`, 'sh'];
   const events = await woken(world, AGENTS['openclaw']?.choose({ bin, maxLineBytes: 1_024 }) as WakeRunnerChoice);
   t.match(
     events.find(({ type }) => type === 'completed' || type === 'failed'),

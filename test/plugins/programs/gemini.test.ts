@@ -8,7 +8,7 @@ import { geminiDialect } from '../../../plugins/gemini/dialect.ts';
 import { geminiStart } from '../../../plugins/gemini/start.ts';
 import { gemini } from '../../../plugins/runners.ts';
 import { wakeRunnerContract } from '../../product/contracts/runner/wake-runner.contract.ts';
-import { jsonLinesOf, processSubject, type AgentWords } from '../../product/contracts/runner/process-subject.ts';
+import { jsonLinesOf, processSubject, type AgentOutput } from '../../product/contracts/runner/process-subject.ts';
 import { read, recorded, saying } from './recording.ts';
 
 const dialect = geminiDialect({});
@@ -18,13 +18,13 @@ const readCase = (name: string, session: string | null = null) =>
 void t.test('a successful result is its text since the last tool, without the echoed prompt', (t) => {
   t.match(readCase('stream').outcome, { type: 'completed', output: { text: 'FAKE-OK hello (tagged user turns: 1)' }, tokensUsed: 108 });
   t.match(readCase('stream').events[0], { type: 'started', sessionId: /^[0-9a-f-]{36}$/ });
-  const said = (content: string) => ({ type: 'message', role: 'assistant', content, delta: true });
+  const messageOf = (content: string) => ({ type: 'message', role: 'assistant', content, delta: true });
   const talk = [
-    said('I look. '),
+    messageOf('I look. '),
     { type: 'tool_use', tool_name: 'read' },
     { type: 'tool_result', status: 'success' },
-    said('It '),
-    said('is.'),
+    messageOf('It '),
+    messageOf('is.'),
     { type: 'result', status: 'success' },
   ];
   t.match(read(dialect, saying(talk)).outcome, { output: { text: 'It is.' } });
@@ -32,15 +32,17 @@ void t.test('a successful result is its text since the last tool, without the ec
 });
 
 void t.test('agent text is reported in whole lines, so that a secret in it can be found', (t) => {
-  const said = (content: string) => ({ type: 'message', role: 'assistant', content, delta: true });
+  const messageOf = (content: string) => ({ type: 'message', role: 'assistant', content, delta: true });
   const talk = [
-    ...['The k', 'ey: sk-', 'ant-0123', '456', '789.\nThat', ' is', ' all.'].map(said),
+    ...['The k', 'ey: sk-', 'ant-0123', '456', '789.\nThat', ' is', ' all.'].map(messageOf),
     { type: 'error', message: 'no' },
-    said('More'),
+    messageOf('More'),
     { type: 'result', status: 'success' },
   ];
-  const told = read(dialect, saying(talk)).events.flatMap((event) => (event.type === 'output' && event.text !== '' ? [event.text] : []));
-  t.strictSame(told, ['The key: sk-ant-0123456789.', 'That is all.', JSON.stringify({ type: 'error', message: 'no' }), 'More']);
+  const received = read(dialect, saying(talk)).events.flatMap((event) =>
+    event.type === 'output' && event.text !== '' ? [event.text] : [],
+  );
+  t.strictSame(received, ['The key: sk-ant-0123456789.', 'That is all.', JSON.stringify({ type: 'error', message: 'no' }), 'More']);
   t.end();
 });
 
@@ -132,12 +134,12 @@ void t.test('a tool that is not offered is reported, and usage is that of the mo
 });
 
 void t.test('a failure without a message is reported with its last error line', (t) => {
-  const said = [
+  const messages = [
     { type: 'init', session_id: 's' },
     { type: 'error', severity: 'error', message: 'The model returned an empty response.' },
     { type: 'result', status: 'error', error: {} },
   ];
-  t.match(read(dialect, saying(said)).outcome, { type: 'failed', message: 'The model returned an empty response.' });
+  t.match(read(dialect, saying(messages)).outcome, { type: 'failed', message: 'The model returned an empty response.' });
   t.end();
 });
 
@@ -208,7 +210,7 @@ void t.test('the doctor detects settings that are broken, or that need a missing
   t.match(await login({ GEMINI_API_KEY: 'k' }), { check: 'settings', ok: false, message: /is not JSON/ });
 });
 
-const GEMINI: AgentWords = {
+const GEMINI: AgentOutput = {
   started: jsonLinesOf({ type: 'init', session_id: 's', model: 'm' }),
   result: jsonLinesOf(
     { type: 'message', role: 'assistant', content: 'done', delta: true },

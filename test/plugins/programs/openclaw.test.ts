@@ -5,7 +5,7 @@ import { openclawStart } from '../../../plugins/openclaw/index.ts';
 import type { WakeRequest } from '../../../plugins/plugin.ts';
 import { openclaw, openclawHook } from '../../../plugins/runners.ts';
 import { wakeRunnerContract } from '../../product/contracts/runner/wake-runner.contract.ts';
-import { processSubject, type AgentWords } from '../../product/contracts/runner/process-subject.ts';
+import { processSubject, type AgentOutput } from '../../product/contracts/runner/process-subject.ts';
 import { read, recorded, saying } from './recording.ts';
 
 const readCase = (name: string) => read(openclawDialect, recorded('openclaw', name));
@@ -70,9 +70,9 @@ void t.test('R4: a truncated answer, an empty one and one in an overlong line ar
       state = openclawDialect.onDropped?.(state) ?? state;
       continue;
     }
-    const heard = openclawDialect.onLine(state, { stream: 'stdout', text, json: null, readAtMs: 0 });
-    state = heard.state;
-    events.push(...(heard.events ?? []));
+    const lineResult = openclawDialect.onLine(state, { stream: 'stdout', text, json: null, readAtMs: 0 });
+    state = lineResult.state;
+    events.push(...(lineResult.events ?? []));
   }
   t.match(events.at(-1), { type: 'failed', kind: 'limit', details: { reason: 'line_too_long' } });
   t.end();
@@ -160,7 +160,7 @@ void t.test('its command line and its options', (t) => {
   t.end();
 });
 
-const OPENCLAW: AgentWords = {
+const OPENCLAW: AgentOutput = {
   interim: '', // It says nothing before its result.
   started: '',
   result: `${JSON.stringify({ ok: true, status: 'ok', final: 'done' }, null, 2)}\n`,

@@ -4,7 +4,7 @@ import { opencodeDialect } from '../../../plugins/opencode/dialect.ts';
 import { opencodeStart } from '../../../plugins/opencode/start.ts';
 import { opencode } from '../../../plugins/runners.ts';
 import { wakeRunnerContract } from '../../product/contracts/runner/wake-runner.contract.ts';
-import { jsonLinesOf, processSubject, type AgentWords } from '../../product/contracts/runner/process-subject.ts';
+import { jsonLinesOf, processSubject, type AgentOutput } from '../../product/contracts/runner/process-subject.ts';
 import { read, recorded, saying } from './recording.ts';
 
 const dialect = opencodeDialect({ model: 'fake/m' });
@@ -165,7 +165,7 @@ void t.test('its command line, its config and its options', (t) => {
   t.end();
 });
 
-const OPENCODE: AgentWords = {
+const OPENCODE: AgentOutput = {
   started: jsonLinesOf({ type: 'step_start', sessionID: 's' }),
   result: jsonLinesOf(
     { type: 'text', sessionID: 's', part: { text: 'done' } },

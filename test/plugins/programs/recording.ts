@@ -29,8 +29,10 @@ export function recorded(program: string, name: string): Recording {
   return {
     ...(JSON.parse(head) as Pick<Recording, 'about' | 'exitCode' | 'signal'>),
     lines: rest.map((line) => {
-      const said = JSON.parse(line) as { readonly stdout?: unknown; readonly stderr?: unknown };
-      return said.stderr === undefined ? { stream: 'stdout', text: textOf(said.stdout) } : { stream: 'stderr', text: textOf(said.stderr) };
+      const entry = JSON.parse(line) as { readonly stdout?: unknown; readonly stderr?: unknown };
+      return entry.stderr === undefined
+        ? { stream: 'stdout', text: textOf(entry.stdout) }
+        : { stream: 'stderr', text: textOf(entry.stderr) };
     }),
   };
 }
@@ -73,11 +75,11 @@ export function read<State>(
     usage: usageIn(outcome.type === 'session_gone' ? events : [...events, outcome]),
   });
   for (const { stream, text } of recording.lines) {
-    const heard = dialect.onLine(state, { stream, text, json: stream === 'stdout' ? objectIn(text) : null, readAtMs: READ_AT_MS });
-    state = heard.state;
-    totals = heard.totals ?? totals;
-    answer = heard.answer?.outcome ?? answer;
-    for (const event of heard.events ?? []) {
+    const lineResult = dialect.onLine(state, { stream, text, json: stream === 'stdout' ? objectIn(text) : null, readAtMs: READ_AT_MS });
+    state = lineResult.state;
+    totals = lineResult.totals ?? totals;
+    answer = lineResult.answer?.outcome ?? answer;
+    for (const event of lineResult.events ?? []) {
       if (event.type === 'completed' || event.type === 'failed' || event.type === 'session_gone') return reading(event, true);
       events.push(event);
     }

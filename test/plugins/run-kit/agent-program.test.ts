@@ -63,7 +63,7 @@ interface Tried {
   readonly sessions?: (Session | null)[];
 }
 
-async function runnerOf(world: RunWorld, behaviour: string, { words = WORDS, settings = {}, more = {}, sessions = [] }: Tried = {}) {
+async function runnerOf(world: RunWorld, behavior: string, { words = WORDS, settings = {}, more = {}, sessions = [] }: Tried = {}) {
   const { baseDir } = world;
   const folder = await writeWords(join(baseDir, 'words'), words);
   const deps = { baseDir, dataDir: baseDir, clock: systemClock(), log: silentLog };
@@ -73,7 +73,7 @@ async function runnerOf(world: RunWorld, behaviour: string, { words = WORDS, set
     settings: { graceMs: 200, ...settings },
     start({ session }) {
       sessions.push(session);
-      return { argv: ['sh', FAKE_AGENT, behaviour, folder] };
+      return { argv: ['sh', FAKE_AGENT, behavior, folder] };
     },
     dialect: plainly,
     ...more,
@@ -81,8 +81,8 @@ async function runnerOf(world: RunWorld, behaviour: string, { words = WORDS, set
 }
 
 const never = (): AbortSignal => new AbortController().signal;
-const told = async (world: RunWorld, behaviour: string, tried: Tried = {}, request?: WakeRequest): Promise<readonly WakeEvent[]> =>
-  all((await runnerOf(world, behaviour, tried)).wake(request ?? (await world.request()), never()));
+const eventsOf = async (world: RunWorld, behavior: string, tried: Tried = {}, request?: WakeRequest): Promise<readonly WakeEvent[]> =>
+  all((await runnerOf(world, behavior, tried)).wake(request ?? (await world.request()), never()));
 const types = (events: readonly WakeEvent[]): readonly string[] => events.map(({ type }) => type).filter((type) => type !== 'output');
 
 const withRuns = (title: string, run: (t: Test, world: RunWorld) => Promise<void>): void => {
@@ -97,7 +97,7 @@ const withRuns = (title: string, run: (t: Test, world: RunWorld) => Promise<void
 withRuns('R4: the last answer counts, once the program ends or has been silent for a moment', async (t, world) => {
   const textLine = (text: string, more: object = {}): string => `echo '${JSON.stringify({ type: 'answer', text, ...more })}'`;
   const answered = async (script: string, settings: AgentRunSettings = {}): Promise<readonly WakeEvent[]> =>
-    told(world, 'unused', { settings, more: { start: () => ({ argv: ['sh', '-c', script] }) } });
+    eventsOf(world, 'unused', { settings, more: { start: () => ({ argv: ['sh', '-c', script] }) } });
   const output = (events: readonly WakeEvent[]): unknown => events.find((event) => event.type === 'completed')?.output;
   t.equal(output(await answered(`${textLine('one')}; ${textLine('two')}`)), 'two');
   t.equal(output(await answered(`${textLine('one', { at_work: true })}; sleep 4; ${textLine('two')}`)), 'two', 'longer than the moment');
@@ -110,22 +110,22 @@ withRuns('R4: the last answer counts, once the program ends or has been silent f
 
 withRuns('a program that keeps running after its result is stopped without a request', async (t, world) => {
   const request = await world.request();
-  const events = await told(world, 'hangs-after-result', {}, request);
+  const events = await eventsOf(world, 'hangs-after-result', {}, request);
   t.strictSame(types(events), ['spawned', 'started', 'completed', 'exited']);
   t.match(events.at(-1), { type: 'exited', signal: 'SIGTERM' });
   t.equal(carriersOf(request.runId).length, 0);
 });
 
 withRuns('an agent that does not start in time, or goes silent, is stopped', async (t, world) => {
-  const silent = await told(world, 'hangs', { settings: { startWithinMs: 150 } });
+  const silent = await eventsOf(world, 'hangs', { settings: { startWithinMs: 150 } });
   t.strictSame(types(silent), ['spawned', 'failed', 'exited']);
   t.match(silent[1], { kind: 'unresponsive', retryable: true, beforeWork: true, message: /did not start within 150 ms/ });
 
-  const quiet = await told(world, 'begins-and-hangs', { settings: { idleMs: 150 } });
+  const quiet = await eventsOf(world, 'begins-and-hangs', { settings: { idleMs: 150 } });
   t.strictSame(types(quiet), ['spawned', 'started', 'failed', 'exited']);
   t.match(quiet[2], { kind: 'unresponsive', beforeWork: undefined, message: /printed nothing within 150 ms/ });
 
-  const late = await told(world, 'hangs', { settings: { startWithinMs: 1, idleMs: 150 }, more: { printsBeforeAnswer: false } });
+  const late = await eventsOf(world, 'hangs', { settings: { startWithinMs: 1, idleMs: 150 }, more: { printsBeforeAnswer: false } });
   t.match(late[1], { message: /did not start within 150 ms/ }, 'a program that prints nothing before its answer has the longer time');
 });
 
@@ -135,12 +135,12 @@ withRuns('R16: output on standard error is not a sign of life of an agent that h
       argv: ['sh', '-c', `echo '${SESSION.trim()}'; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do echo noise >&2; sleep 0.1; done`],
     }),
   };
-  const hung = await told(world, 'unused', { settings: { idleMs: 800 }, more: noisy });
+  const hung = await eventsOf(world, 'unused', { settings: { idleMs: 800 }, more: noisy });
   t.match(
     hung.find(({ type }) => type === 'failed'),
     { kind: 'unresponsive', message: /printed nothing within 800 ms/ },
   );
-  const other = await told(world, 'unused', { settings: { idleMs: 800 }, more: { ...noisy, printsEvents: false } });
+  const other = await eventsOf(world, 'unused', { settings: { idleMs: 800 }, more: { ...noisy, printsEvents: false } });
   t.match(
     other.find(({ type }) => type === 'failed'),
     { kind: 'no_result' },
@@ -164,12 +164,12 @@ void t.test('the description of an exit includes the tail of standard error, wit
 });
 
 withRuns('a failure names its program and host, and how to fix it', async (t, world) => {
-  const events = await told(world, 'says-it-fails', { more: { hints: { auth: 'Say who you are.' } } });
+  const events = await eventsOf(world, 'says-it-fails', { more: { hints: { auth: 'Say who you are.' } } });
   t.match(
     events.find(({ type }) => type === 'failed'),
     { message: `Plain on ${hostname()}: who are you? Say who you are.` },
   );
-  const silent = await told(world, 'fails', { more: { hints: { auth: 'Say who you are.' } } });
+  const silent = await eventsOf(world, 'fails', { more: { hints: { auth: 'Say who you are.' } } });
   t.match(
     silent.find(({ type }) => type === 'failed'),
     {
@@ -187,26 +187,26 @@ withRuns('each kind of failure has a hint for people', async (t, world) => {
   } as const satisfies Readonly<Record<FailureCause, string>>;
   for (const [kind, hint] of Object.entries(kinds)) {
     const failed = `${JSON.stringify({ type: 'failed', phase: 'agent', kind, message: 'it says so', retryable: false })}\n`;
-    const events = await told(world, 'says-it-fails', { words: { started: SESSION, failed } });
-    const said = events.find(({ type }) => type === 'failed') as { readonly message: string };
-    t.match(said.message, new RegExp(`: it says so\\. (?=[A-Z]).*${hint}.*\\.$`), kind);
+    const events = await eventsOf(world, 'says-it-fails', { words: { started: SESSION, failed } });
+    const failure = events.find(({ type }) => type === 'failed') as { readonly message: string };
+    t.match(failure.message, new RegExp(`: it says so\\. (?=[A-Z]).*${hint}.*\\.$`), kind);
   }
 });
 
 withRuns('a limit set by the sidecar is enforced at once', async (t, world) => {
   const limit = '{"type":"failed","phase":"agent","kind":"limit","message":"enough","retryable":false}\n';
-  const events = await told(world, 'begins-and-hangs', { words: { started: SESSION + limit } });
+  const events = await eventsOf(world, 'begins-and-hangs', { words: { started: SESSION + limit } });
   t.strictSame(types(events), ['spawned', 'started', 'failed', 'exited']);
 });
 
 withRuns('output after the first outcome changes nothing', async (t, world) => {
-  const events = await told(world, 'succeeds', { words: { ...WORDS, result: WORDS.result + WORDS.failed + WORDS.result } });
+  const events = await eventsOf(world, 'succeeds', { words: { ...WORDS, result: WORDS.result + WORDS.failed + WORDS.result } });
   t.strictSame(types(events), ['spawned', 'started', 'completed', 'exited']);
 });
 
 withRuns('a result in an overlong line does not count, and the failure explains why', async (t, world) => {
   const long = `{"type":"completed","output":"${'x'.repeat(2_000)}"}\n`;
-  const events = await told(world, 'succeeds', { words: { started: SESSION, result: long }, settings: { maxLineBytes: 1_024 } });
+  const events = await eventsOf(world, 'succeeds', { words: { started: SESSION, result: long }, settings: { maxLineBytes: 1_024 } });
   t.match(
     events.find(({ type }) => type === 'failed'),
     { kind: 'limit', retryable: false, message: /a line over the limits.* Raise maxLineBytes/ },
@@ -216,7 +216,7 @@ withRuns('a result in an overlong line does not count, and the failure explains 
 withRuns('R4: after a dropped line, an agent that had answered gets its idle time again', async (t, world) => {
   const long = `{"x":"${'x'.repeat(2_000)}"}`;
   const script = `echo '{"type":"answer","text":"one"}'; echo '${long}'; sleep 2; echo '{"type":"completed","output":"two"}'`;
-  const events = await told(world, 'unused', {
+  const events = await eventsOf(world, 'unused', {
     settings: { maxLineBytes: 1_024, idleMs: 60_000 },
     more: { start: () => ({ argv: ['sh', '-c', script] }), dialect: { ...plainly, onDropped: (state) => state } },
   });
@@ -228,7 +228,7 @@ withRuns('R4: after a dropped line, an agent that had answered gets its idle tim
 
 withRuns('a prompt over the limit of its program is refused before anything is started', async (t, world) => {
   const request = await world.request({ description: 'x'.repeat(5_000) });
-  const events = await told(world, 'succeeds', { more: { promptMax: { unit: 'characters', count: 4_000 } } }, request);
+  const events = await eventsOf(world, 'succeeds', { more: { promptMax: { unit: 'characters', count: 4_000 } } }, request);
   t.match(events, [
     { type: 'failed', phase: 'spawn', kind: 'limit', retryable: false, message: /has \d+ characters; Plain accepts at most 4000/ },
   ]);
@@ -262,25 +262,25 @@ withRuns('another attempt resumes the session of the earlier one, with its total
   const again = { ...(await world.request()), taskId: request.taskId, session: 's-1' };
   const settings = { session: 'resume' } as const;
   const words = { started: `${SESSION}{"type":"tool"}\n{"type":"totals","tokens":120,"usd":0.0008}\n` };
-  await told(world, 'says-nothing', { settings, sessions }, request);
+  await eventsOf(world, 'says-nothing', { settings, sessions }, request);
   t.strictSame(sessions, [null], 'nothing is resumed at first');
 
-  await told(world, 'crashes-before-result', { words, settings, sessions }, request);
-  await told(world, 'succeeds', { settings, sessions }, again);
+  await eventsOf(world, 'crashes-before-result', { words, settings, sessions }, request);
+  await eventsOf(world, 'succeeds', { settings, sessions }, again);
   t.strictSame(sessions.slice(1), [null, { id: 's-1', totals: { tokens: 120, usd: 0.0008 } }]);
 
-  await told(world, 'crashes-before-result', { words, settings, sessions }, request);
+  await eventsOf(world, 'crashes-before-result', { words, settings, sessions }, request);
   for (const session of [undefined, 's-2']) {
-    await told(world, 'hangs', { settings: { ...settings, startWithinMs: 50 }, sessions }, { ...again, session });
+    await eventsOf(world, 'hangs', { settings: { ...settings, startWithinMs: 50 }, sessions }, { ...again, session });
     t.equal(sessions.at(-1), null, 'another machine had the task in between');
   }
-  await told(world, 'succeeds', { settings, sessions }, again);
+  await eventsOf(world, 'succeeds', { settings, sessions }, again);
   t.match(sessions.at(-1), { id: 's-1' });
 
-  await told(world, 'succeeds', { settings, sessions }, again);
+  await eventsOf(world, 'succeeds', { settings, sessions }, again);
   t.equal(sessions.at(-1), null, 'after a result it is forgotten');
-  await told(world, 'crashes-before-result', { words, settings: {}, sessions }, request);
-  await told(world, 'succeeds', { settings, sessions }, again);
+  await eventsOf(world, 'crashes-before-result', { words, settings: {}, sessions }, request);
+  await eventsOf(world, 'succeeds', { settings, sessions }, again);
   t.equal(sessions.at(-1), null, 'and nothing is kept if not configured');
 });
 
@@ -290,21 +290,21 @@ withRuns('a session that cannot be resumed is dropped, unless something else cau
   const next = async (): Promise<WakeRequest> => ({ ...(await world.request()), taskId: request.taskId, session: 's-1' });
   const begin = { started: `${SESSION}{"type":"tool"}\n` };
   const sessions: (Session | null)[] = [];
-  await told(world, 'crashes-before-result', { words: begin, settings }, request);
+  await eventsOf(world, 'crashes-before-result', { words: begin, settings }, request);
   const auth = { ...WORDS, failed: WORDS.failed.replace('"message"', '"beforeWork":true,"message"') };
-  await told(world, 'says-it-fails', { words: { failed: auth.failed }, settings, sessions }, await next());
-  await told(world, 'says-nothing', { words: {}, settings, sessions }, await next());
-  await told(world, 'succeeds', { settings, sessions }, await next());
+  await eventsOf(world, 'says-it-fails', { words: { failed: auth.failed }, settings, sessions }, await next());
+  await eventsOf(world, 'says-nothing', { words: {}, settings, sessions }, await next());
+  await eventsOf(world, 'succeeds', { settings, sessions }, await next());
   t.strictSame(
     sessions.map((session) => session?.id ?? null),
     ['s-1', 's-1', null],
   );
 
-  await told(world, 'crashes-before-result', { words: begin, settings }, request);
-  const gone = await told(world, 'hangs-after-result', { words: { started: GONE }, settings, sessions }, await next());
+  await eventsOf(world, 'crashes-before-result', { words: begin, settings }, request);
+  const gone = await eventsOf(world, 'hangs-after-result', { words: { started: GONE }, settings, sessions }, await next());
   t.strictSame(types(gone), ['spawned', 'exited'], 'without an outcome: the sidecar wakes again, in the same attempt');
   t.match(gone.at(-1), { sessionGone: true });
-  await told(world, 'succeeds', { settings, sessions }, await next());
+  await eventsOf(world, 'succeeds', { settings, sessions }, await next());
   t.strictSame(
     sessions.slice(3).map((session) => session?.id ?? null),
     ['s-1', null],
@@ -324,7 +324,7 @@ withRuns('usage of an adopted run counts from the start of that run', async (t, 
     },
   };
   const words = (tokens: number) => ({ started: `${SESSION}{"type":"totals","tokens":${String(tokens)}}\n` });
-  await told(world, 'crashes-before-result', { words: words(100), settings }, request);
+  await eventsOf(world, 'crashes-before-result', { words: words(100), settings }, request);
   const runner = await runnerOf(world, 'begins-and-hangs', { words: words(250), settings, more: { dialect: watching } });
   const listener = runner.wake(again, never())[Symbol.asyncIterator]();
   const spawned = (await listener.next()).value as Extract<WakeEvent, { type: 'spawned' }>;

@@ -23,9 +23,9 @@ t.test('R10: an agent woken by a program that hands over keeps working, even if 
 
   const runner = await command(options).create(deps);
   const run = { ...request, process: spawned?.type === 'spawned' ? spawned.process : null };
-  const told = all(runner.attach(run, never()));
+  const events = all(runner.attach(run, never()));
   await endAgent(request);
-  t.match(await told, [{ type: 'woken' }]);
+  t.match(await events, [{ type: 'woken' }]);
   t.equal(carriersOf(request.runId).length, 1, 'what it woke is running');
   t.match(await all(runner.attach(run, AbortSignal.abort())), [{ type: 'stopped', survivors: [] }], 'and is found when it must stop');
   t.match(await all(runner.attach(run, never())), [{ type: 'exited' }], 'nothing is left: it has ended');

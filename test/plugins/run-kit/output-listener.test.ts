@@ -28,12 +28,12 @@ const listenerOf = <State>(
   });
 
 t.test('R4: JSON on standard error is not program output: a tool server may log there', async (t) => {
-  const said = {
+  const reported = {
     claude: [claudeDialect({ failsWhenDenied: false }), { type: 'result', subtype: 'success', is_error: false, result: 'not its own' }],
     codex: [codexDialect({ model: 'm' }), { type: 'error', message: 'cannot reach the server of tools' }],
     opencode: [opencodeDialect({ model: 'm' }), { type: 'text', sessionID: 's', part: { text: 'not its own' } }],
   } as const;
-  for (const [name, [dialect, line]] of Object.entries(said)) {
+  for (const [name, [dialect, line]] of Object.entries(reported)) {
     const text = JSON.stringify(line);
     const listener = listenerOf(dialect as AgentDialect<unknown>);
     t.same(await listener.onErrorLine?.(text), [], `${name}: on standard error`);

@@ -19,7 +19,7 @@ import { runWorld, type RunWorld } from '../run-world.ts';
 
 const never = (): AbortSignal => new AbortController().signal;
 /** Reads `{"type": …}` lines as the events that they are, and ignores unknown types. */
-const onLine = jsonLines((said) => (said['type'] === 'no such thing' ? undefined : (said as unknown as ParsedEvent)));
+const onLine = jsonLines((value) => (value['type'] === 'no such thing' ? undefined : (value as unknown as ParsedEvent)));
 
 wakeRunnerContract(
   'a program that is listened to',
@@ -48,13 +48,13 @@ function runnerOf(world: RunWorld, program: string, more: { readonly onLine?: Li
   return { log, runner: programRunner(deps, { start, onLine: more.onLine ?? onLine }) };
 }
 
-const told = async (world: RunWorld, program: string, more: Parameters<typeof runnerOf>[2] = {}, request?: WakeRequest) =>
+const eventsOf = async (world: RunWorld, program: string, more: Parameters<typeof runnerOf>[2] = {}, request?: WakeRequest) =>
   all(runnerOf(world, program, more).runner.wake(request ?? (await world.request()), never()));
 const types = (events: readonly WakeEvent[]): readonly string[] => events.map(({ type }) => type);
 
 withRuns('program output is reported in order, all of it before the exit', async (t, world) => {
   const many = 3_000;
-  const events = await told(
+  const events = await eventsOf(
     world,
     `console.log('{"type":"started"}'); console.log('no JSON'); console.log('{ nor this'); console.log('[1]'); console.log(' ');
      for (let n = 0; n < ${many}; n += 1) console.log(JSON.stringify({ type: 'progress', message: 'é' + n }));
@@ -74,7 +74,7 @@ withRuns('program output is reported in order, all of it before the exit', async
 
 withRuns('a line may yield several events, and the last line needs no line end', async (t, world) => {
   const twice: LineParser = (line) => [{ type: 'started' }, { type: 'progress', message: line }];
-  const events = await told(world, `process.stdout.write('one\\ntwo')`, { onLine: twice });
+  const events = await eventsOf(world, `process.stdout.write('one\\ntwo')`, { onLine: twice });
   t.match(events.slice(1), [
     { type: 'started' },
     { type: 'progress', message: 'one' },
@@ -88,8 +88,8 @@ withRuns('a line may yield several events, and the last line needs no line end',
 withRuns('the program reads the task, or the input given instead, from standard input', async (t, world) => {
   const echo = `process.stdout.write(JSON.stringify({ type: 'completed', output: require('fs').readFileSync(0, 'utf8') }) + '\\n')`;
   const request = await world.request({ description: 'do "it"' });
-  t.match(await told(world, echo, {}, request), [{}, { type: 'completed', output: `${JSON.stringify(request.task)}\n` }]);
-  t.match(await told(world, echo, { start: { input: 'only this' } }, await world.request()), [{}, { output: 'only this' }]);
+  t.match(await eventsOf(world, echo, {}, request), [{}, { type: 'completed', output: `${JSON.stringify(request.task)}\n` }]);
+  t.match(await eventsOf(world, echo, { start: { input: 'only this' } }, await world.request()), [{}, { output: 'only this' }]);
 });
 
 withRuns('a runner that cannot parse a line fails once, and its agent is still followed to its end', async (t, world) => {

@@ -43,8 +43,8 @@ for (const way of ['continues to its end', 'is stopped'] as const) {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     t.teardown(() => child.kill('SIGKILL'));
-    const [said] = (await once(createInterface({ input: child.stdout }), 'line')) as [string];
-    const mark = JSON.parse(said) as ProcessMark;
+    const [line] = (await once(createInterface({ input: child.stdout }), 'line')) as [string];
+    const mark = JSON.parse(line) as ProcessMark;
     t.match(mark, { startTime: /^[A-Z][a-z]{2} [A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d \d{4}$/, bootId: null }, 'as ps names a process');
     await atWork(request);
     child.kill('SIGKILL');
@@ -83,12 +83,12 @@ void t.test('R10, J4: with ps, a plugin that starts its process itself is not wo
   const deps = { agentId: 'a1', baseDir: world.baseDir, dataDir: world.baseDir, clock: systemClock(), log: silentLog };
   const runner = await own({}).create(deps);
   const request = await world.request();
-  const told = await all(runner.wake(request, new AbortController().signal));
-  t.match(told, [
+  const wakeEvents = await all(runner.wake(request, new AbortController().signal));
+  t.match(wakeEvents, [
     { type: 'failed', phase: 'agent', retryable: true, message: /before it reported a process.* may still be running: it broke/ },
   ]);
   const sidecar = waking();
-  for (const event of told) sidecar.wake(event);
+  for (const event of wakeEvents) sidecar.wake(event);
   t.equal(writtenBody(sidecar.scanned())['kind'], 'agent_failed', 'an attempt that failed');
   sidecar.take({ type: 'wake_stream_ended', assignment: named(), runId: 'run-1', error: null });
   t.equal(only(sidecar.all, 'wake').length, 1, 'woken once');

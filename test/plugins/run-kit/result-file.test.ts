@@ -24,7 +24,7 @@ t.test('R4: a program that writes a result file and exits without a final output
   const dataDir = await mkdtemp(join(tmpdir(), 'agentcom-result-file-'));
   const [clock, log] = [systemClock(), memoryLog()];
   const wire = memoryWire({ clock });
-  const heard: Frame[] = [];
+  const received: Frame[] = [];
   const place = {
     host: 'hub',
     port: 4000,
@@ -40,7 +40,7 @@ t.test('R4: a program that writes a result file and exits without a final output
       onOpen: (connection) => void (say = (frame) => connection.send(JSON.stringify(frame))),
       onFrame: (_connection, text) => {
         const frame = JSON.parse(text) as Frame;
-        heard.push(frame);
+        received.push(frame);
         obliging(frame, say);
       },
       onPong: () => undefined,
@@ -78,8 +78,8 @@ t.test('R4: a program that writes a result file and exits without a final output
   await sidecar.ready;
   say(offer());
   const isEnd = (frame: Frame): boolean => frame['type'] === 'task_complete' || frame['type'] === 'task_failed';
-  for (let waitedMs = 0; !heard.some(isEnd) && waitedMs < WITHIN_MS; waitedMs += 50) await realTime(50);
-  t.match(heard.find(isEnd), { type: 'task_complete', result: { output: 'in the file' } });
+  for (let waitedMs = 0; !received.some(isEnd) && waitedMs < WITHIN_MS; waitedMs += 50) await realTime(50);
+  t.match(received.find(isEnd), { type: 'task_complete', result: { output: 'in the file' } });
   for (let waitedMs = 0; (await readdir(join(dataDir, 'results'))).length > 0 && waitedMs < WITHIN_MS; waitedMs += 50) await realTime(50);
   t.same(await readdir(join(dataDir, 'results')), [], 'which was read before its folder went');
 });

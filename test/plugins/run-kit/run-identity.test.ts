@@ -28,9 +28,9 @@ void t.test('R11: a foreign daemon that now has the process group number of a ru
   // A leader that leaves its group behind, like every daemon's; without our variables, and with one of another run.
   const daemon = async (env: Record<string, string>) => {
     const child = spawn('sh', ['-c', 'sleep 60 & echo $!'], { env: { PATH: process.env['PATH'], ...env }, detached: true });
-    const [[said]] = (await Promise.all([once(child.stdout, 'data'), once(child, 'exit')])) as [[Buffer], unknown];
+    const [[reported]] = (await Promise.all([once(child.stdout, 'data'), once(child, 'exit')])) as [[Buffer], unknown];
     child.stdout.destroy();
-    const pid = Number(String(said));
+    const pid = Number(String(reported));
     t.teardown(() => void (table.find(pid) === null || process.kill(pid, 'SIGKILL')));
     return { groupId: child.pid ?? 0, pid };
   };
@@ -42,12 +42,12 @@ void t.test('R11: a foreign daemon that now has the process group number of a ru
     ] as const) {
       const { groupId, pid } = await daemon(env);
       const request = await world.request();
-      const told: WakeEvent[] = [];
+      const wakeEvents: WakeEvent[] = [];
       const never = new AbortController().signal;
       const run = { ...request, process: { pid: groupId, startTime, bootId } };
       const options = { run, graceMs: 200, signal: AbortSignal.abort(), detachSignal: never, clock, log: memoryLog(), table };
-      await adoptRun(options, (event) => Promise.resolve(void told.push(event)));
-      t.match(told, [{ type: 'exited', exitCode: null }], title);
+      await adoptRun(options, (event) => Promise.resolve(void wakeEvents.push(event)));
+      t.match(wakeEvents, [{ type: 'exited', exitCode: null }], title);
       t.ok(table.find(pid), `${title}: the daemon lives`);
     }
 });
@@ -84,12 +84,14 @@ void t.test('R10: a child whose process mark cannot be read still counts as star
   if (outcome.kind !== 'launched') return void t.fail(outcome.kind);
   t.match(outcome.main, { startTime: null });
   stop.abort();
-  const told: WakeEvent[] = [];
+  const wakeEvents: WakeEvent[] = [];
   const never = new AbortController().signal;
   const { main, exited } = outcome;
   const common = { runId, runDir, main, exited, graceMs: 1_000, signal: stop.signal, detachSignal: never };
-  await watchRun({ ...common, clock: systemClock(), log: memoryLog(), table: failing }, (event) => Promise.resolve(void told.push(event)));
-  t.match(told, [{ type: 'stopped', survivors: [] }]);
+  await watchRun({ ...common, clock: systemClock(), log: memoryLog(), table: failing }, (event) =>
+    Promise.resolve(void wakeEvents.push(event)),
+  );
+  t.match(wakeEvents, [{ type: 'stopped', survivors: [] }]);
   t.strictSame(await world.close(), []);
 });
 
@@ -124,10 +126,12 @@ void t.test('R10, R22: where run ids cannot be read, a run that may still be ali
   if (outcome.kind !== 'launched') return void t.fail(outcome.kind);
   while (ps.find(outcome.main.pid) !== null) await new Promise((resolve) => setTimeout(resolve, 20));
   const adopted = async (process: typeof outcome.main | null, stop: AbortSignal): Promise<readonly WakeEvent[]> => {
-    const told: WakeEvent[] = [];
+    const wakeEvents: WakeEvent[] = [];
     const options = { run: { ...request, process }, isLaunched: true, graceMs: 200, signal: stop, detachSignal: signal };
-    await adoptRun({ ...options, clock: systemClock(), log: memoryLog(), table: ps }, (event) => Promise.resolve(void told.push(event)));
-    return told;
+    await adoptRun({ ...options, clock: systemClock(), log: memoryLog(), table: ps }, (event) =>
+      Promise.resolve(void wakeEvents.push(event)),
+    );
+    return wakeEvents;
   };
   for (const stop of [signal, AbortSignal.abort()]) {
     await t.rejects(adopted(null, stop), { message: /its process was not recorded when it was started\. Kill what is left/ });

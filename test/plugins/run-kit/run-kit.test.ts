@@ -202,10 +202,10 @@ void t.test('a run that exceeds its output limit is reported as failed, and ends
   const { runId, runDir } = request;
   const launched = await launch({ argv, cwd: world.baseDir, env, runId, runDir, input: '', table, signal });
   if (launched.kind !== 'launched') throw new Error(JSON.stringify(launched));
-  const told: WakeEvent[] = [];
+  const received: WakeEvent[] = [];
   const options = { ...launched, ...request, graceMs: 1_000, signal, detachSignal: signal, clock: systemClock(), log: memoryLog(), table };
-  await watchRun({ ...options, streamsBytesMax: 1024 * 1024 }, (event) => Promise.resolve(void told.push(event)));
-  t.match(told, [
+  await watchRun({ ...options, streamsBytesMax: 1024 * 1024 }, (event) => Promise.resolve(void received.push(event)));
+  t.match(received, [
     { type: 'failed', phase: 'agent', retryable: true, message: /more than 1048576 bytes/, details: { cause: 'output_too_large' } },
     { type: 'exited', exitCode: null, signal: 'SIGTERM' },
   ]);
@@ -218,7 +218,7 @@ void t.test('a run that never started is reported as such, and one whose streams
   const request = await world.request();
   const signal = new AbortController().signal;
   const adopted = async (): Promise<readonly WakeEvent[]> => {
-    const told: WakeEvent[] = [];
+    const received: WakeEvent[] = [];
     const options = {
       run: { ...request, process: null },
       isLaunched: true,
@@ -229,8 +229,8 @@ void t.test('a run that never started is reported as such, and one whose streams
       log: memoryLog(),
       table,
     };
-    await adoptRun(options, (event) => Promise.resolve(void told.push(event)));
-    return told;
+    await adoptRun(options, (event) => Promise.resolve(void received.push(event)));
+    return received;
   };
   t.match(await adopted(), [{ type: 'failed', phase: 'spawn', retryable: true, message: /had started the agent/ }]);
   await writeFile(runFiles(request.runDir).stdout, '');
@@ -260,7 +260,7 @@ void t.test('a file in place of a stream is replaced, never written to or read',
   const env = { PATH: process.env['PATH'] ?? '' };
   const launched = await launch({ argv: ['cat'], cwd: folder, env, runId: 'run-cat', runDir: folder, input: 'the task', table, signal });
   if (launched.kind !== 'launched') throw new Error(JSON.stringify(launched));
-  const told: WakeEvent[] = [];
+  const received: WakeEvent[] = [];
   const options = {
     ...launched,
     runId: 'run-cat',
@@ -271,8 +271,8 @@ void t.test('a file in place of a stream is replaced, never written to or read',
     clock: systemClock(),
     log: memoryLog(),
   };
-  await watchRun({ ...options, table }, (event) => Promise.resolve(void told.push(event)));
-  t.match(told, [{ type: 'exited', exitCode: 0, signal: null }]);
+  await watchRun({ ...options, table }, (event) => Promise.resolve(void received.push(event)));
+  t.match(received, [{ type: 'exited', exitCode: 0, signal: null }]);
   t.equal(await readFile(stdout, 'utf8'), 'the task');
   t.equal(await readFile(precious, 'utf8'), 'precious');
 });
@@ -302,14 +302,14 @@ void t.test('lines are followed from an offset that a later process can resume a
   await appendFile(path, 'ree é\n\n');
   t.strictSame(await follower.read(), { lines: ['three é', ''], offset: 18, dropped: [], isAtEnd: true, isRewritten: false });
   await appendFile(path, `${'x'.repeat(11)}\n${'y'.repeat(10)}\n`);
-  const told = [await follower.read(), await follower.read(), await follower.read()];
+  const received = [await follower.read(), await follower.read(), await follower.read()];
   t.strictSame(
-    told.flatMap(({ lines }) => lines),
+    received.flatMap(({ lines }) => lines),
     ['y'.repeat(10)],
     'a line over the limit is left out',
   );
   t.equal(
-    told.reduce((sum, { dropped }) => sum + dropped.length, 0),
+    received.reduce((sum, { dropped }) => sum + dropped.length, 0),
     1,
   );
   t.strictSame((await lineFollower({ path, offset: 8 }).read()).lines.slice(0, 2), ['three é', ''], 'a later process continues to read');

@@ -152,11 +152,11 @@ const shown = (value: unknown): string => inspect(value, { depth: 8 });
 /** Longer values are printed below each other. */
 const LINE_CHARACTERS = 80;
 
-function refuse(wanted: string, told: { readonly found: unknown; readonly wanted: unknown; readonly operator: string }): never {
-  const found = shown(told.found);
+function refuse(wanted: string, failure: { readonly found: unknown; readonly wanted: unknown; readonly operator: string }): never {
+  const found = shown(failure.found);
   const isShort = wanted.length + found.length <= LINE_CHARACTERS && !`${wanted}${found}`.includes('\n');
   const message = isShort ? `expected ${wanted}, found ${found}` : `expected ${wanted}\nfound ${found}`;
-  throw new AssertionError({ message, actual: told.found, expected: told.wanted, operator: told.operator });
+  throw new AssertionError({ message, actual: failure.found, expected: failure.wanted, operator: failure.operator });
 }
 
 interface Outcome {

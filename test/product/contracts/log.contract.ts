@@ -6,7 +6,7 @@ import { inSuite, type Teardown, type TestRunner } from './contract-case.ts';
 export interface FreshLog {
   readonly log: Log;
   /** What was logged since the last call, oldest first, fields in any order. */
-  said(): readonly { readonly level: string; readonly message: string; readonly fields: Readonly<Record<string, unknown>> }[];
+  lines(): readonly { readonly level: string; readonly message: string; readonly fields: Readonly<Record<string, unknown>> }[];
 }
 
 /** A log under test. */
@@ -19,12 +19,12 @@ export interface LogSubject {
 export const logContract = (name: string, { fresh }: LogSubject, runner: TestRunner): void => {
   inSuite(`Log contract, ${name}`, runner, (test) => {
     test('logs each message at its level, with its fields, in order', async (t) => {
-      const { log, said } = fresh(t);
+      const { log, lines } = fresh(t);
       log.debug('one');
       log.info('two', { taskId: 'task-1', count: 2, none: null });
       log.warn('three %s 100%', { list: [1, { deep: true }] });
       log.error('four\nlines\u0007', { text: '"\n\u001b[31m' });
-      t.strictSame(said(), [
+      t.strictSame(lines(), [
         { level: 'debug', message: 'one', fields: {} },
         { level: 'info', message: 'two', fields: { taskId: 'task-1', count: 2, none: null } },
         { level: 'warn', message: 'three %s 100%', fields: { list: [1, { deep: true }] } },
@@ -33,20 +33,20 @@ export const logContract = (name: string, { fresh }: LogSubject, runner: TestRun
     });
 
     test('with: adds fields to each line of the new log, inner fields win, the old log is unchanged', async (t) => {
-      const { log, said } = fresh(t);
+      const { log, lines } = fresh(t);
       const hub = log.with({ part: 'hub', port: 1 });
       const session = hub.with({ port: 2, session: 3 });
       session.info('a', { session: 4 });
       hub.info('b');
       log.info('c');
       t.strictSame(
-        said().map(({ fields }) => fields),
+        lines().map(({ fields }) => fields),
         [{ part: 'hub', port: 2, session: 4 }, { part: 'hub', port: 1 }, {}],
       );
     });
 
     test('never throws on any input, and logs the rest', async (t) => {
-      const { log, said } = fresh(t);
+      const { log, lines } = fresh(t);
       const circle: Record<string, unknown> = {};
       circle['self'] = circle;
       const thrower = { toJSON: () => planted() };
@@ -67,7 +67,7 @@ export const logContract = (name: string, { fresh }: LogSubject, runner: TestRun
         t.doesNotThrow(() => log.with(fields).info('odd'));
       }
       t.strictSame(
-        said().map(({ level, message }) => [level, message]),
+        lines().map(({ level, message }) => [level, message]),
         Array.from({ length: odd.length * 2 }, () => ['info', 'odd']),
       );
     });

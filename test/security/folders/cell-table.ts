@@ -15,8 +15,8 @@ const SHORT = 5;
 /** Every operation at every path in every step. */
 export function wholeTable(): readonly Cell[] {
   return Object.keys(PATHS).flatMap((path) =>
-    channelsAt(path).flatMap((told) =>
-      STEPS.flatMap((step) => Object.keys(OPERATIONS).map((operation): Cell => ({ told, path, operation, step }))),
+    channelsAt(path).flatMap((channel) =>
+      STEPS.flatMap((step) => Object.keys(OPERATIONS).map((operation): Cell => ({ channel, path, operation, step }))),
     ),
   );
 }
@@ -25,7 +25,7 @@ export function wholeTable(): readonly Cell[] {
 export function shortTable(): readonly Cell[] {
   const rows = new Map<string, Cell[]>();
   for (const cell of wholeTable()) {
-    const row = `${cell.told} ${cell.path} ${cell.operation}`;
+    const row = `${cell.channel} ${cell.path} ${cell.operation}`;
     rows.set(row, [...(rows.get(row) ?? []), cell]);
   }
   return [...rows.values()].filter((_, n) => n % SHORT === 0).map((steps, n) => steps[n % steps.length] as Cell);

@@ -36,7 +36,7 @@ export const STEPS = [
 export type Step = (typeof STEPS)[number];
 
 export interface Cell {
-  readonly told: ResultChannel;
+  readonly channel: ResultChannel;
   readonly path: string;
   readonly operation: string;
   readonly step: Step;
@@ -87,7 +87,7 @@ export const PATHS: Readonly<Record<string, string>> = {
 };
 
 export async function playCell(cell: Cell, place: CellPlace, clock: VirtualClock): Promise<CellEnd> {
-  const stage = new CellStage(cell.told, place, clock);
+  const stage = new CellStage(cell.channel, place, clock);
   const beganMs = clock.monotonicMs();
   const violations: string[] = [];
   let isOver = true;
@@ -106,7 +106,7 @@ export async function playCell(cell: Cell, place: CellPlace, clock: VirtualClock
   else if (last['type'] !== 'task_complete' && reason === '') violations.push(`it ended without a reason: ${JSON.stringify(last)}`);
   const honest = stage.endsOf(HONEST).at(-1);
   if (honest?.['type'] !== 'task_complete') violations.push(`the honest task did not complete: ${JSON.stringify(honest)}`);
-  if (stage.heard.some((frame) => JSON.stringify(frame).includes(SECRET))) violations.push('another user’s data was reported');
+  if (stage.received.some((frame) => JSON.stringify(frame).includes(SECRET))) violations.push('another user’s data was reported');
   const broken = stage.log.lines.find(({ message }) => message === STEP_FAILED);
   if (broken !== undefined) violations.push(`an internal rule of the sidecar threw: ${JSON.stringify(broken.fields)}`);
   if (stage.finishedWith !== null) violations.push(`the sidecar ended: ${stage.finishedWith}`);
@@ -125,13 +125,13 @@ function changedElsewhere({ elsewhere }: CellPlace): readonly string[] {
 }
 
 /** The events of a cell, until both agents have ended. */
-async function play({ told, path, operation, step }: Cell, place: CellPlace, stage: CellStage): Promise<void> {
+async function play({ channel, path, operation, step }: Cell, place: CellPlace, stage: CellStage): Promise<void> {
   const relative = PATHS[path] as string;
   const target = join(place.dataDir, relative);
   const strike = (): void => OPERATIONS[operation]?.(target.replace(/\/$/, ''), place, relative.endsWith('/'));
   const endHostile = (): void => stage.endAgent(HOSTILE);
   const tellResult = (): unknown =>
-    told === 'by line'
+    channel === 'by line'
       ? stage.line(HOSTILE, { status: 'success', output: 'told' })
       : stage.write(HOSTILE, 'json', { status: 'success', output: 'told' });
 
@@ -188,7 +188,7 @@ async function play({ told, path, operation, step }: Cell, place: CellPlace, sta
     }
   }
   stage.write(HONEST, 'started', {});
-  if (told === 'by line') stage.line(HONEST, { status: 'success', output: 'honest' });
+  if (channel === 'by line') stage.line(HONEST, { status: 'success', output: 'honest' });
   else stage.write(HONEST, 'json', { status: 'success', output: 'honest' });
   stage.endAgent(HONEST);
 }
@@ -201,10 +201,10 @@ interface Saved {
 
 /** The sidecar of a cell, its hub, and its agents: programs that wait at a FIFO until they are to print their line and end. */
 class CellStage {
-  readonly heard: Frame[] = [];
+  readonly received: Frame[] = [];
   readonly log: MemoryLog = memoryLog();
   finishedWith: string | null = null;
-  readonly #told: ResultChannel;
+  readonly #channel: ResultChannel;
   readonly #place: CellPlace;
   readonly #clock: VirtualClock;
   readonly #wire;
@@ -216,8 +216,8 @@ class CellStage {
   readonly #ends: ReadonlyMap<string, number>;
   #saved: Saved = {};
 
-  constructor(told: ResultChannel, place: CellPlace, clock: VirtualClock) {
-    this.#told = told;
+  constructor(channel: ResultChannel, place: CellPlace, clock: VirtualClock) {
+    this.#channel = channel;
     this.#place = place;
     this.#clock = clock;
     this.#wire = memoryWire({ clock });
@@ -280,13 +280,14 @@ class CellStage {
     });
   }
 
-  endsOf = (taskId: string): readonly Frame[] => this.heard.filter((frame) => frame['task_id'] === taskId && ENDS.includes(frame['type']));
+  endsOf = (taskId: string): readonly Frame[] =>
+    this.received.filter((frame) => frame['task_id'] === taskId && ENDS.includes(frame['type']));
 
   /** Also where it never will be, unless `truly`. */
   isWoken(taskId: string, truly = false): boolean {
     const of = (frame: Frame): boolean => frame['task_id'] === taskId;
     return (
-      this.heard.some((frame) => of(frame) && frame['type'] === 'wake_result' && frame['status'] === 'success') ||
+      this.received.some((frame) => of(frame) && frame['type'] === 'wake_result' && frame['status'] === 'success') ||
       (!truly && this.endsOf(taskId).length > 0)
     );
   }
@@ -354,11 +355,11 @@ class CellStage {
 
   async #runner(): Promise<WakeRunner> {
     const { dataDir, words } = this.#place;
-    const begins = this.#told === 'by line' ? 'echo "{\\"percent\\":1}"; ' : '';
+    const begins = this.#channel === 'by line' ? 'echo "{\\"percent\\":1}"; ' : '';
     const program = `${begins}read -r _ < "$1.end"; [ -e "$1.line" ] && cat "$1.line"; exit 0`;
     const plugin = command({
       argv: ['sh', '-c', program, 'agent', join(words, '${TASK_ID}')],
-      ...(this.#told === 'by line' ? { report: 'last-json-line' as const } : {}),
+      ...(this.#channel === 'by line' ? { report: 'last-json-line' as const } : {}),
     });
     return await plugin.create({ agentId: 'worker-1', baseDir: words, dataDir, clock: this.#clock, log: this.log });
   }
@@ -381,7 +382,7 @@ class CellStage {
         onOpen: (connection) => void (this.#say = (frame) => connection.send(JSON.stringify(frame))),
         onFrame: (_connection, text) => {
           const frame = JSON.parse(text) as Frame;
-          this.heard.push(frame);
+          this.received.push(frame);
           obliging(frame, this.#say);
           if (frame['type'] === 'task_released')
             this.#say({ type: 'task_ack', task_id: String(frame['task_id']), generation: 1, status: 'released' });

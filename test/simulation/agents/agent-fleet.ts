@@ -105,11 +105,11 @@ export class AgentFleet {
       async *[Symbol.asyncIterator]() {
         const iterator = events[Symbol.asyncIterator]();
         try {
-          for (let told = 0; ; told += 1) {
+          for (let reported = 0; ; reported += 1) {
             const next = await iterator.next();
             if (next.done === true) return;
             const wrong = breaking.get(runId);
-            if (wrong !== undefined && 'breaksAfter' in wrong && told >= wrong.breaksAfter) {
+            if (wrong !== undefined && 'breaksAfter' in wrong && reported >= wrong.breaksAfter) {
               wrong.broke = true;
               throw new Error('planned: the runner broke');
             }

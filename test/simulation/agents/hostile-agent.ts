@@ -197,11 +197,11 @@ export class HostileAgent {
     this.#say({ type: 'task_accepted', ...name });
     const words = this.#chance.skewed(...OWN_WORDS);
     const size = this.#chance.pick([10, 200, 40_000]);
-    for (let said = 0; said < words; said += 1)
+    for (let reported = 0; reported < words; reported += 1)
       this.#say(
         this.#chance.is(0.5)
-          ? { type: 'wake_result', ...name, status: 'success', attempt: said, error: 'x'.repeat(size) }
-          : { type: 'task_progress', ...name, percent: said % 100, progress: { text: 'x'.repeat(size) } },
+          ? { type: 'wake_result', ...name, status: 'success', attempt: reported, error: 'x'.repeat(size) }
+          : { type: 'task_progress', ...name, percent: reported % 100, progress: { text: 'x'.repeat(size) } },
       );
     const end = this.#chance.next();
     if (end < 0.3) this.#say({ type: 'task_failed', ...name, error: 'x'.repeat(size), retryable: this.#chance.is(0.7) });

@@ -220,12 +220,12 @@ t.test('J13: what is stored of a report is bounded, in bytes and in number', (t)
 t.test('J16: what an outage of the model service ends uses up no retry', (t) => {
   const { violated, verdicts } = aCourt();
   const judge = new OutageJudge({ violated });
-  const told = { agentId: ME, generation: aGeneration(1), session: 1 } as const;
-  judge.committed([event({ ...told, event: 'released', details: { reason: SERVICE_AWAY, cause: 'model_unavailable' } })]);
-  judge.committed([event({ ...told, event: 'failed', details: { error: 'could not', kind: 'agent_failed' } })]);
+  const ending = { agentId: ME, generation: aGeneration(1), session: 1 } as const;
+  judge.committed([event({ ...ending, event: 'released', details: { reason: SERVICE_AWAY, cause: 'model_unavailable' } })]);
+  judge.committed([event({ ...ending, event: 'failed', details: { error: 'could not', kind: 'agent_failed' } })]);
   t.strictSame(verdicts(), []);
   judge.committed([
-    event({ ...told, event: 'failed', details: { error: `wake_failed_after_4_attempts: ${SERVICE_AWAY}`, kind: 'wake_failed' } }),
+    event({ ...ending, event: 'failed', details: { error: `wake_failed_after_4_attempts: ${SERVICE_AWAY}`, kind: 'wake_failed' } }),
   ]);
   t.strictSame(verdicts(), ['J16']);
   t.end();

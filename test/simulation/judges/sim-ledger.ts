@@ -56,7 +56,7 @@ export class Ledger {
   /** Idempotency key → the tasks it was answered with. */
   readonly #byKey = new Map<string, readonly TaskId[]>();
   /** Agent, type of frame, task and generation. */
-  readonly #said = new Set<string>();
+  readonly #messages = new Set<string>();
   /** Until when each hub may reclaim nothing for silence. */
   readonly #quietUntilMs = new Map<string, number>();
   /** Hubs that others may consider dead, each since when. */
@@ -73,7 +73,7 @@ export class Ledger {
   /** Assignment → run → its usage so far. */
   readonly #used = new Map<string, Map<string, number>>();
   /** How often each key was submitted. */
-  readonly #asked = new Map<string, number>();
+  readonly #requests = new Map<string, number>();
   /** Some data folder was copied: both copies report its contents. */
   #hasCopies = false;
 
@@ -84,12 +84,12 @@ export class Ledger {
   // J1
 
   submitAsked(key: string): void {
-    this.#asked.set(key, (this.#asked.get(key) ?? 0) + 1);
+    this.#requests.set(key, (this.#requests.get(key) ?? 0) + 1);
   }
 
   /** What is answered as a repeat was submitted before. */
   submitRepeated(key: string): void {
-    if ((this.#asked.get(key) ?? 0) < 2) this.#deps.violated('J1', `the key ${key} was submitted once and answered as a repeat`);
+    if ((this.#requests.get(key) ?? 0) < 2) this.#deps.violated('J1', `the key ${key} was submitted once and answered as a repeat`);
   }
 
   submitAnswered(ids: readonly TaskId[], key: string | null): void {
@@ -148,21 +148,21 @@ export class Ledger {
 
   /** A sidecar sends a task frame; without a generation, which version 1 may leave out, it applies to any. */
   said(agentId: string, type: string, taskId: string, generation: string): void {
-    this.#said.add(`${agentId} ${type} ${taskId} ${generation}`);
-    this.#said.add(`${agentId} any ${taskId} ${generation}`);
+    this.#messages.add(`${agentId} ${type} ${taskId} ${generation}`);
+    this.#messages.add(`${agentId} any ${taskId} ${generation}`);
   }
 
   /** A frame over the limit is sent: the hub cannot read it, and treats it as the end of the only task that it can be about. */
   saidTooMuch(agentId: string): void {
-    this.#said.add(tooMuchOf(agentId));
+    this.#messages.add(tooMuchOf(agentId));
   }
 
   /** What a frame changed was sent in a frame, about this very assignment. */
   #wasSaid({ event, agentId, taskId, generation, session, details }: StoredEvent): void {
     const type = FRAME_OF[event];
     if (type === undefined || session === null) return;
-    if (details?.['kind'] === 'result_too_large' && this.#said.has(tooMuchOf(agentId))) return;
-    const isKnown = [String(generation), ''].some((each) => this.#said.has(`${agentId} ${type} ${taskId} ${each}`));
+    if (details?.['kind'] === 'result_too_large' && this.#messages.has(tooMuchOf(agentId))) return;
+    const isKnown = [String(generation), ''].some((each) => this.#messages.has(`${agentId} ${type} ${taskId} ${each}`));
     if (!isKnown) this.#deps.violated('I6', `${event} of ${taskId}.g${generation} is stored as sent by ${agentId}, which never sent it`);
   }
 

@@ -32,7 +32,7 @@ export class Clients {
   readonly #chance: Chance;
   readonly #places: Chance;
   readonly #large: Chance;
-  #asked = 0;
+  #requestCount = 0;
   /** Requests with a key that wait for their answer. */
   #open = 0;
 
@@ -50,21 +50,21 @@ export class Clients {
 
   /** `place` chooses the options of the tasks. */
   submit(count: number, place: number): void {
-    this.#asked += 1;
+    this.#requestCount += 1;
     const wishes = Array.from({ length: count }, () => this.#wish());
-    if (place < 0.3) return this.#ask(`request ${this.#asked}`, wishes, null);
-    const key = `k${this.#asked}`;
+    if (place < 0.3) return this.#ask(`request ${this.#requestCount}`, wishes, null);
+    const key = `k${this.#requestCount}`;
     this.#open += 1;
     this.#askUntilAnswered(`key ${key}`, wishes, key);
   }
 
   push(place: number): void {
-    this.#asked += 1;
+    this.#requestCount += 1;
     const hub = this.#hub();
     if (hub === null) return;
     const agentId = placed(this.#world.machines, place).agentId as AgentId;
     const draft = {
-      ...this.#draft(`push ${this.#asked} `, this.#wish(), hub.ids.task()),
+      ...this.#draft(`push ${this.#requestCount} `, this.#wish(), hub.ids.task()),
       priority: 'urgent' as const,
       assignTo: agentId,
       neededCapabilities: [],
@@ -111,10 +111,10 @@ export class Clients {
   odd(count: number): void {
     const hub = this.#hub();
     if (hub === null) return;
-    this.#asked += 1;
+    this.#requestCount += 1;
     const drafts = Array.from({ length: count }, (_, place) => ({
-      ...this.#draft(`odd ${this.#asked}.${place} `, PLAIN, hub.ids.task()),
-      neededCapabilities: [`odd-${this.#asked}-${place}`],
+      ...this.#draft(`odd ${this.#requestCount}.${place} `, PLAIN, hub.ids.task()),
+      neededCapabilities: [`odd-${this.#requestCount}-${place}`],
     }));
     // A hub may refuse this many: they are not waited for.
     hub.api.post({ kind: 'submit', drafts, submittedBy: 'tok-odd', idempotency: null }, () => undefined);
@@ -124,8 +124,8 @@ export class Clients {
   fanOut(roots: number, dependents: number): void {
     const hub = this.#hub();
     if (hub === null) return;
-    this.#asked += 1;
-    const text = `fan ${this.#asked}`;
+    this.#requestCount += 1;
+    const text = `fan ${this.#requestCount}`;
     const drafts = Array.from({ length: roots }, (_, place) => this.#draft(`${text}.${place} `, PLAIN, hub.ids.task()));
     hub.api.post({ kind: 'submit', drafts, submittedBy: SUBMITTER, idempotency: null }, (outcome) => {
       if (!outcome.ok || outcome.answer.kind !== 'submitted') return;

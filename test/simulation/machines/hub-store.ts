@@ -123,13 +123,13 @@ export function hubStore(deps: HubStoreDeps): HubStore {
 
 /** The unit of work, recording what is saved and what several hubs do to each other. */
 function noticing(unit: StoreUnit, { plan, trace, database }: Surroundings, begunAtMs: number, save: (saved: Saved) => void): StoreUnit {
-  const told = (changes: Changes, couldGo: Saved['couldGo']): Saved => ({
+  const savedOf = (changes: Changes, couldGo: Saved['couldGo']): Saved => ({
     changes,
     nowMs: unit.nowMs,
     begunAtMs,
     couldGo,
   });
-  if (!plan.shared) return { ...unit, save: (changes, isLast) => (save(told(changes, null)), unit.save(changes, isLast)) };
+  if (!plan.shared) return { ...unit, save: (changes, isLast) => (save(savedOf(changes, null)), unit.save(changes, isLast)) };
   /** Waiting tasks whose rows are not locked. */
   const free = (): readonly Task[] =>
     [...database.current.values()].flatMap(({ task }) =>
@@ -166,7 +166,7 @@ function noticing(unit: StoreUnit, { plan, trace, database }: Surroundings, begu
     save(changes, isLast) {
       const own = new Set([...changes.inserted, ...changes.updated].map(({ task }) => task.id));
       const claims = seen;
-      save(told(changes, (id) => claims.has(id) || own.has(id)));
+      save(savedOf(changes, (id) => claims.has(id) || own.has(id)));
       return unit.save(changes, isLast);
     },
   };

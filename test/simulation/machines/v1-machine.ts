@@ -44,7 +44,7 @@ export class V1Machine implements Machine {
   #connection = 0;
   #working: Timer | null = null;
   #hasRestarted = false;
-  #heard: () => void = () => undefined;
+  #onFrame: () => void = () => undefined;
   readonly #loops: CrashLoops;
   /** On its disk. */
   #task: V1Task | null = null;
@@ -167,7 +167,7 @@ export class V1Machine implements Machine {
               ...(this.#chance.is(0.5) ? { protocol_version: 1 } : {}),
             }),
           onFrame: (text) => {
-            this.#heard();
+            this.#onFrame();
             this.#take(life, JSON.parse(text) as Frame);
           },
           onTaken: () => undefined,
@@ -219,7 +219,7 @@ export class V1Machine implements Machine {
     this.#isIdentified = true;
     const link = this.#link;
     let heardAtMs = this.#clock.monotonicMs();
-    this.#heard = () => (heardAtMs = this.#clock.monotonicMs());
+    this.#onFrame = () => (heardAtMs = this.#clock.monotonicMs());
     const ping = (): void => {
       if (this.#link !== link || !this.#isIdentified) return;
       if (this.#clock.monotonicMs() - heardAtMs > DEAD_MS) return this.#reconnect(life);

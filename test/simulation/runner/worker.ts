@@ -3,9 +3,9 @@ import { planOf } from '../plan.ts';
 import type { PoolRequest, Summary } from './pool.ts';
 import { runPlan } from './run-plan.ts';
 
-process.on('message', (asked: PoolRequest) => {
+process.on('message', (request: PoolRequest) => {
   void (async () => {
-    const plan = 'plan' in asked ? asked.plan : planOf(asked.seed);
+    const plan = 'plan' in request ? request.plan : planOf(request.seed);
     const { violations, hash, seen, virtualMs, turns } = await runPlan(plan);
     const summary: Summary = { seed: plan.seed, violations, hash, seen: [...seen], virtualMs, turns };
     process.send?.(summary);

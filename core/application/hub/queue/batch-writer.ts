@@ -41,7 +41,7 @@ export interface BatchWriterDeps {
 }
 
 /** A batch that was committed. */
-export interface Done {
+export interface CommittedBatch {
   readonly batch: Batch;
   readonly answers: readonly (() => AnswerTo<Command>)[];
   readonly events: readonly StoredEvent[];
@@ -77,10 +77,13 @@ export class BatchWriter {
     this.#deps = deps;
   }
 
-  async commit(entries: readonly BatchEntry[], { mustDispatch, triesMax, isWhole, turn, isRefused }: BatchOptions): Promise<Done> {
+  async commit(
+    entries: readonly BatchEntry[],
+    { mustDispatch, triesMax, isWhole, turn, isRefused }: BatchOptions,
+  ): Promise<CommittedBatch> {
     const { store, ids, clock } = this.#deps;
     const startedMs = clock.monotonicMs();
-    const work = async (unit: StoreUnit): Promise<Done> => {
+    const work = async (unit: StoreUnit): Promise<CommittedBatch> => {
       this.#deps.beforeBatch(unit.nowMs);
       const waitedMs = Math.max(clock.monotonicMs() - startedMs, ...entries.map(({ command }) => sweepDelayMs(command, unit.nowMs, clock)));
       if (waitedMs > STALL_MS) this.#deps.storageFailed(waitedMs, true);
@@ -92,7 +95,7 @@ export class BatchWriter {
     this.#lookups = Math.max(0, this.#lookups - 1);
     for (let tries = 1; ; tries += 1) {
       const batchId = ids.random('batch');
-      let done: Done | null = null;
+      let done: CommittedBatch | null = null;
       try {
         return this.#committed(await store.transact(batchId, async (unit) => (done = await work(unit)), turn ?? undefined));
       } catch (error) {
@@ -118,13 +121,13 @@ export class BatchWriter {
     }
   }
 
-  #committed(done: Done): Done {
+  #committed(done: CommittedBatch): CommittedBatch {
     if (done.removal !== undefined) this.#removal = logRemoved(done.removal, this.#deps.context.log);
     return done;
   }
 
   /** Whether a batch was committed. Until that is known it is neither answered nor retried. */
-  async #wasCommitted(batchId: string, { batch }: Done): Promise<boolean> {
+  async #wasCommitted(batchId: string, { batch }: CommittedBatch): Promise<boolean> {
     try {
       return await this.#deps.store.committed(batchId);
     } catch (cause) {
@@ -140,7 +143,7 @@ export class BatchWriter {
     unit: StoreUnit,
     entries: readonly BatchEntry[],
     { mustDispatch, assumesNewKeys, turn }: Pick<BatchOptions, 'mustDispatch' | 'turn'> & { readonly assumesNewKeys: boolean },
-  ): Promise<Done> {
+  ): Promise<CommittedBatch> {
     const { context, roster } = this.#deps;
     const batch = new Batch(unit, context.digest, assumesNewKeys);
     if (entries.length === 1 && entries[0]?.command.kind === 'remove_old') {

@@ -60,7 +60,7 @@ export function endRun(step: StepContext, slot: Slot, end: RunEnd): void {
 
 /**
  * The runner reported a failure but may have missed a result that the agent wrote, so the folder is scanned first. Only
- * the first failure counts. It is not journalled: the next process gets it from the runner again, or scans the folder
+ * the first failure counts. It is not journaled: the next process gets it from the runner again, or scans the folder
  * when the run ends.
  */
 export function failUnlessResult(step: StepContext, slot: Slot, failure: Failure): void {

@@ -1,5 +1,5 @@
 /**
- * Handles a journal that cannot be written. New tasks are rejected; every other input that must be journalled is
+ * Handles a journal that cannot be written. New tasks are rejected; every other input that must be journaled is
  * deferred, in order, until writing works again.
  */
 import { encodedBytesAtMost } from '../../../domain/encoded-text.ts';

@@ -1,5 +1,5 @@
 /**
- * Redacts the secrets that a sidecar knows. Agent output passes through here before anything is truncated, journalled,
+ * Redacts the secrets that a sidecar knows. Agent output passes through here before anything is truncated, journaled,
  * logged or sent, so that truncation cannot leave half a secret behind.
  */
 import type { Log, LogFields } from '../../../ports/log.ts';

@@ -1,5 +1,5 @@
 /**
- * The outbox. A report is journalled before it is first sent, sent again after every `identified` and with growing
+ * The outbox. A report is journaled before it is first sent, sent again after every `identified` and with growing
  * delays while unanswered, and dropped only after the hub's answer (its files first).
  */
 import { backoffMs } from '../../../domain/backoff.ts';

@@ -1,4 +1,4 @@
-/** The sidecar's journalled state: versioned, and validated when it is read. */
+/** The sidecar's journaled state: versioned, and validated when it is read. */
 import { Type } from 'typebox';
 import { Compile, type Validator } from 'typebox/schema';
 import { ENDED_ENTRY_PATTERN, type EndedEntry } from '../../../domain/assignment/ended-assignments.ts';

@@ -1,5 +1,5 @@
 /**
- * Validates what a wake runner yields. Runners are third-party code and their events are journalled and sent, so each
+ * Validates what a wake runner yields. Runners are third-party code and their events are journaled and sent, so each
  * is copied field by field; nothing past this point sees a value that cannot be serialized or walked.
  */
 import { Type, type TObject, type TSchema } from 'typebox';

@@ -131,7 +131,7 @@ export class StepContext {
     this.afterPersist({ type: 'log', level, message, fields: hasLongText(fields) ? shortened(fields) : fields });
   }
 
-  // Journalled state
+  // Journaled state
 
   slot(assignment: AssignmentId): Slot | undefined {
     return findIn(this.state.journal.slots, assignment);

@@ -125,12 +125,12 @@ function past(
   const assigned = (): Change => then(submitted, (task) => decideAssign(task, by, givenMs, rules));
   switch (fate) {
     case 'completed': {
-      const said = { result: '{"status":"success","output":"done"}', tokensUsed: 1_200, costUsd: null, details: null };
-      return then(assigned(), (task) => decideComplete(task, by, said, submitMs + 2));
+      const message = { result: '{"status":"success","output":"done"}', tokensUsed: 1_200, costUsd: null, details: null };
+      return then(assigned(), (task) => decideComplete(task, by, message, submitMs + 2));
     }
     case 'dead_letter': {
-      const said = { error: 'cannot be done', kind: 'agent_failed', retryable: false, tokensUsed: null, costUsd: null, details: null };
-      return then(assigned(), (task) => decideFail(task, by, said, submitMs + 2, rules));
+      const message = { error: 'cannot be done', kind: 'agent_failed', retryable: false, tokensUsed: null, costUsd: null, details: null };
+      return then(assigned(), (task) => decideFail(task, by, message, submitMs + 2, rules));
     }
     case 'assigned':
       return then(assigned(), (task) => decideAccept(task, by, nowMs, rules));

@@ -23,7 +23,7 @@ export interface Submitting {
 }
 
 /** Returns how many were submitted. */
-export async function submitAll(told: Submitter, submitting: Submitting): Promise<number> {
+export async function submitAll(submits: Submitter, submitting: Submitting): Promise<number> {
   const { tasks, sidecars, submitters, random, ended, goesOn = () => false } = submitting;
   let next = 0;
   const submitSome = async (): Promise<void> => {
@@ -34,7 +34,11 @@ export async function submitAll(told: Submitter, submitting: Submitting): Promis
       }
       const key = `task-${(next += 1)}`;
       const seconds = ((random() % 1_000) / 1_000) * WORK_SECONDS;
-      await told.submit(key, { description: `${key} ok ${seconds.toFixed(2)}`, needed_capabilities: ['code'], max_retries: MAX_RETRIES });
+      await submits.submit(key, {
+        description: `${key} ok ${seconds.toFixed(2)}`,
+        needed_capabilities: ['code'],
+        max_retries: MAX_RETRIES,
+      });
     }
   };
   await Promise.all(Array.from({ length: submitters }, submitSome));

@@ -23,7 +23,10 @@ const MINE = device();
 const THIEFS = device();
 
 const signed = (text: string, { key }: Device): string => sign(null, Buffer.from(text), key).toString('base64url');
-const deviceFields = (said: Handshake, from: Device) => ({ device_key: from.publicKey, device_proof: signed(deviceText(said), from) });
+const deviceFields = (handshake: Handshake, from: Device) => ({
+  device_key: from.publicKey,
+  device_proof: signed(deviceText(handshake), from),
+});
 
 /** Sends hello; returns the handshake of both sides. */
 async function greet(peer: Peer): Promise<Handshake> {
@@ -34,9 +37,14 @@ async function greet(peer: Peer): Promise<Handshake> {
 }
 
 /** Identifies with the token's proof, and the fields of `more`. */
-async function identify(peer: Peer, more: (said: Handshake) => object = () => ({})): Promise<readonly AnyFrame[]> {
-  const said = await greet(peer);
-  return peer.identify({ token: undefined, proof: sealedToken(TOKEN, sha256(TOKEN), said, hmac), instance_id: 'machine-1', ...more(said) });
+async function identify(peer: Peer, more: (handshake: Handshake) => object = () => ({})): Promise<readonly AnyFrame[]> {
+  const handshake = await greet(peer);
+  return peer.identify({
+    token: undefined,
+    proof: sealedToken(TOKEN, sha256(TOKEN), handshake, hmac),
+    instance_id: 'machine-1',
+    ...more(handshake),
+  });
 }
 
 async function rigOf(t: Test): Promise<HubRig> {
@@ -58,14 +66,14 @@ t.test('the first key binds the agent: from then on no connection identifies wit
   t.equal(await isBound(rig), false);
   await first.cut();
   const second = await first.reconnect();
-  t.match(await identify(second, (said) => deviceFields(said, MINE)), IN);
+  t.match(await identify(second, (handshake) => deviceFields(handshake, MINE)), IN);
   t.equal(await isBound(rig), true);
   await second.cut();
-  const attempts: readonly ((said: Handshake) => object)[] = [
+  const attempts: readonly ((handshake: Handshake) => object)[] = [
     () => ({}),
-    (said) => deviceFields(said, THIEFS),
-    (said) => ({ ...deviceFields(said, THIEFS), device_key: MINE.publicKey }),
-    (said) => deviceFields({ ...said, hubNonce: 'ef'.repeat(32) }, MINE),
+    (handshake) => deviceFields(handshake, THIEFS),
+    (handshake) => ({ ...deviceFields(handshake, THIEFS), device_key: MINE.publicKey }),
+    (handshake) => deviceFields({ ...handshake, hubNonce: 'ef'.repeat(32) }, MINE),
     () => ({ device_key: MINE.publicKey }),
   ];
   for (const [n, attempt] of attempts.entries()) {
@@ -77,36 +85,39 @@ t.test('the first key binds the agent: from then on no connection identifies wit
   const old = await second.reconnect('10.0.0.10');
   t.match(await old.identify({ protocol_version: 1 }), [{ type: 'error', error: 'invalid_device_key' }], 'as version 1');
   const again = await second.reconnect();
-  t.match(await identify(again, (said) => deviceFields(said, MINE)), IN, 'the machine itself is admitted again');
+  t.match(await identify(again, (handshake) => deviceFields(handshake, MINE)), IN, 'the machine itself is admitted again');
 });
 
 t.test('identify_check says whether the agent is bound to another key, and binds it to none', async (t) => {
   const rig = await rigOf(t);
   const peer = await rig.peer('a1');
-  const check = async (asking: Peer, more: (said: Handshake) => object = () => ({})): Promise<readonly AnyFrame[]> => {
-    const said = await greet(asking);
-    const proof = sealedToken(TOKEN, sha256(TOKEN), said, hmac);
-    await asking.send({ type: 'identify_check', agent_id: 'a1', proof, instance_id: 'machine-1', ...more(said) });
+  const check = async (asking: Peer, more: (handshake: Handshake) => object = () => ({})): Promise<readonly AnyFrame[]> => {
+    const handshake = await greet(asking);
+    const proof = sealedToken(TOKEN, sha256(TOKEN), handshake, hmac);
+    await asking.send({ type: 'identify_check', agent_id: 'a1', proof, instance_id: 'machine-1', ...more(handshake) });
     return asking.newFrames();
   };
   const fine = [{ type: 'identify_checked', agent_id: 'a1', in_use: false }];
   const wrong = [{ ...fine[0], wrong_device: true }];
-  t.strictSame(await check(peer, (said) => deviceFields(said, THIEFS)), fine);
+  t.strictSame(await check(peer, (handshake) => deviceFields(handshake, THIEFS)), fine);
   t.not(await isBound(rig), true);
-  await identify(await peer.reconnect(), (said) => deviceFields(said, MINE));
-  t.strictSame(await check(await peer.reconnect(), (said) => deviceFields(said, MINE)), fine);
+  await identify(await peer.reconnect(), (handshake) => deviceFields(handshake, MINE));
+  t.strictSame(await check(await peer.reconnect(), (handshake) => deviceFields(handshake, MINE)), fine);
   t.strictSame(await check(await peer.reconnect()), wrong, 'no key');
-  t.strictSame(await check(await peer.reconnect(), (said) => deviceFields(said, THIEFS)), wrong);
-  const forged = await check(await peer.reconnect('10.0.0.1'), (said) => ({ ...deviceFields(said, THIEFS), device_key: MINE.publicKey }));
+  t.strictSame(await check(await peer.reconnect(), (handshake) => deviceFields(handshake, THIEFS)), wrong);
+  const forged = await check(await peer.reconnect('10.0.0.1'), (handshake) => ({
+    ...deviceFields(handshake, THIEFS),
+    device_key: MINE.publicKey,
+  }));
   t.match(forged, OUT);
 });
 
 t.test('a refused identify does not affect the open session', async (t) => {
   const rig = await rigOf(t);
   const mine = await rig.peer('a1');
-  await identify(mine, (said) => deviceFields(said, MINE));
+  await identify(mine, (handshake) => deviceFields(handshake, MINE));
   const thief = await mine.reconnect('10.0.0.1');
-  t.match(await identify(thief, (said) => deviceFields(said, THIEFS)), OUT);
+  t.match(await identify(thief, (handshake) => deviceFields(handshake, THIEFS)), OUT);
   t.equal(mine.closed(), null);
   const id = await rig.submit();
   t.match(mine.newFrames().at(-1), { type: 'task_assign', task_id: id });
@@ -115,12 +126,16 @@ t.test('a refused identify does not affect the open session', async (t) => {
 t.test('a takeover lets another machine bind the agent', async (t) => {
   const rig = await rigOf(t);
   const mine = await rig.peer('a1');
-  await identify(mine, (said) => deviceFields(said, MINE));
+  await identify(mine, (handshake) => deviceFields(handshake, MINE));
   await mine.cut();
   await rig.queue.do({ kind: 'agent_control', agentId: 'a1' as AgentId, change: 'takeover' });
   t.equal(await isBound(rig), false);
   const next = await mine.reconnect();
-  t.match(await identify(next, (said) => deviceFields(said, THIEFS)), IN);
+  t.match(await identify(next, (handshake) => deviceFields(handshake, THIEFS)), IN);
   await next.cut();
-  t.match(await identify(await next.reconnect('10.0.0.1'), (said) => deviceFields(said, MINE)), OUT, 'the old machine is refused');
+  t.match(
+    await identify(await next.reconnect('10.0.0.1'), (handshake) => deviceFields(handshake, MINE)),
+    OUT,
+    'the old machine is refused',
+  );
 });

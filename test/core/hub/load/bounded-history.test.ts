@@ -54,9 +54,9 @@ t.test('R4: a repeatedly refused result is stored once, recorded in a few events
   );
   t.match(task, { status: 'assigned', assignedTo: 'a2', generation: 1 });
   const text = JSON.stringify(result);
-  const told = { reason: 'not_assignee', result_bytes: text.length, result_sha256: sha256(text) };
-  t.match(refused[0]?.details, { ...told, result_kept: true });
-  t.match(refused[1]?.details, { ...told, result_kept: false }, 'it is stored already');
+  const expected = { reason: 'not_assignee', result_bytes: text.length, result_sha256: sha256(text) };
+  t.match(refused[0]?.details, { ...expected, result_kept: true });
+  t.match(refused[1]?.details, { ...expected, result_kept: false }, 'it is stored already');
   t.notOk(refused.some(({ details }) => 'result' in (details ?? {})));
   t.match(task.kept.results, [{ agentId: 'a1', generation: 1, kind: 'refused', bytes: text.length, sha256: sha256(text) }]);
   const kept = await rig.storage.tasks.keptResult({ taskId: id, generation: 1 as Generation, agentId: 'a1' as AgentId });
@@ -129,8 +129,8 @@ t.test('stored results of one task are bounded in number and bytes, regardless o
   let task = aTask({ generation: aGeneration(5) });
   for (let agent = 0; agent < 40; agent += 1)
     for (let n = 1; n <= 20; n += 1) {
-      const said = { result: text, details: null, generation: aGeneration(n), reason: 'not_assignee' };
-      const made = decideRefused(task, { agentId: anAgentId(`a${agent}`), session: 1 }, said, 1, sha256);
+      const reported = { result: text, details: null, generation: aGeneration(n), reason: 'not_assignee' };
+      const made = decideRefused(task, { agentId: anAgentId(`a${agent}`), session: 1 }, reported, 1, sha256);
       task = made.task;
     }
   const bytes = (): number => task.kept.results.reduce((sum, one) => sum + one.bytes, 0);
@@ -140,8 +140,8 @@ t.test('stored results of one task are bounded in number and bytes, regardless o
   t.equal(task.kept.refused.reduce((sum, { told, counted }) => sum + told + counted, 0), 40 * 20, 'and none is lost'); // prettier-ignore
   const dropped: unknown[] = [];
   for (let n = 100; n < 160; n += 1) {
-    const said = { result: text, details: null, generation: aGeneration(n), tokensUsed: null, costUsd: null };
-    const made = decideLate(task, { agentId: anAgentId(), session: 1 }, said, 1, sha256);
+    const reported = { result: text, details: null, generation: aGeneration(n), tokensUsed: null, costUsd: null };
+    const made = decideLate(task, { agentId: anAgentId(), session: 1 }, reported, 1, sha256);
     dropped.push(...(made.keptResults?.dropped ?? []));
     task = made.task;
   }
@@ -153,10 +153,11 @@ t.test('stored results of one task are bounded in number and bytes, regardless o
 
 t.test('a refused result that is only counted does not keep an ended task from being removed', (t) => {
   let task = aTask({ status: 'completed', updatedAtMs: 1 });
-  const said = { result: '{}', details: null, generation: aGeneration(1), reason: 'invalid_state' };
-  for (let n = 0; n < REFUSED_EVENTS_MAX; n += 1) task = decideRefused(task, { agentId: anAgentId(), session: 1 }, said, 100, sha256).task;
+  const reported = { result: '{}', details: null, generation: aGeneration(1), reason: 'invalid_state' };
+  for (let n = 0; n < REFUSED_EVENTS_MAX; n += 1)
+    task = decideRefused(task, { agentId: anAgentId(), session: 1 }, reported, 100, sha256).task;
   t.equal(task.updatedAtMs, 100);
-  const counted = decideRefused(task, { agentId: anAgentId(), session: 1 }, said, 200, sha256);
+  const counted = decideRefused(task, { agentId: anAgentId(), session: 1 }, reported, 200, sha256);
   t.match(counted, { events: [], keptResults: null, task: { updatedAtMs: 100, eventSeq: task.eventSeq } });
   t.end();
 });

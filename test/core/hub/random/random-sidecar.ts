@@ -26,7 +26,7 @@ export class RandomSidecar {
   #older: Peer | null = null;
   /** All that it was ever assigned, oldest first. */
   readonly #given: Name[] = [];
-  readonly #told: Name[] = [];
+  readonly #pendingCancels: Name[] = [];
   /** What it holds, as far as it knows. */
   readonly #has = new Map<string, Name>();
 
@@ -57,7 +57,7 @@ export class RandomSidecar {
         this.#speaking = 'last';
         return;
       case 'confirm': {
-        const name = this.#told[this.#told.length - 1 - (act.task % Math.max(1, this.#told.length))];
+        const name = this.#pendingCancels[this.#pendingCancels.length - 1 - (act.task % Math.max(1, this.#pendingCancels.length))];
         if (name !== undefined) await this.#confirm(name);
         return;
       }
@@ -80,7 +80,7 @@ export class RandomSidecar {
     }
     this.hear(() => []);
     for (const name of [...this.#has.values()]) await this.#end('completed', name, { result: { by: this.id } });
-    for (const name of this.#told.splice(0)) await this.#confirm(name);
+    for (const name of this.#pendingCancels.splice(0)) await this.#confirm(name);
     if (this.#version === 1) await this.#peer?.send({ type: 'status', status: 'idle' });
     this.#has.clear();
     this.hear(() => []);
@@ -204,7 +204,7 @@ export class RandomSidecar {
         return this.#isTold(name, historyOf, 'assigned') ? [] : [`${this.id} was assigned ${keyOf(name)}, which was not committed`];
       case 'task_cancelled': {
         const latest = this.#given.findLast((one) => one.taskId === name.taskId)?.generation ?? 0;
-        this.#told.push({ taskId: name.taskId, generation: name.generation ?? latest });
+        this.#pendingCancels.push({ taskId: name.taskId, generation: name.generation ?? latest });
         return [];
       }
       case 'task_ack':

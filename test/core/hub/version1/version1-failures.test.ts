@@ -79,7 +79,7 @@ t.test('known version 1 error texts map to their failure kinds, similar texts do
     [`no_wake_command_configured${'x'.repeat(100_000)}`, 'agent_failed'],
     [`wake_failed_after_${'9'.repeat(100_000)}_attempts`, 'agent_failed'],
   ];
-  for (const [said, kind] of kinds) t.equal(failureFromText(said), kind, said.slice(0, 60));
+  for (const [output, kind] of kinds) t.equal(failureFromText(output), kind, output.slice(0, 60));
 });
 
 t.test('only version 1 error texts are interpreted: version 2 has a field for the kind', async (t) => {

@@ -55,7 +55,7 @@ t.test('a task that violates the policy is rejected with the reason, before anyt
       cause: 'policy',
     },
   ]);
-  t.equal(sidecar.state.journal, before, 'nothing is journalled');
+  t.equal(sidecar.state.journal, before, 'nothing is journaled');
   t.same(
     words(sidecar.frame(assignFrame(named(2), { submitted_by: 'admin' }))),
     ['persist', 'send task_accepted', 'prepare'],

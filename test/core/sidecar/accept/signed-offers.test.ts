@@ -12,10 +12,10 @@ const checked = (sidecar: Stage, signature: SignatureVerdict, frame: HubFrame = 
 t.test('an offer is verified first, and accepted once it is trusted', async (t) => {
   const sidecar = online(SIGNED);
   const before = sidecar.state.journal;
-  const asked = sidecar.frame(assignFrame(named(), { signature: 'a.b.c' }));
-  t.same(words(asked), ['checkSignature']);
-  t.match(only(asked, 'checkSignature'), [{ frame: { signature: 'a.b.c' }, connectionId: sidecar.state.link.connectionId }]);
-  t.equal(sidecar.state.journal, before, 'nothing is journalled yet');
+  const effects = sidecar.frame(assignFrame(named(), { signature: 'a.b.c' }));
+  t.same(words(effects), ['checkSignature']);
+  t.match(only(effects, 'checkSignature'), [{ frame: { signature: 'a.b.c' }, connectionId: sidecar.state.link.connectionId }]);
+  t.equal(sidecar.state.journal, before, 'nothing is journaled yet');
   t.same(words(checked(sidecar, TRUSTED)), ['persist', 'send task_accepted', 'prepare']);
   t.same(words(sidecar.frame(assignFrame())), ['send task_accepted'], 'and not verified again');
 });

@@ -45,7 +45,7 @@ export interface Room {
   journal: MemoryJournal;
   results: MemoryResultInbox;
   /** All frames that the hub received, oldest first. */
-  readonly heard: Frame[];
+  readonly messages: Frame[];
   say(frame: SentFrame): void;
   cut(): void;
   /** Advances time; resulting work takes its next steps. */
@@ -60,7 +60,7 @@ export const welcome = (frame: Frame, say: (frame: SentFrame) => void): void => 
   if (frame['type'] === 'identify') say({ type: 'identified', agent_id: 'worker-1', protocol_version: 2, store_id: 'store-1', held: [] });
 };
 
-/** The agent's behaviour: reports that it started, and writes this result after a while. */
+/** The agent's behavior: reports that it started, and writes this result after a while. */
 export const worker =
   (result: unknown, afterMs = 1_000) =>
   (_request: WakeRequest, room: Room): RunScript => ({
@@ -77,7 +77,7 @@ export async function room(options: RoomOptions = {}): Promise<Room> {
   const wire = memoryWire({ clock, fate: options.fate?.(clock) });
   const log = memoryLog();
   const connections: HubConnection[] = [];
-  const heard: Frame[] = [];
+  const messages: Frame[] = [];
   const runner = scriptedRunner({ clock, script: (request) => (options.script ?? worker({ status: 'success' }))(request, made) });
   const hub = options.hub ?? welcome;
   await wire.transport().listen(
@@ -95,7 +95,7 @@ export async function room(options: RoomOptions = {}): Promise<Room> {
       onOpen: (connection) => void connections.push(connection),
       onFrame: (connection, text) => {
         const frame = JSON.parse(text) as Frame;
-        heard.push(frame);
+        messages.push(frame);
         hub(frame, (answer) => connection.send(JSON.stringify(answer)));
       },
       onPong: () => undefined,
@@ -136,7 +136,7 @@ export async function room(options: RoomOptions = {}): Promise<Room> {
     journal: memoryJournal(),
     results: memoryResultInbox({ clock }),
     sidecar: undefined as unknown as Sidecar,
-    heard,
+    messages,
     say: (frame) => void connections.at(-1)?.send(JSON.stringify(frame)),
     cut: () => wire.open().forEach((connection) => wire.cut(connection)),
     async pass(ms) {
@@ -154,7 +154,7 @@ export async function room(options: RoomOptions = {}): Promise<Room> {
       made.results = made.results.reopen();
       made.sidecar = create();
     },
-    types: () => heard.map((frame) => frame['type']),
+    types: () => messages.map((frame) => frame['type']),
   };
   made.sidecar = create();
   return made;

@@ -50,7 +50,7 @@ export type Act = (typeof ACTS)[number];
 
 const STATUSES = ['accepted', 'complete', 'retried', 'late', 'rejected', 'released'];
 const REASONS = ['stale_generation', 'not_assignee', 'unknown_task', 'invalid_state'] as const;
-/** Frames sent without being kept: they refer to something remembered, or to something that could not be journalled. */
+/** Frames sent without being kept: they refer to something remembered, or to something that could not be journaled. */
 const UNKEPT = /^(superseded|journal_unwritable|already ended: .*)$/;
 
 export class StormWorld {
@@ -267,7 +267,7 @@ export class StormWorld {
     const ended = recall(this.#disk.ended, request.taskId);
     if (ended !== undefined && ended.generation >= request.generation) this.complaints.push(`${keyOf(request)} was run after it had ended`);
     if (!this.#disk.slots.some((slot) => slot.run?.runId === request.runId))
-      this.complaints.push(`${request.runId} was woken before it was journalled`);
+      this.complaints.push(`${request.runId} was woken before it was journaled`);
     const { taskId, generation } = request;
     this.#runs.set(request.runId, { assignment: { taskId, generation }, isAlive: true, isFollowed: true });
   }
@@ -302,7 +302,7 @@ export class StormWorld {
     }
     for (const entry of journal.outbox) {
       if (hasBody(entry) && !this.#bodies.has(keyOf(entry)))
-        this.complaints.push(`${keyOf(entry)} was journalled before its body was written`);
+        this.complaints.push(`${keyOf(entry)} was journaled before its body was written`);
     }
     this.#disk = readJournalState(JSON.parse(JSON.stringify(journal)));
   }
@@ -327,7 +327,7 @@ export class StormWorld {
       case 'task_cancel_ack':
         if ([...this.#runs.values()].some((run) => run.isAlive && isOf(run.assignment)))
           this.complaints.push('a stop was confirmed of a run that lives');
-        if (this.#disk.slots.some(isOf)) this.complaints.push('a stop was confirmed before it was journalled');
+        if (this.#disk.slots.some(isOf)) this.complaints.push('a stop was confirmed before it was journaled');
         return;
       default:
         return;

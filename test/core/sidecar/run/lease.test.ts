@@ -130,12 +130,12 @@ t.test('timers of an assignment that is gone do nothing', async (t) => {
 });
 
 t.test('the wake of an agent is reported to the hub once', async (t) => {
-  const told = { type: 'wake_result', task_id: TASK, generation: 1, status: 'success', attempt: 1 };
+  const received = { type: 'wake_result', task_id: TASK, generation: 1, status: 'success', attempt: 1 };
   const ofWakes = (effects: Parameters<typeof sent>[0]) => sent(effects).filter((frame) => frame['type'] === 'wake_result');
   t.test('not again after a reconnect or for the first sign of life', async (t) => {
     const sidecar = waking();
     sidecar.wake(SPAWNED);
-    t.same(ofWakes(sidecar.wake(WOKEN)), [told]);
+    t.same(ofWakes(sidecar.wake(WOKEN)), [received]);
     t.same(ofWakes(sidecar.sight({ kind: 'started' })), []);
     t.same(ofWakes(reconnected(sidecar)), []);
   });
@@ -145,7 +145,7 @@ t.test('the wake of an agent is reported to the hub once', async (t) => {
     sidecar.take({ type: 'link_down', connectionId: 1, code: 1006, reason: '' });
     t.same(ofWakes(sidecar.wake(WOKEN)), []);
     sidecar.timer('reconnect');
-    t.same(ofWakes(sidecar.identify()), [told]);
+    t.same(ofWakes(sidecar.identify()), [received]);
     t.same(ofWakes(sidecar.sight({ kind: 'started' })), []);
   });
   t.test('not by the sidecar that adopts its run', async (t) => {

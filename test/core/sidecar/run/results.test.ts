@@ -28,7 +28,7 @@ t.test('R8: the first result found in the folder is the one that is reported', a
   for (const { value, is } of cases) {
     const sidecar = working();
     const effects = sidecar.sight({ kind: 'result', value, replaced: false });
-    t.same(words(effects), ['writeReport', 'persist', `send ${String(writtenBody(effects)['type'])}`], 'written, journalled, sent');
+    t.same(words(effects), ['writeReport', 'persist', `send ${String(writtenBody(effects)['type'])}`], 'written, journaled, sent');
     t.match(writtenBody(effects), { ...is, task_id: TASK, generation: 1 });
     t.same(sent(effects), [writtenBody(effects)]);
     t.same(sidecar.sight({ kind: 'result', value: { status: 'success' }, replaced: false }), [], 'later results are ignored');
@@ -96,12 +96,12 @@ t.test('R4: an output object with a text stays an object, and its text is cut', 
 });
 
 t.test("only the output of an agent's result is reported; other fields are named and their file is kept", async (t) => {
-  const said = { status: 'success', output: 'o', log: 'x'.repeat(900_000), note: 'small', tokens_used: 7 };
-  t.same(reportedResult(said, false), { status: 'success', output: 'o', omitted: ['log', 'note'] });
+  const written = { status: 'success', output: 'o', log: 'x'.repeat(900_000), note: 'small', tokens_used: 7 };
+  t.same(reportedResult(written, false), { status: 'success', output: 'o', omitted: ['log', 'note'] });
   const many = Object.fromEntries(Array.from({ length: 5_000 }, (_, index) => [`field-${index}-${'n'.repeat(300)}`, 1]));
   t.ok(encodedBytes(reportedResult({ ...many, output: 'o' }, false)) <= 4_200);
   const sidecar = working();
-  sidecar.sight({ kind: 'result', value: said, replaced: false });
+  sidecar.sight({ kind: 'result', value: written, replaced: false });
   sidecar.wake({ type: 'stopped', survivors: [] });
   t.same(words(sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'complete' })), ['removeReport', 'persist']);
 });

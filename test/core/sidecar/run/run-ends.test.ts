@@ -140,8 +140,8 @@ t.test('an attached agent that reports its end', async (t) => {
   t.test('failed, with whether a retry makes sense', async (t) => {
     const sidecar = waking();
     sidecar.wake(SPAWNED);
-    const told = sidecar.wake({ type: 'failed', phase: 'agent', message: 'refused', retryable: false, details: { turns: 3 } });
-    t.same(words(told), ['scan'], 'its agent may have written a result');
+    const newEffects = sidecar.wake({ type: 'failed', phase: 'agent', message: 'refused', retryable: false, details: { turns: 3 } });
+    t.same(words(newEffects), ['scan'], 'its agent may have written a result');
     t.match(writtenBody(sidecar.scanned()), { kind: 'agent_failed', error: 'refused', retryable: false, details: { turns: 3 } });
     t.same(words(sidecar.wake(exited(1))), ['unwatch', 'keepResult', 'persist'], 'the first end was reported');
   });
@@ -263,8 +263,8 @@ t.test('a runner that throws', async (t) => {
       t.equal(startedFor(effects, 'retry'), undefined);
       t.ok(words(effects).includes('prepare'));
       t.match(only(sidecar.prepared(), 'attach'), [{ stop: { reason: /threw/ }, run: { runId, process: null } }]);
-      const told = sidecar.wake(left);
-      const after = left.type === 'failed' ? told : sidecar.scanned();
+      const newEffects = sidecar.wake(left);
+      const after = left.type === 'failed' ? newEffects : sidecar.scanned();
       t.equal(startedFor(after, 'retry'), 5_000);
       t.match(sent(after), [{ type: 'wake_result', status: 'failed', error: 'boom' }]);
       t.match(sidecar.slot(), { status: 'waking', wakes: 1, run: null });

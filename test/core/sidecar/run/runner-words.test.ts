@@ -50,7 +50,7 @@ t.test('R16: an invalid runner event is refused, with what was expected', async 
     [{ type: 'failed', phase: 'agent', retryable: true }, /message is required/],
     [{ type: 'stopped', survivors: ['x'] }, /survivors/],
   ];
-  for (const [said, message] of cases) t.match(readWakeEvent(said), { kind: 'invalid', reason: 'invalid_event', message });
+  for (const [value, message] of cases) t.match(readWakeEvent(value), { kind: 'invalid', reason: 'invalid_event', message });
 });
 
 t.test('R16: a failure with invalid fields is reported without them', async (t) => {
@@ -86,9 +86,9 @@ t.test('R16: a result that cannot be sent is invalid, in whatever way it is cons
     [Array.from({ length: 100_001 }, () => 0), 'result_too_large', /100000 values/],
   ];
   for (const [output, reason, message] of cases) {
-    const heard = readWakeEvent({ type: 'completed', output });
-    t.equal(heard.kind, 'invalid');
-    if (output !== wide) t.match(heard, { reason, message });
+    const readEvent = readWakeEvent({ type: 'completed', output });
+    t.equal(readEvent.kind, 'invalid');
+    if (output !== wide) t.match(readEvent, { reason, message });
     const failed = readWakeEvent({ type: 'failed', phase: 'agent', message: 'why', retryable: true, details: { output } });
     t.match(failed, { kind: 'event', event: { type: 'failed', message: 'why', details: {} } }, 'the failure itself is still reported');
     t.ok(JSON.stringify(failed).length < 1_000 || typeof output === 'function');
@@ -111,8 +111,8 @@ t.test('R16: invalid checks count as a failed check', async (t) => {
   t.same(readChecks(good), good);
   const holes: unknown[] = [];
   holes[3] = good[0];
-  for (const said of [null, 'ok', {}, [null], holes, [{ check: 'program', ok: false }], [{ check: 'a', ok: 'yes', message: '' }], [5n]])
-    t.match(readChecks(said), [{ check: 'runner', ok: false, message: /^checks threw: expected a list of/ }]);
+  for (const value of [null, 'ok', {}, [null], holes, [{ check: 'program', ok: false }], [{ check: 'a', ok: 'yes', message: '' }], [5n]])
+    t.match(readChecks(value), [{ check: 'runner', ok: false, message: /^checks threw: expected a list of/ }]);
   t.ok(JSON.stringify(readChecks(Array.from({ length: 10_000 }, () => ({ ...good[0], message: 'x'.repeat(10_000) })))).length < 50_000);
 });
 
@@ -125,7 +125,7 @@ const mute = (message: string): object => ({
 
 t.test('R16: an event or field that throws when read is refused or omitted, with a bounded message', async (t) => {
   const long = 'x'.repeat(500_000);
-  for (const said of [
+  for (const value of [
     new Proxy(
       {},
       {
@@ -144,10 +144,10 @@ t.test('R16: an event or field that throws when read is refused or omitted, with
     ),
   ]) {
     // prettier-ignore
-    const heard = readWakeEvent(said);
-    t.match(heard, { kind: 'invalid', reason: 'invalid_event', message: /^an event cannot be read: / });
-    t.ok(JSON.stringify(heard).length < 5_000);
-    t.ok(JSON.stringify(readChecks(said)).length < 5_000);
+    const readEvent = readWakeEvent(value);
+    t.match(readEvent, { kind: 'invalid', reason: 'invalid_event', message: /^an event cannot be read: / });
+    t.ok(JSON.stringify(readEvent).length < 5_000);
+    t.ok(JSON.stringify(readChecks(value)).length < 5_000);
   }
   const failed = readWakeEvent({ type: 'failed', phase: 'agent', message: 'why', retryable: true, details: mute(long) });
   t.match(failed, { kind: 'event', event: { message: 'why', details: { omitted: /cannot be written as JSON/ } } });

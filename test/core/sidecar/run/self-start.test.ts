@@ -16,7 +16,7 @@ t.test('it is logged once that the agent must poll', async (t) => {
   t.match(logs, [{ message: /must poll/ }]);
 });
 
-t.test('the task is published after it is journalled, with its results folder', async (t) => {
+t.test('the task is published after it is journaled, with its results folder', async (t) => {
   const sidecar = online(SELF);
   t.same(words(sidecar.frame(assignFrame())), ['persist', 'send task_accepted', 'prepare']);
   const effects = sidecar.prepared();

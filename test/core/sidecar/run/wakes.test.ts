@@ -22,7 +22,7 @@ import {
 
 const REFUSED: WakeEvent = { type: 'failed', phase: 'spawn', message: 'no such program', retryable: true };
 
-t.test('the run id is journalled before the wake, the process right after it', async (t) => {
+t.test('the run id is journaled before the wake, the process right after it', async (t) => {
   const sidecar = online();
   sidecar.frame(assignFrame());
   const woken = sidecar.prepared();
@@ -216,7 +216,7 @@ t.test('a woken agent must give a sign of life', async (t) => {
   });
 });
 
-t.test('the outcome of a wake is reported once, and never journalled', async (t) => {
+t.test('the outcome of a wake is reported once, and never journaled', async (t) => {
   const sidecar = waking();
   sidecar.wake(SPAWNED);
   t.match(sent(sidecar.wake(WOKEN)), [{ type: 'wake_result', status: 'success', attempt: 1 }]);

@@ -313,12 +313,12 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
       await Promise.all([inbox.close(), inbox.close()]);
       await looking;
       await inbox.close();
-      const told = saw.all.length;
+      const count = saw.all.length;
       await place.write(ownPath(a1, 'json'), '{"half":1}');
       inbox.watch(a1, 'all');
       await inbox.scan(a1);
       await place.pass(Promise.resolve());
-      t.equal(saw.all.length, told);
+      t.equal(saw.all.length, count);
     });
 
     unfinishedResultTests(test, subject);

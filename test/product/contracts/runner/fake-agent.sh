@@ -10,7 +10,7 @@ for argument; do
     auth | login | models) exit 1 ;;
   esac
 done
-behaviour=$1
+behavior=$1
 words=$2
 
 say() { if [ -e "$words/$1" ]; then cat "$words/$1"; fi; }
@@ -30,7 +30,7 @@ work() {
   done
 }
 
-case $behaviour in
+case $behavior in
   ends) at_work ;;
   fails)
     at_work

@@ -2,7 +2,7 @@
 import { readWakeEvent } from '../../../../core/application/sidecar/state/runner-events.ts';
 import type { WakeEvent, WakeRunner } from '../../../../core/ports/wake-runner.ts';
 import { refuseOptions, type CaseTest, type ContractCase } from '../contract-case.ts';
-import type { Behaviour, HeardWorld, RunnerWorld, SpokenBehaviour, WakeRunnerSubject } from './wake-runner-subject.ts';
+import type { Behavior, OutputWorld, RunnerWorld, OutputBehavior, WakeRunnerSubject } from './wake-runner-subject.ts';
 
 /** Adds a case that has a world. */
 export type InWorld<W extends RunnerWorld> = (title: string, run: (t: ContractCase, world: W) => Promise<void>) => void;
@@ -50,14 +50,14 @@ interface Seen {
 /** The unchanged world, except that its runners are observed and run ids are recorded. */
 function watchedWorld<W extends RunnerWorld>(world: W, seen: Seen, looksAtEnds: boolean): W {
   const watch = (runner: WakeRunner): WakeRunner => watched(runner, world, seen, looksAtEnds);
-  const own: Partial<HeardWorld> = {
+  const own: Partial<OutputWorld> = {
     async request(description) {
       const made = await world.request(description);
       seen.runIds.push(made.runId);
       return made;
     },
-    runner: async (behaviour: Behaviour) => watch(await world.runner(behaviour)),
-    talking: async (behaviour: SpokenBehaviour) => watch(await (world as RunnerWorld as HeardWorld).talking(behaviour)),
+    runner: async (behavior: Behavior) => watch(await world.runner(behavior)),
+    printing: async (behavior: OutputBehavior) => watch(await (world as RunnerWorld as OutputWorld).printing(behavior)),
   };
   return new Proxy(world, {
     get(target, name) {
@@ -88,12 +88,12 @@ function watched(runner: WakeRunner, world: RunnerWorld, seen: Seen, looksAtEnds
       let hasEnded = false;
       return {
         async next() {
-          const told = await listener.next();
-          if (told.done === true) return told;
-          if (hasEnded) seen.afterEnd.push(told.value.type);
-          hasEnded ||= isLast(told.value);
-          await look(runId, told.value);
-          return told;
+          const step = await listener.next();
+          if (step.done === true) return step;
+          if (hasEnded) seen.afterEnd.push(step.value.type);
+          hasEnded ||= isLast(step.value);
+          await look(runId, step.value);
+          return step;
         },
         return: () => listener.return?.() ?? Promise.resolve({ done: true, value: undefined }),
       };
@@ -108,8 +108,8 @@ function watched(runner: WakeRunner, world: RunnerWorld, seen: Seen, looksAtEnds
 }
 
 /** Whether no text for people was truncated; printed output may be partial. */
-const isWhole = (said: WakeEvent, read: WakeEvent): boolean =>
+const isWhole = (emitted: WakeEvent, read: WakeEvent): boolean =>
   (['message', 'stderrTail'] as const).every((name) => {
-    const [text, kept] = [said, read].map((event) => (event as Readonly<Record<string, unknown>>)[name]);
+    const [text, kept] = [emitted, read].map((event) => (event as Readonly<Record<string, unknown>>)[name]);
     return typeof text !== 'string' || text === kept;
   });

@@ -1,10 +1,10 @@
-/** An agent for tests; its first argument selects its behaviour. It writes `<task_id>.started` once it runs. */
+/** An agent for tests; its first argument selects its behavior. It writes `<task_id>.started` once it runs. */
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, renameSync, watch, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const { AGENTCOM_TASK_ID: taskId, AGENTCOM_TASK_FILE: taskFile, AGENTCOM_RESULTS_DIR: resultsDir } = process.env;
-const [behaviour, ...rest] = process.argv.slice(2);
+const [behavior, ...rest] = process.argv.slice(2);
 
 const started = () => writeFileSync(join(resultsDir, `${taskId}.started`), '');
 
@@ -32,7 +32,7 @@ function stubborn(program, args, options) {
 }
 
 const NODE = process.execPath;
-const behaviours = {
+const behaviors = {
   ends: () => started(),
   fails() {
     started();
@@ -83,4 +83,4 @@ const behaviours = {
     if (rest[1] === 'works') work();
   },
 };
-await behaviours[behaviour]();
+await behaviors[behavior]();

@@ -7,14 +7,14 @@ import { systemClock } from '../../../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../../../core/ports/log.ts';
 import type { WakeRunner } from '../../../../core/ports/wake-runner.ts';
 import type { WakeRunnerDeps } from '../../../../plugins/plugin.ts';
-import type { Behaviour, HeardWorld, SpokenBehaviour, WakeRunnerSubject } from './wake-runner-subject.ts';
+import type { Behavior, OutputWorld, OutputBehavior, WakeRunnerSubject } from './wake-runner-subject.ts';
 import { atWork, carriersOf, endAgent, readOrEmpty, runWorld } from '../../../plugins/run-world.ts';
 
 /** A program that behaves as its first argument says, and prints the files in the folder of its second. */
 export const FAKE_AGENT = fileURLToPath(new URL('./fake-agent.sh', import.meta.url));
 
 /** What the agent of a listening runner writes to standard output, in the format of its program: whole lines. */
-export interface AgentWords {
+export interface AgentOutput {
   /** At its start; may be empty. */
   readonly started: string;
   /** When it is done. */
@@ -28,31 +28,31 @@ export interface AgentWords {
 }
 
 /**
- * The subject of a runner that starts the program of `argv`: for each behaviour of the contract an agent that behaves
+ * The subject of a runner that starts the program of `argv`: for each behavior of the contract an agent that behaves
  * this way, or a program that does not exist. A runner that listens to its agent needs the `words` of its program.
- * `agent` is for a program that is interactive: it is started instead, with the behaviour as its next argument, and
+ * `agent` is for a program that is interactive: it is started instead, with the behavior as its next argument, and
  * has its own `words`.
  */
 export function processSubject(
   runner: (argv: readonly string[], deps: WakeRunnerDeps) => WakeRunner | Promise<WakeRunner>,
-  words?: AgentWords,
+  words?: AgentOutput,
   agent: readonly string[] = ['sh', FAKE_AGENT],
 ): WakeRunnerSubject {
-  const world = async (): Promise<HeardWorld> => {
+  const world = async (): Promise<OutputWorld> => {
     const runs = await runWorld();
     const { baseDir } = runs;
     const deps: WakeRunnerDeps = { agentId: 'agent-1', baseDir, dataDir: baseDir, clock: systemClock(), log: silentLog };
     const wordsDir = await writeWords(join(baseDir, 'words'), words);
-    const argvOf = (behaviour: Behaviour | SpokenBehaviour): readonly string[] =>
-      behaviour === 'cannot-start' ? ['no-such-program-anywhere'] : [...agent, behaviour, wordsDir];
+    const argvOf = (behavior: Behavior | OutputBehavior): readonly string[] =>
+      behavior === 'cannot-start' ? ['no-such-program-anywhere'] : [...agent, behavior, wordsDir];
     return {
-      runner: async (behaviour) => runner(argvOf(behaviour), deps),
-      talking: async (behaviour) => runner(argvOf(behaviour), deps),
+      runner: async (behavior) => runner(argvOf(behavior), deps),
+      printing: async (behavior) => runner(argvOf(behavior), deps),
       request: (description) => runs.request(description === undefined ? undefined : { description }),
       settle: (promise) => promise,
       atWork,
       endAgent,
-      async heardBy({ resultsDir }) {
+      async inputOf({ resultsDir }) {
         const path = join(resultsDir, 'heard');
         return existsSync(path) ? readFile(path, 'utf8') : null;
       },
@@ -65,10 +65,10 @@ export function processSubject(
 }
 
 /** Output of an agent that prints JSON, one object per line. */
-export const jsonLinesOf = (...said: readonly object[]): string => said.map((line) => `${JSON.stringify(line)}\n`).join('');
+export const jsonLinesOf = (...messages: readonly object[]): string => messages.map((line) => `${JSON.stringify(line)}\n`).join('');
 
 /** The folder in which the fake agent finds its output. */
-export async function writeWords(folder: string, words: Partial<AgentWords> = {}): Promise<string> {
+export async function writeWords(folder: string, words: Partial<AgentOutput> = {}): Promise<string> {
   await mkdir(folder, { recursive: true });
   for (const [name, text] of Object.entries(words)) if (typeof text === 'string') await writeFile(join(folder, name), text);
   return folder;

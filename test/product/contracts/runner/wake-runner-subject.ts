@@ -6,22 +6,22 @@ import type { WakeRequest, WakeRunner } from '../../../../core/ports/wake-runner
  * until `endAgent`, and obeys signals, ignores them, or obeys them but leaves its tools alive: one
  * in a session of its own, one that has lost its parent too; or the program does not exist.
  */
-export type Behaviour = 'ends' | 'fails' | 'works' | 'ignores-stop' | 'leaves-tools' | 'cannot-start';
+export type Behavior = 'ends' | 'fails' | 'works' | 'ignores-stop' | 'leaves-tools' | 'cannot-start';
 
 /**
  * A runner, by what it follows of its agents. This determines its cases, and some of them hold the runner to it: a
  * runner that does not listen to its agent must report `woken`, and one that calls a service must report nothing but
  * `woken`.
  */
-export type WakeRunnerSubject = HeardSubject | FilesSubject | ServiceSubject;
+export type WakeRunnerSubject = OutputSubject | FilesSubject | ServiceSubject;
 
 /** The runner starts a program and listens to its output. */
-export interface HeardSubject {
+export interface OutputSubject {
   readonly follows: 'output';
   /** Its program cannot report a result: only its end by itself, with code 0, means that there is one. */
   readonly settlesAtEnd?: boolean | undefined;
   /** A new world for each case. */
-  world(): Promise<HeardWorld>;
+  world(): Promise<OutputWorld>;
 }
 
 /** The runner starts a program, which is on its own from then on and reports by files. */
@@ -42,7 +42,7 @@ export interface ServiceSubject {
 /** A world in which runs take place. */
 export interface RunnerWorld {
   /** A runner whose agents behave this way. A second call returns it as a later sidecar process would create it. */
-  runner(behaviour: Behaviour): Promise<WakeRunner>;
+  runner(behavior: Behavior): Promise<WakeRunner>;
   /** A request with a run id of its own, and with this description if given. */
   request(description?: string): Promise<WakeRequest>;
   /** Resolves like the promise, advancing time where time does not advance by itself. */
@@ -64,11 +64,11 @@ export interface ProcessWorld extends RunnerWorld {
 }
 
 /** The world of runners that follow what their agents print. */
-export interface HeardWorld extends ProcessWorld {
+export interface OutputWorld extends ProcessWorld {
   /** A runner whose agents print this. */
-  talking(behaviour: SpokenBehaviour): Promise<WakeRunner>;
+  printing(behavior: OutputBehavior): Promise<WakeRunner>;
   /** Everything that an agent that `succeeds` was given to read; null if nothing. */
-  heardBy(request: WakeRequest): Promise<string | null>;
+  inputOf(request: WakeRequest): Promise<string | null>;
 }
 
 /**
@@ -81,7 +81,7 @@ export interface HeardWorld extends ProcessWorld {
  * after its result, which has a byte order mark before it if nothing else was printed; prints endlessly; prints its
  * result, continues in the background, and prints it again.
  */
-export type SpokenBehaviour =
+export type OutputBehavior =
   | 'succeeds'
   | 'says-it-fails'
   | 'says-nothing'

@@ -4,8 +4,8 @@ import type { ProcessMark } from '../../../../core/domain/assignment/slot.ts';
 import type { AdoptedRun, WakeEvent, WakeRequest, WakeRunner } from '../../../../core/ports/wake-runner.ts';
 import { inSuite, type ContractCase, type TestRunner } from '../contract-case.ts';
 import { inWorld, isLast, type InWorld } from './in-world.ts';
-import { talkingRunnerCases } from './talking-runner.contract.ts';
-import type { Behaviour, ProcessWorld, RunnerWorld, WakeRunnerSubject } from './wake-runner-subject.ts';
+import { outputRunnerCases } from './talking-runner.contract.ts';
+import type { Behavior, ProcessWorld, RunnerWorld, WakeRunnerSubject } from './wake-runner-subject.ts';
 import { wakingRunnerCases } from './waking-runner.contract.ts';
 
 /** A short grace period for stops, so that an agent that ignores signals is killed soon. */
@@ -34,7 +34,7 @@ export function wakeRunnerContract(name: string, subject: WakeRunnerSubject, run
       case 'output': {
         const cases = inWorld(test, follows, () => subject.world());
         followedCases(cases);
-        talkingRunnerCases(cases, subject.settlesAtEnd === true);
+        outputRunnerCases(cases, subject.settlesAtEnd === true);
         break;
       }
       case 'files': {
@@ -67,8 +67,8 @@ function casesOfAll(ofAll: InWorld<RunnerWorld>): void {
 
   ofAll('checks itself within 5 s', async (t, world) => {
     const beganMs = performance.now();
-    for (const behaviour of ['works', 'cannot-start'] as const) {
-      const checks = await world.settle((await world.runner(behaviour)).check?.(new AbortController().signal) ?? Promise.resolve([]));
+    for (const behavior of ['works', 'cannot-start'] as const) {
+      const checks = await world.settle((await world.runner(behavior)).check?.(new AbortController().signal) ?? Promise.resolve([]));
       for (const check of checks) t.match(check, { check: /\S/, ok: Boolean, message: /\S/ });
       t.strictSame(readChecks(checks), checks, 'a sidecar accepts them unchanged');
     }
@@ -94,15 +94,15 @@ function followedCases(contract: InWorld<ProcessWorld>): void {
   /** A case that begins with a running agent whose sidecar is gone. `byRunId`: only the run id in the environment identifies it. */
   const afterAdoption = (
     title: string,
-    behaviour: Behaviour,
+    behavior: Behavior,
     run: (t: ContractCase, world: ProcessWorld, adopted: Abandoned) => Promise<void>,
-    byRunId = behaviour === 'leaves-tools',
+    byRunId = behavior === 'leaves-tools',
   ): void => {
     if (byRunId && !showsRunIds()) return;
     contract(title, async (t, world) => {
-      const { adoptable } = await world.runner(behaviour);
+      const { adoptable } = await world.runner(behavior);
       // On other platforms its runs end with their sidecar.
-      if (adoptable) await run(t, world, await abandonedRun(world, behaviour));
+      if (adoptable) await run(t, world, await abandonedRun(world, behavior));
     });
   };
 
@@ -145,11 +145,11 @@ function followedCases(contract: InWorld<ProcessWorld>): void {
     await world.settle(run.last);
   });
 
-  for (const behaviour of ['works', 'ignores-stop', 'leaves-tools'] as const) {
-    if (behaviour === 'leaves-tools' && !showsRunIds()) continue;
-    contract(`stops an agent that ${behaviour}, and ends with stopped`, async (t, world) => {
+  for (const behavior of ['works', 'ignores-stop', 'leaves-tools'] as const) {
+    if (behavior === 'leaves-tools' && !showsRunIds()) continue;
+    contract(`stops an agent that ${behavior}, and ends with stopped`, async (t, world) => {
       const request = await world.request();
-      const run = begin(await world.runner(behaviour), request);
+      const run = begin(await world.runner(behavior), request);
       await world.settle(world.atWork(request));
       run.stop.abort(SHORT_GRACE);
       t.strictSame(await world.settle(run.last), { type: 'stopped', survivors: [] });
@@ -195,7 +195,7 @@ function followedCases(contract: InWorld<ProcessWorld>): void {
   });
 
   afterAdoption(
-    'finds a run whose process was never journalled, and reports its process',
+    'finds a run whose process was never journaled, and reports its process',
     'works',
     async (t, world, adopted) => {
       const runner = await world.runner('works');
@@ -207,22 +207,22 @@ function followedCases(contract: InWorld<ProcessWorld>): void {
     true,
   );
 
-  for (const [behaviour, isKnown] of [
+  for (const [behavior, isKnown] of [
     ['ignores-stop', true],
     ['ignores-stop', false],
     ['leaves-tools', true],
     ['leaves-tools', false],
   ] as const) {
     afterAdoption(
-      `stops the rest of a run that ${behaviour}, whose process is ${isKnown ? 'known' : 'not known'}`,
-      behaviour,
+      `stops the rest of a run that ${behavior}, whose process is ${isKnown ? 'known' : 'not known'}`,
+      behavior,
       async (t, world, adopted) => {
         const run = isKnown ? adopted : { ...adopted, process: null };
-        const events = await world.settle(all((await world.runner(behaviour)).attach(run, AbortSignal.abort(SHORT_GRACE))));
+        const events = await world.settle(all((await world.runner(behavior)).attach(run, AbortSignal.abort(SHORT_GRACE))));
         t.strictSame(events.at(-1), { type: 'stopped', survivors: [] });
         t.strictSame(await world.livingOf(adopted.runId), []);
       },
-      !isKnown || behaviour === 'leaves-tools',
+      !isKnown || behavior === 'leaves-tools',
     );
   }
 
@@ -243,9 +243,9 @@ function followedCases(contract: InWorld<ProcessWorld>): void {
 export const all = (events: AsyncIterable<WakeEvent>): Promise<readonly WakeEvent[]> => rest(events[Symbol.asyncIterator]());
 
 async function rest(listener: AsyncIterator<WakeEvent>): Promise<readonly WakeEvent[]> {
-  const told: WakeEvent[] = [];
-  for (let next = await listener.next(); next.done !== true; next = await listener.next()) told.push(next.value);
-  return told;
+  const wakeEvents: WakeEvent[] = [];
+  for (let next = await listener.next(); next.done !== true; next = await listener.next()) wakeEvents.push(next.value);
+  return wakeEvents;
 }
 
 /** Starts a run and listens until its end. */
@@ -255,19 +255,19 @@ function begin(runner: WakeRunner, request: WakeRequest) {
 }
 
 /** Takes events until the run has ended or was left, and returns how the last `next()` was answered. */
-async function nextSilence(listener: AsyncIterator<WakeEvent>, heard: (event: WakeEvent) => void): Promise<IteratorResult<WakeEvent>> {
+async function nextSilence(listener: AsyncIterator<WakeEvent>, received: (event: WakeEvent) => void): Promise<IteratorResult<WakeEvent>> {
   for (;;) {
-    const told = await listener.next();
-    if (told.done === true) return told;
-    heard(told.value);
+    const step = await listener.next();
+    if (step.done === true) return step;
+    received(step.value);
   }
 }
 
 type Abandoned = AdoptedRun & { readonly process: ProcessMark };
 
 /** A running agent whose sidecar is gone. */
-async function abandonedRun(world: RunnerWorld, behaviour: Behaviour): Promise<Abandoned> {
-  const runner = await world.runner(behaviour);
+async function abandonedRun(world: RunnerWorld, behavior: Behavior): Promise<Abandoned> {
+  const runner = await world.runner(behavior);
   const request = await world.request();
   const listener = runner.wake(request, new AbortController().signal)[Symbol.asyncIterator]();
   const first = await world.settle(listener.next());

@@ -7,7 +7,9 @@ import type { RunnerWorld } from './wake-runner-subject.ts';
 export function wakingRunnerCases(waking: InWorld<RunnerWorld>): void {
   waking('reports that it woke its agent, and nothing more', async (t, world) => {
     const request = await world.request();
-    t.strictSame(await world.settle(told((await world.runner('works')).wake(request, new AbortController().signal))), [{ type: 'woken' }]);
+    t.strictSame(await world.settle(eventsOf((await world.runner('works')).wake(request, new AbortController().signal))), [
+      { type: 'woken' },
+    ]);
     await world.settle(world.atWork(request));
     t.ok((await world.livingOf(request.runId)).length > 0, 'its agent is at work');
     await world.endAgent(request);
@@ -16,7 +18,7 @@ export function wakingRunnerCases(waking: InWorld<RunnerWorld>): void {
   waking('leaves a woken agent alone on attach and on stop', async (t, world) => {
     const request = await world.request();
     const runner = await world.runner('works');
-    await world.settle(told(runner.wake(request, new AbortController().signal)));
+    await world.settle(eventsOf(runner.wake(request, new AbortController().signal)));
     await world.settle(world.atWork(request));
     const run = { ...request, process: null };
     const later = await world.runner('works');
@@ -24,7 +26,7 @@ export function wakingRunnerCases(waking: InWorld<RunnerWorld>): void {
     const silence = listener.next();
     await listener.return?.();
     t.match(await world.settle(silence), { done: true }, 'a listener can leave');
-    const ends = await world.settle(told(later.attach(run, AbortSignal.abort())));
+    const ends = await world.settle(eventsOf(later.attach(run, AbortSignal.abort())));
     t.strictSame(ends, [{ type: 'exited', exitCode: null, signal: null, stderrTail: '' }], 'its exit is unknown');
     t.ok((await world.livingOf(request.runId)).length > 0, 'its agent is at work');
     await world.endAgent(request);
@@ -33,16 +35,16 @@ export function wakingRunnerCases(waking: InWorld<RunnerWorld>): void {
   waking('reports a retryable failure if its sidecar ended during the wake, and may wake again', async (t, world) => {
     const request = await world.request();
     const runner = await world.runner('works');
-    const lost = await world.settle(told(runner.attach({ ...request, process: null }, new AbortController().signal)));
+    const lost = await world.settle(eventsOf(runner.attach({ ...request, process: null }, new AbortController().signal)));
     t.match(lost, [{ type: 'failed', phase: 'spawn', retryable: true, message: /\S/ }]);
-    t.strictSame(await world.settle(told(runner.wake(request, new AbortController().signal))), [{ type: 'woken' }]);
+    t.strictSame(await world.settle(eventsOf(runner.wake(request, new AbortController().signal))), [{ type: 'woken' }]);
     await world.settle(world.atWork(request));
     await world.endAgent(request);
   });
 }
 
-async function told(events: AsyncIterable<WakeEvent>): Promise<readonly WakeEvent[]> {
-  const said: WakeEvent[] = [];
-  for await (const event of events) said.push(event);
-  return said;
+async function eventsOf(events: AsyncIterable<WakeEvent>): Promise<readonly WakeEvent[]> {
+  const wakeEvents: WakeEvent[] = [];
+  for await (const event of events) wakeEvents.push(event);
+  return wakeEvents;
 }

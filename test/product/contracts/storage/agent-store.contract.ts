@@ -133,13 +133,13 @@ export function agentStoreCases(name: string, subject: StorageSubject, runner: T
       await agents.addToken(tokenNo(3, { agentId: b, expiresAtMs: A_MOMENT_MS + 50 }));
       await agents.addToken(tokenNo(4, { agentId: c, expiresAtMs: A_MOMENT_MS + 50 }));
       await agents.addToken(tokenNo(5, { agentId: c }));
-      const asked = (nowMs: number) => agents.lockedOutAmong([d, c, b, a], nowMs);
-      t.strictSame(await asked(A_MOMENT_MS + 49), new Map());
-      t.strictSame(await asked(A_MOMENT_MS + 50), new Map([[b, 'expired']]));
+      const requested = (nowMs: number) => agents.lockedOutAmong([d, c, b, a], nowMs);
+      t.strictSame(await requested(A_MOMENT_MS + 49), new Map());
+      t.strictSame(await requested(A_MOMENT_MS + 50), new Map([[b, 'expired']]));
       await agents.revokeTokens({ id: 'tok-1' }, 5);
-      t.strictSame(await asked(A_MOMENT_MS), new Map(), 'it has another token');
+      t.strictSame(await requested(A_MOMENT_MS), new Map(), 'it has another token');
       await agents.revokeTokens({ id: 'tok-2' }, 5);
-      t.strictSame(await asked(A_MOMENT_MS), new Map([[a, 'revoked']]));
+      t.strictSame(await requested(A_MOMENT_MS), new Map([[a, 'revoked']]));
       t.strictSame(await agents.lockedOutAmong([], A_MOMENT_MS), new Map());
     });
 
@@ -200,13 +200,13 @@ export function agentStoreCases(name: string, subject: StorageSubject, runner: T
     test('reports which of many tokens are revoked or expire, and when', async (t) => {
       const { agents } = await openedIn(t, subject);
       for (const n of [1, 2, 3, 4]) await agents.addToken(tokenNo(n));
-      const asked = ['tok-5', 'tok-4', 'tok-1', 'tok-2', 'tok-2', 'tok-9', "' OR 1=1 --"];
-      t.strictSame(await agents.endsAmong(asked), []);
+      const requested = ['tok-5', 'tok-4', 'tok-1', 'tok-2', 'tok-2', 'tok-9', "' OR 1=1 --"];
+      t.strictSame(await agents.endsAmong(requested), []);
       await agents.addToken(tokenNo(5, { expiresAtMs: 7 }));
       await agents.revokeTokens({ id: 'tok-2' }, 5);
       await agents.revokeTokens({ agentId: anAgentId('a3') }, 5);
       await agents.revokeTokens({ agentId: anAgentId('a4') }, 6);
-      const ends = await agents.endsAmong(asked);
+      const ends = await agents.endsAmong(requested);
       t.strictSame(
         ends.toSorted((a, b) => (a.id < b.id ? -1 : 1)),
         [

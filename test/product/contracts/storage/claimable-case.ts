@@ -25,16 +25,16 @@ export async function findsWhatIsClaimable(t: ContractCase, subject: StorageSubj
   const storage = await place.storage(systemClock());
   await storage.open();
   const tasks = tasksOfEveryKind();
-  const check = async (asked: Storage, all: readonly Task[], when: string): Promise<void> => {
+  const check = async (store: Storage, all: readonly Task[], when: string): Promise<void> => {
     const wanted = all.filter((task) => isClaimable(task, A_MOMENT_MS)).sort(compareClaimable);
     const ofAnybody = wanted.filter(({ requirement }) => requirement === ANYBODY);
-    t.strictSame(idsOf(await claim(asked, ALL, [ANYBODY])), idsOf(ofAnybody), `${when}: all`);
+    t.strictSame(idsOf(await claim(store, ALL, [ANYBODY])), idsOf(ofAnybody), `${when}: all`);
     const firsts = PRIORITIES.flatMap((priority) => ofAnybody.filter((task) => task.priority === priority).slice(0, 3));
-    t.strictSame(idsOf(await claim(asked, 3, [ANYBODY])), idsOf(firsts), `${when}: the first three of each lane`);
+    t.strictSame(idsOf(await claim(store, 3, [ANYBODY])), idsOf(firsts), `${when}: the first three of each lane`);
     const own = [...new Set(all.map(({ requirement }) => requirement))].filter((requirement) => requirement !== ANYBODY);
     const ofOwn = wanted.filter(({ requirement }) => requirement !== ANYBODY);
-    t.strictSame(idsOf(await claim(asked, 1, own)).toSorted(), idsOf(ofOwn).toSorted(), `${when}: the ones with their own requirement`);
-    const { requirements } = await asked.tasks.transact('waiting', (unit) => unit.waitingRequirements({ nowMs: A_MOMENT_MS, limit: ALL }));
+    t.strictSame(idsOf(await claim(store, 1, own)).toSorted(), idsOf(ofOwn).toSorted(), `${when}: the ones with their own requirement`);
+    const { requirements } = await store.tasks.transact('waiting', (unit) => unit.waitingRequirements({ nowMs: A_MOMENT_MS, limit: ALL }));
     const keys = new Set(wanted.map((task) => requirementKey(waitingRequirement(task))));
     t.strictSame(requirements.map(requirementKey).toSorted(), [...keys].toSorted(), `${when}: the waiting requirements`);
   };

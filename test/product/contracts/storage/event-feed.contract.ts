@@ -30,7 +30,9 @@ export function eventFeedCases(name: string, subject: StorageSubject, runner: Te
           details: n % 5 === 0 ? { n } : null,
         }),
       );
-      const other = [1, 2, 3].map((seq) => anEvent({ taskId: aTaskId(2), seq, event: 'accepted', details: { told: 'a2', of: 'woken' } }));
+      const other = [1, 2, 3].map((seq) =>
+        anEvent({ taskId: aTaskId(2), seq, event: 'accepted', details: { message: 'a2', of: 'woken' } }),
+      );
       const stored = await commit(storage, changes({ events: [...one, ...other] }));
       for (const filter of [{}, { taskId: aTaskId(1) }, { agentId: a2 }, { event: 'woken' }, { event: 'woken', agentId: a2 }] as const)
         for (const limit of [1, 2, 7, 100])

@@ -201,35 +201,35 @@ export function storeHubsCases(name: string, subject: StorageSubject, runner: Te
         one.notifier.notify(ANY_CHANGE);
         return;
       }
-      const heard = [listening(t, one), listening(t, other)] as const;
-      for (const [from, to] of [[one, heard[1]], [other, heard[0]]] as const) await to.hears(from); // prettier-ignore
+      const received = [listening(t, one), listening(t, other)] as const;
+      for (const [from, to] of [[one, received[1]], [other, received[0]]] as const) await to.hears(from); // prettier-ignore
       const a = (id: string): AgentId => anAgentId(id);
       one.notifier.notify({ events: false, work: false, agents: [a('a1'), a('a2')] });
-      t.strictSame(await heard[1].next(), { events: false, work: false, agents: [a('a1'), a('a2')] });
+      t.strictSame(await received[1].next(), { events: false, work: false, agents: [a('a1'), a('a2')] });
       one.notifier.notify({ events: false, work: true, agents: [] });
-      t.match(await heard[1].next(), { events: false, work: true, agents: [] });
+      t.match(await received[1].next(), { events: false, work: true, agents: [] });
       const many = Array.from({ length: 10_000 }, (_, n) => a(`agent-with-a-long-name-${n}`));
       one.notifier.notify({ events: false, work: false, agents: many });
-      const ofMany = await heard[1].next();
+      const ofMany = await received[1].next();
       const namedNow = new Set(ofMany.agents);
       t.ok(ofMany.agents === null || many.every((id) => namedNow.has(id)), 'all of them, or any');
       for (let n = 0; n < 50; n += 1) one.notifier.notify({ events: n === 7, work: n === 30, agents: [a(`a${n}`)] });
       const burst: ChangeHint[] = [];
-      while (!burst.some(({ agents }) => agents === null || agents.includes(a('a49')))) burst.push(await heard[1].next());
+      while (!burst.some(({ agents }) => agents === null || agents.includes(a('a49')))) burst.push(await received[1].next());
       t.ok(burst.some(({ events }) => events) && burst.some(({ work }) => work), 'simultaneous notifications are complete');
       t.strictSame(new Set(burst.flatMap(({ agents }) => agents ?? [])).size, 50);
       other.notifier.notify({ events: true, work: true, agents: [a('the last')] });
       t.strictSame(
-        await heard[0].next(),
+        await received[0].next(),
         { events: true, work: true, agents: [a('the last')] },
         'the first notification it receives, and none of its own',
       );
       t.teardown(other.notifier.listen(() => undefined));
-      heard[1].end();
+      received[1].end();
       one.notifier.notify(ANY_CHANGE);
       other.notifier.notify({ events: true, work: false, agents: [] });
-      await heard[0].next();
-      t.equal(heard[1].left(), 0, 'nothing after the end');
+      await received[0].next();
+      t.equal(received[1].left(), 0, 'nothing after the end');
     });
   });
 }
@@ -247,27 +247,27 @@ async function bothIn(t: ContractCase, subject: StorageSubject): Promise<readonl
 
 /** What a storage receives. */
 function listening(t: ContractCase, storage: Storage) {
-  const heard: ChangeHint[] = [];
+  const hints: ChangeHint[] = [];
   let wake = (): void => undefined;
   const end = storage.notifier.listen((one) => {
     // Sent whenever something may have been missed, as at the beginning: it is not from another hub.
     if (one === ANY_CHANGE) return;
-    heard.push(one);
+    hints.push(one);
     wake();
   });
   t.teardown(end);
   const next = async (): Promise<ChangeHint> => {
-    while (heard.length === 0) await new Promise<void>((resolve) => (wake = resolve));
-    return heard.shift() as ChangeHint;
+    while (hints.length === 0) await new Promise<void>((resolve) => (wake = resolve));
+    return hints.shift() as ChangeHint;
   };
   return {
     end,
     next,
-    left: () => heard.length,
+    left: () => hints.length,
     /** Has `from` notify until the first notification arrives, and takes all of them. */
     async hears(from: Storage): Promise<void> {
       const LAST = anAgentId('last-of-the-first');
-      while (heard.length === 0) {
+      while (hints.length === 0) {
         from.notifier.notify({ events: true, work: false, agents: [] });
         await new Promise(setImmediate);
       }

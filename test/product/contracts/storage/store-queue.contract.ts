@@ -186,7 +186,7 @@ export function storeQueueCases(name: string, subject: StorageSubject, runner: T
       const random = seededRandom(`what waits, ${name}`);
       const below = (count: number): number => random() % count;
       const requirements = [ANYBODY, GPU, aRequirement(['a', 'b']), aRequirement([], 'a1')];
-      const asked = requirements.flatMap((requirement) => [requirement, { ...requirement, except: [anAgentId('a1')] }]);
+      const requests = requirements.flatMap((requirement) => [requirement, { ...requirement, except: [anAgentId('a1')] }]);
       const all = new Map<string, Task>();
       let made = 0;
       const put = (tasks: readonly Task[]): readonly Task[] => {
@@ -235,7 +235,7 @@ export function storeQueueCases(name: string, subject: StorageSubject, runner: T
         const [nowMs, limit] = [A_MOMENT_MS + below(made + 1_000), 1 + below(drains ? 240 : round % 10 === 0 ? 200 : 20)];
         const wanted = firsts(nowMs, limit);
         const found = await look(storage, (unit) =>
-          unit.claimable({ requirementKeys: asked.map(requirementKey), nowMs, limitPerLane: limit }),
+          unit.claimable({ requirementKeys: requests.map(requirementKey), nowMs, limitPerLane: limit }),
         );
         const [foundBy, wantedBy] = [inLanes(found), inLanes(wanted)];
         // Printing hundreds of equal tasks takes longer than everything else here.
@@ -299,8 +299,8 @@ export function storeQueueCases(name: string, subject: StorageSubject, runner: T
       await commit(storage, inserting(blocked(14, 1), blocked(10, 1), blocked(12, 1, 2), blocked(13, 2), blocked(11, 3)));
       const slice = (limit: number, ...of: readonly (readonly [number, number | ''])[]) =>
         look(storage, async (unit) => {
-          const asked = of.map(([n, after]) => ({ id: aTaskId(n), after: after === '' ? after : aTaskId(after) }));
-          const { tasks, left } = await unit.dependentsOf(asked, limit);
+          const requests = of.map(([n, after]) => ({ id: aTaskId(n), after: after === '' ? after : aTaskId(after) }));
+          const { tasks, left } = await unit.dependentsOf(requests, limit);
           return { tasks: idsOf(tasks), left };
         });
       const left = (n: number, after: number | '') => ({ id: aTaskId(n), after: after === '' ? after : aTaskId(after) });

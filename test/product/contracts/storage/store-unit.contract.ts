@@ -138,14 +138,14 @@ export function storeUnitCases(name: string, subject: StorageSubject, runner: Te
         const events = [anEvent({ taskId: task.id, details })];
         await commit(storage, changes({ inserted: [{ task, dueAtMs: null, body }], events, keys: [key], agents: [agent], results: [{ taskId: task.id, json: text }] })); // prettier-ignore
         const found = await storage.tasks.read(task.id);
-        const told = JSON.stringify(text.slice(0, 20));
+        const label = JSON.stringify(text.slice(0, 20));
         t.strictSame(
           { ...found, events: found?.events.map((event) => event.details) },
           { task, body, result: text, events: [details] },
-          told,
+          label,
         );
         const loaded = await look(storage, (unit) => unit.load({ tasks: [], agents: [agent.id], keys: [key] }));
-        t.strictSame(loaded, { tasks: [], tombstones: [], agents: [agent], keys: [key], holdings: [] }, `${told} in agent and key`);
+        t.strictSame(loaded, { tasks: [], tombstones: [], agents: [agent], keys: [key], holdings: [] }, `${label} in agent and key`);
       }
     });
 

@@ -101,18 +101,18 @@ export const httpTests = (test: CaseTest, subject: WireSubject): void => {
   });
 
   test('passes on a body as it arrives, and applies backpressure when it is not read', async (t) => {
-    const asked = eventInbox<HttpRequest>();
+    const requested = eventInbox<HttpRequest>();
     const answered = eventInbox<string>();
     const room = await wireRoom(t, subject, {
       http: async (request) => {
-        asked.put(request);
+        requested.put(request);
         return reply(await answered.next('what to answer'));
       },
     });
     const socket = connectTo(room).socket;
     t.teardown(() => socket.destroy());
     socket.write('POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n');
-    const { body } = await asked.next('the request, before its end');
+    const { body } = await requested.next('the request, before its end');
     if (body === null) return t.fail('there is a body');
     t.equal(String(Buffer.from((await body.next()) ?? '')), 'first');
     // Far more than any buffer in between: the peer has to wait.
@@ -185,10 +185,10 @@ export const httpTests = (test: CaseTest, subject: WireSubject): void => {
   });
 
   test('a cancelled read of a body ends, and its request is answered', async (t) => {
-    const asked = eventInbox<HttpRequest>();
+    const requested = eventInbox<HttpRequest>();
     const room = await wireRoom(t, subject, {
       http: async (request) => {
-        asked.put(request);
+        requested.put(request);
         const ends = request.path === '/whole' ? request.body?.whole() : request.body?.next();
         return reply(await Promise.resolve(ends).then(String, () => 'failed'));
       },
@@ -199,7 +199,7 @@ export const httpTests = (test: CaseTest, subject: WireSubject): void => {
     ] as const) {
       const socket = connectTo(room).socket;
       socket.write(`POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n`);
-      const { body } = await asked.next('the request');
+      const { body } = await requested.next('the request');
       body?.cancel();
       body?.cancel();
       const answer = await new Promise<string>((resolve) => socket.once('data', (data) => resolve(data.toString())));
@@ -223,14 +223,14 @@ const streamTests = (test: CaseTest, subject: WireSubject): void => {
     chunks.put('one\n');
     const response = await begin(room);
     t.match(response.headers, { 'content-type': 'text/event-stream', 'transfer-encoding': 'chunked' });
-    const heard: string[] = [];
+    const messages: string[] = [];
     const ended = new Promise<void>((resolve) => response.on('end', resolve));
     for (const next of ['two\n', 'three\n', null]) {
-      heard.push(await new Promise<string>((resolve) => response.once('data', (data: Buffer) => resolve(data.toString()))));
+      messages.push(await new Promise<string>((resolve) => response.once('data', (data: Buffer) => resolve(data.toString()))));
       chunks.put(next);
     }
     await ended;
-    t.strictSame(heard, ['one\n', 'two\n', 'three\n']);
+    t.strictSame(messages, ['one\n', 'two\n', 'three\n']);
   });
 
   test('a stream is produced no faster than its peer reads, and cancelled when the peer disconnects', async (t) => {
@@ -284,12 +284,12 @@ const streamTests = (test: CaseTest, subject: WireSubject): void => {
   });
 
   test('a response whose peer has disconnected is dropped', async (t) => {
-    const asked = eventInbox<true>();
+    const requested = eventInbox<true>();
     const answers = eventInbox<HttpResponse>();
     const cancelled = eventInbox<true>();
     const room = await wireRoom(t, subject, {
       http: () => {
-        asked.put(true);
+        requested.put(true);
         return answers.next('what to answer');
       },
     });
@@ -297,7 +297,7 @@ const streamTests = (test: CaseTest, subject: WireSubject): void => {
     for (const answer of [reply('text'), reply(endless)]) {
       const socket = connectTo(room).socket;
       socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
-      await asked.next('the request');
+      await requested.next('the request');
       socket.destroy();
       for (let turn = 0; turn < 200; turn += 1) await aTurn();
       answers.put(answer);
@@ -309,11 +309,11 @@ const streamTests = (test: CaseTest, subject: WireSubject): void => {
 
   test('a failed stream ends as an incomplete response', async (t) => {
     const failing = (): ByteStream => {
-      let asked = 0;
+      let requestCount = 0;
       return {
         async next() {
-          asked += 1;
-          if (asked === 1) return text('some');
+          requestCount += 1;
+          if (requestCount === 1) return text('some');
           for (let turn = 0; turn < 20; turn += 1) await aTurn();
           throw new Error('planted');
         },

@@ -230,14 +230,14 @@ const doorTests = (test: CaseTest, subject: WireSubject, { fetch, upgradeStatus 
   });
 
   test('upgrades on /ws only, for allowed hosts only, up to the limit', async (t) => {
-    const asked: unknown[] = [];
+    const requests: unknown[] = [];
     const room = await wireRoom(t, subject, {
       socketsMax: 1,
-      isAllowedOrigin: (headers) => asked.push(headers) > 0 && headers.origin !== 'http://evil.example',
+      isAllowedOrigin: (headers) => requests.push(headers) > 0 && headers.origin !== 'http://evil.example',
     });
     t.equal(await upgradeStatus(`${room.url}s`), 404);
     t.equal(await upgradeStatus(room.url, 'http://evil.example'), 403);
-    t.strictSame(asked, [{ host: `127.0.0.1:${room.port}`, origin: 'http://evil.example' }]);
+    t.strictSame(requests, [{ host: `127.0.0.1:${room.port}`, origin: 'http://evil.example' }]);
     const { link } = await join(t, subject, room);
     t.equal(await upgradeStatus(room.url), 503);
     link.destroy();

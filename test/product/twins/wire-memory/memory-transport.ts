@@ -109,8 +109,8 @@ const listeningHub = (network: Network, open: Open, options: ListenOptions, even
 
 /** The HTTP status that refuses an upgrade; null if it may proceed. */
 const refusalOf = ({ isRefusing, connections }: Open, options: ListenOptions, { url, identity }: Upgrade): number | null => {
-  const asked = { path: url.pathname, host: url.host, origin: identity.origin, isRefusing, socketsOpen: connections.size };
-  return decideUpgrade(asked, options)?.status ?? null;
+  const requested = { path: url.pathname, host: url.host, origin: identity.origin, isRefusing, socketsOpen: connections.size };
+  return decideUpgrade(requested, options)?.status ?? null;
 };
 
 const portFor = (network: Network, { host, port }: Pick<ListenOptions, 'host' | 'port'>): number => {
