@@ -10,8 +10,10 @@ const RETIRED: ReadonlyMap<string, string> = new Map(
   (
     [
       [['look', 'looks', 'looked', 'lookout'], 'poll, check or read'],
-      [['told', 'untold', 'said'], 'notified or reported'],
-      [['heard', 'ears'], 'received'],
+      [['tell', 'tells', 'telling', 'told', 'untold', 'said'], 'notified or reported'],
+      [['news'], 'event'],
+      [['asks', 'asked'], 'requested or checked'],
+      [['hear', 'hears', 'heard', 'ears'], 'received'],
       [['hush', 'hushed'], 'quiet period'],
       [['bury', 'buries', 'buried'], 'dead-letter queue'],
       [['standing'], 'status or availability'],
