@@ -7,11 +7,13 @@ import type { JournalCopy, JournalInspection, RefusedFile } from '../../core/por
 import { unlessMissing } from '../kit/platform-files.ts';
 import { INSTANCE_ID, RESERVE_BYTES } from './file-journal.ts';
 import { lockHolder } from './folder-lock.ts';
+import { HELD } from './held-tasks.ts';
 import { nodeJournalFiles, type JournalFiles } from './journal-files.ts';
 import { NEWEST, PREVIOUS, readCopy } from './read-copy.ts';
 
 const REASON = '.reason.txt';
 const SET_ASIDE = /^(queue\.json|ended-[0-9]+\.log)\.corrupt-/;
+const HELD_SET_ASIDE = /^[0-9a-f]{64}\.json\.corrupt-/;
 /** A reason is a line or two. */
 const REASON_CHARACTERS_MAX = 500;
 
@@ -37,7 +39,7 @@ async function inspectFolder(dataDir: string, files: JournalFiles): Promise<Jour
       instanceId: instanceId === null ? 'missing' : INSTANCE_ID.test(instanceId.trim()) ? 'good' : 'bad',
       hasReserve: names.includes('reserve') && (await stat(join(dataDir, 'reserve'))).size === RESERVE_BYTES,
       holder: await lockHolder(dataDir, files),
-      setAside: names.filter((name) => SET_ASIDE.test(name)).sort(),
+      setAside: [...names.filter((name) => SET_ASIDE.test(name)), ...(await heldSetAside(dataDir))].sort(),
       refused: await refusedIn(join(dataDir, 'refused')),
     };
   } catch (thrown) {
@@ -60,6 +62,12 @@ async function inspectCopy(dataDir: string, name: string, files: JournalFiles): 
     if (before !== null && after?.equals(before) === true) return copy;
   }
 }
+
+/** Large tasks that only a damaged copy needed. */
+const heldSetAside = async (dataDir: string): Promise<readonly string[]> =>
+  (await unlessMissing(() => readdir(join(dataDir, HELD)), []))
+    .filter((name) => HELD_SET_ASIDE.test(name))
+    .map((name) => `${HELD}/${name}`);
 
 async function refusedIn(folder: string): Promise<readonly RefusedFile[]> {
   if (!(await exists(folder))) return [];

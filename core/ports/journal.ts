@@ -92,7 +92,7 @@ export interface JournalInspection {
     readonly hasReserve: boolean;
     /** The running sidecar that uses the directory; `agentId` null: its agent is unknown. */
     readonly holder: { readonly pid: number; readonly agentId: string | null } | null;
-    /** File names of the damaged state copies and `ended` lists that were set aside. */
+    /** Files that were set aside, relative to the data directory: damaged state copies and `ended` lists, and tasks that only such a copy needed. */
     readonly setAside: readonly string[];
     readonly refused: readonly RefusedFile[];
   } | null;
