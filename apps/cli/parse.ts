@@ -4,12 +4,12 @@ import { ACCEPTABLE, type Acceptable, type Acceptance } from '../../core/domain/
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-/** `1500`, `1500ms`, `90s`, `15m`, `2h`, `1d` → milliseconds. */
+/** `1500ms`, `90s`, `15m`, `2h`, `1d` → milliseconds. A number alone is refused: `--ttl 5` would mean 5 ms to one and 5 minutes to another. */
 export function parseDuration(text: string): number {
-  const [, amount, unit = 'ms'] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(text.trim()) ?? [];
+  const [, amount, unit = ''] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text.trim()) ?? [];
   const milliseconds = Math.round(Number(amount) * (UNIT_MS[unit] ?? NaN));
   if (!Number.isSafeInteger(milliseconds) || milliseconds < 1) {
-    throw new InvalidArgumentError('Expected a duration such as 90s, 15m, 2h, 1d or 1500 (milliseconds).');
+    throw new InvalidArgumentError('Expected a duration with a unit, such as 500ms, 90s, 15m, 2h or 1d.');
   }
   return milliseconds;
 }
