@@ -49,6 +49,11 @@ export function addService(program: Command, action: Action): void {
 async function installService(context: Context, options: ServiceOptions, part: Part): Promise<void> {
   const { plan, notes } = await checkedPlan(context, options, part);
   const unit = unitOf(context, plan);
+  const other = await otherOf(context, plan);
+  if (other !== null)
+    throw new AgentcomError('AC_SERVICE', `A service ${kindOf(other)} is already installed under this name: ${other.file}.`, {
+      cure: `Remove it first, or choose another --name. To remove it, run${commandFor('uninstall', plan, other)}`,
+    });
   const missing = unit.folders.find((folder) => !existsSync(folder));
   if (missing !== undefined)
     throw new AgentcomError('AC_SERVICE', `There is no ${missing}, and the service cannot create it.`, {
@@ -94,11 +99,16 @@ async function uninstallService(context: Context, options: ServiceOptions, part:
   if (other !== null) context.output.note(otherNote('uninstall', plan, other));
 }
 
-function otherNote(command: 'status' | 'uninstall', { part, name }: ServicePlan, { file, runAs }: OtherUnit): string {
-  const whose = runAs === null ? 'of your user' : `of the system, for the user ${runAs},`;
+const otherNote = (command: 'status' | 'uninstall', plan: ServicePlan, other: OtherUnit): string =>
+  `A service ${kindOf(other)} is installed under this name, too: ${other.file}. For that one, run${commandFor(command, plan, other)}`;
+
+const kindOf = ({ runAs }: OtherUnit): string => (runAs === null ? 'of your user' : `of the system, for the user ${runAs},`);
+
+/** Completes a sentence that ends with "run". */
+function commandFor(command: 'status' | 'uninstall', { part, name }: ServicePlan, { runAs }: OtherUnit): string {
   const asRoot = runAs !== null && command === 'uninstall' ? ' as root' : '';
   const user = runAs === null ? '' : ` --run-as ${runAs}`;
-  return `A service ${whose} is installed under this name, too: ${file}. For that one, run${asRoot}: agentcom service ${command} ${part} --name ${name}${user}`;
+  return `${asRoot}: agentcom service ${command} ${part} --name ${name}${user}`;
 }
 
 const unitOf = ({ environment }: Context, plan: ServicePlan): ServiceUnit => unitFor(process.platform, plan, installer(environment.env));

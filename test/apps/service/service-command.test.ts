@@ -81,6 +81,14 @@ t.test('a service of the other kind under the same name is named', { skip: proce
     t.match(JSON.parse((await run('service', command, 'sidecar', ...systems, '--json')).out), { other_file: unit });
   }
   t.ok(await isThere(unit));
+  t.match(await run('service', 'install', 'sidecar', ...systems), {
+    code: 1,
+    err: `A service of your user is already installed under this name: ${unit}.`,
+  });
+  t.match(
+    (await run('service', 'install', 'sidecar', ...systems)).err,
+    /agentcom service uninstall sidecar --name agentcom-sidecar-worker-1\n/,
+  );
 });
 
 t.test('one of the system is found beside that of a user, with its user', async (t) => {
