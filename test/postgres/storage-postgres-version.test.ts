@@ -2,7 +2,9 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
-import { failsWith } from '../product/contracts/storage/storage-room.ts';
+import { isLock, lockKey } from '../../adapters/storage-knex/postgres/schema.ts';
+import { aTask, aTaskId, inserting } from '../product/contracts/fixtures.ts';
+import { commit, failsWith } from '../product/contracts/storage/storage-room.ts';
 import { closedBefore, emptySchema, postgresStorage } from '../adapters/storage-places/postgres-storage-place.ts';
 import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
 
@@ -89,6 +91,24 @@ t.test('a step that older hubs can live with is taken beside them', async (t) =>
   await before(schema, '0016-fewer-batches');
   await closedBefore(t, postgresStorage({ url: server.url, schema })).open();
   t.ok((await stepsOf(schema)).includes('0016-fewer-batches'));
+});
+
+t.test('R22: an older hub that was disconnected during a migration waits for its end, and writes nothing more', async (t) => {
+  const schema = emptySchema(t, server);
+  const older = closedBefore(t, postgresStorage({ url: server.url, schema }));
+  await older.open();
+  await commit(older, inserting(aTask()));
+  const newer = await server.session();
+  await newer.ask(`BEGIN; SELECT pg_advisory_xact_lock(${lockKey(schema, 'migrations')})`);
+  await newer.ask(`INSERT INTO ${schema}.migrations (name) VALUES ('9999-from-the-future')`);
+  await server.ask(`SELECT pg_terminate_backend(pid) FROM pg_locks WHERE ${isLock(schema, 'hub')}`);
+  await server.until(`SELECT count(*) = 0 AS answer FROM pg_locks WHERE ${isLock(schema, 'hub')}`);
+  const written = failsWith(t, commit(older, inserting(aTask({ id: aTaskId(2) }))), 'AC_STORE_UNAVAILABLE', 'refused');
+  await server.until(`SELECT count(*) = 1 AS answer FROM pg_locks WHERE NOT granted AND ${isLock(schema, 'migrations')}`);
+  await newer.ask('COMMIT');
+  t.match((await written)?.message, /changed by a newer version .* \(it has 9999-from-the-future\)\. Start this hub with that version\.$/);
+  await newer.end();
+  t.equal((await server.ask(`SELECT count(*)::int AS tasks FROM ${schema}.tasks`))[0]?.['tasks'], 1);
 });
 
 t.test('new hubs that start together on the store of an older version all start', async (t) => {

@@ -6,12 +6,13 @@ import type { Clock } from '../../../core/ports/clock.ts';
 import type { Log } from '../../../core/ports/log.ts';
 import type { Row } from '../engine.ts';
 import { readersOn, type Readers } from '../knex-readers.ts';
+import { knownSteps } from '../migrations/unknown-steps.ts';
 import { connectPostgres, END_BACKEND, endClient, type Backend, type PostgresConnection } from './connection.ts';
 import { joinHubs } from './exclusive.ts';
 import { postgresFailure } from './failures.ts';
 import type { ServerSockets } from './server-sockets.ts';
 import { placeOf, type PostgresSettings } from './options.ts';
-import { requireVersion, storeIdIn } from './schema.ts';
+import { migrationEnded, requireVersion, stepsTaken, storeIdIn } from './schema.ts';
 import { rowOf } from './text.ts';
 
 /** TCP keepalive, with which the server detects a client that is gone without closing. In seconds, as Postgres expects. */
@@ -82,12 +83,13 @@ export function replacedWriter(
   how: {
     readonly connect: (former: Backend | null) => Promise<PostgresConnection>;
     readonly storeId: string;
+    readonly schema: string;
     readonly place: string;
     readonly log: Log;
     readonly onReplaced: () => void;
   },
 ): Writer {
-  const { storeId, place, log } = how;
+  const { schema, place, log } = how;
   let current: PostgresConnection | null = first;
   let former: Backend | null = null;
 
@@ -113,7 +115,8 @@ export function replacedWriter(
       let made: PostgresConnection | undefined;
       try {
         made = await how.connect(former);
-        await requireSameStore(made, storeId, place);
+        await migrationEnded(made, schema);
+        await requireSameStore(made, how);
       } catch (thrown) {
         await made?.close();
         throw postgresFailure(thrown, 'connect', place);
@@ -125,12 +128,28 @@ export function replacedWriter(
   };
 }
 
-/** After a reconnect the server may be another one, or its database an older copy. */
-async function requireSameStore(writer: PostgresConnection, storeId: string, place: string): Promise<void> {
+/**
+ * After a reconnect the server may be another one, its database an older copy, or its schema that of a newer hub, which could not see this
+ * one while it was disconnected.
+ */
+async function requireSameStore(
+  writer: PostgresConnection,
+  { storeId, place }: { readonly storeId: string; readonly place: string },
+): Promise<void> {
+  const unavailable = (what: string, details: Readonly<Record<string, unknown>>): AgentcomError =>
+    new AgentcomError('AC_STORE_UNAVAILABLE', `The store in ${place} ${what}`, { details });
   const found = await storeIdIn(writer);
-  if (found === storeId) return;
-  const message = `The store in ${place} is not the one that this hub opened (found ${found}, expected ${storeId}). If it was replaced on purpose, restart the hub.`;
-  throw new AgentcomError('AC_STORE_UNAVAILABLE', message, { details: { found, wanted: storeId } });
+  if (found !== storeId)
+    throw unavailable(
+      `is not the one that this hub opened (found ${found}, expected ${storeId}). If it was replaced on purpose, restart the hub.`,
+      { found, wanted: storeId },
+    );
+  const unknown = (await stepsTaken(writer)).filter((name) => !knownSteps().includes(name));
+  if (unknown.length > 0)
+    throw unavailable(
+      `was changed by a newer version while this hub was disconnected (it has ${unknown.join(', ')}). Start this hub with that version.`,
+      { unknown },
+    );
 }
 
 /** The name by which hubs that listen find each other. */

@@ -84,7 +84,7 @@ async function openPostgresEngine(deps: PostgresEngineDeps, notifier: PostgresNo
       sockets,
       notifier,
       deadlocked,
-      writer: replacedWriter(connection, { connect, storeId, place, log, onReplaced: time.forget }),
+      writer: replacedWriter(connection, { connect, storeId, schema: settings.schema, place, log, onReplaced: time.forget }),
       storeId,
       time,
       reading: { ...reading, readers },

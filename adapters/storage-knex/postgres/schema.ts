@@ -45,7 +45,7 @@ export async function migratePostgres(writer: PostgresConnection, schema: string
     await writer.change(`CREATE SCHEMA ${schema}`);
   if ((await writer.rows('SELECT 1 FROM pg_tables WHERE schemaname = $1 AND tablename = $$migrations$$', schema)).length === 0)
     await writer.change('CREATE TABLE migrations (name text PRIMARY KEY, taken_at timestamptz NOT NULL DEFAULT now())');
-  const taken = new Set((await writer.rows('SELECT name FROM migrations')).map((row) => String(row['name'])));
+  const taken = new Set(await stepsTaken(writer));
   refuseUnknownSteps('postgres', place, [...taken]);
   const missing = ALL_MIGRATIONS.filter(({ name }) => !taken.has(name));
   if (taken.size > 0 && missing.some(({ besideOlderHubs }) => besideOlderHubs !== true)) await refuseOlderHubs(writer, schema, place);
@@ -85,6 +85,13 @@ async function refuseOlderHubs(writer: PostgresConnection, schema: string, place
     { details: { place, hubs } },
   );
 }
+
+export const stepsTaken = async (writer: PostgresConnection): Promise<readonly string[]> =>
+  (await writer.rows('SELECT name FROM migrations')).map((row) => String(row['name']));
+
+/** Waits until no hub migrates the schema. `writer` has the hubs' lock: a hub that begins to migrate from now on finds it. */
+export const migrationEnded = async (writer: PostgresConnection, schema: string): Promise<void> =>
+  void (await writer.rows(`SELECT pg_advisory_xact_lock_shared(${lockKey(schema, 'migrations')})`));
 
 export async function storeIdIn(writer: PostgresConnection): Promise<string> {
   const [row] = await writer.rows('SELECT store_id FROM store');
