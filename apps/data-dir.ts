@@ -28,14 +28,14 @@ export async function makeDataDir(dataDir: string, setting: string, platform: st
   } catch (cause) {
     throw new AgentcomError('AC_DATA_DIR', `Cannot create or write the data directory ${dataDir}: ${messageOf(cause)}.`, {
       cause,
-      cure: `Fix its permissions, or ${setting}.`,
+      hint: `Fix its permissions, or ${setting}.`,
     });
   }
   if (!isOpen) return;
   throw new AgentcomError(
     'AC_DATA_DIR',
     `The data directory ${dataDir} is accessible to other users (mode ${(mode & 0o777).toString(8)}, expected 700).`,
-    { cure: `Run: chmod 700 ${dataDir}`, details: { dataDir, mode: mode & 0o777 } },
+    { hint: `Run: chmod 700 ${dataDir}`, details: { dataDir, mode: mode & 0o777 } },
   );
 }
 
@@ -50,7 +50,7 @@ export async function mustHaveSpace(dataDir: string): Promise<void> {
   } catch (cause) {
     throw new AgentcomError('AC_DATA_DIR', `Cannot write into the data directory ${dataDir}: ${messageOf(cause)}.`, {
       cause,
-      cure: 'Free some space on its disk. The code was not used.',
+      hint: 'Free some space on its disk. The code was not used.',
     });
   } finally {
     await rm(probe, { force: true });
@@ -66,7 +66,7 @@ export async function readSecretFile(file: string, platform: string = process.pl
       throw new AgentcomError(
         'AC_DATA_DIR',
         `${file} contains a secret and is accessible to other users (mode ${(mode & 0o777).toString(8)}).`,
-        { cure: `Run: chmod 600 ${file}` },
+        { hint: `Run: chmod 600 ${file}` },
       );
     }
     text = await readFile(file, 'utf8');
@@ -75,7 +75,7 @@ export async function readSecretFile(file: string, platform: string = process.pl
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw new AgentcomError('AC_DATA_DIR', `Cannot read ${file}: ${messageOf(error)}.`, {
       cause: error,
-      cure: 'Run this as the user that the file belongs to, or give the file to this user (`chown`).',
+      hint: 'Run this as the user that the file belongs to, or give the file to this user (`chown`).',
     });
   }
   const secret = text.trim();

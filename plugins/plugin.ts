@@ -139,13 +139,13 @@ async function created<Schema extends TObject>(
       `The wake runner "${definition.name}" cannot be created: its create() threw: ${messageOf(cause)}.`,
       {
         cause,
-        cure: 'AGENTCOM_DEBUG=1 shows where. Fix it, or the options in sidecar.wake.',
+        hint: 'AGENTCOM_DEBUG=1 shows where. Fix it, or the options in sidecar.wake.',
       },
     );
   }
   const found = `its create() did not resolve within ${CREATE_WITHIN_MS / 1_000} s`;
   throw new AgentcomError('AC_PLUGIN_INVALID', `The wake runner "${definition.name}" cannot be created: ${found}.`, {
-    cure: 'Fix it: what takes longer belongs into wake().',
+    hint: 'Fix it: what takes longer belongs into wake().',
   });
 }
 

@@ -112,10 +112,10 @@ export function fileJournal(options: FileJournalOptions): Journal {
       return await work();
     } catch (error) {
       if (AgentcomError.is(error)) throw error;
-      const cure = isDiskFull(error)
+      const hint = isDiskFull(error)
         ? `Free at least ${RESERVE_BACK_BYTES / 1_048_576} MiB of that disk.`
         : 'Check free disk space and permissions.';
-      const message = `Cannot ${what} (${dataDir}): ${messageOf(error)}. ${cure}`;
+      const message = `Cannot ${what} (${dataDir}): ${messageOf(error)}. ${hint}`;
       throw new AgentcomError('AC_JOURNAL_WRITE', message, { cause: error });
     }
   }

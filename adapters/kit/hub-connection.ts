@@ -67,7 +67,7 @@ function keyRefusal(socket: TLSSocket, fingerprints: readonly string[], host: st
     'AC_HUB_FINGERPRINT',
     `Expected the hub at ${host} to have the key ${wanted}, found ${found}. Nothing was sent to it.`,
     {
-      cure:
+      hint:
         'If its key was replaced, run "agentcom tls fingerprint" on its machine and set what that prints in sidecar.tls.fingerprints or ' +
         'AGENTCOM_HUB_FINGERPRINT. Otherwise another program answers in its place: do not connect to it.',
       details: { host, wanted: fingerprints, found },

@@ -10,7 +10,7 @@ const MOVES_MAX = 100_000;
 const OWNER_ONLY_FOLDER = 0o700;
 
 /** What helps against an error, besides trying later. */
-const CURES: ReadonlyMap<string | undefined, (path: string | Buffer) => Promise<void>> = new Map([
+const REPAIRS: ReadonlyMap<string | undefined, (path: string | Buffer) => Promise<void>> = new Map([
   ['EACCES', unlockTree],
   ['EPERM', unlockTree],
   ['ENAMETOOLONG', flatten],
@@ -23,10 +23,10 @@ export async function removeTree(path: string | Buffer): Promise<void> {
     try {
       return await rm(path, { recursive: true, force: true });
     } catch (error) {
-      const cure = CURES.get((error as NodeJS.ErrnoException).code);
-      if (cure === undefined || tried.has(cure)) throw error;
-      tried.add(cure);
-      await cure(path);
+      const repair = REPAIRS.get((error as NodeJS.ErrnoException).code);
+      if (repair === undefined || tried.has(repair)) throw error;
+      tried.add(repair);
+      await repair(path);
     }
   }
 }

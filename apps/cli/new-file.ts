@@ -2,11 +2,11 @@
 import { open, unlink } from 'node:fs/promises';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 
-/** Never replaces a file nor follows a link: it may be the only copy. `cure`: what to do if the file exists. Fails with `AC_USAGE`. */
+/** Never replaces a file nor follows a link: it may be the only copy. `hint`: what to do if the file exists. Fails with `AC_USAGE`. */
 export async function writeNewFile(
   file: string,
   text: string,
-  { mode, cure }: { readonly mode: number; readonly cure: string },
+  { mode, hint }: { readonly mode: number; readonly hint: string },
 ): Promise<void> {
   try {
     await createFile(file, text, mode);
@@ -14,7 +14,7 @@ export async function writeNewFile(
     const isThere = (cause as NodeJS.ErrnoException).code === 'EEXIST';
     throw new AgentcomError(
       'AC_USAGE',
-      isThere ? `${file} already exists and was not changed. ${cure}` : `Cannot write ${file}: ${messageOf(cause)}.`,
+      isThere ? `${file} already exists and was not changed. ${hint}` : `Cannot write ${file}: ${messageOf(cause)}.`,
       { cause },
     );
   }

@@ -298,7 +298,7 @@ function parsed(text: string): Readonly<Record<string, unknown>> {
 
 function unreachable(connection: Connection, { code, message }: Innermost, cause: unknown): AgentcomError {
   const why = code === 'ECONNREFUSED' ? 'connection refused' : EXPLAINED_BY_MESSAGE.has(code) ? message : (code ?? message);
-  return new AgentcomError('AC_API_UNREACHABLE', `The hub at ${connection.url} cannot be reached: ${why}. ${cureOf(connection, code)}`, {
+  return new AgentcomError('AC_API_UNREACHABLE', `The hub at ${connection.url} cannot be reached: ${why}. ${hintFor(connection, code)}`, {
     cause,
     details: { url: connection.url, reason: code ?? message },
   });
@@ -307,7 +307,7 @@ function unreachable(connection: Connection, { code, message }: Innermost, cause
 /** Errors whose message says more than their code. */
 const EXPLAINED_BY_MESSAGE: ReadonlySet<string | null> = new Set(['ENETWORK', TIMED_OUT, 'ERR_TLS_CERT_ALTNAME_INVALID']);
 
-function cureOf({ url }: Connection, code: string | null): string {
+function hintFor({ url }: Connection, code: string | null): string {
   if (code !== null && url.startsWith('https:')) {
     if (NO_TLS.has(code)) return 'It does not speak TLS there: use http:// instead of https://, or set hub.listen.tls.';
     if (code === 'CERT_HAS_EXPIRED') return 'Its certificate has expired: renew it.';

@@ -6,12 +6,12 @@ import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 export function evaluationError(file: string, thrown: unknown): AgentcomError {
   if (AgentcomError.is(thrown)) return thrown;
   const place = placeIn(file, thrown);
-  const { found, cure } = whatHappened(file, thrown, place);
+  const { found, hint } = whatHappened(file, thrown, place);
   const isInConfig = place === null || place.file === file;
   const where = isInConfig ? `${textOf(place) ?? file} cannot be loaded: ` : `${file} cannot be loaded: ${textOf(place)}: `;
   return new AgentcomError('AC_CONFIG_INVALID', `The config ${where}${found}`, {
     cause: thrown,
-    cure,
+    hint,
     details: { file, place: textOf(place) },
   });
 }
@@ -58,7 +58,7 @@ const firstLine = (text: string): string => text.split('\n')[0]?.trim() ?? '';
 interface WhatHappened {
   readonly found: string;
   /** Undefined: only the author of the config knows. */
-  readonly cure?: string;
+  readonly hint?: string;
 }
 
 function codeOf(thrown: unknown): unknown {
@@ -74,7 +74,7 @@ function whatHappened(file: string, thrown: unknown, place: Place | null): WhatH
   // An import is compiled to `(0, _module.name)`.
   const first = firstLine(messageOf(thrown)).replace(/\(0 ?, \w+\.(\w+)\)/g, '$1');
   if (code === 'MODULE_NOT_FOUND' || code === 'ERR_MODULE_NOT_FOUND') {
-    return { found: `${first}.`, cure: `Install it, or correct the import in ${file}.` };
+    return { found: `${first}.`, hint: `Install it, or correct the import in ${file}.` };
   }
   const syntax = SYNTAX.exec(first);
   if (syntax !== null) return { found: `syntax error: ${syntax[1]?.trim() ?? first}.` };
@@ -82,8 +82,8 @@ function whatHappened(file: string, thrown: unknown, place: Place | null): WhatH
   if (typeof thrown !== 'object' || thrown === null) return { found: `it threw ${first}.` };
   // How jiti fails on it.
   if (place === null && first === "Cannot read properties of null (reading 'then')")
-    return { found: 'its default export is null.', cure: 'Write: export default defineConfig({ … })' };
+    return { found: 'its default export is null.', hint: 'Write: export default defineConfig({ … })' };
   return place === null
-    ? { found: `${first}.`, cure: 'Its default export should be defineConfig({ … }).' }
+    ? { found: `${first}.`, hint: 'Its default export should be defineConfig({ … }).' }
     : { found: `it threw: ${first}.` };
 }

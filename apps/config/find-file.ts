@@ -13,20 +13,20 @@ export function findConfigFile(named: string | undefined, cwd: string): string {
     const found = statSync(file, { throwIfNoEntry: false });
     if (found?.isDirectory() === true) {
       throw new AgentcomError('AC_CONFIG_NOT_FOUND', `Expected a config file, found the folder ${file}.`, {
-        cure: 'Pass a file to --config.',
+        hint: 'Pass a file to --config.',
         details: { file },
       });
     }
     if (found !== undefined) return file;
     throw new AgentcomError('AC_CONFIG_NOT_FOUND', `The config file ${file} does not exist.`, {
-      cure: 'Correct --config.',
+      hint: 'Correct --config.',
       details: { file },
     });
   }
   const found = FILE_NAMES.map((name) => resolve(cwd, name)).find((file) => existsSync(file));
   if (found !== undefined) return found;
   throw new AgentcomError('AC_CONFIG_NOT_FOUND', `There is no ${FILE_NAMES.slice(0, -1).join(', ')} or ${FILE_NAMES.at(-1)} in ${cwd}.`, {
-    cure: 'Change to the folder that has one, pass --config FILE, or write one with "agentcom init".',
+    hint: 'Change to the folder that has one, pass --config FILE, or write one with "agentcom init".',
     details: { cwd },
   });
 }

@@ -49,7 +49,7 @@ function mustBeConfig(file: string, written: unknown): void {
   const name = Object.keys(written).find((key) => isConfig(written[key]));
   if (name === undefined) return;
   throw new AgentcomError('AC_CONFIG_INVALID', `The config ${file} has its hub or sidecar one level too deep, in "${name}".`, {
-    cure: 'Write: export default defineConfig({ … })',
+    hint: 'Write: export default defineConfig({ … })',
     details: { file },
   });
 }

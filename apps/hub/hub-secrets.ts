@@ -67,7 +67,7 @@ export async function hubSecrets(deps: HubSecretsDeps): Promise<HubSecrets> {
       throw new AgentcomError(
         'AC_CONFIG_INVALID',
         `AGENTCOM_ADMIN_TOKEN (or hub.adminToken) is the token ${token.id} of role ${token.role}; the hub would make its holder an admin.`,
-        { cure: 'Unset it, or set it to a secret that is not a token in `agentcom tokens list`.' },
+        { hint: 'Unset it, or set it to a secret that is not a token in `agentcom tokens list`.' },
       );
     },
     async startEnrolment() {

@@ -14,7 +14,7 @@ export function freshFolder(): string {
     if (AgentcomError.is(cause)) throw cause;
     throw new AgentcomError('AC_DATA_DIR', `Cannot create or empty the folder ${folder}: ${messageOf(cause)}.`, {
       cause,
-      cure: 'Run the quickstart in a folder that you can write to.',
+      hint: 'Run the quickstart in a folder that you can write to.',
     });
   }
 }

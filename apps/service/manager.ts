@@ -26,7 +26,7 @@ export function unitFor(platform: string, plan: ServicePlan, installer: Installe
       `This command supports no service manager on ${platform}: expected Linux with systemd, macOS or Windows.`,
     );
   if (plan.runAs === null) return windowsTask(plan);
-  throw new AgentcomError('AC_SERVICE', 'On Windows a service runs for the user who installs it.', { cure: 'Leave out --run-as.' });
+  throw new AgentcomError('AC_SERVICE', 'On Windows a service runs for the user who installs it.', { hint: 'Leave out --run-as.' });
 }
 
 /** Replaces what an earlier call installed, and starts it. */
@@ -39,7 +39,7 @@ export async function install(unit: ServiceUnit, env: Env): Promise<void> {
   } catch (cause) {
     throw new AgentcomError('AC_SERVICE', `Cannot write ${unit.file}: ${messageOf(cause)}.`, {
       cause,
-      cure: 'With --run-as, run this command as root.',
+      hint: 'With --run-as, run this command as root.',
     });
   }
   if (isThere) await stop(unit, env);
@@ -102,7 +102,7 @@ async function mustBeOurs(unit: ServiceUnit): Promise<boolean> {
   const text = await textOf(unit);
   if (text === null || text.includes(WRITTEN_BY)) return text !== null;
   throw new AgentcomError('AC_SERVICE', `${unit.file} was not written by this command, and was not changed.`, {
-    cure: 'Move it away, or choose another --name.',
+    hint: 'Move it away, or choose another --name.',
   });
 }
 
@@ -128,7 +128,7 @@ function run([program, ...args]: ServiceUnit['status'], env: Env): Promise<Ran> 
         return reject(
           new AgentcomError('AC_SERVICE', `Cannot run ${program}: ${error.message}.`, {
             cause: error,
-            cure: 'Print the unit with "agentcom service print", and install it by hand.',
+            hint: 'Print the unit with "agentcom service print", and install it by hand.',
           }),
         );
       resolve({ code: typeof error?.code === 'number' ? error.code : 0, output: `${stdout}${stderr}` });

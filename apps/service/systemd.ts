@@ -114,7 +114,7 @@ const specifier = (text: string): string => text.replaceAll('%', '%%');
 function wholeLine(folder: string): string {
   if (!/[\u0000-\u001f\u007f]|[\s\\]$/.test(folder)) return specifier(folder);
   throw new AgentcomError('AC_SERVICE', `systemd cannot start a service in the folder ${JSON.stringify(folder)}.`, {
-    cure: 'Rename the folder: its path must not contain control characters or end with a space or a backslash.',
+    hint: 'Rename the folder: its path must not contain control characters or end with a space or a backslash.',
   });
 }
 

@@ -33,7 +33,7 @@ export function hideEnvironment(log: Log, known: readonly string[], platform: st
     log.warn('agents of this user can read tokens in the environment of the sidecar', {
       variables: own,
       error: messageOf(thrown),
-      cure: 'write the token to the file "token" in the data directory, mode 0600, unset the variable, and run the agent as another user',
+      hint: 'write the token to the file "token" in the data directory, mode 0600, unset the variable, and run the agent as another user',
     });
   }
 }

@@ -36,13 +36,13 @@ export function checkPair({ cert, key }: CertificatePair, { certFile, keyFile }:
   const privateKey = parsed(keyFile, 'a private key in PEM, without a passphrase', (): KeyObject => createPrivateKey(key));
   if (!certificate.checkPrivateKey(privateKey)) {
     throw new AgentcomError('AC_TLS', `The key in ${keyFile} does not belong to the certificate in ${certFile}.`, {
-      cure: 'Set hub.listen.tls.certFile and keyFile to files that belong together. certFile begins with the certificate of the hub itself.',
+      hint: 'Set hub.listen.tls.certFile and keyFile to files that belong together. certFile begins with the certificate of the hub itself.',
     });
   }
   const expiresAtMs = Date.parse(certificate.validTo);
   if (expiresAtMs <= nowMs) {
     throw new AgentcomError('AC_TLS', `The certificate in ${certFile} expired on ${new Date(expiresAtMs).toISOString()}.`, {
-      cure: 'Renew it.',
+      hint: 'Renew it.',
     });
   }
   // Finds what OpenSSL refuses, such as a key that is too short.
@@ -73,7 +73,7 @@ async function readText(file: string, what: string): Promise<string> {
   } catch (cause) {
     throw new AgentcomError('AC_TLS', `Cannot read the ${what} of the hub: ${messageOf(cause)}.`, {
       cause,
-      cure: 'Correct hub.listen.tls, or let the user of the hub read the file. To make a self-signed certificate: agentcom tls init HOST.',
+      hint: 'Correct hub.listen.tls, or let the user of the hub read the file. To make a self-signed certificate: agentcom tls init HOST.',
     });
   }
 }

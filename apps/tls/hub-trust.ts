@@ -59,7 +59,7 @@ export async function sidecarTrust(config: ResolvedSidecarConfig, env: Variables
   const kept = readFingerprints(text);
   if (kept !== null) return { fingerprints: kept };
   throw new AgentcomError('AC_DATA_DIR', `Expected ${FINGERPRINT_WANTED} in ${file}, found something else.`, {
-    cure: 'Correct it, or remove it and join again.',
+    hint: 'Correct it, or remove it and join again.',
   });
 }
 

@@ -12,30 +12,30 @@ export interface AgentcomErrorOptions {
   readonly details?: Readonly<Record<string, unknown>> | undefined;
   readonly cause?: unknown;
   /** What to do: one or more sentences, each with its period. The message ends with it. */
-  readonly cure?: string | undefined;
+  readonly hint?: string | undefined;
 }
 
 /** The one error of this package. `AgentcomError.is(error, code)` recognizes it, even if it comes from another copy of the package. */
 export class AgentcomError extends Error {
   readonly code: ErrorCode;
   readonly details: Readonly<Record<string, unknown>> | undefined;
-  /** The message without `cure`, what to do about it. */
+  /** The message without `hint`, what to do about it. */
   readonly found: string;
   /** Undefined: the message itself says what to do. */
-  readonly cure: string | undefined;
+  readonly hint: string | undefined;
   readonly [MARK] = true;
 
-  /** `message` says what was tried, expected and found, and what to do unless `cure` does. */
+  /** `message` says what was tried, expected and found, and what to do unless `hint` does. */
   constructor(code: ErrorCode, message: string, options: AgentcomErrorOptions = {}) {
     super(
-      options.cure === undefined ? message : `${message} ${options.cure}`,
+      options.hint === undefined ? message : `${message} ${options.hint}`,
       options.cause === undefined ? undefined : { cause: options.cause },
     );
     this.name = 'AgentcomError';
     this.code = code;
     this.details = options.details;
     this.found = message;
-    this.cure = options.cure;
+    this.hint = options.hint;
   }
 
   /** Whether `value` is an AgentcomError, from any copy of the package, and has this code if one is given. */

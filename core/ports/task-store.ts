@@ -44,7 +44,7 @@ export interface TaskStore {
    *
    * - MUST make the transactions of one store appear serial to each other.
    * - If `work` or the commit fails, MUST roll back everything and reject with that failure.
-   * - MUST report a failure that a retry may cure (busy, deadlock, serialization) as `AC_STORE_RETRY`; a full disk, a broken file or a
+   * - MUST report a failure that a retry may resolve (busy, deadlock, serialization) as `AC_STORE_RETRY`; a full disk, a broken file or a
    *   lost connection as `AC_STORE_UNAVAILABLE`; and a COMMIT whose outcome is unknown as `AC_COMMIT_UNKNOWN`.
    * - If `capabilities.durable`, MUST NOT resolve before the commit is on disk.
    * - MUST record `batchId` in the same commit, for `committed`. Need not if nothing was saved.

@@ -179,5 +179,5 @@ export interface RunnerCheck {
   /** What was found. Sentences, with their periods. */
   readonly message: string;
   /** What to do if it is not `ok`, in a sentence or two. Without it, `message` says so. Shown after `message`, which is cut first. */
-  readonly cure?: string | undefined;
+  readonly hint?: string | undefined;
 }

@@ -45,7 +45,7 @@ async function checkProgram(asking: Pick<AskOptions, 'cwd' | 'env' | 'signal'>, 
   const argv = acpArgv(options);
   const { install } = traitsOf(options);
   const passed = (message: string): RunnerCheck => ({ check: 'program', ok: true, message });
-  const failed = (message: string, cure = install): RunnerCheck => ({ check: 'program', ok: false, message, cure });
+  const failed = (message: string, hint = install): RunnerCheck => ({ check: 'program', ok: false, message, hint });
 
   const found = await findProgram({ program: argv[0] ?? '', cwd, path: env['PATH'] });
   if (found.kind === 'missing') return failed(`There is no "${argv[0] ?? ''}" on PATH.`, `${install} ${shownPath(env['PATH'])}`);
@@ -71,14 +71,14 @@ function checkResponse(file: string, response: JsonObject, options: AcpOptions):
   const check = 'program';
   const { install } = traitsOf(options);
   const error = textOf(objectOf(response['error'])['message']);
-  if (error !== null) return { check, ok: false, message: `${file} answered initialize with an error: ${error}.`, cure: install };
+  if (error !== null) return { check, ok: false, message: `${file} answered initialize with an error: ${error}.`, hint: install };
   const { protocolVersion, agentInfo } = objectOf(response['result']);
   if (protocolVersion !== PROTOCOL_VERSION) {
     return {
       check,
       ok: false,
       message: `${file} speaks version ${String(protocolVersion)} of ACP; this runner speaks version 1.`,
-      cure: install,
+      hint: install,
     };
   }
   const version = versionIn(textOf(objectOf(agentInfo)['version']) ?? '');
@@ -86,7 +86,7 @@ function checkResponse(file: string, response: JsonObject, options: AcpOptions):
   const isNewEnough = version === null || minVersion === undefined || isAtLeast(version, minVersion);
   const message = `${file} ${version ?? '(version unknown)'}`;
   if (isNewEnough) return { check, ok: true, message };
-  return { check, ok: false, message: `${message} is older than ${String(minVersion)}, the oldest version known to work.`, cure: install };
+  return { check, ok: false, message: `${message} is older than ${String(minVersion)}, the oldest version known to work.`, hint: install };
 }
 
 /** The answer to `initialize` among complete lines; null while there is none. */

@@ -42,16 +42,16 @@ async function checkLogin(argv: readonly string[], options: AskOptions): Promise
   const check = 'login';
   const result = await askProgram([...argv, 'auth', 'status'], options);
   if (result.kind === 'slow') return { check, ok: true, message: `login unknown: "${argv.join(' ')} auth status" ${result.message}` };
-  if (result.kind === 'failed') return { check, ok: false, message: `"${argv.join(' ')} auth status" ${result.message}.`, cure: CURE };
+  if (result.kind === 'failed') return { check, ok: false, message: `"${argv.join(' ')} auth status" ${result.message}.`, hint: HINT };
   if (result.exitCode === 0 && isLoggedIn(result.stdout)) return { check, ok: true, message: 'logged in' };
   // Standard error is empty if only the login is missing.
   const output = lastLines(result.stderr);
-  if (output === '') return { check, ok: false, message: 'Claude Code is not logged in.', cure: CURE };
+  if (output === '') return { check, ok: false, message: 'Claude Code is not logged in.', hint: HINT };
   const message = `"${argv.join(' ')} auth status" exited with code ${String(result.exitCode)}: ${output}.`;
-  return { check, ok: false, message, cure: `Fix that. If it is not logged in: ${CURE}` };
+  return { check, ok: false, message, hint: `Fix that. If it is not logged in: ${HINT}` };
 }
 
-const CURE = 'Run "claude" on the sidecar\'s machine, as its user, and log in with /login, or set ANTHROPIC_API_KEY for the sidecar.';
+const HINT = 'Run "claude" on the sidecar\'s machine, as its user, and log in with /login, or set ANTHROPIC_API_KEY for the sidecar.';
 
 function isLoggedIn(text: string): boolean {
   try {
@@ -66,6 +66,6 @@ function checkRoot({ permissions }: ClaudeCodeOptions, env: Readonly<Record<stri
   if (permissions !== 'full' || process.getuid?.() !== 0) return [];
   const isSandbox = env['IS_SANDBOX'] === '1';
   if (isSandbox) return [{ check: 'permissions', ok: true, message: 'full, in a sandbox' }];
-  const cure = 'Run the sidecar as another user or, in a container of its own, set env IS_SANDBOX to "1".';
-  return [{ check: 'permissions', ok: false, message: 'Claude Code refuses permissions "full" as root.', cure }];
+  const hint = 'Run the sidecar as another user or, in a container of its own, set env IS_SANDBOX to "1".';
+  return [{ check: 'permissions', ok: false, message: 'Claude Code refuses permissions "full" as root.', hint }];
 }

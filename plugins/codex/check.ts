@@ -50,7 +50,7 @@ async function checkLogin(argv: readonly string[], extraArgs: readonly string[],
   const result = await askProgram([...argv, 'login', 'status'], options);
   const configError = result.kind === 'answered' && result.exitCode !== 0 ? CONFIG_ERROR.exec(result.stderr)?.[1] : undefined;
   if (configError !== undefined) {
-    return { check: 'settings', ok: false, message: `Codex cannot load its config: ${lastLines(configError)}.`, cure: 'Fix that file.' };
+    return { check: 'settings', ok: false, message: `Codex cannot load its config: ${lastLines(configError)}.`, hint: 'Fix that file.' };
   }
   const keyVariable = ['CODEX_API_KEY', 'OPENAI_API_KEY'].find((name) => (options.env[name] ?? '') !== '');
   if (keyVariable !== undefined) return { check, ok: true, message: `${keyVariable} is set` };
@@ -58,7 +58,7 @@ async function checkLogin(argv: readonly string[], extraArgs: readonly string[],
   if (provider !== null) return provider;
   if (result.kind === 'slow') return { check, ok: true, message: `login unknown: "${argv.join(' ')} login status" ${result.message}` };
   const isLoggedIn = result.kind === 'answered' && result.exitCode === 0;
-  return isLoggedIn ? { check, ok: true, message: 'logged in' } : { check, ok: false, message: 'Codex is not logged in.', cure: LOG_IN };
+  return isLoggedIn ? { check, ok: true, message: 'logged in' } : { check, ok: false, message: 'Codex is not logged in.', hint: LOG_IN };
 }
 
 const LOG_IN = 'Run "codex login" on the sidecar\'s machine, as its user, or set CODEX_API_KEY for the sidecar.';
@@ -85,7 +85,7 @@ async function checkProvider(extraArgs: readonly string[], env: AskOptions['env'
       check,
       ok: false,
       message: `The model provider "${provider}" needs ${keyVariable}, which is not passed to Codex.`,
-      cure: `Add ${keyVariable} to passEnv, and set it for the sidecar.`,
+      hint: `Add ${keyVariable} to passEnv, and set it for the sidecar.`,
     };
   }
   return { check, ok: true, message: `handled by the model provider "${provider}"` };

@@ -21,7 +21,7 @@ async function checkFolder({ cwd }: CheckedCommand): Promise<RunnerCheck> {
     (found) => found.isDirectory(),
     () => false, // Whatever the reason, a program cannot be started in it.
   );
-  if (!isFolder) return { check: 'cwd', ok: false, message: `"${cwd}" is not a folder.`, cure: 'Create it or change cwd.' };
+  if (!isFolder) return { check: 'cwd', ok: false, message: `"${cwd}" is not a folder.`, hint: 'Create it or change cwd.' };
   return { check: 'cwd', ok: true, message: cwd };
 }
 
@@ -34,13 +34,13 @@ async function checkProgram({ argv, cwd, env }: CheckedCommand): Promise<RunnerC
     case 'found':
       return { check, ok: true, message: found.file };
     case 'not_executable':
-      return { check, ok: false, message: `"${found.file}" is not an executable file.`, cure: 'Make it executable or correct argv[0].' };
+      return { check, ok: false, message: `"${found.file}" is not an executable file.`, hint: 'Make it executable or correct argv[0].' };
     case 'missing':
       return {
         check,
         ok: false,
         message: `There is no "${program}" in "${cwd}" or on PATH.`,
-        cure: `Install it or correct argv[0]. ${shownPath(path)}`,
+        hint: `Install it or correct argv[0]. ${shownPath(path)}`,
       };
   }
 }

@@ -47,7 +47,7 @@ export async function checkGemini({
   ]);
   if ('broken' in settings) {
     const message = `"${settings.broken}" is not JSON, so the program does not start.`;
-    return [folder, program, { check: 'settings', ok: false, message, cure: 'Fix the file.' }];
+    return [folder, program, { check: 'settings', ok: false, message, hint: 'Fix the file.' }];
   }
   return [folder, program, await checkLogin(cwd, env, settings.selectedType)];
 }
@@ -63,15 +63,15 @@ async function checkLogin(cwd: string, env: Variables, selected: string | null):
   const found = method ?? key;
   const check = 'login';
   if (found === undefined) {
-    const cure = 'Run "gemini" on the sidecar\'s machine, as its user, and log in, or set GEMINI_API_KEY for the sidecar.';
-    return { check, ok: false, message: 'Gemini CLI is not logged in.', cure };
+    const hint = 'Run "gemini" on the sidecar\'s machine, as its user, and log in, or set GEMINI_API_KEY for the sidecar.';
+    return { check, ok: false, message: 'Gemini CLI is not logged in.', hint };
   }
   if (found === 'gemini-api-key' && key === undefined)
     return {
       check,
       ok: false,
       message: 'The settings of Gemini CLI select an API key, but none is set.',
-      cure: 'Set GEMINI_API_KEY for the sidecar.',
+      hint: 'Set GEMINI_API_KEY for the sidecar.',
     };
   const place = env[found] ? found : `${found} of "${file.path}"`;
   return { check, ok: true, message: found === selected ? `login method: ${selected}` : `${place} is set` };
@@ -82,7 +82,7 @@ function checkVertex(isSet: (name: string) => boolean): RunnerCheck {
   const ok = isSet('GOOGLE_API_KEY') || VERTEX_VARIABLES.every(isSet);
   if (ok) return { check: 'login', ok, message: 'login method: Vertex AI' };
   const message = `Vertex AI needs ${VERTEX_VARIABLES.join(' and ')}, or GOOGLE_API_KEY.`;
-  return { check: 'login', ok, message, cure: 'Set them for the sidecar.' };
+  return { check: 'login', ok, message, hint: 'Set them for the sidecar.' };
 }
 
 /** Settings may contain comments; a comment marker inside a string is not a comment. */

@@ -121,13 +121,13 @@ async function checkLogin(argv: readonly string[], options: AskOptions): Promise
     return { check, ok: true, message: result.exitCode === 0 ? 'the model can be called' : 'the login expires soon; renew it' };
   }
   const name = `"${argv.join(' ')} models status --check"`;
-  if (result.kind === 'failed') return { check, ok: false, message: `${name} ${result.message}.`, cure: CURE };
+  if (result.kind === 'failed') return { check, ok: false, message: `${name} ${result.message}.`, hint: HINT };
   const output = lastLines(result.stderr);
   if (CONFIG_ERROR.test(result.stderr)) {
-    return { check: 'settings', ok: false, message: `OpenClaw cannot load its config: ${output}.`, cure: 'Fix that file.' };
+    return { check: 'settings', ok: false, message: `OpenClaw cannot load its config: ${output}.`, hint: 'Fix that file.' };
   }
   const why = `exited with code ${String(result.exitCode)}${output === '' ? '' : `: ${output}`}`;
-  return { check, ok: false, message: `${name} ${why}.`, cure: CURE };
+  return { check, ok: false, message: `${name} ${why}.`, hint: HINT };
 }
 
-const CURE = 'Run "openclaw models auth login" on the sidecar\'s machine, as its user.';
+const HINT = 'Run "openclaw models auth login" on the sidecar\'s machine, as its user.';

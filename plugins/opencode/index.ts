@@ -87,11 +87,11 @@ async function checkSettings(argv: readonly string[], model: string, options: As
   if (result.kind !== 'answered') return [];
   if (result.exitCode !== 0) {
     const output = lastLines(result.stderr) || lastLines(result.stdout);
-    return [{ check, ok: false, message: `"${argv.join(' ')} models" exited with code ${String(result.exitCode)}: ${output}`, cure: CURE }];
+    return [{ check, ok: false, message: `"${argv.join(' ')} models" exited with code ${String(result.exitCode)}: ${output}`, hint: HINT }];
   }
   const isListed = result.stdout.split('\n').some((line) => line.trim() === model);
   if (isListed) return [{ check, ok: true, message: `${model} is available` }];
-  return [{ check, ok: false, message: `"${argv.join(' ')} models" has no ${model}.`, cure: CURE }];
+  return [{ check, ok: false, message: `"${argv.join(' ')} models" has no ${model}.`, hint: HINT }];
 }
 
-const CURE = 'Correct model or the settings of opencode, or log in to the provider of the model with "opencode auth login".';
+const HINT = 'Correct model or the settings of opencode, or log in to the provider of the model with "opencode auth login".';

@@ -79,9 +79,9 @@ t.test('R13: an agent’s own failure uses up no retry, reports its remedy and p
   one.prints(recordedOutput('401-retries0'), { exitCode: 1 });
   const { task_id: first } = await api.tasks.submit({ description: 'for any capable agent' });
   await world.event(first, ['released']);
-  const cure =
+  const hint =
     /Claude Code on \S+: .*401.* Run "claude" on that machine and log in with \/login, or set ANTHROPIC_API_KEY for the sidecar\./;
-  t.match(await api.agents.get('a1'), { status: 'paused', paused_cause: 'auth', paused_reason: cure });
+  t.match(await api.agents.get('a1'), { status: 'paused', paused_cause: 'auth', paused_reason: hint });
   t.match(await api.tasks.get(first), { status: 'queued', retry_count: 0 });
   await world.startSidecar('a2', { wake: two.wake });
   await world.event(first, ['completed']);

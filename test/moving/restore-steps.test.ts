@@ -68,7 +68,7 @@ async function killedRestore(t: Test): Promise<{ readonly folder: string; readon
 }
 
 const noHubOn = (t: Test, file: string, after: string): Promise<unknown> =>
-  t.rejects(sqliteStorage(file).open(), { code: 'AC_STORAGE_OPEN', message: /agentcom restore/, cure: /again/ }, `no hub ${after}`);
+  t.rejects(sqliteStorage(file).open(), { code: 'AC_STORAGE_OPEN', message: /agentcom restore/, hint: /again/ }, `no hub ${after}`);
 
 // Before, each of these removed the copy of the first restore, after which a hub started with an empty store.
 t.test('R1 R22: after an interrupted restore, one that fails changes nothing: still no hub starts', async (t) => {
@@ -150,7 +150,7 @@ t.test('R1: no hub starts with a new store in the place of one whose link leads 
   const [name, target] = [path.join(folder, 'hub.db'), path.join(folder, 'not-mounted', 'hub.db')];
   await symlink(target, name);
   const message = `Cannot open storage "sqlite": file "${name}": it is a link to "${target}", which does not exist.`;
-  await t.rejects(sqliteStorage(name).open(), { code: 'AC_STORAGE_OPEN', message, cure: /Mount the disk/ });
+  await t.rejects(sqliteStorage(name).open(), { code: 'AC_STORAGE_OPEN', message, hint: /Mount the disk/ });
   await t.rejects(lstat(target), { code: 'ENOENT' }, 'nothing was created');
 });
 

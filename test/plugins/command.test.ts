@@ -265,7 +265,7 @@ withRuns('the doctor checks program, folder and variables, and starts nothing', 
     [{ argv: ['no-such-program'] }, { check: 'program', ok: false, message: /no "no-such-program"/ }],
     [
       { argv: ['node'], env: { PATH: '/nowhere' } },
-      { check: 'program', ok: false, message: /on PATH\.$/, cure: /^Install it .* PATH: \/nowhere$/ },
+      { check: 'program', ok: false, message: /on PATH\.$/, hint: /^Install it .* PATH: \/nowhere$/ },
     ],
     [
       { argv: ['node'], cwd: './plain' },

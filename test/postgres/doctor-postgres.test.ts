@@ -117,7 +117,7 @@ for (const [what, check, taskId, damage] of DAMAGES)
     t.equal(code, 8);
     const found = findings.find((one) => one.check === check && (taskId === null || one.task_id === taskId));
     t.ok(found, `found ${findings.map((one) => `${one.check} ${one.task_id ?? ''}: ${one.found}`).join('; ')}`);
-    t.ok((found?.cure.length ?? 0) > 30, 'the remedy says what to do');
+    t.ok((found?.hint.length ?? 0) > 30, 'the remedy says what to do');
   });
 
 t.test('a missing server or store is reported', async (t) => {
@@ -128,7 +128,7 @@ t.test('a missing server or store is reported', async (t) => {
   t.notOk(ok);
   t.match(
     findings.filter(({ check }) => check !== 'not_durable'),
-    [{ check: 'storage', found: /there is no store in it$/, cure: /^Start the hub once/ }],
+    [{ check: 'storage', found: /there is no store in it$/, hint: /^Start the hub once/ }],
   );
 });
 

@@ -56,8 +56,8 @@ async function refuseStore(file: string, database: string): Promise<void> {
   );
   if (!isSame && !isOpen) return;
   const what = isSame ? 'it is the store that is to be backed up' : `it may be a store in use: ${file}-wal lies beside it`;
-  const cure = isSame ? 'Name another file.' : 'Name another file, or remove both if no program has them open.';
-  throw new AgentcomError('AC_TARGET_EXISTS', `Cannot write "${file}": ${what}.`, { cure, details: { file } });
+  const hint = isSame ? 'Name another file.' : 'Name another file, or remove both if no program has them open.';
+  throw new AgentcomError('AC_TARGET_EXISTS', `Cannot write "${file}": ${what}.`, { hint, details: { file } });
 }
 
 /** The file with the symbolic links of its folder resolved. If the file itself is a link, the link is replaced. */
@@ -116,7 +116,7 @@ async function replaceStore(
   const { part, made } = restoringOf(database);
   if (await isSameFile(file, part)) {
     const message = `Cannot restore "${file}": it is the unfinished copy of a restore that was interrupted. Nothing was changed.`;
-    throw new AgentcomError('AC_USAGE', message, { cure: 'Name the backup itself.', details: { file } });
+    throw new AgentcomError('AC_USAGE', message, { hint: 'Name the backup itself.', details: { file } });
   }
   const lastBefore = before ? await lastNumberIn(driver, database) : 0;
   const kept = before ? `${database}.before-${new Date(nowMs).toISOString().replaceAll(/[:.]/g, '-')}` : null;
@@ -143,7 +143,7 @@ async function replaceStore(
 function refuseBackup(thrown: unknown): never {
   if (!AgentcomError.is(thrown) || !isDamaged(thrown.cause)) throw thrown;
   const { code, found, cause, details } = thrown;
-  throw new AgentcomError(code, found, { cause, details, cure: 'The backup is damaged, and nothing was changed. Restore another one.' });
+  throw new AgentcomError(code, found, { cause, details, hint: 'The backup is damaged, and nothing was changed. Restore another one.' });
 }
 
 async function keepStore(

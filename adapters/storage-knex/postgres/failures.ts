@@ -60,9 +60,9 @@ export const commitUnknown = (thrown: unknown, batchId: string | null, place: st
     { cause: thrown, details: { batchId, sqlState: sqlStateOf(thrown) ?? null } },
   );
 
-/** `AC_STORAGE_OPEN`; `found` without a full stop, `cure` with one. */
-export const cannotOpenPostgres = (place: string, found: string, cure: string, cause?: unknown): AgentcomError =>
-  new AgentcomError('AC_STORAGE_OPEN', `Cannot open storage "postgres": ${place}: ${found}.`, { cause, cure });
+/** `AC_STORAGE_OPEN`; `found` without a full stop, `hint` with one. */
+export const cannotOpenPostgres = (place: string, found: string, hint: string, cause?: unknown): AgentcomError =>
+  new AgentcomError('AC_STORAGE_OPEN', `Cannot open storage "postgres": ${place}: ${found}.`, { cause, hint });
 
 /** Why a server could not be used at the start, and what to do. */
 export function openingFailure(thrown: unknown, place: string): AgentcomError {

@@ -110,6 +110,6 @@ export async function stepsIn(session: Pick<PostgresSession, 'rows'>): Promise<r
 export function refuseNoStore(place: string, steps: readonly string[]): void {
   if (steps.length > 0) return;
   const message = `Cannot open storage "postgres": ${place}: there is no store in it.`;
-  const cure = 'Start the hub once to create it, or correct the address or its schema.';
-  throw new AgentcomError('AC_STORAGE_OPEN', message, { cure, details: { place, hasStore: false } });
+  const hint = 'Start the hub once to create it, or correct the address or its schema.';
+  throw new AgentcomError('AC_STORAGE_OPEN', message, { hint, details: { place, hasStore: false } });
 }

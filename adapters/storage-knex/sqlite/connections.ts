@@ -7,7 +7,7 @@ import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts
 import type { Log } from '../../../core/ports/log.ts';
 import type { SqliteConnection } from './connection.ts';
 import type { RawDatabase, SqliteDriver, SqlitePool } from './sqlite-driver.ts';
-import { CURE_OF_DAMAGE, isDamaged, sqliteFailure } from './failures.ts';
+import { HINT_FOR_DAMAGE, isDamaged, sqliteFailure } from './failures.ts';
 import { cannotOpen } from './files.ts';
 import { SAVE_AT_ONCE, type EventNumbers } from './save.ts';
 import { acquire, readersOn, release, type Readers } from '../knex-readers.ts';
@@ -90,7 +90,7 @@ export async function openSqliteConnections(deps: {
     await close().catch((failure: unknown) => log.warn('storage connections did not close', { file, error: messageOf(failure) }));
     throw AgentcomError.is(thrown)
       ? thrown
-      : cannotOpen(file, messageOf(thrown), isDamaged(thrown) ? CURE_OF_DAMAGE : 'Put it on a local disk with free space.', thrown);
+      : cannotOpen(file, messageOf(thrown), isDamaged(thrown) ? HINT_FOR_DAMAGE : 'Put it on a local disk with free space.', thrown);
   }
 }
 

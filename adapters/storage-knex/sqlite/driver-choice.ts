@@ -22,8 +22,8 @@ export async function sqliteDriver(wanted?: SqliteDriverName): Promise<SqliteDri
 export function refuseOldSqlite({ name, version }: Pick<SqliteDriver, 'name' | 'version'>): void {
   if (isAtLeast(version, SQLITE_WANTED)) return;
   const place = name === 'node' ? `Node ${process.versions.node}` : 'the package sqlite3';
-  const cure = name === 'node' ? `Upgrade Node to ${NODE_WANTED.join('.')} or later.` : INSTALL_SQLITE3;
-  throw missing(`it needs SQLite ${SQLITE_WANTED.join('.')} or later, found ${version} in ${place}`, cure);
+  const hint = name === 'node' ? `Upgrade Node to ${NODE_WANTED.join('.')} or later.` : INSTALL_SQLITE3;
+  throw missing(`it needs SQLite ${SQLITE_WANTED.join('.')} or later, found ${version} in ${place}`, hint);
 }
 
 async function loadedDriver(wanted: SqliteDriverName | undefined): Promise<SqliteDriver> {
@@ -53,5 +53,5 @@ async function loadedDriver(wanted: SqliteDriverName | undefined): Promise<Sqlit
 
 const INSTALL_SQLITE3 = 'Run `npm install sqlite3@6` with its install script allowed.';
 
-const missing = (found: string, cure: string, cause?: unknown): AgentcomError =>
-  new AgentcomError('AC_PACKAGE_MISSING', `Cannot use storage "sqlite": ${found}.`, { cause, cure });
+const missing = (found: string, hint: string, cause?: unknown): AgentcomError =>
+  new AgentcomError('AC_PACKAGE_MISSING', `Cannot use storage "sqlite": ${found}.`, { cause, hint });

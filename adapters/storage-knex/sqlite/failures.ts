@@ -32,7 +32,7 @@ export function sqliteCodeOf(thrown: unknown): string | undefined {
 /** Whether the file is damaged, or is not a database. */
 export const isDamaged = (thrown: unknown): boolean => DAMAGED.has(sqliteCodeOf(thrown) ?? '');
 
-export const CURE_OF_DAMAGE =
+export const HINT_FOR_DAMAGE =
   'The file is damaged. Stop the hub, run `agentcom doctor --fsck` to see what is wrong, and restore the newest backup: `agentcom restore FILE --force`.';
 
 export const isBusy = (thrown: unknown): boolean => BUSY.has(sqliteCodeOf(thrown) ?? '');
@@ -49,11 +49,11 @@ export function sqliteFailure(thrown: unknown, doing: string, file: string): Age
     return new AgentcomError('AC_STORE_RETRY', `${what} Another program holds a lock on it. Try again, or close that program.`, options);
   if (sqliteCodeOf(thrown) === 'SQLITE_INTERRUPT')
     return new AgentcomError('AC_STORE_UNAVAILABLE', `${what} It exceeded its time limit and was cancelled. Request less data.`, options);
-  if (isDamaged(thrown)) return new AgentcomError('AC_STORE_UNAVAILABLE', what, { ...options, cure: CURE_OF_DAMAGE });
+  if (isDamaged(thrown)) return new AgentcomError('AC_STORE_UNAVAILABLE', what, { ...options, hint: HINT_FOR_DAMAGE });
   if (breaksConnection(thrown) || (thrown instanceof Error && thrown.name === 'KnexTimeoutError'))
     return new AgentcomError('AC_STORE_UNAVAILABLE', what, {
       ...options,
-      cure: 'Check its disk: free space, mount, permissions. A hub opens it again by itself.',
+      hint: 'Check its disk: free space, mount, permissions. A hub opens it again by itself.',
     });
   return new AgentcomError('AC_INTERNAL', what, options);
 }

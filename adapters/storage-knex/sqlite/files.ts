@@ -75,9 +75,9 @@ export async function refuseUnfinishedRestore(named: string): Promise<void> {
   }
 }
 
-/** `found` without a full stop, `cure` with one. */
-export const cannotOpen = (file: string, found: string, cure: string, cause?: unknown): AgentcomError =>
-  new AgentcomError('AC_STORAGE_OPEN', `Cannot open storage "sqlite": file "${file}": ${found}.`, { cause, cure, details: { file } });
+/** `found` without a full stop, `hint` with one. */
+export const cannotOpen = (file: string, found: string, hint: string, cause?: unknown): AgentcomError =>
+  new AgentcomError('AC_STORAGE_OPEN', `Cannot open storage "sqlite": file "${file}": ${found}.`, { cause, hint, details: { file } });
 
 async function makeFolder(folder: string): Promise<void> {
   const first = await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -115,6 +115,6 @@ export async function refuseIfShared(database: string, platform: string = proces
   throw new AgentcomError(
     'AC_DATA_DIR',
     `Cannot open storage "sqlite": file "${database}" may be used by others (mode ${(found.mode & 0o777).toString(8)}, expected 600).`,
-    { cure: `Run: chmod 600 "${database}"`, details: { file: database, mode: found.mode & 0o777 } },
+    { hint: `Run: chmod 600 "${database}"`, details: { file: database, mode: found.mode & 0o777 } },
   );
 }

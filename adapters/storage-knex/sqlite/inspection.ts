@@ -80,7 +80,7 @@ async function requireFile(file: string): Promise<void> {
     if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT')
       throw cannotOpen(file, messageOf(thrown), 'Give it to the user of the hub (`chown`), or run this as that user.', thrown);
     throw new AgentcomError('AC_STORAGE_OPEN', `Cannot open storage "sqlite": file "${file}": ${messageOf(thrown)}.`, {
-      cure: 'If you moved it, correct hub.dataDir or storage.file. If it is lost, run `agentcom restore BACKUP`. For a new store, start the hub.',
+      hint: 'If you moved it, correct hub.dataDir or storage.file. If it is lost, run `agentcom restore BACKUP`. For a new store, start the hub.',
       cause: thrown,
       details: { file, hasStore: false },
     });

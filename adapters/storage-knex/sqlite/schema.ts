@@ -6,14 +6,14 @@ import type { Row } from '../engine.ts';
 import type { Migration } from '../migrations/migration.ts';
 import { damageOfSteps, knownSteps, refuseUnknownSteps, type SchemaDamage } from '../migrations/unknown-steps.ts';
 import type { SqliteDriver } from './sqlite-driver.ts';
-import { CURE_OF_DAMAGE, isDamaged } from './failures.ts';
+import { HINT_FOR_DAMAGE, isDamaged } from './failures.ts';
 import { cannotOpen } from './files.ts';
 
 /** "AgtC", in the header of every database of ours. */
 const APPLICATION_ID = 0x41677443;
 
 /** Its first page is damaged, or it never was a database. */
-const CURE_OF_NO_DATABASE = `If it is the database of this hub: ${CURE_OF_DAMAGE} Otherwise set storage.file to another file.`;
+const HINT_FOR_NO_DATABASE = `If it is the database of this hub: ${HINT_FOR_DAMAGE} Otherwise set storage.file to another file.`;
 
 /** Checks the file before anything is changed in it: it must be empty or ours. Fails with `AC_STORAGE_OPEN`. */
 export async function claimSqliteFile(driver: SqliteDriver, file: string): Promise<void> {
@@ -28,7 +28,7 @@ export async function claimSqliteFile(driver: SqliteDriver, file: string): Promi
   } catch (thrown) {
     throw AgentcomError.is(thrown)
       ? thrown
-      : cannotOpen(file, messageOf(thrown), isDamaged(thrown) ? CURE_OF_NO_DATABASE : 'Let this user read and write it.', thrown);
+      : cannotOpen(file, messageOf(thrown), isDamaged(thrown) ? HINT_FOR_NO_DATABASE : 'Let this user read and write it.', thrown);
   } finally {
     await looked.close();
   }

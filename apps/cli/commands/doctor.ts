@@ -57,13 +57,13 @@ async function doctor(context: Context, options: DoctorOptions): Promise<void> {
     ok: errors === 0,
     examined: examined.map(({ what, seen }) => ({ what, seen })),
     counts: Object.fromEntries(counts),
-    findings: findings.map(({ check, severity, what, cure, taskId, agentId }) => ({
+    findings: findings.map(({ check, severity, what, hint, taskId, agentId }) => ({
       check,
       severity,
       task_id: taskId,
       agent_id: agentId,
       found: what,
-      cure,
+      hint,
     })),
   });
   for (const { what, seen } of examined) output.line(`${what} (checked: ${seen})`, 'grey');
@@ -94,9 +94,9 @@ async function loadedConfig({ common, environment }: Context): Promise<LoadedCon
     const file = findConfigFile(common.config, environment.cwd);
     const problems = AgentcomError.is(thrown) ? (thrown.details?.['problems'] as readonly ConfigProblem[] | undefined) : undefined;
     const mistakes = problems?.map(({ path, message }) =>
-      findingAbout('config', `${path}: ${withoutStop(message)}`, { cure: `Correct ${path} in ${file}.` }),
+      findingAbout('config', `${path}: ${withoutStop(message)}`, { hint: `Correct ${path} in ${file}.` }),
     );
-    return { ...isMissing, findings: mistakes ?? [findingOf('config', thrown, { cure: `Correct ${file}.` })] };
+    return { ...isMissing, findings: mistakes ?? [findingOf('config', thrown, { hint: `Correct ${file}.` })] };
   }
 }
 
@@ -119,11 +119,11 @@ async function doctorOfAgent({ output, hub, exitWith }: Context, agentId: string
   if (!isWell) exitWith(EXIT_UNHEALTHY);
 }
 
-/** The findings grouped by kind and cure, in the order in which each group first occurs. */
+/** The findings grouped by kind and hint, in the order in which each group first occurs. */
 function groupsOf(findings: readonly Finding[]): readonly (readonly Finding[])[] {
   const groups = new Map<string, Finding[]>();
   for (const found of findings) {
-    const name = `${found.check} ${found.cure}`;
+    const name = `${found.check} ${found.hint}`;
     const group = groups.get(name) ?? [];
     groups.set(name, group);
     group.push(found);
@@ -134,7 +134,7 @@ function groupsOf(findings: readonly Finding[]): readonly (readonly Finding[])[]
 function printFindings(output: Context['output'], group: readonly Finding[]): void {
   const [first] = group;
   if (first === undefined) return;
-  const { check, severity, cure } = first;
+  const { check, severity, hint } = first;
   output.line('');
   output.line(`${check}: ${severity}`, severity === 'notice' ? 'yellow' : 'red');
   for (const { what, taskId, agentId } of group.slice(0, PRINTED_PER_KIND)) {
@@ -142,5 +142,5 @@ function printFindings(output: Context['output'], group: readonly Finding[]): vo
     output.line(`  ${whose === '' ? '' : `${whose}: `}${what}`);
   }
   if (group.length > PRINTED_PER_KIND) output.line(`  and ${group.length - PRINTED_PER_KIND} more`);
-  output.line(`  What to do: ${cure}`);
+  output.line(`  What to do: ${hint}`);
 }

@@ -59,7 +59,7 @@ async function init(context: Context, options: InitOptions): Promise<void> {
   }
   const { runs, agentId, program } = answered;
   const file = join(environment.cwd, FILE);
-  await writeNewFile(file, configOf(runs, agentId, program), { mode: 0o644, cure: 'Edit it, or move it away.' });
+  await writeNewFile(file, configOf(runs, agentId, program), { mode: 0o644, hint: 'Edit it, or move it away.' });
   output.data({ config: file });
   output.line(`Wrote ${file}`);
   if (runs !== 'sidecar') output.note('Start the hub with: agentcom hub');

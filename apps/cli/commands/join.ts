@@ -200,14 +200,14 @@ function unreachableFromHere(url: URL, thrown: unknown): unknown {
   if (!isAway) return thrown;
   return new AgentcomError('AC_API_UNREACHABLE', `The hub at ${baseOf(url)} cannot be reached from this machine: ${reason}.`, {
     cause: thrown,
-    cure: 'Check the name and the port, that the hub runs and listens beyond loopback (hub.listen.host), and its firewall.',
+    hint: 'Check the name and the port, that the hub runs and listens beyond loopback (hub.listen.host), and its firewall.',
     details: { url: baseOf(url), reason },
   });
 }
 
 async function makeFolder(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
-    throw new AgentcomError('AC_USAGE', `Cannot write into ${folder}: ${messageOf(cause)}.`, { cause, cure: 'Choose another --dir.' });
+    throw new AgentcomError('AC_USAGE', `Cannot write into ${folder}: ${messageOf(cause)}.`, { cause, hint: 'Choose another --dir.' });
   });
 }
 

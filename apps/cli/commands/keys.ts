@@ -22,7 +22,7 @@ async function init(context: Context, _options: object, given: string = KEY_FILE
   const { kty, crv, x, d } = await exportJWK(privateKey);
   await writeNewFile(file, `${JSON.stringify({ kty, crv, x, d })}\n`, {
     mode: 0o600,
-    cure: 'A key that is in use is not replaced: name another file.',
+    hint: 'A key that is in use is not replaced: name another file.',
   });
   context.output.note(`Wrote the private key ${file}. Keep it: whoever has it can sign tasks as you.`);
   await printKey(context, file);

@@ -52,12 +52,12 @@ async function installService(context: Context, options: ServiceOptions, part: P
   const other = await otherOf(context, plan);
   if (other !== null)
     throw new AgentcomError('AC_SERVICE', `A service ${kindOf(other)} is already installed under this name: ${other.file}.`, {
-      cure: `Remove it first, or choose another --name. To remove it, run${commandFor('uninstall', plan, other)}`,
+      hint: `Remove it first, or choose another --name. To remove it, run${commandFor('uninstall', plan, other)}`,
     });
   const missing = unit.folders.find((folder) => !existsSync(folder));
   if (missing !== undefined)
     throw new AgentcomError('AC_SERVICE', `There is no ${missing}, and the service cannot create it.`, {
-      cure: `Create it first: install -d -m 700 -o ${options.runAs ?? ''} ${JSON.stringify(missing)}`,
+      hint: `Create it first: install -d -m 700 -o ${options.runAs ?? ''} ${JSON.stringify(missing)}`,
     });
   await install(unit, context.environment.env);
   context.output.data({ file: unit.file, installed: true });
@@ -180,7 +180,7 @@ function planOf(
   const command = join(PACKAGE_ROOT, 'apps', 'cli', 'bin.mjs');
   if (/[\\/]_npx[\\/]/.test(command))
     throw new AgentcomError('AC_SERVICE', `${command} is in npm's cache, which npm may clear.`, {
-      cure: `Install the package in a folder first: npm install ./agentcom-${VERSION}.tgz`,
+      hint: `Install the package in a folder first: npm install ./agentcom-${VERSION}.tgz`,
     });
   const variables = variablesFile(environment.cwd, options);
   const plan: ServicePlan = {
@@ -219,7 +219,7 @@ function servicePath(path: string): string {
 function variablesFile(cwd: string, { envFile, variables = envFile }: ServiceOptions): string | null {
   if (variables === undefined) return null;
   const file = resolve(cwd, variables);
-  if (!existsSync(file)) throw new AgentcomError('AC_USAGE', `There is no ${file}.`, { cure: 'Correct --variables.' });
+  if (!existsSync(file)) throw new AgentcomError('AC_USAGE', `There is no ${file}.`, { hint: 'Correct --variables.' });
   return file;
 }
 
@@ -227,7 +227,7 @@ function variablesIn(file: string): ReturnType<typeof parseEnv> {
   try {
     return parseEnv(readFileSync(file, 'utf8'));
   } catch (cause) {
-    throw new AgentcomError('AC_USAGE', `Cannot read ${file}: ${messageOf(cause)}.`, { cause, cure: 'Correct --variables.' });
+    throw new AgentcomError('AC_USAGE', `Cannot read ${file}: ${messageOf(cause)}.`, { cause, hint: 'Correct --variables.' });
   }
 }
 

@@ -93,5 +93,5 @@ async function writeNew(file: string, text: string): Promise<void> {
   await mkdir(dirname(file), { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
     throw new AgentcomError('AC_USAGE', `Cannot write ${file}: ${messageOf(cause)}.`, { cause });
   });
-  await writeNewFile(file, text, { mode: 0o600, cure: 'To replace the key, move it away.' });
+  await writeNewFile(file, text, { mode: 0o600, hint: 'To replace the key, move it away.' });
 }

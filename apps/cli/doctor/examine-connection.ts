@@ -47,7 +47,7 @@ export async function examineConnection(
 /** `isDegraded`: the hub may be unable to look the token up. */
 async function tokenFinding(connection: ChosenConnection, isDegraded: boolean): Promise<Finding | null> {
   const { url, tokenFrom } = connection;
-  const cure =
+  const hint =
     tokenFrom === 'AGENTCOM_ADMIN_TOKEN' || tokenFrom === '--token'
       ? `Correct or omit ${tokenFrom}. On the hub's machine: \`agentcom tokens create --name NAME --role admin\`, or use the token in hub.dataDir/admin-token.`
       : `Restart the hub, which reads ${tokenFrom} when it starts.`;
@@ -58,10 +58,10 @@ async function tokenFinding(connection: ChosenConnection, isDegraded: boolean): 
     const isRefused = AgentcomError.is(thrown, 'AC_API') && thrown.details?.['status'] === 401;
     if (!isRefused) return isDegraded ? null : findingOf('cannot_check', thrown);
     const why = 'another hub issued it, or it was revoked or has expired';
-    return finding('cli_token', `the hub at ${url} does not accept the token from ${tokenFrom}: ${why}`, { cure });
+    return finding('cli_token', `the hub at ${url} does not accept the token from ${tokenFrom}: ${why}`, { hint });
   }
   if (who.role !== 'agent') return null;
   return finding('cli_token', `the token from ${tokenFrom} is that of agent ${who.agent_id}: commands need one of a person or program`, {
-    cure,
+    hint,
   });
 }

@@ -25,8 +25,8 @@ export interface ExaminedFolder {
 const MIB = 1_048_576;
 
 export async function examineFolder({ dataDir, setting, freeBytesMin, more, platform }: FolderToExamine): Promise<ExaminedFolder> {
-  const cure = `Give it to the user that runs the program (\`chown\`), or set ${setting} to another folder.`;
-  const unusable = (what: string): ExaminedFolder => ({ state: 'unusable', findings: [finding('data_dir', what, { ...more, cure })] });
+  const hint = `Give it to the user that runs the program (\`chown\`), or set ${setting} to another folder.`;
+  const unusable = (what: string): ExaminedFolder => ({ state: 'unusable', findings: [finding('data_dir', what, { ...more, hint })] });
   const existing = await nearestExisting(dataDir);
   const isThere = existing === dataDir;
   let mode: number;
@@ -44,11 +44,11 @@ export async function examineFolder({ dataDir, setting, freeBytesMin, more, plat
   const findings: Finding[] = [];
   if (isThere && modeOfOthers(mode, platform) !== 0) {
     const what = `other users may enter ${dataDir} (mode ${(mode & 0o777).toString(8)}, expected 700)`;
-    findings.push(finding('open_to_others', what, { ...more, cure: `chmod 700 ${dataDir}` }));
+    findings.push(finding('open_to_others', what, { ...more, hint: `chmod 700 ${dataDir}` }));
   }
   if (freeBytes < freeBytesMin) {
     const what = `only ${Math.floor(freeBytes / MIB)} MiB are free on the disk of ${dataDir}`;
-    findings.push(finding('disk_full', what, { ...more, cure: `Free disk space: at least ${freeBytesMin / MIB} MiB are needed.` }));
+    findings.push(finding('disk_full', what, { ...more, hint: `Free disk space: at least ${freeBytesMin / MIB} MiB are needed.` }));
   }
   return { state: isThere ? 'usable' : 'missing', findings };
 }

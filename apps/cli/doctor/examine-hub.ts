@@ -146,20 +146,20 @@ async function examinePort(
   const { api: url } = hubUrls({ host, port, isTls: hub.tls !== null });
   const tls = await ownTrust(hub);
   const answer = await askHub(url, tls);
-  const cure =
+  const hint =
     `Stop that program (\`${listenerCommand(port)}\` names it), or let the hub listen on another port: ` +
     `hub: { listen: { port: ${port === 65_535 ? port - 1 : port + 1} } } in ${file}. Sidecars then need that port in sidecar.hubs.`;
   if (answer.kind === 'hub') {
     if (!isDataReadable) return free; // It is impossible to tell whose hub that is, and the folder is a finding.
     if (await isHubOf(dataDir, url, tls)) {
-      const degraded = degradedFinding(answer, url, { cure: READ_LOG });
+      const degraded = degradedFinding(answer, url, { hint: READ_LOG });
       if (degraded !== null) onFinding(degraded);
       if (answer.version !== VERSION)
         onFinding(finding('hub_version', `the running hub is version ${answer.version}, installed is ${VERSION}`));
       return { isPortTaken: false, isRunning: true };
     }
     const what = `${address} is taken by another hub (version ${answer.version}), whose data is not in ${dataDir}`;
-    onFinding(finding('port_taken', what, { cure }));
+    onFinding(finding('port_taken', what, { hint }));
     return { isPortTaken: true, isRunning: false };
   }
   if ((answer.kind === 'silent' || answer.kind === 'certificate') && (await hasEnrolSecret(dataDir))) {
@@ -170,16 +170,16 @@ async function examinePort(
         : `the program that listens on ${address} ${answer.why}. ${probably} serves another certificate than hub.listen.tls.certFile now has`;
     const restart = `Check the hub's log. \`${listenerCommand(port)}\` names the process: if it is the hub, restart it. If it is not: s`;
     // A running hub keeps its certificate while the files cannot be used, which is a finding already.
-    if (answer.kind === 'silent' || isCertificateUsable) onFinding(finding('port_taken', what, { cure: `${restart}${cure.slice(1)}` }));
+    if (answer.kind === 'silent' || isCertificateUsable) onFinding(finding('port_taken', what, { hint: `${restart}${hint.slice(1)}` }));
     return { isPortTaken: true, isRunning: false };
   }
   if (answer.kind !== 'away') {
-    onFinding(finding('port_taken', `${address} is taken by another program: ${saidBy(answer)}`, { cure }));
+    onFinding(finding('port_taken', `${address} is taken by another program: ${saidBy(answer)}`, { hint }));
     return { isPortTaken: true, isRunning: false };
   }
   const failure = await failureToListen(host, port);
   if (failure === null) return free;
-  onFinding(AgentcomError.is(failure, 'AC_PORT_BUSY') ? findingOf('port_taken', failure, { cure }) : findingOf('listen', failure));
+  onFinding(AgentcomError.is(failure, 'AC_PORT_BUSY') ? findingOf('port_taken', failure, { hint }) : findingOf('listen', failure));
   return { ...free, isPortTaken: true };
 }
 

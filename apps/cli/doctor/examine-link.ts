@@ -91,7 +91,7 @@ async function readToken({ sidecar, env }: LinkToExamine): Promise<Token> {
 const hostOf = (url: string): string => new URL(url).hostname.replace(/^\[|\]$/g, '');
 const portOf = (url: string): number => Number(new URL(url).port || (url.startsWith('wss:') ? 443 : 80));
 
-/** Merges the findings of several hubs that are away: they have the same cure. */
+/** Merges the findings of several hubs that are away: they have the same hint. */
 function joined(findings: readonly Finding[]): readonly Finding[] {
   const [first, ...others] = findings.filter(({ check }) => check === 'hub_away');
   if (first === undefined || others.length === 0) return findings;
@@ -134,8 +134,8 @@ async function tokenFindings(hub: string, url: string, token: Token, link: Trust
   if (token.kind === 'unreadable') return [];
   if (token.kind === 'none') return secretFindings(url, link);
   const known = token.token;
-  const [place, cure] = [placeOf(known, link), tokenCure(known, link)];
-  const wrong = (what: string): readonly Finding[] => [finding('token', `${what}; it was taken from ${place}`, { agentId, cure })];
+  const [place, hint] = [placeOf(known, link), tokenHint(known, link)];
+  const wrong = (what: string): readonly Finding[] => [finding('token', `${what}; it was taken from ${place}`, { agentId, hint })];
   if (sidecar.plainToken) return wrongByWhoami(hubClient({ url, tls: trust, token: known.token, retryWithinMs: 0 }), agentId, wrong);
   let deviceKey: DeviceKey | null;
   try {
@@ -171,7 +171,7 @@ async function tokenFindings(hub: string, url: string, token: Token, link: Trust
 const inUseFinding = (url: string, agentId: string): Finding =>
   finding('agent_id_in_use', `another machine is connected to the hub at ${url} as agent ${agentId}`, {
     agentId,
-    cure:
+    hint:
       `Stop the sidecar there, or give this one a sidecar.agentId, a token and a sidecar.dataDir of its own. ` +
       `If the agent has moved here for good: \`agentcom takeover ${agentId}\`.`,
   });
@@ -181,7 +181,7 @@ function wrongDeviceFinding(url: string, { agentId, dataDir, deviceKey: isOn }: 
   const here = !isOn ? 'sidecar.deviceKey is not set here' : key === null ? `there is no ${file}` : `${file} is not it`;
   return finding('device_key', `the hub at ${url} has agent ${agentId} bound to a device key, and ${here}`, {
     agentId,
-    cure:
+    hint:
       `Start the sidecar with sidecar.deviceKey: true where that key is, or restore its file. ` +
       `If it is lost, an operator has to run \`agentcom takeover ${agentId}\`.`,
   });
@@ -209,7 +209,7 @@ async function secretFindings(url: string, { sidecar, config, env, trust }: Trus
     return [
       finding('no_token', `the sidecar of agent ${agentId} has no token and no secret to enrol with`, {
         agentId,
-        cure: HOW_TO_GET_A_TOKEN,
+        hint: HOW_TO_GET_A_TOKEN,
       }),
     ];
   }
@@ -226,7 +226,7 @@ function placeOf({ token, from }: KnownToken, { sidecar, file, env }: LinkToExam
   return env['AGENTCOM_TOKEN'] === token ? `AGENTCOM_TOKEN, by sidecar.token of ${file}` : `sidecar.token of ${file}`;
 }
 
-function tokenCure({ token, from }: KnownToken, { sidecar, config, file, env }: LinkToExamine): string {
+function tokenHint({ token, from }: KnownToken, { sidecar, config, file, env }: LinkToExamine): string {
   const own = tokenFile(sidecar);
   if (from === 'file' && config.hub !== undefined)
     return `Remove ${own} and restart the sidecar: it then enrols again. If the agent still has a token: \`agentcom tokens revoke ${sidecar.agentId}\` first.`;

@@ -75,8 +75,8 @@ async function examineRunner(
   try {
     const runner = await wake.create({ agentId, baseDir, dataDir, clock: systemClock(), log: silentLog });
     const checks = await runChecks(runner, { clock: systemClock(), stopController: () => new AbortController() });
-    for (const { ok, check, message, cure } of checks) {
-      const more = { agentId, ...(cure === undefined ? {} : { cure }) };
+    for (const { ok, check, message, hint } of checks) {
+      const more = { agentId, ...(hint === undefined ? {} : { hint }) };
       if (!ok) onFinding(finding('wake_runner', `runner ${wake.name}, ${check}: ${withoutStop(message)}`, more));
     }
   } catch (thrown) {

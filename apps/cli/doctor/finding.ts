@@ -9,7 +9,7 @@ export interface Finding {
   /** One sentence, without its period. */
   readonly what: string;
   /** What to do: a command, an edit, or a sentence or two about them. */
-  readonly cure: string;
+  readonly hint: string;
   readonly taskId: string | null;
   readonly agentId: string | null;
 }
@@ -31,20 +31,20 @@ export interface ExamineOptions {
   readonly onProgress: (seen: string) => void;
 }
 
-export type FindingMore = Partial<Pick<Finding, 'cure' | 'taskId' | 'agentId'>>;
+export type FindingMore = Partial<Pick<Finding, 'hint' | 'taskId' | 'agentId'>>;
 
-/** The default cure is that of its check. */
+/** The default hint is that of its check. */
 export const finding = (check: DoctorCheck, what: string, more: FindingMore = {}): Finding => ({
   check,
   severity: isNotice(check) ? 'notice' : 'error',
   what,
-  cure: more.cure ?? adviceFor(check),
+  hint: more.hint ?? adviceFor(check),
   taskId: more.taskId ?? null,
   agentId: more.agentId ?? null,
 });
 
 /** A finding from an error. A coded error says what it found and what to do. */
 export function findingOf(check: DoctorCheck, thrown: unknown, more: FindingMore = {}): Finding {
-  const { found = messageOf(thrown), cure } = AgentcomError.is(thrown) ? thrown : {};
-  return finding(check, withoutStop(found), cure === undefined ? more : { ...more, cure });
+  const { found = messageOf(thrown), hint } = AgentcomError.is(thrown) ? thrown : {};
+  return finding(check, withoutStop(found), hint === undefined ? more : { ...more, hint });
 }

@@ -20,13 +20,13 @@ export function noHubFinding(answer: HubAnswer, { address, from, more }: Checked
     case 'silent':
       return finding('hub_away', `no hub answers at ${address}: ${answer.why}`, {
         ...more,
-        cure: `Start the hub with \`agentcom hub\`, or correct ${from}. If it is on another machine, check the firewall and the proxy.`,
+        hint: `Start the hub with \`agentcom hub\`, or correct ${from}. If it is on another machine, check the firewall and the proxy.`,
       });
     case 'scheme': {
       const [found, orElse] = answer.speaks === 'http' ? ['plain text, not TLS', ', or set hub.listen.tls'] : ['TLS, not plain text', ''];
       return finding('hub_tls', `${address} has the wrong scheme: what answers there speaks ${found}`, {
         ...more,
-        cure: `Write "${withScheme(address, answer.speaks)}" in ${from}${orElse}.`,
+        hint: `Write "${withScheme(address, answer.speaks)}" in ${from}${orElse}.`,
       });
     }
     case 'certificate':
@@ -34,14 +34,14 @@ export function noHubFinding(answer: HubAnswer, { address, from, more }: Checked
     case 'name':
       return finding('hub_name', `the hub at ${address} does not know the name that it was asked for`, {
         ...more,
-        cure:
+        hint:
           `Add "${new URL(address).hostname}" to hub.listen.names in the config of the hub and restart it, or correct ${from}. ` +
           'If a proxy sends the hub another name in the header Host, add that one, or let it pass on the original.',
       });
     case 'other':
       return finding('hub_other', `what answers at ${address} is not an AgentCom hub: it ${answer.what}`, {
         ...more,
-        cure: `Correct the address in ${from}, or stop that program and start the hub with \`agentcom hub\`.`,
+        hint: `Correct the address in ${from}, or stop that program and start the hub with \`agentcom hub\`.`,
       });
   }
 }
@@ -64,10 +64,10 @@ export function degradedFinding(
 /** Null if the versions are the same. */
 export function versionFinding(version: string, place: string, more: FindingMore = {}): Finding | null {
   if (version === VERSION) return null;
-  const cure = isOlder(version, VERSION)
+  const hint = isOlder(version, VERSION)
     ? 'Update the hub first, then its sidecars: a sidecar may need what an older hub cannot do. Restart what was updated.'
     : 'Update agentcom on this machine to the version of the hub, and restart the sidecar.';
-  return finding('hub_version', `the hub at ${place} runs version ${version}, this is ${VERSION}`, { cure, ...more });
+  return finding('hub_version', `the hub at ${place} runs version ${version}, this is ${VERSION}`, { hint, ...more });
 }
 
 const isOlder = (one: string, other: string): boolean => one.localeCompare(other, 'en', { numeric: true }) < 0;

@@ -43,11 +43,11 @@ export async function checkAgentProgram({
   const program = argv[0] ?? '';
   const found = await findProgram({ program, cwd, path: env['PATH'] });
   if (found.kind === 'missing')
-    return { check, ok: false, message: `There is no "${program}" on PATH.`, cure: `${install} ${shownPath(env['PATH'])}` };
-  if (found.kind === 'not_executable') return { check, ok: false, message: `"${found.file}" is not an executable file.`, cure: install };
+    return { check, ok: false, message: `There is no "${program}" on PATH.`, hint: `${install} ${shownPath(env['PATH'])}` };
+  if (found.kind === 'not_executable') return { check, ok: false, message: `"${found.file}" is not an executable file.`, hint: install };
   const result = await askProgram([...argv, '--version'], { cwd, env, ...asking });
   if (result.kind === 'slow') return { check, ok: true, message: `${found.file}; still starting: it ${result.message}` };
-  if (result.kind === 'failed') return { check, ok: false, message: `"${argv.join(' ')} --version" ${result.message}.`, cure: install };
+  if (result.kind === 'failed') return { check, ok: false, message: `"${argv.join(' ')} --version" ${result.message}.`, hint: install };
   // Standard error may contain warnings as well as the actual problem.
   const version = versionIn(result.stdout);
   if (version === null || result.exitCode !== 0) {
@@ -56,17 +56,17 @@ export async function checkAgentProgram({
       check,
       ok: false,
       message: `"${argv.join(' ')} --version" exited with code ${String(result.exitCode)}: ${output}.`,
-      cure: install,
+      hint: install,
     };
   }
   if (versionPattern?.test(result.stdout) === false) {
     const message = `"${argv.join(' ')} --version" printed "${lastLines(result.stdout)}": this is another program.`;
-    return { check, ok: false, message, cure: install };
+    return { check, ok: false, message, hint: install };
   }
   const isNewEnough = isAtLeast(version, minVersion);
   const message = `${found.file} ${version}`;
   if (isNewEnough) return { check, ok: true, message };
-  return { check, ok: false, message: `${message} is older than ${minVersion}, the oldest version known to work.`, cure: install };
+  return { check, ok: false, message: `${message} is older than ${minVersion}, the oldest version known to work.`, hint: install };
 }
 
 /** Checks ignored by the config pass, and still report what they found. */
@@ -104,13 +104,13 @@ export async function checkAgentFolder(cwd: string, { readOnly = false } = {}): 
   const check = 'cwd';
   const found = await stat(cwd).catch(() => null); // Whatever the reason, a program cannot be started in it.
   if (found === null || !found.isDirectory())
-    return { check, ok: false, message: `"${cwd}" is not a folder.`, cure: 'Create it or change cwd.' };
+    return { check, ok: false, message: `"${cwd}" is not a folder.`, hint: 'Create it or change cwd.' };
   if (cwd === '/' || cwd === homedir()) {
     return {
       check,
       ok: false,
       message: `"${cwd}" is not a safe working directory: the agent could change anything in it.`,
-      cure: 'Set cwd to a folder of its own.',
+      hint: 'Set cwd to a folder of its own.',
     };
   }
   const isWritable = await access(cwd, constants.W_OK | constants.X_OK).then(
@@ -118,10 +118,10 @@ export async function checkAgentFolder(cwd: string, { readOnly = false } = {}): 
     () => false,
   );
   if (!isWritable && !readOnly)
-    return { check, ok: false, message: `"${cwd}" is not writable for the user of the sidecar.`, cure: 'Change its owner or cwd.' };
+    return { check, ok: false, message: `"${cwd}" is not writable for the user of the sidecar.`, hint: 'Change its owner or cwd.' };
   const { bavail, bsize } = await statfs(cwd);
   const freeMiB = Math.floor((bavail * bsize) / MIB);
   if (freeMiB < FREE_MIB_MIN && !readOnly)
-    return { check, ok: false, message: `only ${String(freeMiB)} MiB are free at "${cwd}".`, cure: 'Free some space or change cwd.' };
+    return { check, ok: false, message: `only ${String(freeMiB)} MiB are free at "${cwd}".`, hint: 'Free some space or change cwd.' };
   return { check, ok: true, message: cwd };
 }

@@ -23,7 +23,7 @@ export async function checkClaudeSettings(cwd: string, env: Readonly<Record<stri
   return problems
     .filter((message) => message !== null)
     .slice(0, 1)
-    .map((message) => ({ check: 'settings', ok: false, message, cure: 'Fix that file.' }));
+    .map((message) => ({ check: 'settings', ok: false, message, hint: 'Fix that file.' }));
 }
 
 async function problemWith(file: string, outcome: string): Promise<string | null> {

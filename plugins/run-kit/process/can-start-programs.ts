@@ -8,7 +8,7 @@ import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 export function assertCanStartPrograms(platform: string = process.platform): void {
   if (platform !== 'win32') return;
   throw new AgentcomError('AC_PLUGIN_INVALID', 'A wake runner cannot start programs on Windows, because it could not stop them reliably.', {
-    cure: 'Run the sidecar in WSL. On Windows itself use webhook(), agentcom/worker, or an agent that polls.',
+    hint: 'Run the sidecar in WSL. On Windows itself use webhook(), agentcom/worker, or an agent that polls.',
     details: { platform },
   });
 }

@@ -217,7 +217,7 @@ t.test(`a bulk body that is not JSON reaches the hub as its own line, so that ID
 });
 
 t.test('what to do about an unreachable hub depends on why it is unreachable', async (t) => {
-  const cures: readonly (readonly [url: string, code: string, cure: RegExp])[] = [
+  const hints: readonly (readonly [url: string, code: string, hint: RegExp])[] = [
     ['https://hub', 'CERT_HAS_EXPIRED', /: CERT_HAS_EXPIRED\. Its certificate has expired: renew it\.$/],
     ['https://hub', 'ERR_TLS_CERT_ALTNAME_INVALID', /: why\. Its certificate is for other names: use one of them in the URL\.$/],
     ['https://hub', 'SELF_SIGNED_CERT_IN_CHAIN', /not accepted\. If it is self-signed, set AGENTCOM_HUB_FINGERPRINT/],
@@ -226,7 +226,7 @@ t.test('what to do about an unreachable hub depends on why it is unreachable', a
     ['http://hub', 'HPE_INVALID_CONSTANT', /If it serves TLS, use https:\/\//],
     ['http://hub', 'ECONNREFUSED', /AGENTCOM_API_URL\.$/],
   ];
-  for (const [url, code, message] of cures) {
+  for (const [url, code, message] of hints) {
     const exchange: Exchange = () => Promise.reject(Object.assign(new Error('why'), { code }));
     await t.rejects(requester({ url, retryWithinMs: 0 }, exchange).get('/health'), { code: 'AC_API_UNREACHABLE', message });
   }

@@ -39,7 +39,7 @@ t.test('a healthy hub and sidecar: no finding', async (t) => {
 /** Checks whose printed form was verified. */
 const printed = new Set<string>();
 
-for (const { name, plant, check, severity = 'error', found, cure } of [...hubFaults(world), ...sidecarFaults(world)])
+for (const { name, plant, check, severity = 'error', found, hint } of [...hubFaults(world), ...sidecarFaults(world)])
   t.test(`${check}: ${name}: is the only finding, with its remedy`, async (t) => {
     const machine = await world.machine(t);
     const env = (await plant(machine, t)) ?? {};
@@ -49,18 +49,18 @@ for (const { name, plant, check, severity = 'error', found, cure } of [...hubFau
     t.equal(code, severity === 'error' ? 8 : 0);
     t.equal(ok, severity !== 'error');
     // SQLite reports several errors for a destroyed page; they have one remedy.
-    t.equal(new Set(findings.map((one) => `${one.check} ${one.cure}`)).size, 1, JSON.stringify(findings, null, 1));
+    t.equal(new Set(findings.map((one) => `${one.check} ${one.hint}`)).size, 1, JSON.stringify(findings, null, 1));
     if (check !== 'file') t.equal(findings.length, 1);
-    for (const one of findings) t.match(one, { check, severity, cure });
+    for (const one of findings) t.match(one, { check, severity, hint });
     const [first] = findings;
     if (first === undefined) return;
     t.match(first.found, found);
-    t.notMatch(`${first.found} ${first.cure}`, /path or its (rights|permissions)/);
+    t.notMatch(`${first.found} ${first.hint}`, /path or its (rights|permissions)/);
     if (printed.has(check)) return;
     printed.add(check);
     const people = await machine.doctor(env);
     t.equal(people.code, code);
-    t.ok(people.out.includes(`${first.found}\n`) && people.out.includes(`  What to do: ${first.cure}\n`), people.out);
+    t.ok(people.out.includes(`${first.found}\n`) && people.out.includes(`  What to do: ${first.hint}\n`), people.out);
   });
 
 const WITHOUT_SQLITE3 = pathToFileURL(resolve(import.meta.dirname, '../../rig/without-sqlite3.mjs')).href;
@@ -87,13 +87,13 @@ t.test('open_files: a limit that is too low for a hub', async (t) => {
     await machine.writeConfig({ hub: `${HUB}, storage: sqlite({ file: 'agentcom.db', driver: 'sqlite3' })` });
     const { code, findings } = await doctorProgram(machine, `NODE_OPTIONS=--import=${WITHOUT_SQLITE3} exec "$@"`);
     t.equal(code, 8);
-    t.match(findings, [{ check: 'storage', found: /the package sqlite3 cannot be loaded/, cure: /npm install sqlite3@6/ }]);
+    t.match(findings, [{ check: 'storage', found: /the package sqlite3 cannot be loaded/, hint: /npm install sqlite3@6/ }]);
     t.equal(findings.length, 1);
   });
   const { code, findings } = await doctorProgram(machine, 'ulimit -n 512; exec "$@"');
   t.equal(code, 8);
   t.match(findings, [
-    { check: 'open_files', found: /may open 512 files, expected at least 1024$/, cure: /`ulimit -n 65536`.*LimitNOFILE=65536/ },
+    { check: 'open_files', found: /may open 512 files, expected at least 1024$/, hint: /`ulimit -n 65536`.*LimitNOFILE=65536/ },
   ]);
   t.equal(findings.length, 1);
 });
@@ -114,8 +114,8 @@ t.test('data_dir: folders that this user may not write', { skip: asOwner === nul
   const { code, findings } = await doctorProgram(machine, asOwner ?? '');
   t.equal(code, 8);
   t.match(findings, [
-    { check: 'data_dir', found: /hub cannot be written by this user: EACCES/, cure: /`chown`.*hub\.dataDir/ },
-    { check: 'data_dir', found: /a1 cannot be written by this user: EACCES/, cure: /`chown`.*sidecar\.dataDir/ },
+    { check: 'data_dir', found: /hub cannot be written by this user: EACCES/, hint: /`chown`.*hub\.dataDir/ },
+    { check: 'data_dir', found: /a1 cannot be written by this user: EACCES/, hint: /`chown`.*sidecar\.dataDir/ },
   ]);
   t.equal(findings.length, 2);
 });

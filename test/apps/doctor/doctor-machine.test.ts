@@ -58,7 +58,7 @@ export default defineConfig({ sidecar: { hubs: ${JSON.stringify(hubs)}, agentId:
       const { out, err, code } = await run(['doctor', '--json', '--config', config], { cwd: folder });
       if (err !== '') throw new Error(err);
       const { findings } = JSON.parse(out) as Answer;
-      for (const { check, cure } of findings) if (cure === '') throw new Error(`no cure for ${check}`);
+      for (const { check, hint } of findings) if (hint === '') throw new Error(`no hint for ${check}`);
       const of = (severity: string): readonly string[] =>
         findings.filter((one) => one.severity === severity).map(({ check, found }) => `${check}: ${found}`);
       return { code, damages: of('error'), notices: of('notice').filter((each) => !/^(no_reserve|never_started)/.test(each)) };

@@ -103,7 +103,7 @@ export interface Answer {
     readonly severity: string;
     readonly task_id: string | null;
     readonly found: string;
-    readonly cure: string;
+    readonly hint: string;
   }[];
 }
 

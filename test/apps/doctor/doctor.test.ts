@@ -114,7 +114,7 @@ for (const [what, check, taskId, damage] of OF_THE_STORE) {
     const found = findings.find((one) => one.check === check && (taskId === null || one.task_id === taskId));
     t.ok(found, `found ${findings.map((one) => `${one.check} ${one.task_id ?? ''}: ${one.found}`).join('; ')}`);
     t.equal(found?.severity, 'error');
-    t.ok((found?.cure.length ?? 0) > 30, 'it says what to do');
+    t.ok((found?.hint.length ?? 0) > 30, 'it says what to do');
   });
 }
 
@@ -133,7 +133,7 @@ t.test('audit: the place where the chain of the audit log breaks is reported, wh
     t.notOk(ok);
     t.match(
       findings,
-      [{ check: 'audit', severity: 'error', found, cure: /Keep a copy of the database.*agentcom audit verify FILE/ }],
+      [{ check: 'audit', severity: 'error', found, hint: /Keep a copy of the database.*agentcom audit verify FILE/ }],
       damage,
     );
     t.equal(findings.length, 1);
@@ -196,7 +196,7 @@ t.test('a missing store is reported, and none is created in its place', async (t
   const world = await doctorWorld(t);
   await world.storage.close();
   await rm(world.database);
-  t.match(await world.findings('--fsck'), { ok: false, findings: [{ check: 'storage', cure: /agentcom restore BACKUP/ }] });
+  t.match(await world.findings('--fsck'), { ok: false, findings: [{ check: 'storage', hint: /agentcom restore BACKUP/ }] });
   await t.rejects(stat(world.database), { code: 'ENOENT' });
 });
 
@@ -309,7 +309,7 @@ for (const [what, check, taskId, damage] of OF_THE_JOURNAL) {
       findings.map((one) => [one.check, one.task_id]),
       [[check, taskId]],
     );
-    t.ok((findings[0]?.cure.length ?? 0) > 30);
+    t.ok((findings[0]?.hint.length ?? 0) > 30);
     t.match((await world.findings()).findings, findings, 'it is still there');
   });
 }
@@ -323,7 +323,7 @@ t.test('R4: a result that the hub refused is reported with its reason, and is no
   t.ok(ok);
   t.equal(code, 0);
   t.match(findings, [
-    { check: 'no_reserve', severity: 'notice', found: /is missing, or has the size/, cure: /at its start/ },
+    { check: 'no_reserve', severity: 'notice', found: /is missing, or has the size/, hint: /at its start/ },
     { check: 'refused', severity: 'notice', found: /g1\.json .*stale_generation/ },
   ]);
 });

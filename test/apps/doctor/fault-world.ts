@@ -26,7 +26,7 @@ export interface Reported {
   readonly severity: 'error' | 'notice';
   readonly agent_id: string | null;
   readonly found: string;
-  readonly cure: string;
+  readonly hint: string;
 }
 
 export interface Machine {
@@ -189,7 +189,7 @@ export interface Fault {
   readonly check: string;
   readonly severity?: 'notice';
   readonly found: RegExp;
-  readonly cure: RegExp;
+  readonly hint: RegExp;
 }
 
 /** The options of a stopped hub, and of a sidecar whose hub listens on this port. */

@@ -25,35 +25,35 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
     plant: async () => undefined,
     check: 'config',
     found: /^There is no agentcom\.config\.ts.* in .*agentcom-fault/,
-    cure: /--config FILE, or write one with "agentcom init"/,
+    hint: /--config FILE, or write one with "agentcom init"/,
   },
   {
     name: 'a config with a syntax error',
     plant: (m) => writeFile(m.config, 'export default {\n  hub: {,\n};\n'),
     check: 'config',
     found: /agentcom\.config\.ts:2:\d+ cannot be loaded: syntax error/,
-    cure: /^Correct .*agentcom\.config\.ts/,
+    hint: /^Correct .*agentcom\.config\.ts/,
   },
   {
     name: 'an option that does not exist',
     plant: (m) => onlyHub(m, `listen: { prot: 4000 }`),
     check: 'config',
     found: /^hub\.listen\.prot: there is no such option; did you mean "port"\?$/,
-    cure: /^Correct hub\.listen\.prot in .*agentcom\.config\.ts\.$/,
+    hint: /^Correct hub\.listen\.prot in .*agentcom\.config\.ts\.$/,
   },
   {
     name: 'an option of the wrong type',
     plant: (m) => onlyHub(m, `listen: { port: 'http' }`),
     check: 'config',
     found: /^hub\.listen\.port: expected a whole number .*, found "http"$/,
-    cure: /^Correct hub\.listen\.port in /,
+    hint: /^Correct hub\.listen\.port in /,
   },
   {
     name: 'a variable that the config reads is not set',
     plant: (m) => onlySidecar(m, `${hubsAt(hubPort)}, token: env('AGENTCOM_NOT_SET')`),
     check: 'config',
     found: /AGENTCOM_NOT_SET/,
-    cure: /agentcom\.config\.ts/,
+    hint: /agentcom\.config\.ts/,
   },
   {
     name: 'the port of the hub is used by another program, to which its sidecar then connects',
@@ -63,7 +63,7 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
     },
     check: 'port_taken',
     found: /^127\.0\.0\.1:\d+ is taken by another program: it answers GET \/health with 404 and text\/html$/,
-    cure: /Stop that program \(`.*\d+.*` names it\).*listen: \{ port: \d+ \} \} in .*agentcom\.config\.ts/,
+    hint: /Stop that program \(`.*\d+.*` names it\).*listen: \{ port: \d+ \} \} in .*agentcom\.config\.ts/,
   },
   {
     name: 'the port of the hub is used by a silent program',
@@ -79,7 +79,7 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
       ),
     check: 'port_taken',
     found: /is taken by another program/,
-    cure: /Stop that program/,
+    hint: /Stop that program/,
   },
   {
     // Before, it was taken for another program, and the remedy was to stop that or to choose another port.
@@ -90,7 +90,7 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
     },
     check: 'port_taken',
     found: /^the program that listens on 127\.0\.0\.1:\d+ gives no answer within 5 s\. It is probably the hub of .*hub, which hangs/,
-    cure: /^Check the hub's log\. `.*\d+.*` names the process: if it is the hub, restart it\. If it is not: stop that program/,
+    hint: /^Check the hub's log\. `.*\d+.*` names the process: if it is the hub, restart it\. If it is not: stop that program/,
   },
   {
     name: 'a running hub whose certificate files were removed',
@@ -101,7 +101,7 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
     },
     check: 'certificate',
     found: /^Cannot read the certificate of the hub: ENOENT: /,
-    cure: /^Correct hub\.listen\.tls, or let the user of the hub read the file/,
+    hint: /^Correct hub\.listen\.tls, or let the user of the hub read the file/,
   },
   {
     name: 'a running hub that serves another certificate than its files have',
@@ -114,14 +114,14 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
     check: 'port_taken',
     found:
       /^the program that listens on \S+ does not answer GET \/health \(.*\)\. It is probably the hub of \S+hub, which serves another certificate than/,
-    cure: /^Check the hub's log\. `.*\d+.*` names the process: if it is the hub, restart it\. If it is not: stop that program/,
+    hint: /^Check the hub's log\. `.*\d+.*` names the process: if it is the hub, restart it\. If it is not: stop that program/,
   },
   {
     name: 'the port of the hub is used by another hub',
     plant: (m) => onlyHub(m, `listen: { port: ${hubPort} }`),
     check: 'port_taken',
     found: /is taken by another hub \(version .*\), whose data is not in .*hub$/,
-    cure: /Stop that program/,
+    hint: /Stop that program/,
   },
   {
     name: 'an address that does not belong to this machine',
@@ -129,7 +129,7 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
       onlyHub(m, `listen: { host: '192.0.2.1', port: ${await freePort()}, insecure: true }, adminToken: '${'x'.repeat(40)}'`),
     check: 'listen',
     found: /^Cannot listen on 192\.0\.2\.1:\d+: .*EADDRNOTAVAIL/,
-    cure: /^Set hub\.listen\.host to an address of this machine/,
+    hint: /^Set hub\.listen\.host to an address of this machine/,
   },
   {
     name: 'the folder of the hub cannot be created',
@@ -140,7 +140,7 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
     },
     check: 'data_dir',
     found: /hub\/data cannot be used: .*\/hub is not a folder$/,
-    cure: /`chown`.*hub\.dataDir/,
+    hint: /`chown`.*hub\.dataDir/,
   },
   {
     // Before, a hub that could not start had left a file behind, and its database was then reported as lost.
@@ -153,7 +153,7 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
     check: 'hub_never_started',
     severity: 'notice',
     found: /^there is nothing in .*hub: no hub was started on it yet$/,
-    cure: /^If no hub ran here/,
+    hint: /^If no hub ran here/,
   },
   {
     // Before, a store that was restored here for verification was not inspected, and the doctor found nothing wrong.
@@ -167,7 +167,7 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
     },
     check: 'file',
     found: /SQLite finds: |SQLITE_CORRUPT/,
-    cure: /`agentcom restore FILE --force`/,
+    hint: /`agentcom restore FILE --force`/,
   },
   {
     // Before, the hub did not start with it, and the doctor found nothing.
@@ -180,7 +180,7 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
     },
     check: 'secret_file',
     found: /hub\/admin-token contains a secret and is accessible to other users \(mode 644\)$/,
-    cure: /^Run: chmod 600 .*hub\/admin-token$/,
+    hint: /^Run: chmod 600 .*hub\/admin-token$/,
   },
   {
     name: 'others may read the database',
@@ -190,7 +190,7 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
     },
     check: 'storage',
     found: /may be used by others \(mode 644, expected 600\)$/,
-    cure: /^Run: chmod 600 ".*agentcom\.db"$/,
+    hint: /^Run: chmod 600 ".*agentcom\.db"$/,
   },
   {
     name: 'the database is missing',
@@ -200,7 +200,7 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
     },
     check: 'storage',
     found: /agentcom\.db": ENOENT/,
-    cure: /`agentcom restore BACKUP`/,
+    hint: /`agentcom restore BACKUP`/,
   },
   ...[[0], [1], [4], [11, 12], [33]].map((pages): Fault => ({
     name: `page ${pages.join(' and ')} of the database is destroyed`,
@@ -210,7 +210,7 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
     },
     check: 'file',
     found: /SQLite finds: |SQLITE_CORRUPT/,
-    cure: /`agentcom restore FILE --force`/,
+    hint: /`agentcom restore FILE --force`/,
   })),
   {
     name: 'a newer version has written the database',
@@ -220,7 +220,7 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
     },
     check: 'schema_newer',
     found: /written by a newer version: it has 9998-future, 9999-future; this program knows up to /,
-    cure: /Install that version of agentcom or a later one, or restore a backup/,
+    hint: /Install that version of agentcom or a later one, or restore a backup/,
   },
   {
     name: 'there is no Postgres',
@@ -231,6 +231,6 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
       ),
     check: 'storage',
     found: /^Cannot open storage "postgres": .*127\.0\.0\.1:\d+.*: connect ECONNREFUSED 127\.0\.0\.1:\d+$/,
-    cure: /^Check that Postgres is running, that the host and port in storage\.url are correct, and that this machine can reach it\.$/,
+    hint: /^Check that Postgres is running, that the host and port in storage\.url are correct, and that this machine can reach it\.$/,
   },
 ];

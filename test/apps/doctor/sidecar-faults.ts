@@ -30,7 +30,7 @@ async function program(m: Machine, lines: string): Promise<string> {
   return file;
 }
 
-const TOKEN_CURE = /`agentcom tokens create --agent a1`/;
+const TOKEN_HINT = /`agentcom tokens create --agent a1`/;
 
 export const sidecarFaults = ({ hub, hubPort, token, usedSecret }: FaultWorld): readonly Fault[] => {
   let made = 0;
@@ -55,14 +55,14 @@ export const sidecarFaults = ({ hub, hubPort, token, usedSecret }: FaultWorld): 
       },
       check: 'clock',
       found: /^this machine's clock is 10 min behind the hub's$/,
-      cure: /`timedatectl set-ntp true`/,
+      hint: /`timedatectl set-ntp true`/,
     },
     {
       name: 'the program of the agent is missing',
       plant: (m) => onlySidecar(m, `${sidecarAt(hubPort)}, wake: command({ argv: ['no-such-agent'] })`),
       check: 'wake_runner',
       found: /^runner command, program: There is no "no-such-agent" in ".*" or on PATH$/,
-      cure: /^Install it or correct argv\[0\]\. PATH: /,
+      hint: /^Install it or correct argv\[0\]\. PATH: /,
     },
     {
       name: 'the program of the agent is not logged in',
@@ -75,7 +75,7 @@ export const sidecarFaults = ({ hub, hubPort, token, usedSecret }: FaultWorld): 
       },
       check: 'wake_runner',
       found: /^runner codex, login: Codex is not logged in$/,
-      cure: /^Run "codex login" on the sidecar's machine/,
+      hint: /^Run "codex login" on the sidecar's machine/,
     },
     {
       name: 'the program of the agent has a broken config',
@@ -86,7 +86,7 @@ export const sidecarFaults = ({ hub, hubPort, token, usedSecret }: FaultWorld): 
       },
       check: 'wake_runner',
       found: /^runner codex, settings: Codex cannot load its config: invalid key at line 1$/,
-      cure: /^Fix that file\.$/,
+      hint: /^Fix that file\.$/,
     },
     {
       // Before, nothing was found: that hub may be stopped, whatever the address of the sidecar.
@@ -94,70 +94,70 @@ export const sidecarFaults = ({ hub, hubPort, token, usedSecret }: FaultWorld): 
       plant: async (m) => m.writeConfig({ hub: `listen: { port: ${await freePort()} }`, sidecar: sidecarAt(await freePort()) }),
       check: 'hub_away',
       found: /^no hub answers at ws:\/\/127\.0\.0\.1:\d+\/ws: connect ECONNREFUSED/,
-      cure: /or correct sidecar\.hubs of .*agentcom\.config\.ts/,
+      hint: /or correct sidecar\.hubs of .*agentcom\.config\.ts/,
     },
     {
       name: 'no hub listens',
       plant: async (m) => onlySidecar(m, sidecarAt(await freePort())),
       check: 'hub_away',
       found: /^no hub answers at ws:\/\/127\.0\.0\.1:\d+\/ws: connect ECONNREFUSED/,
-      cure: /^Start the hub with `agentcom hub`, or correct sidecar\.hubs of .*agentcom\.config\.ts/,
+      hint: /^Start the hub with `agentcom hub`, or correct sidecar\.hubs of .*agentcom\.config\.ts/,
     },
     {
       name: 'wss:// to a hub without TLS',
       plant: (m) => onlySidecar(m, sidecarAt(hubPort, undefined, 'wss')),
       check: 'hub_tls',
       found: /^wss:\/\/127\.0\.0\.1:\d+\/ws has the wrong scheme: what answers there speaks plain text, not TLS$/,
-      cure: /^Write "ws:\/\/127\.0\.0\.1:\d+\/ws" in sidecar\.hubs of .*, or set hub\.listen\.tls\.$/,
+      hint: /^Write "ws:\/\/127\.0\.0\.1:\d+\/ws" in sidecar\.hubs of .*, or set hub\.listen\.tls\.$/,
     },
     {
       name: 'ws:// to a server with TLS',
       plant: async (m, t) => onlySidecar(m, sidecarAt(await tlsServer(t, m.folder))),
       check: 'hub_tls',
       found: /has the wrong scheme: what answers there speaks TLS, not plain text$/,
-      cure: /^Write "wss:\/\/127\.0\.0\.1:\d+\/ws" in sidecar\.hubs of /,
+      hint: /^Write "wss:\/\/127\.0\.0\.1:\d+\/ws" in sidecar\.hubs of /,
     },
     {
       name: 'https:// to a hub without TLS, for commands',
       plant: async () => ({ AGENTCOM_API_URL: `https://127.0.0.1:${hubPort}`, AGENTCOM_ADMIN_TOKEN: hub.adminToken }),
       check: 'hub_tls',
       found: /^https:\/\/127\.0\.0\.1:\d+ has the wrong scheme: what answers there speaks plain text, not TLS$/,
-      cure: /^Write "http:\/\/127\.0\.0\.1:\d+" in AGENTCOM_API_URL/,
+      hint: /^Write "http:\/\/127\.0\.0\.1:\d+" in AGENTCOM_API_URL/,
     },
     {
       name: 'a certificate that is not trusted',
       plant: async (m, t) => onlySidecar(m, sidecarAt(await tlsServer(t, m.folder), undefined, 'wss')),
       check: 'hub_certificate',
       found: /^the certificate of wss:\/\/127\.0\.0\.1:\d+\/ws is not accepted: .*self-signed/,
-      cure: /sidecar\.tls\.caFile/,
+      hint: /sidecar\.tls\.caFile/,
     },
     {
       name: 'something other than a hub answers',
       plant: async (m, t) => onlySidecar(m, sidecarAt(await webServer(t))),
       check: 'hub_other',
       found: /^what answers at ws:\S+ is not an AgentCom hub: it answers GET \/health with 404 and text\/html$/,
-      cure: /^Correct the address in sidecar\.hubs of /,
+      hint: /^Correct the address in sidecar\.hubs of /,
     },
     {
       name: 'a proxy gives the hub a name that it does not know',
       plant: async (m, t) => onlySidecar(m, sidecarAt(await proxyServer(t, hubPort, 'elsewhere.example.com'))),
       check: 'hub_name',
       found: /^the hub at ws:\S+ does not know the name that it was asked for$/,
-      cure: /^Add "127\.0\.0\.1" to hub\.listen\.names .* If a proxy sends the hub another name in the header Host, add that one/,
+      hint: /^Add "127\.0\.0\.1" to hub\.listen\.names .* If a proxy sends the hub another name in the header Host, add that one/,
     },
     {
       name: 'a proxy that does not pass WebSockets on',
       plant: async (m, t) => onlySidecar(m, sidecarAt(await proxyServer(t, hubPort))),
       check: 'hub_away',
       found: /expected a WebSocket, found HTTP 404\. .* A proxy in front of it must pass on the headers Upgrade and Connection$/,
-      cure: /the proxy\.$/,
+      hint: /the proxy\.$/,
     },
     {
       name: 'a token that the hub never issued, from the config',
       plant: (m) => onlySidecar(m, sidecarAt(hubPort, `token: 'never-issued'`)),
       check: 'token',
       found: /does not know the token of agent a1: .*; it was taken from sidecar\.token of .*agentcom\.config\.ts$/,
-      cure: /`agentcom tokens create --agent a1`, put it into sidecar\.token of /,
+      hint: /`agentcom tokens create --agent a1`, put it into sidecar\.token of /,
     },
     {
       name: 'a token that was revoked, from the variable',
@@ -169,7 +169,7 @@ export const sidecarFaults = ({ hub, hubPort, token, usedSecret }: FaultWorld): 
       },
       check: 'token',
       found: /does not know the token of agent a9: .*revoked.*; it was taken from AGENTCOM_TOKEN$/,
-      cure: /`agentcom tokens create --agent a9`, set AGENTCOM_TOKEN to it/,
+      hint: /`agentcom tokens create --agent a9`, set AGENTCOM_TOKEN to it/,
     },
     {
       name: 'a token that has expired, from the state file',
@@ -180,21 +180,21 @@ export const sidecarFaults = ({ hub, hubPort, token, usedSecret }: FaultWorld): 
       },
       check: 'token',
       found: /no longer accepts the token of agent a1: it has expired; it was taken from .*a1\/token$/,
-      cure: /write it to .*a1\/token, and restart the sidecar/,
+      hint: /write it to .*a1\/token, and restart the sidecar/,
     },
     {
       name: 'an operator token, which the config allows to send',
       plant: async (m) => onlySidecar(m, sidecarAt(hubPort, `token: '${await tokenOf('viewer')}', plainToken: true`)),
       check: 'token',
       found: /^the token of agent a1 belongs to a viewer; it was taken from sidecar\.token of /,
-      cure: TOKEN_CURE,
+      hint: TOKEN_HINT,
     },
     {
       name: 'a token of another agent',
       plant: async (m) => onlySidecar(m, sidecarAt(hubPort, `token: '${await hub.token('agent', 'a2')}'`)),
       check: 'token',
       found: /does not know the token of agent a1: .*belongs to another agent/,
-      cure: TOKEN_CURE,
+      hint: TOKEN_HINT,
     },
     {
       name: 'a token that others may read',
@@ -205,14 +205,14 @@ export const sidecarFaults = ({ hub, hubPort, token, usedSecret }: FaultWorld): 
       },
       check: 'secret_file',
       found: /a1\/token contains a secret and is accessible to other users \(mode 644\)$/,
-      cure: /^Run: chmod 600 .*a1\/token$/,
+      hint: /^Run: chmod 600 .*a1\/token$/,
     },
     {
       name: 'neither a token nor a secret',
       plant: (m) => onlySidecar(m, hubsAt(hubPort)),
       check: 'no_token',
       found: /^the sidecar of agent a1 has no token and no secret to enrol with$/,
-      cure: /"agentcom tokens create --agent NAME" and set AGENTCOM_TOKEN here/,
+      hint: /"agentcom tokens create --agent NAME" and set AGENTCOM_TOKEN here/,
     },
     {
       name: 'an enrolment secret that was used',
@@ -222,21 +222,21 @@ export const sidecarFaults = ({ hub, hubPort, token, usedSecret }: FaultWorld): 
       },
       check: 'enrol_secret',
       found: /does not know the enrolment secret in AGENTCOM_ENROL_SECRET: it is wrong, used or over 15 minutes old$/,
-      cure: /`agentcom invite`/,
+      hint: /`agentcom invite`/,
     },
     {
       name: 'a token of commands that the hub never issued',
       plant: async () => ({ AGENTCOM_API_URL: hub.url, AGENTCOM_ADMIN_TOKEN: 'never-issued' }),
       check: 'cli_token',
       found: /does not accept the token from AGENTCOM_ADMIN_TOKEN: /,
-      cure: /^Correct or omit AGENTCOM_ADMIN_TOKEN\..*`agentcom tokens create --name NAME --role admin`/,
+      hint: /^Correct or omit AGENTCOM_ADMIN_TOKEN\..*`agentcom tokens create --name NAME --role admin`/,
     },
     {
       name: 'a token of commands that is an agent’s',
       plant: async () => ({ AGENTCOM_API_URL: hub.url, AGENTCOM_ADMIN_TOKEN: token }),
       check: 'cli_token',
       found: /^the token from AGENTCOM_ADMIN_TOKEN is that of agent a1: commands need one of a person or program$/,
-      cure: /^Correct or omit AGENTCOM_ADMIN_TOKEN\./,
+      hint: /^Correct or omit AGENTCOM_ADMIN_TOKEN\./,
     },
     {
       name: 'a hub of an older version',
@@ -244,7 +244,7 @@ export const sidecarFaults = ({ hub, hubPort, token, usedSecret }: FaultWorld): 
       check: 'hub_version',
       severity: 'notice',
       found: /^the hub at http:\S+ runs version 0\.0\.9, this is \d/,
-      cure: /^Update the hub first, then its sidecars/,
+      hint: /^Update the hub first, then its sidecars/,
     },
     {
       name: 'a data directory that the sidecar of another agent uses',
@@ -256,7 +256,7 @@ export const sidecarFaults = ({ hub, hubPort, token, usedSecret }: FaultWorld): 
       },
       check: 'data_dir_held',
       found: new RegExp(`a1 is in use by the sidecar of agent a2 \\(process ${process.pid}\\)$`),
-      cure: /^Give each sidecar a sidecar\.dataDir of its own, or stop that process\.$/,
+      hint: /^Give each sidecar a sidecar\.dataDir of its own, or stop that process\.$/,
     },
     {
       name: 'a data directory that others may enter',
@@ -266,7 +266,7 @@ export const sidecarFaults = ({ hub, hubPort, token, usedSecret }: FaultWorld): 
       },
       check: 'open_to_others',
       found: /^other users may enter .*a1 \(mode 755, expected 700\)$/,
-      cure: /^chmod 700 \S+a1$/,
+      hint: /^chmod 700 \S+a1$/,
     },
     {
       name: 'a journal without a good copy',
@@ -276,7 +276,7 @@ export const sidecarFaults = ({ hub, hubPort, token, usedSecret }: FaultWorld): 
       },
       check: 'journal_lost',
       found: /queue\.json .*, and .*queue\.json\.1 is not a good copy either$/,
-      cure: /restore a good queue\.json.*or give the sidecar an empty dataDir/,
+      hint: /restore a good queue\.json.*or give the sidecar an empty dataDir/,
     },
     {
       name: 'an agent id that another machine uses',
@@ -288,7 +288,7 @@ export const sidecarFaults = ({ hub, hubPort, token, usedSecret }: FaultWorld): 
       },
       check: 'agent_id_in_use',
       found: /^another machine is connected to the hub at http:\S+ as agent a7$/,
-      cure: /`agentcom takeover a7`/,
+      hint: /`agentcom takeover a7`/,
     },
   ];
 };

@@ -128,17 +128,17 @@ t.test('a check that hangs, throws or returns garbage never blocks the sidecar',
 });
 
 t.test('R13: a long check message is cut so that its remedy remains', async (t) => {
-  const cure = 'Install it with "npm install -g agent".';
-  const text = checkText({ message: `There is no agent in ${'"long" '.repeat(1_000)}.`, cure }, 256);
+  const hint = 'Install it with "npm install -g agent".';
+  const text = checkText({ message: `There is no agent in ${'"long" '.repeat(1_000)}.`, hint }, 256);
   t.ok(JSON.stringify(text).length <= 256 + 2, 'an ellipsis has three bytes');
   t.match(text, /^There is no agent in "long" .*… Install it with "npm install -g agent"\.$/);
-  t.equal(checkText({ message: 'It is gone.', cure }, 256), `It is gone. ${cure}`);
+  t.equal(checkText({ message: 'It is gone.', hint }, 256), `It is gone. ${hint}`);
   t.equal(checkText({ message: 'x'.repeat(300) }, 256).length, 254);
-  const both = checkText({ message: 'm'.repeat(300), cure: 'c'.repeat(300) }, 256);
+  const both = checkText({ message: 'm'.repeat(300), hint: 'c'.repeat(300) }, 256);
   t.match(both, /^m{94}… c{150,}$/);
   const sidecar = stage(CHECKING);
   sidecar.take({ type: 'start' });
-  checked(sidecar, { ...BAD, message: 'm'.repeat(900), cure });
+  checked(sidecar, { ...BAD, message: 'm'.repeat(900), hint });
   const [identify] = sent(sidecar.take({ type: 'link_up', nonce: NONCE, connectionId: 1 }));
   t.match(identify, { checks: { failed: [{ check: 'logged in', message: /^m+… Install it with "npm install -g agent"\.$/ }] } });
 });

@@ -28,7 +28,7 @@ void t.test('a program that is missing, cannot be run, has an incomplete install
   const { program, checks, folder } = await place(t);
   const cwd = 'project';
   t.match(await checks(claudeCode({ bin: 'no-such-claude', cwd })), {
-    program: { ok: false, message: /^There is no "no-such-claude" on PATH\.$/, cure: /npm install.* PATH: / },
+    program: { ok: false, message: /^There is no "no-such-claude" on PATH\.$/, hint: /npm install.* PATH: / },
     login: undefined,
   });
   await writeFile(join(folder, 'text'), 'x');
@@ -56,7 +56,7 @@ void t.test('R13: a long PATH does not hide the name of a missing program and ho
   const { checks } = await place(t);
   const env = { PATH: '/a/folder/of/programs:'.repeat(228).slice(0, 5_000) };
   const [bin, cwd] = ['no-such-agent', 'project'];
-  for (const [choice, cure] of [
+  for (const [choice, hint] of [
     [claudeCode({ bin, cwd, env }), 'Install it with "npm install -g @anthropic-ai/claude-code"'],
     [codex({ bin, cwd, env }), 'Install it with "npm install -g @openai/codex"'],
     [gemini({ bin, cwd, env }), 'Install it with "npm install -g @google/gemini-cli"'],
@@ -70,7 +70,7 @@ void t.test('R13: a long PATH does not hide the name of a missing program and ho
     const received = checkText(program, IDENTIFY_MESSAGE_BYTES);
     t.ok(Buffer.byteLength(JSON.stringify(received)) <= IDENTIFY_MESSAGE_BYTES, `${choice.name}: ${received}`);
     t.match(received, /^There is no "no-such-agent"/);
-    t.ok(received.includes(cure), `${choice.name}: ${received}`);
+    t.ok(received.includes(hint), `${choice.name}: ${received}`);
     t.match(received, /PATH: \/a\/folder.*… \(5000 characters\)$/);
   }
 });
@@ -83,7 +83,7 @@ void t.test('a version is found among warnings on standard error', async (t) => 
     login: { ok: true, message: 'CODEX_API_KEY is set' },
   });
   t.match(await checks(codex({ bin, cwd: 'project', env: { CODEX_API_KEY: '', OPENAI_API_KEY: '' } })), {
-    login: { ok: false, message: 'Codex is not logged in.', cure: /codex login/ },
+    login: { ok: false, message: 'Codex is not logged in.', hint: /codex login/ },
   });
   t.equal(versionIn('none here 1.2'), null);
 });
@@ -91,7 +91,7 @@ void t.test('a version is found among warnings on standard error', async (t) => 
 void t.test('a program that is not logged in', async (t) => {
   const { program, checks } = await place(t);
   const found = await checks(claudeCode({ bin: await program(claude('2.1.328', false)), cwd: 'project' }));
-  t.match(found, { program: { ok: true }, login: { ok: false, message: /not logged in/, cure: /\/login/ } });
+  t.match(found, { program: { ok: true }, login: { ok: false, message: /not logged in/, hint: /\/login/ } });
 });
 
 void t.test('R16: a check that the config overrides by name does not block an agent, and reports what it found', async (t) => {
@@ -125,7 +125,7 @@ void t.test('R16: a different program of the same name is detected by its versio
     const { program: found } = await checks(choice);
     t.match(
       found,
-      { ok: false, message: /printed "git version 2\.39\.5": this is another program\.$/, cure: /set the option "bin" to its path/ },
+      { ok: false, message: /printed "git version 2\.39\.5": this is another program\.$/, hint: /set the option "bin" to its path/ },
       choice.name,
     );
   }
@@ -216,7 +216,7 @@ void t.test('permissions that apply to root too', async (t) => {
   const isRoot = process.getuid?.() === 0;
   t.match(
     await checks(claudeCode({ bin, cwd: 'project', permissions: 'full' })),
-    isRoot ? { permissions: { ok: false, cure: /IS_SANDBOX/ } } : {},
+    isRoot ? { permissions: { ok: false, hint: /IS_SANDBOX/ } } : {},
   );
   t.match(
     await checks(claudeCode({ bin, cwd: 'project', permissions: 'full', env: { IS_SANDBOX: '1' } })),

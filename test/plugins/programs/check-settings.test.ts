@@ -18,11 +18,11 @@ void t.test('R16: codex with its own model provider needs the key of that provid
   t.match(await login(`${own}env_key = "MY_LLM_KEY"\n`), {
     ok: false,
     message: /needs MY_LLM_KEY, which is not passed to Codex/,
-    cure: /passEnv/,
+    hint: /passEnv/,
   });
   t.match(await login(`${own}env_key = "MY_LLM_KEY"\n`, { MY_LLM_KEY: 'k' }), { ok: true });
-  t.match(await login(`${own}requires_openai_auth = true\n`), { ok: false, cure: /codex login/ });
-  t.match(await login('[profiles.a]\nmodel_provider = "mine"\n'), { ok: false, cure: /codex login/ }, 'only the chosen one');
+  t.match(await login(`${own}requires_openai_auth = true\n`), { ok: false, hint: /codex login/ });
+  t.match(await login('[profiles.a]\nmodel_provider = "mine"\n'), { ok: false, hint: /codex login/ }, 'only the chosen one');
   const env = { CODEX_HOME: folder, CODEX_API_KEY: '', OPENAI_API_KEY: '' };
   t.match(await checks(codex({ bin, cwd: 'project', env, extraArgs: ['-c', 'model_provider="mine"'] })), { login: { ok: true } });
 });
@@ -94,7 +94,7 @@ void t.test('R16: settings with which a program does not start are not reported 
   });
   const lost = await programOf('OpenClaw 2026.9.6', 'no key for openai\\n');
   t.match(await checks(openclaw({ bin: lost, cwd: 'project' })), {
-    login: { ok: false, message: /code 1: no key for openai\.$/, cure: /^Run "openclaw models auth login"/ },
+    login: { ok: false, message: /code 1: no key for openai\.$/, hint: /^Run "openclaw models auth login"/ },
   });
 
   const env = { HOME: folder };

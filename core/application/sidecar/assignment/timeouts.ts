@@ -12,8 +12,8 @@ export function onConfirmTimer(step: StepContext, assignment: AssignmentId): voi
   const slot = step.slot(assignment);
   if (slot?.status !== 'waking_confirmation' || slot.run === null) return;
   const withinMs = step.settings.timing.confirmWithinMs;
-  const cure = 'Make it write <task_id>.started when it begins, or raise timing.confirmWithinMs.';
-  stopUnconfirmed(step, assignment, `the agent was woken but did not start within ${withinMs} ms. ${cure}`);
+  const hint = 'Make it write <task_id>.started when it begins, or raise timing.confirmWithinMs.';
+  stopUnconfirmed(step, assignment, `the agent was woken but did not start within ${withinMs} ms. ${hint}`);
 }
 
 /** Published but not taken. */

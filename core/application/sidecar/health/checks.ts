@@ -91,12 +91,12 @@ const toFrame = (one: RunnerCheck, messageBytes: number): NamedCheck => ({
 });
 
 const CUT = '… ';
-/** How much a finding may always take, however long its cure is, bytes of JSON. */
+/** How much a finding may always take, however long its hint is, bytes of JSON. */
 const FOUND_BYTES_MIN = 96;
 
-/** What a check found and its cure, at most `bytesMax` bytes of JSON; the cure is cut last, since it is what helps. */
-export function checkText({ message, cure = '' }: Pick<RunnerCheck, 'message' | 'cure'>, bytesMax: number): string {
-  const [found, toDo] = [wellFormed(message), wellFormed(cure)];
+/** What a check found and its hint, at most `bytesMax` bytes of JSON; the hint is cut last, since it is what helps. */
+export function checkText({ message, hint = '' }: Pick<RunnerCheck, 'message' | 'hint'>, bytesMax: number): string {
+  const [found, toDo] = [wellFormed(message), wellFormed(hint)];
   const whole = toDo === '' ? found : `${found} ${toDo}`;
   if (toDo === '' || encodedBytes(whole) <= bytesMax) return cutEncoded(whole, bytesMax);
   const room = Math.max(FOUND_BYTES_MIN, bytesMax - encodedBytes(`${CUT}${toDo}`) + 2);

@@ -207,7 +207,7 @@ const rejected = (message: string, isTooLarge = false): ReadValue => ({
   message,
 });
 
-const checksSchema = Type.Array(Type.Object({ check: text, ok: Type.Boolean(), message: text, cure: Type.Optional(text) }));
+const checksSchema = Type.Array(Type.Object({ check: text, ok: Type.Boolean(), message: text, hint: Type.Optional(text) }));
 
 /** Copies what a runner's check returned; an invalid answer becomes a failed check. Never throws. */
 export function readChecks(value: unknown): readonly RunnerCheck[] {
@@ -215,12 +215,12 @@ export function readChecks(value: unknown): readonly RunnerCheck[] {
   try {
     const checks: unknown = Array.isArray(value) ? Array.from(value.slice(0, CHECKS_MAX), copyCheck) : value;
     const problem = problemOf('checks', checksSchema, checks);
-    if (problem !== null) return broken(`expected a list of { check, ok, message, cure? }: ${problem}`);
-    return (checks as RunnerCheck[]).map(({ check, ok, message, cure }) => ({
+    if (problem !== null) return broken(`expected a list of { check, ok, message, hint? }: ${problem}`);
+    return (checks as RunnerCheck[]).map(({ check, ok, message, hint }) => ({
       check: check.slice(0, CHECK_CHARACTERS_MAX),
       ok,
       message: message.slice(0, CHECK_CHARACTERS_MAX),
-      ...(cure === undefined ? {} : { cure: cure.slice(0, CHECK_CHARACTERS_MAX) }),
+      ...(hint === undefined ? {} : { hint: hint.slice(0, CHECK_CHARACTERS_MAX) }),
     }));
   } catch (thrown) {
     return broken(errorText(thrown));
@@ -228,7 +228,7 @@ export function readChecks(value: unknown): readonly RunnerCheck[] {
 }
 
 const copyCheck = (value: unknown): unknown =>
-  typeof value === 'object' && value !== null ? pickFields(value, ['check', 'ok', 'message', 'cure']) : value;
+  typeof value === 'object' && value !== null ? pickFields(value, ['check', 'ok', 'message', 'hint']) : value;
 
 const validators = new Map<string, Validator>();
 
