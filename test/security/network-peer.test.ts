@@ -183,7 +183,7 @@ t.test('wrong tokens block their address for a while, and cannot lock an agent o
   t.equal(guesser.closed(), 1008);
   guesser = await victim.reconnect('203.0.113.1');
   t.equal(guesser.closed(), 1008, 'the address is blocked');
-  t.match(rig.sessions.refusals(), { frames: { invalid_token: 10 }, sockets: { 'held off after invalid frames': 1 } });
+  t.match(rig.sessions.refusals(), { frames: { invalid_token: 10 }, sockets: { 'blocked after invalid frames': 1 } });
   t.match(await victim.identify(), [{ type: 'identified' }], 'the agent that it named is not');
   await rig.pass(30_000);
   guesser = await victim.reconnect('203.0.113.1');

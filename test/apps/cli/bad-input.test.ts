@@ -128,7 +128,7 @@ t.test('ten invalid frames block their sender for a while: the address before id
   t.equal(await (await v1Client({ port, agentId: 'noisy', token: '', address: '203.0.113.200' })).closed, 1008, 'the address is blocked');
   const address = '203.0.113.200';
   logged('it was closed', { msg: 'a connection was closed', because: 'too many invalid frames', agent_id: null, address });
-  logged('and is refused', { msg: 'a connection was refused', code: 1008, because: 'held off after invalid frames', address });
+  logged('and is refused', { msg: 'a connection was refused', code: 1008, because: 'blocked after invalid frames', address });
   await identified('quiet');
 });
 

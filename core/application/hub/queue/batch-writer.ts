@@ -41,7 +41,7 @@ export interface BatchWriterDeps {
 }
 
 /** A batch that was committed. */
-export interface CommittedBatch {
+export interface SavedBatch {
   readonly batch: Batch;
   readonly answers: readonly (() => AnswerTo<Command>)[];
   readonly events: readonly StoredEvent[];
@@ -77,13 +77,10 @@ export class BatchWriter {
     this.#deps = deps;
   }
 
-  async commit(
-    entries: readonly BatchEntry[],
-    { mustDispatch, triesMax, isWhole, turn, isRefused }: BatchOptions,
-  ): Promise<CommittedBatch> {
+  async commit(entries: readonly BatchEntry[], { mustDispatch, triesMax, isWhole, turn, isRefused }: BatchOptions): Promise<SavedBatch> {
     const { store, ids, clock } = this.#deps;
     const startedMs = clock.monotonicMs();
-    const work = async (unit: StoreUnit): Promise<CommittedBatch> => {
+    const work = async (unit: StoreUnit): Promise<SavedBatch> => {
       this.#deps.beforeBatch(unit.nowMs);
       const waitedMs = Math.max(clock.monotonicMs() - startedMs, ...entries.map(({ command }) => sweepDelayMs(command, unit.nowMs, clock)));
       if (waitedMs > STALL_MS) this.#deps.storageFailed(waitedMs, true);
@@ -95,7 +92,7 @@ export class BatchWriter {
     this.#lookups = Math.max(0, this.#lookups - 1);
     for (let tries = 1; ; tries += 1) {
       const batchId = ids.random('batch');
-      let done: CommittedBatch | null = null;
+      let done: SavedBatch | null = null;
       try {
         return this.#committed(await store.transact(batchId, async (unit) => (done = await work(unit)), turn ?? undefined));
       } catch (error) {
@@ -121,13 +118,13 @@ export class BatchWriter {
     }
   }
 
-  #committed(done: CommittedBatch): CommittedBatch {
+  #committed(done: SavedBatch): SavedBatch {
     if (done.removal !== undefined) this.#removal = logRemoved(done.removal, this.#deps.context.log);
     return done;
   }
 
   /** Whether a batch was committed. Until that is known it is neither answered nor retried. */
-  async #wasCommitted(batchId: string, { batch }: CommittedBatch): Promise<boolean> {
+  async #wasCommitted(batchId: string, { batch }: SavedBatch): Promise<boolean> {
     try {
       return await this.#deps.store.committed(batchId);
     } catch (cause) {
@@ -143,7 +140,7 @@ export class BatchWriter {
     unit: StoreUnit,
     entries: readonly BatchEntry[],
     { mustDispatch, assumesNewKeys, turn }: Pick<BatchOptions, 'mustDispatch' | 'turn'> & { readonly assumesNewKeys: boolean },
-  ): Promise<CommittedBatch> {
+  ): Promise<SavedBatch> {
     const { context, roster } = this.#deps;
     const batch = new Batch(unit, context.digest, assumesNewKeys);
     if (entries.length === 1 && entries[0]?.command.kind === 'remove_old') {

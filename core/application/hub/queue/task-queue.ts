@@ -17,7 +17,7 @@ import type { Prefetched } from '../handlers/command-router.ts';
 import { isInternal, mayRunEarly, shareOf, sizeOf, workOf } from '../batch/command-size.ts';
 import { PriorityInbox, type InboxEntry } from './inbox.ts';
 import { BatchTurn } from './batch-turn.ts';
-import { BatchWriter, type BatchWriterDeps, type CommittedBatch } from './batch-writer.ts';
+import { BatchWriter, type BatchWriterDeps, type SavedBatch } from './batch-writer.ts';
 import { Removals } from './removals.ts';
 import { Pacer, type PacerBounds } from './pacing.ts';
 import { Waiters } from './waiters.ts';
@@ -321,7 +321,7 @@ export class TaskQueue implements CommandInbox {
     if (error !== null) return entries.forEach((entry) => this.#settle(entry, { ok: false, error }));
     const isLate = splitUntilMs !== null && clock.monotonicMs() >= splitUntilMs;
     const tries = splitUntilMs === null ? BATCH_TRIES_MAX : isLate ? 1 : PART_TRIES_MAX;
-    let done: CommittedBatch;
+    let done: SavedBatch;
     const startedMs = clock.monotonicMs();
     this.#lastSuccessMs ??= startedMs;
     try {

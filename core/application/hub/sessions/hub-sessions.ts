@@ -34,7 +34,7 @@ const FAULTS: Readonly<Record<number, SocketRefusal>> = {
   1003: 'a binary frame',
   1007: 'a frame that is not UTF-8',
   1009: 'a frame over the limit',
-  1013: 'it takes our frames too slowly',
+  1013: 'it reads frames too slowly',
 };
 
 /** How many bytes of one connection may wait in addition to one frame. */
@@ -111,8 +111,7 @@ export class HubSessions implements TransportEvents {
   onOpen(connection: HubConnection): void {
     const { throttle, clock, addressOf } = this.#deps;
     const group = addressOf(connection);
-    if (throttle.retryAfterMs(`address ${group}`, clock.nowMs()) > 0)
-      return this.#refuse(connection, 1008, 'held off after invalid frames');
+    if (throttle.retryAfterMs(`address ${group}`, clock.nowMs()) > 0) return this.#refuse(connection, 1008, 'blocked after invalid frames');
     const { hasRoom, displaced } = this.#unidentified.makeRoom(group);
     if (!hasRoom) return this.#refuse(connection, 1013, 'too many unidentified connections');
     displaced?.close(1013, 'unidentified, and its address has the most connections');
@@ -137,7 +136,7 @@ export class HubSessions implements TransportEvents {
       session.state !== 'identified' &&
       connection.bufferedBytes() > this.#deps.context.limits.unidentifiedFrameBytes
     )
-      session.close(1013, 'unidentified, and it takes our frames too slowly');
+      session.close(1013, 'unidentified, and it reads frames too slowly');
   }
 
   onGone(connection: HubConnection, code: number): void {
