@@ -97,7 +97,7 @@ function read(value: unknown): ReadEvent {
     return invalid(`expected an event, found ${value === null || value === undefined ? String(value) : `a ${typeof value}`}`);
   const name = (value as { readonly type?: unknown }).type;
   if (typeof name !== 'string' || !Object.hasOwn(eventSchemas, name)) {
-    return invalid(`expected an event with one of the types ${Object.keys(eventSchemas).join(', ')}, found ${String(name).slice(0, 64)}`);
+    return invalid(`expected an event of type ${Object.keys(eventSchemas).join(', ')}, found ${String(name).slice(0, 64)}`);
   }
   const schema = eventSchemas[name as WakeEvent['type']];
   const event = pickFields(value, Object.keys(schema.properties));
