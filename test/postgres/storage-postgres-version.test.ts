@@ -111,6 +111,31 @@ t.test('R22: an older hub that was disconnected during a migration waits for its
   t.equal((await server.ask(`SELECT count(*)::int AS tasks FROM ${schema}.tasks`))[0]?.['tasks'], 1);
 });
 
+t.test('a migration may take longer than a statement of a commit, and so may waiting for that of another hub', async (t) => {
+  const schema = emptySchema(t, server);
+  const options = { url: server.url, schema, statementTimeoutMs: 300, lockTimeoutMs: 300 };
+  const older = postgresStorage(options);
+  await older.open();
+  await older.close();
+  await before(schema, '0014-rejected-apart');
+  for (const [held, wait] of [
+    [`LOCK TABLE ${schema}.tasks`, 'relation'],
+    [`SELECT pg_advisory_xact_lock(${lockKey(schema, 'migrations')})`, 'advisory'],
+  ] as const) {
+    const other = await server.session();
+    await other.ask(`BEGIN; ${held}`);
+    const storage = closedBefore(t, postgresStorage(options, { answerMarginMs: 0 }));
+    const opened = storage.open();
+    await server.until(`SELECT count(*) = 1 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub' AND wait_event = '${wait}'
+      AND state_change < clock_timestamp() - interval '600 ms'`);
+    await other.ask('COMMIT');
+    await t.resolves(opened, held);
+    await other.end();
+    await storage.close();
+  }
+  t.ok((await stepsOf(schema)).includes('0014-rejected-apart'));
+});
+
 t.test('new hubs that start together on the store of an older version all start', async (t) => {
   const schema = emptySchema(t, server);
   const older = postgresStorage({ url: server.url, schema });

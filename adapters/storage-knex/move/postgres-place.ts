@@ -51,7 +51,7 @@ async function openTarget(session: PostgresSession, settings: PostgresSettings, 
     const full = await fullTable(session);
     if (full !== null) throw targetExists(place, full);
   }
-  await migratePostgres(writer, settings.schema, place);
+  await migratePostgres(writer, settings.schema, place, log);
   await session.change(`BEGIN; INSERT INTO migrations (name) VALUES ('${MOVE_UNFINISHED}'); DELETE FROM store; COMMIT`);
   // Commits reach the disk in order; only the last one waits for it.
   await session.change('SET synchronous_commit = off');

@@ -34,6 +34,8 @@ export interface PostgresConnection {
   readClock(): Promise<TransactionStart>;
   /** Calls `onNotification` with the text of each notification on a channel. */
   listen(channel: string, onNotification: (text: string) => void): Promise<void>;
+  /** While `work` runs, a response may take as long as the server needs: only TCP keepalive detects that the server is gone. */
+  patiently<T>(work: () => Promise<T>): Promise<T>;
   /** Also fails if the server rolled back instead, which it does without an error once a statement has failed. */
   commit(): Promise<void>;
   /** Whether it has ended: no more statements can run on it. */
@@ -55,10 +57,11 @@ export async function connectPostgres(config: ClientConfig, answerMs: number, cl
   client.on('error', () => (isLost = true));
   client.on('end', () => (isLost = true));
   let waiting = 0;
+  let isPatient = false;
   let tooLate: Timer | null = null;
   const watch = (): void => {
     tooLate?.cancel();
-    tooLate = waiting === 0 ? null : clock.after(answerMs, () => client.connection.stream.destroy());
+    tooLate = waiting === 0 || isPatient ? null : clock.after(answerMs, () => client.connection.stream.destroy());
   };
   /** The timeout of a queued statement begins with the response before its own; that of pg would begin when it is sent. */
   const watched = async <T>(answer: Promise<T>): Promise<T> => {
@@ -111,6 +114,16 @@ export async function connectPostgres(config: ClientConfig, answerMs: number, cl
         if (notification.channel === channel) onNotification(notification.payload ?? '');
       });
       await run(`LISTEN ${channel}`);
+    },
+    async patiently(work) {
+      isPatient = true;
+      watch();
+      try {
+        return await work();
+      } finally {
+        isPatient = false;
+        watch();
+      }
     },
     async commit() {
       const { command } = await run('COMMIT');

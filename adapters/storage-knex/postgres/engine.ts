@@ -68,7 +68,7 @@ async function openPostgresEngine(deps: PostgresEngineDeps, notifier: PostgresNo
     const connect = (former: Backend | null) => connectHub(former, { settings, answerMarginMs, hubLockWithinMs, clock, sockets });
     connection = await connect(null);
     await verifyServer(connection, place, log);
-    await migratePostgres(connection, settings.schema, place);
+    await migratePostgres(connection, settings.schema, place, log);
     const storeId = await storeIdIn(connection);
     readers = await readerPool(settings, log, settings.poolMax - 1, sockets);
     lookUps = await readerPool(settings, log, 1, sockets);

@@ -80,6 +80,8 @@ function adviceFor(state: string | undefined): string {
     return 'Allow this user to create a schema in the database, or create one that it owns and set storage.schema to it';
   if (state === '42P07' || state === '42710') return 'The schema has tables of another program: set storage.schema to a name of its own';
   if (state === '53300') return 'Raise max_connections of the server, or lower storage.poolMax of its hubs';
+  if (state === '55P03')
+    return 'Another program locks these tables, or another hub still migrates them: start the hub again when that has ended (pg_locks shows who holds what)';
   if (state === '57P03') return 'The server is starting or stopping: try again in a few seconds';
   if (state === '25006') return 'The server is a standby and accepts no writes: set storage.url to the primary';
   return `SQLSTATE ${state}; see the log of the server`;

@@ -32,9 +32,12 @@ export const isLock = (schema: string, what: LockName): string =>
 /**
  * Takes the steps that are missing, all in one transaction, one hub at a time. Fails with `AC_SCHEMA_UNKNOWN` if the database has steps
  * that this program does not know, with `AC_MOVE_UNFINISHED` if it has only a part of a store, with `AC_STORAGE_LOCKED` while an older hub
- * uses the store that cannot continue after the steps. `writer` has the hubs' lock.
+ * uses the store that cannot continue after the steps. `writer` has the hubs' lock. On a large store a step may take minutes.
  */
-export async function migratePostgres(writer: PostgresConnection, schema: string, place: string): Promise<void> {
+export const migratePostgres = (writer: PostgresConnection, schema: string, place: string, log: Log): Promise<void> =>
+  writer.patiently(() => migrate(writer, schema, place, log));
+
+async function migrate(writer: PostgresConnection, schema: string, place: string, log: Log): Promise<void> {
   await writer.change('BEGIN');
   await writer.change(`SET LOCAL statement_timeout = 0`);
   await writer.change(`SET LOCAL idle_in_transaction_session_timeout = 0`);
@@ -49,6 +52,8 @@ export async function migratePostgres(writer: PostgresConnection, schema: string
   refuseUnknownSteps('postgres', place, [...taken]);
   const missing = ALL_MIGRATIONS.filter(({ name }) => !taken.has(name));
   if (taken.size > 0 && missing.some(({ besideOlderHubs }) => besideOlderHubs !== true)) await refuseOlderHubs(writer, schema, place);
+  if (taken.size > 0 && missing.length > 0)
+    log.info('migrating the schema; on a large store this takes minutes', { place, steps: missing.map(({ name }) => name) });
   for (const migration of missing) {
     for (const statement of migration.postgres) await writer.change(statement);
     await migration.code?.({
