@@ -121,6 +121,8 @@ const commonSchemas = {
     process_id: Type.Optional(Type.String({ minLength: 8, maxLength: 128 })),
     // Its journal does not outlive its process.
     volatile: Type.Optional(Type.Boolean()),
+    // Its agent is a function of its process: it runs as soon as a task is accepted, and no `wake_result` says so.
+    in_process: Type.Optional(Type.Boolean()),
     slots: Type.Optional(slotsField),
     held: Type.Optional(Type.Array(heldSchema, { maxItems: HELD_MAX })),
     checks: Type.Optional(checksSchema),

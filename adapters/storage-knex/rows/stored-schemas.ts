@@ -74,6 +74,7 @@ export const agentSchema = Type.Object({
   lastHeardAtMs: time,
   instanceId: nullable(text),
   processId: Type.Optional(nullable(text)),
+  inProcess: Type.Optional(Type.Boolean()),
   deviceKey: Type.Optional(nullable(text)),
   draining: Type.Boolean(),
   orders: countField,

@@ -24,6 +24,8 @@ export interface Agent {
   readonly instanceId: string | null;
   /** The sidecar process, which stays the same when its connection breaks; null or left out: not reported. */
   readonly processId?: string | null | undefined;
+  /** It is a function of that process, which begins as soon as a task is accepted. Default false. */
+  readonly inProcess?: boolean | undefined;
   /** The public key of the machine that it is bound to: no other machine can identify as it. Null or left out: it is not bound. */
   readonly deviceKey?: string | null | undefined;
   readonly protocolVersion: 1 | 2;

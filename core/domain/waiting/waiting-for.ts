@@ -133,7 +133,7 @@ function assignedFor(task: Task, view: WaitingView): WaitingFor | null {
     const message = `It was sent to ${id} ${agoText(task.assignedAtMs)} ago and has not been accepted yet.`;
     return { reason: 'not_accepted', kind: 'not_accepted', message, untilMs };
   }
-  if (task.wokenAtMs !== null || task.progressCount > 0) return null;
+  if (task.wokenAtMs !== null || task.progressCount > 0 || load.agent.inProcess === true) return null;
   const message = `Agent ${id} accepted it ${agoText(task.acceptedAtMs)} ago and has not yet reported that its program has started.`;
   return { reason: 'not_woken', kind: 'not_woken', message };
 }

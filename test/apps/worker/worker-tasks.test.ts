@@ -28,6 +28,17 @@ t.test('a task completes with what the handler returns', async (t) => {
   );
 });
 
+t.test('a task whose handler runs waits for nothing, even if it has reported no progress', async (t) => {
+  const room = await workerRoom(t);
+  const open = gate();
+  await room.worker({ handle: () => open.opened });
+  const id = await room.submit({ description: 'a long one' });
+  await room.event(id, 'accepted');
+  t.match(await room.hub.api.tasks.get(id), { status: 'assigned', waiting_for: null });
+  open.open();
+  t.match(await room.hub.api.tasks.wait(id), { status: 'completed' });
+});
+
 t.test('once the hub has stored a result or failure, the worker reports which run it belongs to', async (t) => {
   const room = await workerRoom(t);
   const [well, ill] = await Promise.all([

@@ -156,6 +156,8 @@ export interface IdentifyCommand {
   readonly deviceKey?: string | null | undefined;
   /** Its journal ends with its process. Default false. */
   readonly isVolatile?: boolean | undefined;
+  /** Its agent is a function of its process. Default false. */
+  readonly inProcess?: boolean | undefined;
   readonly capabilities: readonly string[];
   readonly slots: number;
   readonly reportedStatus: string | null;

@@ -65,6 +65,7 @@ export function handleIdentify(batch: Batch, command: IdentifyCommand, context: 
     lastHeardAtMs: batch.nowMs,
     instanceId: command.instanceId,
     processId: command.processId ?? null,
+    inProcess: command.inProcess === true,
     ...(command.deviceKey === undefined || command.deviceKey === null ? {} : { deviceKey: command.deviceKey }),
     protocolVersion: command.protocolVersion,
     reportedStatus: command.reportedStatus,

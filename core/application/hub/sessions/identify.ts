@@ -105,6 +105,7 @@ export async function identifyCommand(
       instanceId: version === 2 ? (frame.instance_id ?? null) : null,
       processId: version === 2 ? (frame.process_id ?? null) : null,
       isVolatile: version === 2 && frame.volatile === true,
+      inProcess: version === 2 && frame.in_process === true,
       capabilities: fixed === null ? claimed : claimed.filter((capability) => fixed.includes(capability)),
       slots:
         version === 1

@@ -88,6 +88,7 @@ function identify(step: StepContext, known: { readonly token: string } | { reado
       instance_id: step.state.instanceId,
       process_id: step.settings.processId,
       ...(step.settings.isVolatile ? { volatile: true } : {}),
+      ...(step.settings.inProcess ? { in_process: true } : {}),
       slots,
       held: heldFrames(step),
       checks: checksForIdentify(step),

@@ -299,6 +299,16 @@ const SITUATIONS: readonly Situation[] = [
     kind: 'not_woken',
   },
   {
+    name: 'accepted by a function, which has started by then: it waits for nothing',
+    async make(rig) {
+      const peer = await agent(rig, 'a1', { in_process: true });
+      const id = await rig.submit();
+      await accepts(peer, id);
+      return id;
+    },
+    kind: null,
+  },
+  {
     name: 'running: it waits for nothing',
     async make(rig) {
       const peer = await agent(rig, 'a1');
