@@ -4,9 +4,10 @@ import { useEffect, useState } from 'preact/hooks';
 import { canSubmit, canView, HubError, identity, readIdentity, role, signOut } from './hub/hub-requests.ts';
 import { liveState, POLLED_MS } from './hub/live-events.ts';
 import { goTo, href, place } from './hub/routing.ts';
+import { tasksNamed } from './hub/task-actions.ts';
 import { Login } from './pages/login.tsx';
 import { Pages } from './pages/page-table.tsx';
-import { attempt, Messages } from './parts/messages.tsx';
+import { attempt, Messages, say } from './parts/messages.tsx';
 import { Modal } from './parts/modal.tsx';
 import { durationText, nowMs } from './parts/moments.tsx';
 import { Loading } from './parts/notices.tsx';
@@ -136,6 +137,23 @@ function Shell(): JSX.Element {
   );
 }
 
+/** Opens the task with this ID, or with an ID that begins with these digits. Resolves to whether a page was opened. */
+async function findTask(wanted: string): Promise<boolean> {
+  let ids: readonly string[];
+  try {
+    ids = await tasksNamed(wanted);
+  } catch (thrown) {
+    say(thrown instanceof Error ? thrown.message : String(thrown), 'bad');
+    return false;
+  }
+  if (ids.length > 1) {
+    say(`More than one task has an ID that begins with ${wanted}. Add digits.`, 'bad');
+    return false;
+  }
+  goTo(['tasks', ids[0] ?? wanted]);
+  return true;
+}
+
 function FindTask(): JSX.Element {
   const [text, setText] = useState('');
   return (
@@ -144,15 +162,17 @@ function FindTask(): JSX.Element {
       role="search"
       onSubmit={(event) => {
         event.preventDefault();
-        if (text.trim() === '') return;
-        goTo(['tasks', text.trim()]);
-        setText('');
+        const wanted = text.trim();
+        if (wanted === '') return;
+        void findTask(wanted).then((isShown) => {
+          if (isShown) setText('');
+        });
       }}
     >
       <input
         id="find-task"
         type="search"
-        aria-label="Find a task by its ID"
+        aria-label="Find a task by its ID, or the first digits of it"
         placeholder="Task ID…"
         value={text}
         onInput={(event) => setText(event.currentTarget.value)}

@@ -12,6 +12,7 @@ import { startChromium } from './chromium.ts';
 import { clientInPage } from './client-in-page.ts';
 import { heldRows } from './held-rows.ts';
 import { hostileText } from './hostile-texts.ts';
+import { incidentPages } from './incident-pages.ts';
 import { journeys } from './journeys.ts';
 import { proxyPages } from './proxy-pages.ts';
 import { quietPages } from './quiet-pages.ts';
@@ -46,6 +47,7 @@ t.test('the dashboard in a browser', { timeout: TIMEOUT_MS }, async (t) => {
   await takenStreams(t, room);
   await proxyPages(t, room);
   await heldRows(t, room);
+  await incidentPages(t, room);
   await clientInPage(t, browser);
   await hostileText(t, room);
   await accessibility(t, room);

@@ -11,9 +11,17 @@ export interface TaskFilter {
   readonly status?: string | undefined;
   readonly priority?: string | undefined;
   readonly assigned_to?: string | undefined;
-  /** In the description or the last error. The hub searches the tasks for it, so this is slow if few match. */
+  /** The hub searches the tasks for this and what follows, so this is slow if few match. The agent that was the last to fail or lose it. */
+  readonly failed_by?: string | undefined;
+  /** One that it needs. */
+  readonly capability?: string | undefined;
+  /** In the description or the last error. */
   readonly text?: string | undefined;
 }
+
+/** Whether the hub has to search for the tasks. */
+export const isSearch = ({ failed_by: failedBy, capability, text }: TaskFilter): boolean =>
+  failedBy !== undefined || capability !== undefined || text !== undefined;
 
 const PAGE_ROWS = 100;
 /** Pages whose rows are in memory. */

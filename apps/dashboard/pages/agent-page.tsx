@@ -12,6 +12,12 @@ import { AgentActions, SlotMeter, timesOf, troubleOf } from './agents-page.tsx';
 
 const NOT_FOUND = 404;
 
+const AgentTasks = ({ id }: { readonly id: string }): JSX.Element => (
+  <>
+    <a href={href(['tasks'], { agent: id })}>All of its tasks</a> · <a href={href(['tasks'], { failed_by: id })}>Tasks it failed</a>
+  </>
+);
+
 export function AgentPage({ id }: { readonly id: string }): JSX.Element {
   const {
     data: agent,
@@ -45,7 +51,7 @@ export function AgentPage({ id }: { readonly id: string }): JSX.Element {
       <WhyNoTasks agent={agent} />
       <div class="columns">
         <div class="column-main">
-          <Panel title="Runs now" beside={<a href={href(['tasks'], { agent: agent.agent_id })}>All of its tasks</a>}>
+          <Panel title="Runs now" beside={<AgentTasks id={agent.agent_id} />}>
             <SlotMeter agent={agent} />
             {agent.tasks.length === 0 ? (
               <p class="muted">Nothing.</p>

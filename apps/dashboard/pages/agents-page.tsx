@@ -11,6 +11,7 @@ import { attempt } from '../parts/messages.tsx';
 import { Modal } from '../parts/modal.tsx';
 import { Ago } from '../parts/moments.tsx';
 import { Empty, ErrorNotice, Loading } from '../parts/notices.tsx';
+import { TextFilter } from '../parts/text-filter.tsx';
 import { LineText } from '../parts/untrusted-text.tsx';
 
 const PAGE_ROWS = 500;
@@ -69,11 +70,21 @@ export const ATTENTION_FILTER: Filter = 'needs attention';
 const matches = (agent: AgentJson, filter: string): boolean =>
   filter === ATTENTION_FILTER ? troubleOf(agent) !== null : agent.status === filter;
 
+/** Whether its ID, its name or one of its capabilities contains the text, in upper or lower case. */
+function isAbout({ agent_id: id, name, capabilities }: AgentJson, text: string): boolean {
+  const wanted = text.toLowerCase();
+  return [id, name, ...capabilities].some((word) => word.toLowerCase().includes(wanted));
+}
+
 export function AgentsPage(): JSX.Element {
   const { data: agents, error, reload } = useAgents();
   const [all, setAll] = useState(false);
   const status = place.value.query.get('status');
-  const shown = (agents ?? []).filter((agent) => status === null || matches(agent, status));
+  const text = place.value.query.get('text') ?? undefined;
+  const found = (agents ?? []).filter((agent) => text === undefined || isAbout(agent, text));
+  const shown = found.filter((agent) => status === null || matches(agent, status));
+  const change = (more: Readonly<Record<string, string | undefined>>): void =>
+    setFilters(['agents'], { status: status ?? undefined, text, ...more });
   return (
     <>
       <div class="page-head">
@@ -97,15 +108,20 @@ export function AgentsPage(): JSX.Element {
                   type="button"
                   class="chip"
                   aria-pressed={status === each}
-                  onClick={() => setFilters(['agents'], { status: status === each ? undefined : each })}
+                  onClick={() => change({ status: status === each ? undefined : each })}
                 >
                   {each}
-                  <span class="chip-count">{agents.filter((agent) => matches(agent, each)).length}</span>
+                  <span class="chip-count">{found.filter((agent) => matches(agent, each)).length}</span>
                 </button>
               ))}
             </div>
+            <TextFilter label="Name or capability" value={text} onChange={(next) => change({ text: next })} />
           </div>
-          {shown.length === 0 && <Empty title="No agent is in this state." />}
+          {shown.length === 0 && (
+            <Empty title="No agent matches these filters.">
+              <a href={href(['agents'])}>Show all agents</a>
+            </Empty>
+          )}
           <ul class="agent-list">
             {shown.slice(0, all ? AGENTS_MAX : DRAWN_FIRST).map((agent) => (
               <AgentCard key={agent.agent_id} agent={agent} onDone={reload} />

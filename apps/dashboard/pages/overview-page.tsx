@@ -103,7 +103,7 @@ interface TileProps {
   readonly tone: string;
 }
 
-/** Queued tasks that the newest page shows, of which the reason for waiting is read for one of each kind. */
+/** Queued, and blocked, tasks that the newest page shows, of which the reason for waiting is read for one of each kind. */
 const STUCK_ROWS = 100;
 const STUCK_KINDS = 6;
 /** Reasons that do not pass by themselves within minutes. */
@@ -130,18 +130,29 @@ interface Stuck {
     readonly task: TaskDetail;
     /** How many of the waiting tasks that were read are of its kind. */
     readonly count: number;
+    /** There may be more of its kind. */
+    readonly isLeast: boolean;
   }[];
   /** Whether all waiting tasks were read, and one of each kind was checked. */
   readonly isAll: boolean;
 }
 
+/** What decides why a task waits: tasks that are alike in it wait for the same reason. A parked task has a last error. */
+function kindOf(task: TaskJson): string {
+  if (task.status === 'blocked') return JSON.stringify([...task.depends_on].sort());
+  return JSON.stringify([task.needed_capabilities, task.assign_to, task['rejected_by'], task.last_error !== null]);
+}
+
 async function readStuck(stop: AbortSignal): Promise<Stuck> {
-  const lists = await Promise.all(
-    ['queued', 'blocked'].map((status) => get<Page<'tasks', TaskJson>>(`/api/tasks?status=${status}&limit=${STUCK_ROWS}`, stop)),
-  );
+  const parts = await Promise.all(['queued', 'blocked'].map((status) => stuckIn(status, stop)));
+  return { found: parts.flatMap(({ found }) => found), isAll: parts.every(({ isAll }) => isAll) };
+}
+
+async function stuckIn(status: string, stop: AbortSignal): Promise<Stuck> {
+  const list = await get<Page<'tasks', TaskJson>>(`/api/tasks?status=${status}&limit=${STUCK_ROWS}`, stop);
   const kinds = new Map<string, TaskJson[]>();
-  for (const task of lists.flatMap(({ tasks }) => tasks)) {
-    const kind = JSON.stringify([task.status, task.needed_capabilities, task.assign_to]);
+  for (const task of list.tasks) {
+    const kind = kindOf(task);
     const known = kinds.get(kind);
     if (known === undefined) kinds.set(kind, [task]);
     else known.push(task);
@@ -151,16 +162,16 @@ async function readStuck(stop: AbortSignal): Promise<Stuck> {
     const oldest = tasks.at(-1);
     if (oldest === undefined) continue;
     const task = await readTask(oldest.id, stop);
-    if (isStuck(task)) found.push({ task, count: tasks.length });
+    if (isStuck(task)) found.push({ task, count: tasks.length, isLeast: list.next_cursor !== null });
   }
-  return { found, isAll: lists.every(({ next_cursor: next }) => next === null) && kinds.size <= STUCK_KINDS };
+  return { found, isAll: list.next_cursor === null && kinds.size <= STUCK_KINDS };
 }
 
 /** When nothing needs attention. */
 function wellText(agents: number, isAll: boolean): string {
   if (agents === 0) return 'Nothing. No agent has connected yet.';
   if (isAll) return 'Nothing. All agents can work, and every task can run.';
-  return `Nothing found. All agents can work, and the tasks that were checked can run: up to ${STUCK_KINDS} kinds among the newest ${STUCK_ROWS} queued and ${STUCK_ROWS} blocked ones.`;
+  return `Nothing found. All agents can work, and the tasks that were checked can run: up to ${STUCK_KINDS} kinds each among the newest ${STUCK_ROWS} queued and ${STUCK_ROWS} blocked ones.`;
 }
 
 const TROUBLED_SHOWN = 6;
@@ -186,14 +197,14 @@ function Attention({ stats, agents, stuck }: AttentionProps): JSX.Element {
             </a>
           </li>
         )}
-        {stuck?.found.map(({ task, count: alike }) => (
+        {stuck?.found.map(({ task, count: alike, isLeast }) => (
           <li key={task.id} class="is-warn">
             <div>
-              <strong>{`${stuck.isAll ? '' : 'At least '}${alike === 1 ? '1 task waits' : `${alike} tasks wait`}`}:</strong>{' '}
+              <strong>{`${isLeast ? 'At least ' : ''}${alike === 1 ? '1 task waits' : `${alike} tasks wait`}`}:</strong>{' '}
               <LineText text={task.waiting_for?.message ?? ''} max={300} />
             </div>
             <a class="button small" href={href(['tasks', task.id])}>
-              See the task
+              {alike === 1 ? 'See the task' : 'See the oldest'}
             </a>
           </li>
         ))}

@@ -7,12 +7,13 @@ import { onEvents } from '../hub/live-events.ts';
 import { href, place, setFilters } from '../hub/routing.ts';
 import { useLive } from '../hub/use-live.ts';
 import { BulkDialog, type BulkAction, type BulkTarget } from '../lists/bulk-dialog.tsx';
-import { TaskPages, type TaskFilter } from '../lists/task-pages.ts';
+import { isSearch, TaskPages, type TaskFilter } from '../lists/task-pages.ts';
 import type { TaskRow } from '../lists/task-row.ts';
 import { VirtualList } from '../lists/virtual-list.tsx';
 import { PriorityText, StatusBadge } from '../parts/badges.tsx';
 import { Ago } from '../parts/moments.tsx';
 import { Empty, ErrorNotice, Loading } from '../parts/notices.tsx';
+import { TextFilter } from '../parts/text-filter.tsx';
 import { LineText, startOf, visibleText } from '../parts/untrusted-text.tsx';
 import { useKeys } from '../parts/use-keys.ts';
 import type { HubStats } from './overview-page.tsx';
@@ -31,11 +32,21 @@ export function TasksPage(): JSX.Element {
     status: query.get('status') ?? undefined,
     priority: query.get('priority') ?? undefined,
     assigned_to: query.get('agent') ?? undefined,
+    failed_by: query.get('failed_by') ?? undefined,
+    capability: query.get('needs') ?? undefined,
     text: query.get('text') ?? undefined,
   };
   const key = JSON.stringify(filter);
   const change = (more: Readonly<Record<string, string | undefined>>): void =>
-    setFilters(['tasks'], { status: filter.status, priority: filter.priority, agent: filter.assigned_to, text: filter.text, ...more });
+    setFilters(['tasks'], {
+      status: filter.status,
+      priority: filter.priority,
+      agent: filter.assigned_to,
+      failed_by: filter.failed_by,
+      needs: filter.capability,
+      text: filter.text,
+      ...more,
+    });
   const stats = useLive<HubStats | null>('stats', (stop) => (canView() ? get('/api/tasks/stats', stop) : Promise.resolve(null)));
 
   return (
@@ -71,36 +82,13 @@ export function TasksPage(): JSX.Element {
           </select>
         </label>
         <TextFilter label="Agent" value={filter.assigned_to} onChange={(agent) => change({ agent })} />
+        <TextFilter label="Failed by" value={filter.failed_by} onChange={(agent) => change({ failed_by: agent })} />
+        <TextFilter label="Needs" value={filter.capability} onChange={(needs) => change({ needs })} />
         <TextFilter label="Text" value={filter.text} onChange={(text) => change({ text })} />
       </div>
       <TaskList key={key} filter={filter} />
     </>
   );
-}
-
-/** Keeps what is typed until it is entered: the page is drawn again at any moment. */
-function TextFilter({ label, value, onChange }: TextFilterProps): JSX.Element {
-  const [draft, setDraft] = useState(value ?? '');
-  useEffect(() => setDraft(value ?? ''), [value]);
-  return (
-    <label class="inline">
-      {label}
-      <input
-        type="search"
-        placeholder="any"
-        maxLength={256}
-        value={draft}
-        onInput={(event) => setDraft(event.currentTarget.value)}
-        onChange={(event) => onChange(event.currentTarget.value.trim())}
-      />
-    </label>
-  );
-}
-
-interface TextFilterProps {
-  readonly label: string;
-  readonly value: string | undefined;
-  readonly onChange: (value: string) => void;
 }
 
 function Chip({ word, count, isOn, onClick }: ChipProps): JSX.Element {
@@ -134,7 +122,7 @@ function TaskList({ filter }: { readonly filter: TaskFilter }): JSX.Element {
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout> | undefined;
     let lastMs = performance.now();
-    const gapMs = filter.text === undefined ? REFRESH_GAP_MS : REFRESH_EVERY_MS;
+    const gapMs = isSearch(filter) ? REFRESH_EVERY_MS : REFRESH_GAP_MS;
     const soon = (): void => {
       timer ??= setTimeout(
         () => {

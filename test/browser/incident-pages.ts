@@ -1,0 +1,92 @@
+/** What an operator looks for in an incident: what is stuck, which agent is bad, and the task of a line in a log. */
+import type { Test } from 'tap';
+import { runningHub } from '../apps/running-hub.ts';
+import type { BrowserRoom } from './browser-room.ts';
+import { signIn, watchedPage } from './chromium.ts';
+
+const AGENTS = 3;
+/** A window of 1,280 pixels at 200 %. */
+const ZOOMED_PX = 640;
+
+export async function incidentPages(t: Test, { browser }: BrowserRoom): Promise<void> {
+  const hub = await runningHub();
+  t.teardown(() => hub.stop());
+  const { page, faults } = await watchedPage(t, browser, hub.url);
+  await signIn(page, hub.url, hub.adminToken);
+  const goTo = (path: string) => page.goto(`${hub.url}/dashboard#/${path}`);
+  const texts = page.locator('.task-row-text');
+  const main = page.locator('#main');
+
+  await t.test('the overview shows a task that is blocked for ever, beside one that is blocked for now', async () => {
+    const parts = { description: 'A part', run_at: Date.now() + 3_600_000 };
+    const later = await hub.api.tasks.submit(parts);
+    const never = await hub.api.tasks.submit(parts);
+    await hub.agent('idle');
+    await hub.api.tasks.submit({ description: 'Blocked for now', depends_on: [later.task_id] });
+    await hub.api.tasks.submit({ description: 'Blocked for ever', depends_on: [never.task_id] });
+    await hub.api.tasks.cancel(never.task_id);
+    await main.getByText(`1 task waits: It depends on ${never.task_id} (cancelled)`).waitFor();
+  });
+
+  await t.test('a task is found by the first digits of its ID; digits of several say so', async (t) => {
+    const { task_id: id } = await hub.api.tasks.submit({ description: 'In a log', needed_capabilities: ['none'] });
+    const find = page.getByRole('searchbox', { name: /^Find a task/ });
+    await find.fill(id.slice('task-'.length, -4).toUpperCase());
+    await find.press('Enter');
+    await page.getByRole('heading', { name: id }).waitFor();
+    t.equal(await find.inputValue(), '');
+    await find.fill(id.slice(0, 'task-'.length + 4));
+    await find.press('Enter');
+    await page.getByText(`More than one task has an ID that begins with ${id.slice(0, 9)}. Add digits.`).waitFor();
+    await find.fill('task-00000000000000000000000000000000');
+    await find.press('Enter');
+    await page.getByText('There is no such task.').waitFor();
+  });
+
+  await t.test('a task can still be found at 200 % zoom', async (t) => {
+    await page.setViewportSize({ width: ZOOMED_PX, height: 400 });
+    await page.getByRole('searchbox', { name: /^Find a task/ }).waitFor();
+    await page.getByRole('link', { name: 'AgentCom' }).waitFor();
+    t.ok(((await page.evaluate('document.documentElement.scrollWidth - innerWidth')) as number) <= 0, 'it fits the width');
+    await page.setViewportSize({ width: 1_280, height: 800 });
+  });
+
+  await t.test('from the page of an agent to the tasks that it failed, and to those that need a capability', async (t) => {
+    for (let n = 0; n < AGENTS; n += 1) {
+      const agent = await hub.agent(`agent-${n}`, { capabilities: [`zone-${n}`] });
+      const { task_id } = await hub.api.tasks.submit({ description: `Left by ${n}`, needed_capabilities: [`zone-${n}`], max_retries: 0 });
+      const { generation } = await agent.frame('task_assign');
+      agent.send({ type: 'task_failed', task_id, generation, error: 'no' });
+      await hub.api.tasks.wait(task_id);
+    }
+    await goTo('agents/agent-1');
+    await page.getByRole('link', { name: 'Tasks it failed' }).click();
+    await texts.getByText('Left by 1').waitFor();
+    t.strictSame(await texts.allInnerTexts(), ['Left by 1']);
+    await page.getByLabel('Failed by').fill('');
+    await page.getByLabel('Needs').fill('zone-2');
+    await page.getByLabel('Needs').press('Enter');
+    await texts.getByText('Left by 2').waitFor();
+    t.strictSame(await texts.allInnerTexts(), ['Left by 2']);
+  });
+
+  await t.test('the list of agents can be searched', async (t) => {
+    await goTo('agents');
+    await page.getByLabel('Name or capability').fill('ZONE-1');
+    await page.getByLabel('Name or capability').press('Enter');
+    await page.getByText('agent-2').waitFor({ state: 'hidden' });
+    t.strictSame(await page.locator('.agent-name').allInnerTexts(), ['agent-1']);
+  });
+
+  await t.test('the keys of a list work after a click on a checkbox', async (t) => {
+    await goTo('tasks');
+    await page.locator('.task-row').first().waitFor();
+    await page.getByRole('checkbox').nth(1).click();
+    await page.keyboard.press('j');
+    t.equal(await page.evaluate('document.activeElement.id'), 'row-0');
+    await page.keyboard.press('x');
+    await page.getByText('2 selected').waitFor();
+  });
+
+  t.strictSame(faults, []);
+}
