@@ -1,7 +1,8 @@
 /** A complete runner for a program that is started for each assignment; what most plugins need. */
 import type { WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
 import type { LineParser } from './output/follow-output.ts';
-import { startedProgram, type ProgramRunnerDeps, type ProgramStart } from './started-program.ts';
+import { startedProgram, type ProgramRunnerDeps, type ProgramStart, type RunListener } from './started-program.ts';
+import { agentFailed } from './agent/dialect.ts';
 import { GRACE_MS } from './process/watch-run.ts';
 
 /** A program that is started once for each task. */
@@ -27,5 +28,28 @@ export interface ProgramRunnerOptions {
 /** A runner that meets all obligations of `WakeRunner`: starts, follows, adopts and stops whole process trees. */
 export function programRunner(deps: ProgramRunnerDeps, options: ProgramRunnerOptions): WakeRunner {
   const { start, onLine, check, detaches, graceMs = GRACE_MS } = options;
-  return startedProgram(deps, { start, graceMs, detaches, check, listener: onLine === undefined ? undefined : () => ({ onLine }) });
+  return startedProgram(deps, { start, graceMs, detaches, check, listener: onLine === undefined ? undefined : () => lineListener(onLine) });
 }
+
+/** A result in a line that was dropped is not just missing: the next attempt would print as long a line. */
+function lineListener(onLine: LineParser): RunListener {
+  let hasOutcome = false;
+  let droppedLines = 0;
+  return {
+    onLine(line) {
+      const parsed = onLine(line);
+      hasOutcome ||= [parsed].flat().some((event) => event?.type === 'completed' || event?.type === 'failed');
+      return parsed;
+    },
+    onDropped() {
+      droppedLines += 1;
+    },
+    onEnd({ exitCode }) {
+      const isLost = droppedLines > 0 && exitCode === 0 && !hasOutcome;
+      return Promise.resolve(isLost ? agentFailed({ kind: 'limit', message: DROPPED, mayHaveSideEffects: true }) : undefined);
+    },
+  };
+}
+
+const DROPPED =
+  'it printed a line of over 4 MiB or 20,000 object members, which was dropped and may have been its result. Write a large result to a file';

@@ -52,6 +52,16 @@ const eventsOf = async (world: RunWorld, program: string, more: Parameters<typeo
   all(runnerOf(world, program, more).runner.wake(request ?? (await world.request()), never()));
 const types = (events: readonly WakeEvent[]): readonly string[] => events.map(({ type }) => type);
 
+withRuns('a result in a line that is too long is a failure that says so and is not retried', async (t, world) => {
+  const long = `JSON.stringify({ type: 'completed', output: 'x'.repeat(5 * 1024 * 1024) })`;
+  const failed = (events: readonly WakeEvent[]) => events.filter(({ type }) => type === 'failed');
+  t.match(failed(await eventsOf(world, `console.log(${long});`)), [
+    { phase: 'agent', kind: 'limit', retryable: false, message: /a line of over 4 MiB or 20,000 object members, which was dropped/ },
+  ]);
+  t.strictSame(failed(await eventsOf(world, `console.log(${long}); console.log('{"type":"completed","output":1}');`)), []);
+  t.strictSame(failed(await eventsOf(world, `console.log(${long}); process.exitCode = 3;`)), [], 'the exit code says more');
+});
+
 withRuns('program output is reported in order, all of it before the exit', async (t, world) => {
   const many = 3_000;
   const events = await eventsOf(
@@ -110,7 +120,7 @@ withRuns('a runner that cannot parse a line fails once, and its agent is still f
 withRuns('a line over the limit is dropped and logged', async (t, world) => {
   const { runner, log } = runnerOf(world, `console.log('{' + 'x'.repeat(9 * 1024 * 1024)); console.log('{"type":"started"}');`);
   const events = await all(runner.wake(await world.request(), never()));
-  t.strictSame(types(events), ['spawned', 'started', 'exited']);
+  t.strictSame(types(events), ['spawned', 'started', 'failed', 'exited']);
   t.match(log.lines.at(-1), { level: 'warn', fields: { lines: 1 } });
 });
 
