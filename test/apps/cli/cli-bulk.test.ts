@@ -72,3 +72,24 @@ t.test('a large file is submitted completely, and only once however often it is 
   t.equal((await submit(['--idempotency-key', 'more'])).code, 0);
   t.equal(await queued(), 2 * lines.length);
 });
+
+t.test('an error says which line of the file is wrong, whatever is wrong with it', async (t) => {
+  const hub = await runningHub();
+  const cwd = await mkdtemp(join(tmpdir(), 'agentcom-bulk-'));
+  t.teardown(async () => {
+    await hub.stop();
+    await rm(cwd, { recursive: true });
+  });
+  const env = { AGENTCOM_API_URL: hub.url, AGENTCOM_ADMIN_TOKEN: hub.adminToken, NO_COLOR: '1' };
+  const errorOf = async (line: string): Promise<string> => {
+    await writeFile(join(cwd, 'tasks.ndjson'), `{"description":"a"}\n${line}\n`);
+    return (await run(['submit', '--bulk', 'tasks.ndjson'], { cwd, env })).err;
+  };
+  t.match(
+    await errorOf('{"description":"b","assign_to":"nobody"}'),
+    /unknown_agent.*\n {2}line 2, assign_to: names nobody, which does not exist\n$/s,
+  );
+  t.match(await errorOf('{"description":"b","depends_on":["task-0000"]}'), /line 2/);
+  const said = await errorOf('{"description":7}');
+  t.equal(said.match(/line 2/g)?.length, 1, said);
+});
