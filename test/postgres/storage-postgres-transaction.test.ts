@@ -31,6 +31,7 @@ function failingConnection(failAt: number, fault: Fault) {
     readClock: () => step('SELECT clock', { serverMs: 0, markMs: null }),
     listen: () => step('LISTEN', undefined),
     commit: () => step('COMMIT', undefined),
+    patiently: (work) => work(),
     isLost: false,
     backend: { pid: 0, startedAt: '' },
     close: async () => undefined,
