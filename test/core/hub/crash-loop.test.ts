@@ -164,3 +164,20 @@ t.test('R15: an absence before the accept, shorter than the grace period, costs 
   t.match(back.newFrames().at(-1), { type: 'task_ack', status: 'accepted' });
   t.match((await rig.record(id)).task, { resent: 0, handBacks: 0 }, 'an accept ends the count');
 });
+
+t.test('R13: tasks that a process no longer holds because the store has gone back are no strikes; a new process gets them', async (t) => {
+  for (const process_id of ['process-1', 'process-2']) {
+    const rig = await settledRig();
+    const a1 = await rig.peer('a1');
+    await a1.identify({ slots: 3, process_id: 'process-1' });
+    const ids = [await rig.submit(), await rig.submit(), await rig.submit()];
+    for (const task_id of ids) await a1.send({ type: 'task_accepted', task_id, generation: 1 });
+    await a1.cut();
+    const again = await a1.reconnect();
+    // As after a failover: the end of these tasks was answered, and is missing from the store.
+    await again.identify({ slots: 3, process_id });
+    for (const id of ids) t.match((await rig.record(id)).events.find(({ event }) => event === 'lost'), { details: { reason: 'not_held' } });
+    const agent = (await rig.storage.agents.getAgent('a1' as AgentId))?.agent;
+    t.equal(agent?.breakerTrips, process_id === 'process-1' ? 0 : 1, process_id);
+  }
+});

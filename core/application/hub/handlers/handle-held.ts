@@ -18,6 +18,8 @@ interface Return {
   readonly isOtherMachine: boolean;
   /** The same machine but another process: the sidecar itself restarted, not only its connection. */
   readonly isRestarted: boolean;
+  /** Whether it is certainly the process that the agent had before. */
+  readonly isSameProcess: boolean;
   /** Its journal ends with its process: an assignment that a new process does not hold may have begun in the one before. */
   readonly isVolatile: boolean;
 }
@@ -29,7 +31,7 @@ interface Return {
 export function answerHeld(
   batch: Batch,
   agent: Agent,
-  { held, isOtherMachine, isRestarted, isVolatile }: { readonly held: readonly HeldAssignment[] } & Return,
+  { held, isOtherMachine, isRestarted, isSameProcess, isVolatile }: { readonly held: readonly HeldAssignment[] } & Return,
   context: HubContext,
 ): readonly HeldAnswer[] {
   const ahead: { one: HeldAssignment; decision: AheadDecision }[] = [];
@@ -60,7 +62,9 @@ export function answerHeld(
     held.some((one) => one.taskId === task.taskId && one.generation === task.generation && one.status !== 'unknown');
   for (const task of batch.liveOf(agent.id)) {
     if (isHeld({ taskId: task.id, generation: task.generation })) continue;
-    if (decideMissing(task, isVolatile && isRestarted) === 'lost') reclaim(batch, agent.id, task, 'not_held', context);
+    if (decideMissing(task, isVolatile && isRestarted) === 'lost')
+      // A process forgets only what was answered. So the store has gone back in time, which is no fault of the machine.
+      reclaim(batch, agent.id, task, 'not_held', context, { stop: false, isStrike: !isSameProcess });
     else if (isOtherMachine) requeue(batch, task, context);
     else resendAssignment(batch, agent, task, { isRestarted, context });
   }
@@ -168,18 +172,19 @@ function requeue(batch: Batch, task: Task, { rules }: HubContext): void {
   if (decided.kind === 'changed') batch.put(decided);
 }
 
-/** Reclaims a task that the agent no longer has, so it needs no stop unless `stop` is set. Its machine gets a strike. */
+/** Reclaims a task that the agent no longer has, so it needs no stop unless `stop` is set. Its machine gets a strike unless `isStrike` is false. */
 export function reclaim(
   batch: Batch,
   agentId: AgentId,
   task: Task,
   reason: ReclaimReason,
   context: HubContext,
-  how: { readonly stop: boolean; readonly sent?: number } = { stop: false },
+  { isStrike = true, ...how }: { readonly stop: boolean; readonly sent?: number; readonly isStrike?: boolean } = { stop: false },
 ): void {
   const decided = decideReclaim(task, { reason, ...how }, batch.nowMs, context.rules);
   if (decided.kind === 'refused') return;
   batch.put(decided);
+  if (!isStrike) return;
   const strike = reason === 'not_accepted' || reason === 'sidecar_restarted' ? reason : 'lost';
   batch.putAgent(withStrike(batch.agentOrNew(agentId), task.id, strike, batch.nowMs, context.rules.breaker));
 }

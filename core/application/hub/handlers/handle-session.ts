@@ -83,10 +83,14 @@ export function handleIdentify(batch: Batch, command: IdentifyCommand, context: 
   batch.dispatchWanted = true;
   batch.outgoing.push({ kind: 'close_older', agentId: agent.id, session: agent.sessionNumber });
   const isOtherMachine = before.instanceId !== null && before.instanceId !== command.instanceId;
-  const isRestarted = !isOtherMachine && isKnown(before.processId) && isKnown(agent.processId) && before.processId !== agent.processId;
+  const areKnown = !isOtherMachine && isKnown(before.processId) && isKnown(agent.processId);
+  const isSameProcess = areKnown && before.processId === agent.processId;
+  const isRestarted = areKnown && !isSameProcess;
   const isVolatile = command.isVolatile === true;
   const held =
-    command.held === null ? [] : answerHeld(batch, agent, { held: command.held, isOtherMachine, isRestarted, isVolatile }, context);
+    command.held === null
+      ? []
+      : answerHeld(batch, agent, { held: command.held, isOtherMachine, isRestarted, isSameProcess, isVolatile }, context);
   if (command.held === null) resumeWithoutInventory(batch, agent, context);
   for (const stop of batch.stopsOf(agent.id)) batch.send(stop);
   return { kind: 'identified', session: agent.sessionNumber, held, isSettling: command.held === null };
