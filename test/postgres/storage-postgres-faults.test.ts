@@ -73,6 +73,37 @@ t.test('when the server ends a connection within a transaction, nothing of it re
   t.equal(messages.length, 2, 'each loss is logged');
 });
 
+/** Alone, it saves a batch as one statement; with another hub, in a transaction of several. */
+for (const isAlone of [true, false])
+  t.test(`a hub ${isAlone ? 'alone' : 'beside another'} says once that the store has gone back in time`, async (t) => {
+    const schema = emptySchema(t, server);
+    const errors: string[] = [];
+    const log = {
+      ...silentLog,
+      error: (message: string, fields: object = {}) => void (/back in time/.test(message) && errors.push(JSON.stringify(fields))),
+    };
+    if (!isAlone) await closedBefore(t, postgresStorage({ url: server.url, schema })).open();
+    const storage = closedBefore(t, postgresStorage({ url: server.url, schema }, { log }));
+    await storage.open();
+    const save = (n: number) => storage.tasks.transact(`batch-${n}`, (unit) => unit.save(submit(n), true));
+    const reconnect = async (n: number): Promise<void> => {
+      await server.ask(`SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted`);
+      await server.until(`SELECT count(*) = 0 AS answer FROM pg_locks WHERE locktype = 'advisory'`);
+      await save(n);
+    };
+    await save(1);
+    await save(2);
+    await reconnect(3);
+    t.strictSame(errors, [], 'not after a mere reconnect');
+    // As in the copy of a moment before.
+    await server.ask(`BEGIN; DELETE FROM ${schema}.task_events WHERE id > 1; UPDATE ${schema}.event_numbers SET last_id = 1; COMMIT`);
+    await reconnect(4);
+    t.equal(errors.length, 1);
+    t.match(errors[0], /"expected_event":3,"found_event":1/);
+    await reconnect(5);
+    t.equal(errors.length, 1);
+  });
+
 /** A batch in single statements with a COMMIT, or saved as one statement. */
 for (const [how, isLast] of [
   ['at COMMIT', false],

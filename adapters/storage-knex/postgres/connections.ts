@@ -77,7 +77,7 @@ export interface Writer {
   letGo(why: unknown): Promise<void>;
 }
 
-/** `onReplaced`: called when a new connection was made. */
+/** `onReplaced`: called when a new connection was made. If it fails, so does connecting. */
 export function replacedWriter(
   first: PostgresConnection,
   how: {
@@ -86,7 +86,7 @@ export function replacedWriter(
     readonly schema: string;
     readonly place: string;
     readonly log: Log;
-    readonly onReplaced: () => void;
+    readonly onReplaced: (made: PostgresConnection) => Promise<void>;
   },
 ): Writer {
   const { schema, place, log } = how;
@@ -117,12 +117,12 @@ export function replacedWriter(
         made = await how.connect(former);
         await migrationEnded(made, schema);
         await requireSameStore(made, how);
+        await how.onReplaced(made);
       } catch (thrown) {
         await made?.close();
         throw postgresFailure(thrown, 'connect', place);
       }
       current = made;
-      how.onReplaced();
       return made;
     },
   };

@@ -18,6 +18,7 @@ import { placeOf, type PostgresSettings } from './options.ts';
 import { migratePostgres, storeIdIn, verifyServer } from './schema.ts';
 import { onReader, requireEnded, wasCommitted, type Reading } from './reading.ts';
 import { FOLD_COUNTS } from './statements.ts';
+import { lastEventNumber } from './save-function.ts';
 import { postgresTransaction } from './transaction.ts';
 import { oldestReadyText } from '../oldest-ready.ts';
 import { MARK_EVERY_MS, READ_CLOCK } from '../stored-clock.ts';
@@ -75,6 +76,11 @@ async function openPostgresEngine(deps: PostgresEngineDeps, notifier: PostgresNo
     await Promise.all([readers.pool.raw('SELECT 1'), lookUps.pool.raw('SELECT 1')]);
     const begun = await begunOnce(connection);
     const time = serverClock({ begun, row: (await connection.rows(READ_CLOCK))[0], clock, log, place });
+    const newest = newestEvent(await lastEventNumber(connection), place, log);
+    const onReplaced = (made: PostgresConnection): Promise<void> => {
+      time.forget();
+      return newest.verify(made);
+    };
     const reading = { clock, place, withinMs: settings.readTimeoutMs + answerMarginMs };
     return openedEngine({
       settings,
@@ -84,7 +90,8 @@ async function openPostgresEngine(deps: PostgresEngineDeps, notifier: PostgresNo
       sockets,
       notifier,
       deadlocked,
-      writer: replacedWriter(connection, { connect, storeId, schema: settings.schema, place, log, onReplaced: time.forget }),
+      writer: replacedWriter(connection, { connect, storeId, schema: settings.schema, place, log, onReplaced }),
+      committed: newest.committed,
       storeId,
       time,
       reading: { ...reading, readers },
@@ -110,6 +117,8 @@ function openedEngine(opened: {
   /** Called for each transaction that ended in a deadlock. */
   readonly deadlocked: () => void;
   readonly writer: Writer;
+  /** Called after a commit with the number of its newest event. */
+  readonly committed: (lastEvent: number) => void;
   readonly reading: Reading;
   /** For tokens, on a connection of its own. */
   readonly lookingUp: Reading;
@@ -188,6 +197,7 @@ function openedEngine(opened: {
             markBroken: (why) => broken.push(why),
             inDoubt: (batchId) => (inDoubt = { batchId, backend: connection.backend }),
             deadlocked: opened.deadlocked,
+            committed: opened.committed,
             clock: time.storeClock,
             isClockKnown: time.isKnown,
             begun: (begun) => time.update(begun, requestedMs),
@@ -252,6 +262,25 @@ function openedEngine(opened: {
       } finally {
         tooLate.cancel();
       }
+    },
+  };
+}
+
+/** Notices, after a reconnect, that the server has an older copy of the store: one without events that this hub has committed. */
+function newestEvent(first: number, place: string, log: Log) {
+  let newest = first;
+  return {
+    committed(lastEvent: number): void {
+      newest = lastEvent;
+    },
+    async verify(connection: PostgresConnection): Promise<void> {
+      const found = await lastEventNumber(connection);
+      if (found < newest)
+        log.error(
+          'the store has gone back in time: what was acknowledged since is missing. Stop all hubs, run `agentcom restore` and start them again (docs/moving.md)',
+          { place, expected_event: newest, found_event: found },
+        );
+      newest = found;
     },
   };
 }

@@ -28,6 +28,8 @@ export interface PostgresWrite<T> {
   readonly isClockKnown: () => boolean;
   /** Called with the time that the server reported. */
   readonly begun: (begun: TransactionStart) => void;
+  /** Called after a commit with the number of its newest event. */
+  readonly committed?: ((lastEvent: number) => void) | undefined;
   /** Set while nobody else writes to the store. */
   readonly exclusive?: Exclusive | null | undefined;
   /** Its turn among the transactions, and the callbacks for that; without it, the transaction neither begins early nor lets the next one do so. */
@@ -68,6 +70,7 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
   let failure: AgentcomError | undefined;
   let hasBegun = false;
   let hasWritten = false;
+  let lastEvent: number | null = null;
   /** What the first statement that writes waits for, and each that was issued after it. */
   let held: Promise<unknown> | null = null;
   let recorded: Promise<number> | null = null;
@@ -120,6 +123,7 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
     async rows(name, parameter) {
       const rows = await ask(name, parameter, (sql, given) => writer.rows(sql, given, prefix + name));
       hasWritten ||= rows.length > 0 && isWrite(name);
+      if (name === 'insertEvents') lastEvent = Math.max(lastEvent ?? 0, ...rows.map((row) => Number(row['id'])));
       return rows;
     },
     async change(name, parameter) {
@@ -147,6 +151,7 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
       early?.saving();
       await answer;
       state = 'ended';
+      write.committed?.(last + countEvents(rows.insertEvents));
       return last;
     } catch (thrown) {
       exclusive.lastEvent = null;
@@ -234,5 +239,6 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
     markBroken(thrown);
     throw commitUnknown(thrown, batchId, place);
   }
+  if (lastEvent !== null) write.committed?.(lastEvent);
   return answer;
 }
