@@ -1,6 +1,6 @@
 /** Which tasks a command is about: options that `list`, `retry` and `cancel` share. */
 import { Option, type Command } from 'commander';
-import { PRIORITIES, type Status } from '../../core/domain/task/task.ts';
+import { PRIORITIES, type Priority, type Status } from '../../core/domain/task/task.ts';
 import type { HubClient, ListQuery, TaskJson } from '../client/index.ts';
 import { failedAttempts } from './output/task-outcome.ts';
 import type { Column } from './output/text-table.ts';
@@ -10,7 +10,7 @@ import { firstLine, shortNames } from './task-names.ts';
 
 export interface FilterOptions {
   readonly status?: Status;
-  readonly priority?: string;
+  readonly priority?: Priority;
   readonly agent?: string;
   readonly failedBy?: string;
   readonly needs?: string;

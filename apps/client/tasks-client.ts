@@ -1,4 +1,6 @@
 /** Tasks: submit, read, control and watch them. */
+import type { AgentPresence } from '../../core/domain/agent/agent.ts';
+import type { Priority, Status } from '../../core/domain/task/task.ts';
 import { IDEMPOTENCY_KEY_CHARACTERS_MAX, IDEMPOTENCY_KEY_WANTED, isIdempotencyKey } from '../../core/domain/task/idempotency-key.ts';
 import { traceContextOf } from '../../core/domain/task/trace-context.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
@@ -73,6 +75,17 @@ export type WaitOptions = WatchOptions & { readonly timeoutMs?: number | undefin
 /** The status of a submit whose key was already known; otherwise it is 201. */
 const REPEATED_STATUS = 200;
 
+/** How many tasks are in each status, and more. The client reads none of it; the hub may send more. */
+export interface TaskStats extends Readonly<Record<Status, number>> {
+  readonly queued_by_priority: Readonly<Record<Priority, number>>;
+  /** When the task that has waited longest could first have been assigned; null: none waits. */
+  readonly oldest_ready: Readonly<Record<Priority, number | null>>;
+  readonly agents: Readonly<Record<AgentPresence, number>>;
+  /** What this hub has refused since it started, by reason. */
+  readonly refused: Readonly<Record<'frames' | 'sockets' | 'requests', Readonly<Record<string, number>>>>;
+  readonly [more: string]: unknown;
+}
+
 /** The routes of tasks. */
 export interface TasksClient {
   /**
@@ -94,7 +107,7 @@ export interface TasksClient {
   /** A page of the dead-letter queue. Retried. */
   deadLetters(query?: PageQuery): Promise<Page<'tasks', TaskJson>>;
   /** The number of tasks by status and priority, and of agents by status. Retried. */
-  stats(): Promise<Readonly<Record<string, unknown>>>;
+  stats(): Promise<TaskStats>;
   /** A page of the history of a task: the newest events, those before a number, or those after one. Retried. */
   events(taskId: string, query?: TaskEventsQuery): Promise<TaskEventsPage>;
   /** The whole history of a task, oldest first, read page by page. Retried. */

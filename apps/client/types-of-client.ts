@@ -5,6 +5,6 @@ export type { AuditClient, AuditEntryJson, AuditPageJson, AuditPlaceJson, AuditQ
 export type { EndedStatus } from './ended-status.ts';
 export type { EventsOptions } from './events.ts';
 export type { Connection } from './api-request.ts';
-export type { EndedTask, SubmitOptions, TasksClient, WaitOptions, WatchOptions } from './tasks-client.ts';
+export type { EndedTask, SubmitOptions, TasksClient, TaskStats, WaitOptions, WatchOptions } from './tasks-client.ts';
 export type { EnrolmentClient, TokensClient } from './tokens-client.ts';
 export type * from './types.ts';

@@ -357,8 +357,8 @@ export interface PageQuery {
 
 /** Which tasks are listed. Filters that are left out match everything. */
 export interface ListQuery extends PageQuery {
-  readonly status?: string | undefined;
-  readonly priority?: string | undefined;
+  readonly status?: Status | undefined;
+  readonly priority?: Priority | undefined;
   readonly assigned_to?: string | undefined;
   /** The agent that last failed or lost it. */
   readonly failed_by?: string | undefined;

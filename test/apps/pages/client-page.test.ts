@@ -53,7 +53,7 @@ t.test('every example runs', async (t) => {
       /^event submitted \n(event .*\n)*event completed a1\nagent half of it\nhistory 1 submitted undefined\n(history .*\n)*history \d+ completed 1\n$/,
     many: /^3 reviewed\n(listed task-.*\n){3,}$/,
     signed: /^signed eyJ[\w-]{5}\n$/,
-    operate: /^queued .*gpu.*\ncancelled\nrefused 409 invalid_state\na1 \w+\n$/,
+    operate: /^queued .*gpu.*\ncancelled\nrefused 409 invalid_state\na1 \w+\n\d+ queued, of which \d+ urgent, for \d idle agents\n$/,
     tokens: /^admin admin null\nshown once true\n(tok-.*\n)+true\n1 null hub\.start .*\n(\d+ admin .*\n)+secret true true\n$/,
   };
   t.strictSame(examples.map(({ name }) => name).sort(), ['hub', ...Object.keys(wanted)].map((name) => `${name}.ts`).sort());
