@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import { ROLES } from '../../../core/ports/agent-store.ts';
-import type { AgentJson, TokenJson } from '../../client/index.ts';
+import type { AgentJson, PageQuery, TokenJson } from '../../client/index.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Action, Context } from '../cli-context.ts';
 import { reasonOf, seenText } from '../output/agent-text.ts';
@@ -65,9 +65,12 @@ const AGENT_COLUMNS: readonly Column<AgentJson>[] = [
 async function agents({ output, hub }: Context, _options: object, agentId: string | undefined): Promise<void> {
   const client = await hub();
   if (agentId === undefined) {
-    const page = await client.agents.list();
-    output.data(page);
-    output.table(AGENT_COLUMNS, page.agents);
+    const all = await everyItem(async (query) => {
+      const { agents: items, next_cursor } = await client.agents.list(query);
+      return { items, next_cursor };
+    });
+    output.data({ agents: all, next_cursor: null });
+    output.table(AGENT_COLUMNS, all);
     return;
   }
   const agent = await client.agents.get(agentId);
@@ -143,9 +146,30 @@ const tokenColumns = ({ moment, zone }: Times): readonly Column<TokenJson>[] => 
 ];
 
 async function listTokens({ output, hub }: Context): Promise<void> {
-  const page = await (await hub()).tokens.list();
-  output.data(page);
-  output.table(tokenColumns(output.times), page.tokens);
+  const client = await hub();
+  const all = await everyItem(async (query) => {
+    const { tokens: items, next_cursor } = await client.tokens.list(query);
+    return { items, next_cursor };
+  });
+  output.data({ tokens: all, next_cursor: null });
+  output.table(tokenColumns(output.times), all);
+}
+
+/** The most that the hub sends in one page. */
+const PAGE_ITEMS = 500;
+
+/** A list that must be complete, because what is missing in it looks as if it did not exist. */
+async function everyItem<Item>(
+  read: (query: PageQuery) => Promise<{ readonly items: readonly Item[]; readonly next_cursor: string | null }>,
+): Promise<readonly Item[]> {
+  const all: Item[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await read({ limit: PAGE_ITEMS, cursor });
+    all.push(...page.items);
+    cursor = page.next_cursor ?? undefined;
+  } while (cursor !== undefined);
+  return all;
 }
 
 async function revokeToken({ output, hub }: Context, _options: object, id: string): Promise<void> {

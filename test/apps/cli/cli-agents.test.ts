@@ -7,6 +7,31 @@ import { testHub } from './cli-world.ts';
 const ID = 'task-00000000000000aa';
 const A_TIME_MS = 1_700_000_000_000;
 
+t.test('agents and tokens are listed completely, however many pages they fill', async (t) => {
+  const asked: (string | null)[] = [];
+  const common = { tasks: [], capabilities: [], slots: 1, status: 'idle', connected: true, created_at: 0, role: 'agent', prefix: 'a' };
+  const pageOf = (target: string, name: string, id: string) => {
+    const cursor = new URL(target, 'http://x').searchParams.get('cursor');
+    asked.push(cursor);
+    const n = Number(cursor ?? 1);
+    return {
+      [name]: [{ [id]: `${name}-${n}`, ...common }],
+      next_cursor: n < 3 ? `${n + 1}` : null,
+    };
+  };
+  const hub = await testHub(t, (app) =>
+    app
+      .get('/api/agents', (c) => c.json(pageOf(c.target, 'agents', 'agent_id')))
+      .get('/admin/tokens', (c) => c.json(pageOf(c.target, 'tokens', 'id'))),
+  );
+  const all = (out: string, name: string, id: string): readonly unknown[] =>
+    (JSON.parse(out) as Record<string, Record<string, unknown>[]>)[name]?.map((item) => item[id]) ?? [];
+  t.strictSame(all((await hub.run(['agents', '--json'])).out, 'agents', 'agent_id'), ['agents-1', 'agents-2', 'agents-3']);
+  t.match((await hub.run(['agents'])).out, /agents-1.*agents-2.*agents-3/s);
+  t.strictSame(all((await hub.run(['tokens', 'list', '--json'])).out, 'tokens', 'id'), ['tokens-1', 'tokens-2', 'tokens-3']);
+  t.strictSame(asked, Array.from({ length: 3 }, () => [null, '2', '3']).flat());
+});
+
 t.test('push, agents, stats and tokens', async (t) => {
   const agent = {
     agent_id: 'w1',
