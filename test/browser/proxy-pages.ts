@@ -1,8 +1,19 @@
-/** A page whose requests are answered by a proxy, with a page of its own instead of the hub's answer. */
+/** A page behind a proxy: one that answers with a page of its own instead of the hub's answer, and a slow one. */
+import { once } from 'node:events';
+import { createServer, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Test } from 'tap';
 import { runningHub } from '../apps/running-hub.ts';
 import type { BrowserRoom } from './browser-room.ts';
 import { signIn, watchedPage } from './chromium.ts';
+
+/** Longer than the pause after which the page takes the stream for caught up, milliseconds. */
+const PART_EVERY_MS = 700;
+/** Events that are older than 5 s are late, unless they are from before the page was opened. */
+const OLD_MS = 5_500;
+const RECORD_STATES = `const states = (globalThis.states = []);
+new MutationObserver(() => states.push(document.querySelector('.live')?.textContent ?? '')).observe(document, { subtree: true, childList: true, characterData: true });`;
 
 const TASKS = /\/api\/tasks\?/;
 
@@ -26,6 +37,56 @@ export async function proxyPages(t: Test, { browser }: BrowserRoom): Promise<voi
     await page.unroute(TASKS);
     await page.getByRole('button', { name: 'Try again' }).click();
     await page.getByText('There are no tasks yet.').waitFor();
+    t.strictSame(faults, []);
+  });
+
+  await t.test('events from before the page was opened that arrive slowly do not make it look out of date', async (t) => {
+    const hub = await runningHub();
+    for (let n = 0; n < 3; n += 1) await hub.api.tasks.submit({ description: `Task ${n}` });
+    let isSent = (): void => undefined;
+    const allSent = new Promise<void>((resolve) => (isSent = resolve));
+    const proxy = createServer((incoming, outgoing) => {
+      const { method, headers, url } = incoming;
+      const forwarded = request(`${hub.url}${url ?? ''}`, { method, headers }, (answer) => {
+        outgoing.writeHead(answer.statusCode ?? 0, answer.headers);
+        if (url?.startsWith('/api/events') !== true) return answer.pipe(outgoing);
+        void (async () => {
+          let text = '';
+          for await (const part of answer.setEncoding('utf8')) {
+            const parts = `${text}${String(part)}`.split(/(?<=\n\n)/);
+            text = parts.at(-1)?.endsWith('\n\n') === true ? '' : (parts.pop() ?? '');
+            for (const one of parts) {
+              outgoing.write(one);
+              await delay(PART_EVERY_MS);
+            }
+            isSent();
+          }
+        })().catch(() => outgoing.destroy());
+        return undefined;
+      });
+      forwarded.on('error', () => outgoing.destroy());
+      outgoing.on('close', () => forwarded.destroy());
+      incoming.pipe(forwarded);
+    });
+    proxy.listen(0, '127.0.0.1');
+    await once(proxy, 'listening');
+    t.teardown(async () => {
+      proxy.closeAllConnections();
+      proxy.close();
+      await hub.stop();
+    });
+    await delay(OLD_MS);
+    const origin = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+    const { page, faults } = await watchedPage(t, browser, origin);
+    await page.addInitScript({ content: RECORD_STATES });
+    await signIn(page, origin, hub.adminToken);
+    await allSent;
+    await page.getByText('live', { exact: true }).waitFor();
+    const states = new Set((await page.evaluate('states')) as readonly string[]);
+    t.strictSame(
+      [...states].filter((state) => state !== '' && state !== 'connecting'),
+      ['live'],
+    );
     t.strictSame(faults, []);
   });
 }

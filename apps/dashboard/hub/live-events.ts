@@ -58,6 +58,8 @@ const NONE_LEFT = new Set(['hub_busy', 'rate_limited']);
 
 /** The last event that was received: the next stream starts after it. */
 let lastId: string | null = null;
+/** When the first stream was opened, by the hub's clock. */
+let openedAtMs = Infinity;
 
 /**
  * Keeps the stream open while a user with the right to see it is signed in and the page is visible: a browser has only
@@ -138,6 +140,7 @@ async function readStream(stop: AbortSignal, onOpen: () => void): Promise<void> 
     clearTimeout(caughtUpTimer);
     caughtUpTimer = setTimeout(() => (liveState.value = { kind: 'live' }), CAUGHT_UP_MS);
   };
+  openedAtMs = Math.min(openedAtMs, hubNowMs());
   try {
     const response = await fetch(`/api/events?last=${BACKFILL_EVENTS}`, {
       credentials: 'same-origin',
@@ -174,7 +177,8 @@ async function readStream(stop: AbortSignal, onOpen: () => void): Promise<void> 
 function noteLag(event: LiveEvent): void {
   const byMs = hubNowMs() - event.timestamp;
   const { kind } = liveState.value;
-  // Events from before the page was opened are old by design.
+  // Events from before the page was opened are old by design: the charts start with them, and they may arrive slowly.
+  if (event.timestamp < openedAtMs) return;
   if (byMs > BEHIND_MS && kind !== 'connecting') liveState.value = { kind: 'behind', byMs };
   else if (byMs <= BEHIND_MS && kind !== 'live') liveState.value = { kind: 'live' };
 }
