@@ -93,9 +93,9 @@ function answerDetails({ message, details: said }: AgentcomError): string[] {
   const details = typeof answer === 'object' && answer !== null && 'details' in answer ? answer.details : undefined;
   if (!Array.isArray(details)) return [];
   const [only, ...others] = details as readonly Readonly<Record<string, unknown>>[];
-  const isSaid = (words: unknown): boolean => typeof words === 'string' && message.includes(words);
+  const isShown = (words: unknown): boolean => typeof words === 'string' && message.includes(words);
   const { line: onlyLine, detail } = only ?? {};
-  if (others.length === 0 && isSaid(detail) && (onlyLine === undefined || isSaid(`line ${String(onlyLine)}:`))) return [];
+  if (others.length === 0 && isShown(detail) && (onlyLine === undefined || isShown(`line ${String(onlyLine)}:`))) return [];
   return details.map((detail: unknown) => {
     const { line, field, error, detail: words } = detail as Readonly<Record<string, unknown>>;
     const place = [line === undefined ? '' : `line ${String(line)}`, String(field ?? '')].filter((part) => part !== '').join(', ');
