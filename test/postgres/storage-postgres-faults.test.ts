@@ -336,3 +336,26 @@ t.test('a server is stopped, crashed and started', { skip: server.power === null
   await storage.close();
   t.equal((await storage.open()).storeId, storeId);
 });
+
+t.test('limits that the role has for its sessions end neither the connections of a hub nor its transactions', async (t) => {
+  const problems: string[] = [];
+  const log = { ...silentLog, warn: (message: string) => problems.push(message), error: (message: string) => problems.push(message) };
+  const url = new URL(server.url);
+  const limits = ['idle_session_timeout', 'transaction_timeout', 'statement_timeout', 'idle_in_transaction_session_timeout'];
+  url.searchParams.set('options', limits.map((name) => `-c ${name}=200`).join(' '));
+  const storage = closedBefore(t, postgresStorage({ url: url.href, schema: emptySchema(t, server) }, { log }));
+  await storage.open();
+  t.teardown(storage.notifier.listen(() => undefined));
+  const hub = `FROM pg_stat_activity WHERE application_name LIKE 'agentcom hub%'`;
+  await server.until(`SELECT count(*) >= 4 AS answer ${hub}`);
+  await storage.tasks.transact('slow', async (unit) => {
+    await unit.save(submit(1));
+    await server.until(`SELECT count(*) < 4 OR max(state_change) < clock_timestamp() - interval '600 ms' AS answer ${hub}`);
+    await unit.save(submit(2));
+  });
+  t.equal((await server.ask(`SELECT count(*)::int AS connections ${hub}`))[0]?.['connections'], 4);
+  t.strictSame(
+    problems.filter((message) => !/fsync/.test(message)),
+    [],
+  );
+});

@@ -30,6 +30,7 @@ function failingConnection(failAt: number, fault: Fault) {
     begin: () => step('BEGIN ISOLATION', { serverMs: 0, markMs: null }),
     readClock: () => step('SELECT clock', { serverMs: 0, markMs: null }),
     listen: () => step('LISTEN', undefined),
+    patiently: (work) => work(),
     commit: () => step('COMMIT', undefined),
     patiently: (work) => work(),
     isLost: false,

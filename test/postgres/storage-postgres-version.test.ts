@@ -1,4 +1,4 @@
-/** Versions: a server that is too old, and older hubs. A server is recognised by its version, whatever else it does not know. */
+/** Versions: a server that is too old or a pooler in between, and older hubs. A server is recognised by its version, whatever else it does not know. */
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
@@ -7,6 +7,7 @@ import { aTask, aTaskId, inserting } from '../product/contracts/fixtures.ts';
 import { commit, failsWith } from '../product/contracts/storage/storage-room.ts';
 import { closedBefore, emptySchema, postgresStorage } from '../adapters/storage-places/postgres-storage-place.ts';
 import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
+import { transactionPooler } from './transaction-pooler.ts';
 
 const server = await postgresServer();
 t.teardown(() => server.end());
@@ -59,6 +60,31 @@ for (const then of THEN) {
     );
   });
 }
+
+t.test('a pooler in transaction mode is refused, with what to do', async (t) => {
+  const storage = closedBefore(t, postgresStorage({ url: await transactionPooler(t, server.url), schema: emptySchema(t, server) }));
+  const refused = await failsWith(t, storage.open(), 'AC_STORAGE_OPEN', 'refused');
+  t.match(refused?.message, /two connections share one session of the server\. Run the pooler \(such as PgBouncer\) in session mode, or /);
+});
+
+t.test('a user who may not use the store is refused, with what to do', async (t) => {
+  const schema = emptySchema(t, server);
+  const storage = postgresStorage({ url: server.url, schema });
+  await storage.open();
+  await storage.close();
+  const url = Object.assign(new URL(server.url), { username: `of_${schema}`, password: 'secret' });
+  await server.ask(`CREATE ROLE ${url.username} LOGIN PASSWORD 'secret'`);
+  t.teardown(async () => void (await server.ask(`DROP OWNED BY ${url.username}; DROP ROLE ${url.username}`)));
+  const refused = async (why: string, what: RegExp): Promise<void> => {
+    const other = closedBefore(t, postgresStorage({ url: url.href, schema }));
+    const { message = '' } = (await failsWith(t, other.open(), 'AC_STORAGE_OPEN', why)) ?? {};
+    t.match(message, what);
+    t.match(message, /make it the owner of the schema that storage\.schema names and of the tables in it\.$/);
+  };
+  await refused('no rights', /relation "migrations" does not exist/);
+  await server.ask(`GRANT USAGE ON SCHEMA ${schema} TO ${url.username}; GRANT SELECT ON ALL TABLES IN SCHEMA ${schema} TO ${url.username}`);
+  await refused('rights to read', /permission denied for table store/);
+});
 
 /** As an older version left it: it had not taken this step. Postgres does not mind taking this one again. */
 const before = (schema: string, step: string): Promise<unknown> => server.ask(`DELETE FROM ${schema}.migrations WHERE name = '${step}'`);

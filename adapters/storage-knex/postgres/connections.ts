@@ -230,6 +230,9 @@ async function clientConfig({ url, connectWithinMs }: PostgresSettings, sockets?
  */
 const INDEX_PLANS = ['enable_seqscan', 'enable_bitmapscan', 'enable_hashjoin', 'enable_mergejoin'].map((name) => `${name} = off`);
 
+/** Limits that a role or a database may have, and not every version of the server. They would end a migration, or a connection that listens. */
+const NO_LIMITS = `SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('idle_session_timeout', 'transaction_timeout')`;
+
 const sessionText = (settings: PostgresSettings, statementMs: number, more: readonly string[]): string =>
   [
     `search_path = ${settings.schema}`,
@@ -241,7 +244,8 @@ const sessionText = (settings: PostgresSettings, statementMs: number, more: read
     `tcp_keepalives_count = ${KEEPALIVE_S.count}`,
     'client_min_messages = error',
     'jit = off',
+    `default_transaction_isolation = 'read committed'`,
     ...more,
   ]
-    .map((setting) => `SET ${setting}`)
-    .join('; ');
+    .map((setting) => `SET ${setting}; `)
+    .join('') + NO_LIMITS;

@@ -15,7 +15,7 @@ import { openingFailure } from './failures.ts';
 import { serverClock, type ServerClock } from './server-clock.ts';
 import { serverSockets, type ServerSockets } from './server-sockets.ts';
 import { placeOf, type PostgresSettings } from './options.ts';
-import { migratePostgres, storeIdIn, verifyServer } from './schema.ts';
+import { migratePostgres, requireOwnSessions, SESSION, storeIdIn, verifyServer } from './schema.ts';
 import { onReader, requireEnded, wasCommitted, type Reading } from './reading.ts';
 import { FOLD_COUNTS } from './statements.ts';
 import { lastEventNumber } from './save-function.ts';
@@ -73,7 +73,8 @@ async function openPostgresEngine(deps: PostgresEngineDeps, notifier: PostgresNo
     const storeId = await storeIdIn(connection);
     readers = await readerPool(settings, log, settings.poolMax - 1, sockets);
     lookUps = await readerPool(settings, log, 1, sockets);
-    await Promise.all([readers.pool.raw('SELECT 1'), lookUps.pool.raw('SELECT 1')]);
+    const sessions = await Promise.all([readers, lookUps].map(({ pool }) => pool.raw<{ rows: readonly { pid: number }[] }>(SESSION)));
+    requireOwnSessions([connection.backend.pid, ...sessions.map(({ rows }) => rows[0]?.pid)], place);
     const begun = await begunOnce(connection);
     const time = serverClock({ begun, row: (await connection.rows(READ_CLOCK))[0], clock, log, place });
     const newest = newestEvent(await lastEventNumber(connection), place, log);

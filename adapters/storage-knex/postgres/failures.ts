@@ -40,6 +40,8 @@ export function postgresFailure(thrown: unknown, doing: string, place: string): 
   if (RETRY.has(state)) return new AgentcomError('AC_STORE_RETRY', `${what} It conflicted with another transaction. Retry it.`, options);
   if (state === TOO_SLOW)
     return new AgentcomError('AC_STORE_UNAVAILABLE', `${what} It exceeded its time limit and was cancelled. Request less data, or check the load of the server.`, options); // prettier-ignore
+  if (state.startsWith('28'))
+    return new AgentcomError('AC_STORE_UNAVAILABLE', `${what} If the password or pg_hba.conf was changed, correct storage.url and restart the hub; until then it keeps trying.`, options); // prettier-ignore
   if (AWAY.has(state) || AWAY_CLASSES.has(state.slice(0, 2)))
     return new AgentcomError('AC_STORE_UNAVAILABLE', `${what} Check the server; the hub retries automatically.`, options);
   return new AgentcomError('AC_INTERNAL', what, options);
@@ -68,21 +70,34 @@ export const cannotOpenPostgres = (place: string, found: string, hint: string, c
 export function openingFailure(thrown: unknown, place: string): AgentcomError {
   if (AgentcomError.is(thrown)) return thrown;
   const state = sqlStateOf(thrown);
-  return cannotOpenPostgres(place, messageOf(thrown), `${adviceFor(state)}.`, thrown);
+  const hint = state === undefined && isUntrusted(thrown) ? TRUST : adviceFor(state);
+  return cannotOpenPostgres(place, messageOf(thrown), `${hint}.`, thrown);
 }
+
+/** Also for a pooler that shares sessions and does not know prepared statements. */
+export const OWN_SESSIONS = 'Run the pooler (such as PgBouncer) in session mode, or name the server itself in storage.url';
+
+const TRUST =
+  'Put the certificate of the authority that signed the one of the server into a file, and add sslmode=verify-full&sslrootcert=FILE to storage.url';
+
+/** Whether this machine does not trust the certificate of the server. */
+const isUntrusted = (thrown: unknown): boolean => thrown instanceof Error && 'code' in thrown && /CERT|SIGNATURE/.test(String(thrown.code));
 
 function adviceFor(state: string | undefined): string {
   if (state === undefined)
     return 'Check that Postgres is running, that the host and port in storage.url are correct, and that this machine can reach it';
-  if (state.startsWith('28')) return 'Correct the user and password in storage.url, or allow this user in pg_hba.conf';
+  if (state.startsWith('28'))
+    return 'Correct the user and password in storage.url, or allow this user in pg_hba.conf; if the server accepts only TLS, add sslmode=verify-full to storage.url';
   if (state.startsWith('3D')) return 'Create that database (createdb), or correct its name in storage.url';
-  if (state === '42501')
-    return 'Allow this user to create a schema in the database, or create one that it owns and set storage.schema to it';
+  if (state === '42501' || state === '42P01' || state.startsWith('3F'))
+    return 'Allow this user to create a schema in the database, or make it the owner of the schema that storage.schema names and of the tables in it';
   if (state === '42P07' || state === '42710') return 'The schema has tables of another program: set storage.schema to a name of its own';
   if (state === '53300') return 'Raise max_connections of the server, or lower storage.poolMax of its hubs';
   if (state === '55P03')
     return 'Another program locks these tables, or another hub still migrates them: start the hub again when that has ended (pg_locks shows who holds what)';
+  if (state === '26000' || state === '42P05') return OWN_SESSIONS;
   if (state === '57P03') return 'The server is starting or stopping: try again in a few seconds';
-  if (state === '25006') return 'The server is a standby and accepts no writes: set storage.url to the primary';
+  if (state === '25006')
+    return 'The server is a standby, or default_transaction_read_only is on, so it accepts no writes: set storage.url to the primary, or turn that off';
   return `SQLSTATE ${state}; see the log of the server`;
 }

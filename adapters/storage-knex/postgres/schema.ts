@@ -4,7 +4,7 @@ import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { ALL_MIGRATIONS } from '../migrations/all-migrations.ts';
 import { refuseUnknownSteps } from '../migrations/unknown-steps.ts';
 import type { PostgresConnection } from './connection.ts';
-import { cannotOpenPostgres } from './failures.ts';
+import { cannotOpenPostgres, OWN_SESSIONS } from './failures.ts';
 import { newStoreId } from '../rows/store-id.ts';
 
 /** "AgtC": the first half of our advisory locks' keys; the second is made from the schema's name and what it is locked for. */
@@ -112,6 +112,16 @@ export async function requireVersion(writer: PostgresConnection, place: string):
     `the server is Postgres ${version}, expected ${SERVER_VERSION_MIN / 10_000} or later`,
     'Upgrade it (pg_upgrade), or name another in storage.url.',
   );
+}
+
+export const SESSION = 'SELECT pg_backend_pid() AS pid';
+/**
+ * Refuses a pooler that lends one session of the server to several connections, one transaction each: a lock of one hub would count as
+ * that of another. `pids`: what `SESSION` returned on each of several open connections.
+ */
+export function requireOwnSessions(pids: readonly unknown[], place: string): void {
+  if (new Set(pids).size < pids.length)
+    throw cannotOpenPostgres(place, 'two connections share one session of the server', `${OWN_SESSIONS}.`);
 }
 
 /** Refuses a server that cannot hold a store, and warns about one that may lose what was committed. */

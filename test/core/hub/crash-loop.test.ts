@@ -176,7 +176,11 @@ t.test('R13: tasks that a process no longer holds because the store has gone bac
     const again = await a1.reconnect();
     // As after a failover: the end of these tasks was answered, and is missing from the store.
     await again.identify({ slots: 3, process_id });
-    for (const id of ids) t.match((await rig.record(id)).events.find(({ event }) => event === 'lost'), { details: { reason: 'not_held' } });
+    for (const id of ids)
+      t.match(
+        (await rig.record(id)).events.find(({ event }) => event === 'lost'),
+        { details: { reason: 'not_held' } },
+      );
     const agent = (await rig.storage.agents.getAgent('a1' as AgentId))?.agent;
     t.equal(agent?.breakerTrips, process_id === 'process-1' ? 0 : 1, process_id);
   }
