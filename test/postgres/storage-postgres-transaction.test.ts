@@ -32,7 +32,6 @@ function failingConnection(failAt: number, fault: Fault) {
     listen: () => step('LISTEN', undefined),
     patiently: (work) => work(),
     commit: () => step('COMMIT', undefined),
-    patiently: (work) => work(),
     isLost: false,
     backend: { pid: 0, startedAt: '' },
     close: async () => undefined,

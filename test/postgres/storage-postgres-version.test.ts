@@ -91,6 +91,11 @@ const before = (schema: string, step: string): Promise<unknown> => server.ask(`D
 const stepsOf = async (schema: string): Promise<readonly unknown[]> =>
   (await server.ask(`SELECT name FROM ${schema}.migrations ORDER BY name`)).map(({ name }) => name);
 
+const disconnectHubs = async (schema: string): Promise<void> => {
+  await server.ask(`SELECT pg_terminate_backend(pid) FROM pg_locks WHERE ${isLock(schema, 'hub')}`);
+  await server.until(`SELECT count(*) = 0 AS answer FROM pg_locks WHERE ${isLock(schema, 'hub')}`);
+};
+
 t.test('the schema is not migrated while an older hub is connected: it is named, and nothing is changed', async (t) => {
   const schema = emptySchema(t, server);
   const older = closedBefore(t, postgresStorage({ url: server.url, schema }));
@@ -127,8 +132,7 @@ t.test('R22: an older hub that was disconnected during a migration waits for its
   const newer = await server.session();
   await newer.ask(`BEGIN; SELECT pg_advisory_xact_lock(${lockKey(schema, 'migrations')})`);
   await newer.ask(`INSERT INTO ${schema}.migrations (name) VALUES ('9999-from-the-future')`);
-  await server.ask(`SELECT pg_terminate_backend(pid) FROM pg_locks WHERE ${isLock(schema, 'hub')}`);
-  await server.until(`SELECT count(*) = 0 AS answer FROM pg_locks WHERE ${isLock(schema, 'hub')}`);
+  await disconnectHubs(schema);
   const written = failsWith(t, commit(older, inserting(aTask({ id: aTaskId(2) }))), 'AC_STORE_UNAVAILABLE', 'refused');
   await server.until(`SELECT count(*) = 1 AS answer FROM pg_locks WHERE NOT granted AND ${isLock(schema, 'migrations')}`);
   await newer.ask('COMMIT');
@@ -160,6 +164,25 @@ t.test('a migration may take longer than a statement of a commit, and so may wai
     await storage.close();
   }
   t.ok((await stepsOf(schema)).includes('0014-rejected-apart'));
+});
+
+t.test('R22: an older hub that lost its connection goes on beside a newer one that took only steps which it can live with', async (t) => {
+  const schema = emptySchema(t, server);
+  const older = closedBefore(t, postgresStorage({ url: server.url, schema }));
+  await older.open();
+  await commit(older, inserting(aTask()));
+  // As a store of the version before this one, whose table of steps did not say it yet.
+  await server.ask(`ALTER TABLE ${schema}.migrations DROP COLUMN beside_older_hubs`);
+  await before(schema, '0016-fewer-batches');
+  await closedBefore(t, postgresStorage({ url: server.url, schema })).open();
+  // To the older hub, this step is unknown; what it may do follows from what the newer hub stored with it.
+  await server.ask(`UPDATE ${schema}.migrations SET name = '9999-from-the-future' WHERE name = '0016-fewer-batches'`);
+  await disconnectHubs(schema);
+  await commit(older, inserting(aTask({ id: aTaskId(2) })));
+  await server.ask(`INSERT INTO ${schema}.migrations (name) VALUES ('9999-another')`);
+  await disconnectHubs(schema);
+  const refused = await failsWith(t, commit(older, inserting(aTask({ id: aTaskId(3) }))), 'AC_STORE_UNAVAILABLE', 'refused');
+  t.match(refused?.message, /\(it has 9999-another\)/, 'only the step that it cannot live with is named');
 });
 
 t.test('new hubs that start together on the store of an older version all start', async (t) => {

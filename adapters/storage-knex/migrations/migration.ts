@@ -7,7 +7,10 @@ export interface Migration {
   /** The statements for each database, run in order in one transaction with all other new steps. */
   readonly sqlite: readonly string[];
   readonly postgres: readonly string[];
-  /** Hubs that do not know this step can continue to use the store beside those that do, on Postgres. Default: no hub may be connected. */
+  /**
+   * Hubs that do not know this step can continue to use the store beside those that do, on Postgres, where it is stored with the step.
+   * Default: no hub may be connected, and one that was disconnected meanwhile writes nothing more.
+   */
   readonly besideOlderHubs?: true;
   /** What SQL alone cannot do: run after the statements, in the same transaction. MUST hold a bounded number of rows in memory. */
   readonly code?: (database: MigratedDatabase) => Promise<void>;

@@ -6,13 +6,12 @@ import type { Clock } from '../../../core/ports/clock.ts';
 import type { Log } from '../../../core/ports/log.ts';
 import type { Row } from '../engine.ts';
 import { readersOn, type Readers } from '../knex-readers.ts';
-import { knownSteps } from '../migrations/unknown-steps.ts';
 import { connectPostgres, END_BACKEND, endClient, type Backend, type PostgresConnection } from './connection.ts';
 import { joinHubs } from './exclusive.ts';
 import { postgresFailure } from './failures.ts';
 import type { ServerSockets } from './server-sockets.ts';
 import { placeOf, type PostgresSettings } from './options.ts';
-import { migrationEnded, requireVersion, stepsTaken, storeIdIn } from './schema.ts';
+import { migrationEnded, requireVersion, stepsInTheWay, storeIdIn } from './schema.ts';
 import { rowOf } from './text.ts';
 
 /** TCP keepalive, with which the server detects a client that is gone without closing. In seconds, as Postgres expects. */
@@ -144,7 +143,7 @@ async function requireSameStore(
       `is not the one that this hub opened (found ${found}, expected ${storeId}). If it was replaced on purpose, restart the hub.`,
       { found, wanted: storeId },
     );
-  const unknown = (await stepsTaken(writer)).filter((name) => !knownSteps().includes(name));
+  const unknown = await stepsInTheWay(writer);
   if (unknown.length > 0)
     throw unavailable(
       `was changed by a newer version while this hub was disconnected (it has ${unknown.join(', ')}). Start this hub with that version.`,

@@ -2,7 +2,7 @@
 import type { Log } from '../../../core/ports/log.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { ALL_MIGRATIONS } from '../migrations/all-migrations.ts';
-import { refuseUnknownSteps } from '../migrations/unknown-steps.ts';
+import { knownSteps, refuseUnknownSteps } from '../migrations/unknown-steps.ts';
 import type { PostgresConnection } from './connection.ts';
 import { cannotOpenPostgres, OWN_SESSIONS } from './failures.ts';
 import { newStoreId } from '../rows/store-id.ts';
@@ -48,12 +48,15 @@ async function migrate(writer: PostgresConnection, schema: string, place: string
     await writer.change(`CREATE SCHEMA ${schema}`);
   if ((await writer.rows('SELECT 1 FROM pg_tables WHERE schemaname = $1 AND tablename = $$migrations$$', schema)).length === 0)
     await writer.change('CREATE TABLE migrations (name text PRIMARY KEY, taken_at timestamptz NOT NULL DEFAULT now())');
-  const taken = new Set(await stepsTaken(writer));
+  const taken = new Set((await writer.rows('SELECT name FROM migrations')).map((row) => String(row['name'])));
   refuseUnknownSteps('postgres', place, [...taken]);
   const missing = ALL_MIGRATIONS.filter(({ name }) => !taken.has(name));
   if (taken.size > 0 && missing.some(({ besideOlderHubs }) => besideOlderHubs !== true)) await refuseOlderHubs(writer, schema, place);
   if (taken.size > 0 && missing.length > 0)
     log.info('migrating the schema; on a large store this takes minutes', { place, steps: missing.map(({ name }) => name) });
+  // Tables of steps that an older version created do not have it.
+  if (missing.length > 0)
+    await writer.change('ALTER TABLE migrations ADD COLUMN IF NOT EXISTS beside_older_hubs boolean NOT NULL DEFAULT false');
   for (const migration of missing) {
     for (const statement of migration.postgres) await writer.change(statement);
     await migration.code?.({
@@ -61,7 +64,10 @@ async function migrate(writer: PostgresConnection, schema: string, place: string
       rows: (sql, parameter) => writer.rows(sql, parameter),
       change: async (sql, parameter) => void (await writer.change(sql, parameter)),
     });
-    await writer.change('INSERT INTO migrations (name) VALUES ($1)', migration.name);
+    await writer.change('INSERT INTO migrations (name, beside_older_hubs) VALUES ($1, $2)', [
+      migration.name,
+      String(migration.besideOlderHubs === true),
+    ]);
   }
   await writer.change(`INSERT INTO store (only_row, store_id) VALUES (1, $1) ON CONFLICT (only_row) DO NOTHING`, newStoreId());
   await writer.commit();
@@ -91,8 +97,16 @@ async function refuseOlderHubs(writer: PostgresConnection, schema: string, place
   );
 }
 
-export const stepsTaken = async (writer: PostgresConnection): Promise<readonly string[]> =>
-  (await writer.rows('SELECT name FROM migrations')).map((row) => String(row['name']));
+/** The steps that keep this program off the store: unknown here, and not stored as ones that older hubs can live with. */
+export const stepsInTheWay = async (writer: PostgresConnection): Promise<readonly string[]> =>
+  // As JSON, because the column does not exist until a version that has it takes a step.
+  (
+    await writer.rows(
+      `SELECT name FROM migrations AS step WHERE to_jsonb(step) -> 'beside_older_hubs' IS DISTINCT FROM 'true' ORDER BY name`,
+    )
+  )
+    .map((row) => String(row['name']))
+    .filter((name) => !knownSteps().includes(name));
 
 /** Waits until no hub migrates the schema. `writer` has the hubs' lock: a hub that begins to migrate from now on finds it. */
 export const migrationEnded = async (writer: PostgresConnection, schema: string): Promise<void> =>
