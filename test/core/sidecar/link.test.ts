@@ -257,6 +257,21 @@ t.test('R22: an agent ID kept for another data directory is requested again afte
   }
 });
 
+t.test('R20: a refusal whose retry_after_ms is no whole number is no frame: the sidecar waits as without an answer', async (t) => {
+  const parse = frameParser(hubSchemas);
+  const refusal = (retryAfterMs: string): string => `{"type":"error","error":"agent_id_in_use","retry_after_ms":${retryAfterMs}}`;
+  for (const wrong of ['-1', '0.5', '1e999', '-1e999', '1e300', '"60000"', 'null'])
+    t.equal(parse(refusal(wrong)).kind, 'validation_failed', wrong);
+  t.equal(parse(refusal('NaN')).kind, 'invalid_json');
+  t.equal(parse(refusal(String(Number.MAX_SAFE_INTEGER))).kind, 'frame');
+  const sidecar = stage();
+  sidecar.take({ type: 'start' });
+  const { connectionId } = sidecar.state.link;
+  sidecar.take({ type: 'link_up', nonce: NONCE, connectionId });
+  t.equal(startedFor(sidecar.take({ type: 'bad_frame', connectionId, logFields: {} }), 'reconnect'), undefined);
+  t.ok((startedFor(sidecar.timer('identify'), 'reconnect') ?? Infinity) <= 1_000);
+});
+
 t.test('a refused token is retried slowly, and the log states the remedy', async (t) => {
   for (const error of ['invalid_token', 'token_agent_mismatch']) {
     const sidecar = stage();

@@ -19,7 +19,11 @@ import type { StepContext } from '../state/step-context.ts';
 
 /** Maximum number of tasks named in one log line. */
 const TASKS_LOGGED_MAX = 20;
-/** The maximum wait that a refusal may request, milliseconds. Any program at the hub's address can refuse without proving itself. */
+/**
+ * The maximum wait that a refusal may request, milliseconds. Any program at the hub's address can refuse without proving itself. A hub may
+ * need more: it blocks an agent for 2 minutes at most, but keeps an agent ID for its reconnect grace, which its config sets (3 minutes by
+ * default, a year at most) and which a sidecar learns only once it is identified. Such a hub refuses it again, at no cost to either.
+ */
 const REFUSAL_WAIT_MS_MAX = 60_000;
 /** How long after the hub lets it in a sidecar with another instance identifies, since the hub's clock counts. Milliseconds. */
 const KEPT_MARGIN_MS = 500;
