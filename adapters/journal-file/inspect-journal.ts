@@ -39,7 +39,7 @@ async function inspectFolder(dataDir: string, files: JournalFiles): Promise<Jour
       instanceId: instanceId === null ? 'missing' : INSTANCE_ID.test(instanceId.trim()) ? 'good' : 'bad',
       hasReserve: names.includes('reserve') && (await stat(join(dataDir, 'reserve'))).size === RESERVE_BYTES,
       holder: await lockHolder(dataDir, files),
-      setAside: [...names.filter((name) => SET_ASIDE.test(name)), ...(await heldSetAside(dataDir))].sort(),
+      setAside: await sized(dataDir, [...names.filter((name) => SET_ASIDE.test(name)), ...(await heldSetAside(dataDir))].sort()),
       refused: await refusedIn(join(dataDir, 'refused')),
     };
   } catch (thrown) {
@@ -68,6 +68,9 @@ const heldSetAside = async (dataDir: string): Promise<readonly string[]> =>
   (await unlessMissing(() => readdir(join(dataDir, HELD)), []))
     .filter((name) => HELD_SET_ASIDE.test(name))
     .map((name) => `${HELD}/${name}`);
+
+const sized = (dataDir: string, names: readonly string[]): Promise<readonly { readonly name: string; readonly bytes: number }[]> =>
+  Promise.all(names.map(async (name) => ({ name, bytes: (await stat(join(dataDir, name))).size })));
 
 async function refusedIn(folder: string): Promise<readonly RefusedFile[]> {
   if (!(await exists(folder))) return [];

@@ -93,7 +93,7 @@ export interface JournalInspection {
     /** The running sidecar that uses the directory; `agentId` null: its agent is unknown. */
     readonly holder: { readonly pid: number; readonly agentId: string | null } | null;
     /** Files that were set aside, relative to the data directory: damaged state copies and `ended` lists, and tasks that only such a copy needed. */
-    readonly setAside: readonly string[];
+    readonly setAside: readonly { readonly name: string; readonly bytes: number }[];
     readonly refused: readonly RefusedFile[];
   } | null;
   /** Whether the outbox holds the body of this report. */

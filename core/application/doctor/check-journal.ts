@@ -60,8 +60,8 @@ export async function checkJournal(agentId: string, inspect: () => Promise<Journ
       'no_reserve',
       `${dataDir}/reserve is missing, or has the size that an older version gave it: on a full disk reports would fail too`,
     );
-  for (const name of found.setAside)
-    note('set_aside', `${dataDir}/${name} was set aside: it was damaged, or belongs to a damaged copy of the journal`);
+  for (const { name, bytes } of found.setAside)
+    note('set_aside', `${dataDir}/${name} (${bytes} bytes) was set aside: it was damaged, or belongs to a damaged copy of the journal`);
   for (const { name, bytes, reason } of found.refused)
     note('refused', `${dataDir}/refused/${name} (${bytes} bytes) was refused by the hub: ${reason ?? 'no reason is stored beside it'}`);
   return [...findings, ...(await ofCopies(inspection, inspect))];

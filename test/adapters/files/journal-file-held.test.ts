@@ -144,7 +144,11 @@ t.test('R22: tasks that only a damaged copy names are set aside with it, and sta
   }
   t.same((await heldFiles(dataDir)).filter(isHeldFile).sort(), [...named].sort(), 'under its own name it is removed');
   const { found } = await inspectJournal(dataDir);
-  t.match(found?.setAside, [new RegExp(`^held/${only}\\.corrupt-`), /^queue\.json\.corrupt-/], 'an inspection lists both');
+  const setAside = [
+    { name: new RegExp(`^held/${only}\\.corrupt-`), bytes: Buffer.byteLength(text) },
+    { name: /^queue\.json\.corrupt-/, bytes: Number },
+  ];
+  t.match(found?.setAside, setAside, 'an inspection lists both');
 });
 
 t.test('a journal is inspected while its sidecar replaces what it refers to; what is really missing is named', async (t) => {

@@ -327,3 +327,21 @@ t.test('R4: a result that the hub refused is reported with its reason, and is no
     { check: 'refused', severity: 'notice', found: /g1\.json .*stale_generation/ },
   ]);
 });
+
+t.test('what the journal set aside is listed with its path and size, and with what to do', async (t) => {
+  const world = await doctorWorld(t);
+  const names = [`held/${'ab'.repeat(32)}.json.corrupt-then`, 'ended-7.log.corrupt-then', 'queue.json.corrupt-then'];
+  await mkdir(join(world.dataDir, 'held'), { recursive: true });
+  for (const name of names) await writeFile(join(world.dataDir, name), name);
+  const { ok, findings } = await world.findings();
+  t.ok(ok);
+  t.same(
+    findings.map(({ check, severity, found, hint }) => [
+      check,
+      severity,
+      found.split(' was ')[0],
+      /then remove what was set aside/.test(hint),
+    ]),
+    names.sort().map((name) => ['set_aside', 'notice', `${join(world.dataDir, name)} (${name.length} bytes)`, true]),
+  );
+});
