@@ -93,7 +93,10 @@ t.test('a wrong command line exits with 2 and reports what is wrong', async (t) 
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
     [['lst'], /unknown command 'lst'[\s\S]*Did you mean list/],
     [['list', '--status', 'nope'], /argument 'nope' is invalid\. Allowed choices are scheduled, blocked/],
-    [['submit', 'x', '--ttl', 'soon'], /'--ttl <duration>' argument 'soon' is invalid\. Expected a duration with a unit, such as 500ms, 90s/],
+    [
+      ['submit', 'x', '--ttl', 'soon'],
+      /'--ttl <duration>' argument 'soon' is invalid\. Expected a duration with a unit, such as 500ms, 90s/,
+    ],
     [['submit', 'x', '--ttl', '5'], /'--ttl <duration>' argument '5' is invalid\. Expected a duration with a unit/],
     [['submit', 'x', '--run-at', '+15'], /'--run-at <time>' argument '\+15' is invalid\. Expected a duration with a unit/],
     [['submit', 'x', '--metadata', '[1]'], /Expected a JSON object/],
