@@ -1,7 +1,7 @@
 /** The service manager of this platform: installs, shows and removes a hub or a sidecar. */
 import { execFile } from 'node:child_process';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, isAbsolute } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import { launchdUnit } from './launchd.ts';
@@ -50,13 +50,25 @@ export interface OtherUnit {
   readonly file: string;
   /** Its user; null: it is not one of the system. */
   readonly runAs: string | null;
+  /** The user whose it is, if it is not one of the system and not of the installer. */
+  readonly owner?: string;
 }
 
 /**
  * The unit of this name that another kind of install wrote: of the system beside one of the user, or the other way around. Null: there is none.
  */
-export async function otherUnit(platform: string, plan: ServicePlan, installer: Installer): Promise<OtherUnit | null> {
+export async function otherUnit(platform: string, plan: ServicePlan, installer: Installer, homeOf = homeOfUser): Promise<OtherUnit | null> {
   if (platform === 'win32') return null;
+  const found = await otherUnitOf(platform, plan, installer);
+  const owner = plan.runAs;
+  // Only root can install one of the system, and read the folders of all users.
+  if (found !== null || owner === null || owner === installer.userName || installer.uid !== 0) return found;
+  const home = await homeOf(owner);
+  const ofOwner = home === null ? null : await otherUnitOf(platform, plan, { home, uid: installer.uid, userName: owner });
+  return ofOwner === null ? null : { ...ofOwner, owner };
+}
+
+async function otherUnitOf(platform: string, plan: ServicePlan, installer: Installer): Promise<OtherUnit | null> {
   // The file of a unit of the system does not depend on its user.
   const unit = unitFor(platform, { ...plan, runAs: plan.runAs === null ? installer.userName : null }, installer);
   const { file } = unit;
@@ -65,6 +77,16 @@ export async function otherUnit(platform: string, plan: ServicePlan, installer: 
   const [, ofSystemd, ofLaunchd] = /^User=(.+)$|<key>UserName<\/key>\s*<string>([^<]+)</m.exec(text) ?? [];
   return { file, runAs: ofSystemd ?? ofLaunchd ?? null };
 }
+
+/** As the shell looks it up, since Node cannot. Null: there is no such user. */
+export async function homeOfUser(user: string): Promise<string | null> {
+  if (!USER.test(user)) return null;
+  const home = (await run(['sh', '-c', `printf %s ~${user}`], process.env)).output;
+  return isAbsolute(home) ? home : null;
+}
+
+/** Names that a shell takes as they are. */
+const USER = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 
 /** Stops and removes it. False: it was not installed. */
 export async function uninstall(unit: ServiceUnit, env: Env): Promise<boolean> {

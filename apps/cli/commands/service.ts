@@ -102,13 +102,14 @@ async function uninstallService(context: Context, options: ServiceOptions, part:
 const otherNote = (command: 'status' | 'uninstall', plan: ServicePlan, other: OtherUnit): string =>
   `A service ${kindOf(other)} is installed under this name, too: ${other.file}. For that one, run${commandFor(command, plan, other)}`;
 
-const kindOf = ({ runAs }: OtherUnit): string => (runAs === null ? 'of your user' : `of the system, for the user ${runAs},`);
+const kindOf = ({ runAs, owner }: OtherUnit): string =>
+  runAs !== null ? `of the system, for the user ${runAs},` : owner === undefined ? 'of your user' : `of the user ${owner}`;
 
 /** Completes a sentence that ends with "run". */
-function commandFor(command: 'status' | 'uninstall', { part, name }: ServicePlan, { runAs }: OtherUnit): string {
-  const asRoot = runAs !== null && command === 'uninstall' ? ' as root' : '';
+function commandFor(command: 'status' | 'uninstall', { part, name }: ServicePlan, { runAs, owner }: OtherUnit): string {
+  const asUser = owner !== undefined ? ` as ${owner}` : runAs !== null && command === 'uninstall' ? ' as root' : '';
   const user = runAs === null ? '' : ` --run-as ${runAs}`;
-  return `${asRoot}: agentcom service ${command} ${part} --name ${name}${user}`;
+  return `${asUser}: agentcom service ${command} ${part} --name ${name}${user}`;
 }
 
 const unitOf = ({ environment }: Context, plan: ServicePlan): ServiceUnit => unitFor(process.platform, plan, installer(environment.env));

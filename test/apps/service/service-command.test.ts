@@ -5,7 +5,7 @@ import { tmpdir, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
-import { install, otherUnit, uninstall, unitFor } from '../../../apps/service/manager.ts';
+import { homeOfUser, install, otherUnit, uninstall, unitFor } from '../../../apps/service/manager.ts';
 import { builtTree } from '../../rig/built-tree.ts';
 import { run, type Ran } from '../cli/cli-world.ts';
 
@@ -69,7 +69,7 @@ t.test('install, status, install again, uninstall', { skip: process.platform !==
 });
 
 t.test('a service of the other kind under the same name is named', { skip: process.platform !== 'linux' }, async (t) => {
-  const { unit, run } = await machine(t);
+  const { unit, run, eventsOf } = await machine(t);
   t.match(await run('service', 'install', 'sidecar'), { code: 0, err: /^(?!.*too:)/s });
   t.match(await run('service', 'status', 'sidecar'), { err: '' });
   const systems = ['--name', 'agentcom-sidecar-worker-1', '--run-as', 'someone'];
@@ -81,14 +81,13 @@ t.test('a service of the other kind under the same name is named', { skip: proce
     t.match(JSON.parse((await run('service', command, 'sidecar', ...systems, '--json')).out), { other_file: unit });
   }
   t.ok(await isThere(unit));
+  await eventsOf();
   t.match(await run('service', 'install', 'sidecar', ...systems), {
     code: 1,
-    err: `A service of your user is already installed under this name: ${unit}.`,
+    err: `A service of your user is already installed under this name: ${unit}. Remove it first, or choose another --name. To remove it, run: agentcom service uninstall sidecar --name agentcom-sidecar-worker-1 (AC_SERVICE)\n`,
   });
-  t.match(
-    (await run('service', 'install', 'sidecar', ...systems)).err,
-    /agentcom service uninstall sidecar --name agentcom-sidecar-worker-1\n/,
-  );
+  t.same(await eventsOf(), [], 'before anything is changed');
+  t.notOk(await isThere('/etc/systemd/system/agentcom-sidecar-worker-1.service'));
 });
 
 t.test('one of the system is found beside that of a user, with its user', async (t) => {
@@ -116,6 +115,37 @@ t.test('one of the system is found beside that of a user, with its user', async 
     await writeFile(file, 'of another program');
     t.equal(await otherUnit(platform, { ...plan, runAs: 'agentcom' }, me), null);
   }
+});
+
+t.test('root finds one of the user that --run-as names, in the home of that user', async (t) => {
+  const dir = t.testdir();
+  const me = { home: join(dir, 'me'), uid: 1000, userName: 'me' };
+  const root = { home: join(dir, 'root'), uid: 0, userName: 'root' };
+  const plan = {
+    part: 'hub',
+    name: 'x',
+    description: 'x',
+    argv: ['/x'],
+    folder: dir,
+    dataDir: dir,
+    archiveDir: null,
+    environment: {},
+  } as const;
+  const homeOf = async (user: string): Promise<string | null> => (user === 'me' ? me.home : null);
+  for (const platform of ['linux', 'darwin']) {
+    const { file, text } = unitFor(platform, { ...plan, runAs: null }, me);
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, text);
+    t.same(await otherUnit(platform, { ...plan, runAs: 'me' }, root, homeOf), { file, runAs: null, owner: 'me' });
+    t.equal(await otherUnit(platform, { ...plan, runAs: 'someone' }, root, homeOf), null);
+    t.equal(await otherUnit(platform, { ...plan, runAs: 'me' }, { ...root, uid: 1001 }, homeOf), null, 'others may not read it');
+  }
+});
+
+t.test('the home of a user is found, and none of a user who does not exist', { skip: process.platform === 'win32' }, async (t) => {
+  const { username, homedir } = userInfo();
+  t.equal(await homeOfUser(username), homedir);
+  t.equal(await homeOfUser('no-such-user.of-agentcom'), null);
 });
 
 t.test('errors are reported, and units of others are left alone', { skip: process.platform !== 'linux' }, async (t) => {
