@@ -5,6 +5,7 @@ import { promMetrics } from '../../adapters/metrics-prom/prom-metrics.ts';
 import { tallyEvents } from '../../core/domain/task/event-tally.ts';
 import type { TaskEvent } from '../../core/domain/task/event.ts';
 import { SOCKET_REFUSALS } from '../../core/protocol/close-codes.ts';
+import { HTTP_ERRORS } from '../../core/protocol/http-errors.ts';
 import { anAgentId, anEvent } from '../product/contracts/fixtures.ts';
 import { hubMetricsContract, READING } from '../product/contracts/hub-metrics.contract.ts';
 
@@ -76,6 +77,7 @@ t.test('a counter with known reasons has a series for each before the first refu
   const zero = (name: string, label: string): string[] =>
     [...text.matchAll(new RegExp(`^${name}\\{${label}="([^"]+)"\\} 0$`, 'gm'))].map(([, value = '']) => value);
   t.strictSame(zero('agentcom_sockets_refused_total', 'reason'), [...SOCKET_REFUSALS]);
+  t.strictSame(zero('agentcom_requests_refused_total', 'code'), Object.keys(HTTP_ERRORS));
   for (const code of ['invalid_token', 'replaced_session', 'generation_too_far', 'message_failed: too_large'])
     t.ok(zero('agentcom_frames_refused_total', 'code').includes(code), code);
 });
