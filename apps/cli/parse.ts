@@ -14,10 +14,13 @@ export function parseDuration(text: string): number {
   return milliseconds;
 }
 
+/** Of ten digits, as seconds since 1970 have, it would be a time in 1970. */
+const SINCE_1970 = /^\d{12,}$/;
+
 /** `+15m`, `2026-03-01T12:00:00Z`, or milliseconds since 1970 → milliseconds since 1970. */
 export function parseTime(text: string): number {
   if (text.startsWith('+')) return Date.now() + parseDuration(text.slice(1));
-  const milliseconds = /^\d{10,}$/.test(text) ? Number(text) : /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : NaN;
+  const milliseconds = SINCE_1970.test(text) ? Number(text) : /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : NaN;
   if (!Number.isSafeInteger(milliseconds)) {
     throw new InvalidArgumentError('Expected a time such as +15m, 2026-03-01T12:00:00Z or milliseconds since 1970.');
   }
@@ -26,7 +29,7 @@ export function parseTime(text: string): number {
 
 /** `2h` (ago), an ISO time or milliseconds since 1970 → milliseconds since 1970. */
 export function parsePast(text: string): number {
-  if (/^\d{10,}$/.test(text) || /^\d{4}-\d\d-\d\d/.test(text)) return parseTime(text);
+  if (SINCE_1970.test(text) || /^\d{4}-\d\d-\d\d/.test(text)) return parseTime(text);
   if (!/^\d+(\.\d+)?[smhd]$/.test(text.trim())) {
     throw new InvalidArgumentError('Expected a time such as 2h or 7d (ago), 2026-03-01T12:00:00Z or milliseconds since 1970.');
   }

@@ -99,6 +99,14 @@ t.test('a wrong command line exits with 2 and reports what is wrong', async (t) 
     ],
     [['submit', 'x', '--ttl', '5'], /'--ttl <duration>' argument '5' is invalid\. Expected a duration with a unit/],
     [['submit', 'x', '--run-at', '+15'], /'--run-at <time>' argument '\+15' is invalid\. Expected a duration with a unit/],
+    [
+      ['submit', 'x', '--run-at', '1900000000'],
+      /'--run-at <time>' argument '1900000000' is invalid\. Expected a time .* or milliseconds since 1970/,
+    ],
+    [
+      ['list', '--since', '1900000000'],
+      /'--since <time>' argument '1900000000' is invalid\. Expected a time .* or milliseconds since 1970/,
+    ],
     [['submit', 'x', '--metadata', '[1]'], /Expected a JSON object/],
     [['submit', 'x', '--run-at', 'tomorrow'], /Expected a time such as \+15m/],
     [['show'], /missing required argument 'task'/],
