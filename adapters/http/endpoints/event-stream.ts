@@ -132,7 +132,8 @@ export function eventStream(
     if (chunk === null) end();
     if (ended || chunk === null) return;
     startStallTimer();
-    tail.delivered(chunk.length);
+    // The greeting belongs to the request, and no round delivers it.
+    if (!isFirst) tail.delivered(chunk.length);
     give(chunk);
   };
 

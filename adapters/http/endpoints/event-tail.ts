@@ -171,10 +171,13 @@ export class EventTail {
     this.#isMeasuring = true;
     const { stopwatchMs } = this.#deps;
     const fromMs = stopwatchMs();
-    setImmediate(() => {
+    // The first tick runs once all streams have written, the second after the ticks in which Node passes that to the system. A later turn
+    // would also measure the requests that came in meanwhile.
+    const end = (): void => {
       this.#measuredMs += stopwatchMs() - fromMs;
       this.#isMeasuring = false;
-    });
+    };
+    process.nextTick(() => process.nextTick(end));
   }
 
   /** The events after `afterId`, as `EventFeed.after` returns them. */

@@ -74,9 +74,17 @@ t.test('streams share one reader of new events', async (t) => {
 });
 
 t.test('the more readers, the longer each waits for new events, so they take little time from the queue', async (t) => {
-  const bench = await hubBench();
+  let spentMs = 0;
+  const bench = await hubBench({ deps: { stopwatchMs: () => spentMs } });
   await bench.commit(inserting(aTask()));
-  const pauseWith = async (count: number): Promise<number> => {
+  /** `otherMs`: how long the hub takes for other requests in each turn of the event loop. */
+  const pauseWith = async (count: number, otherMs = 0): Promise<number> => {
+    let isOver = false;
+    const workOnOthers = (): void => {
+      spentMs += otherMs;
+      if (!isOver) setImmediate(workOnOthers);
+    };
+    workOnOthers();
     const streams = await Promise.all(Array.from({ length: count }, () => listen(bench)));
     for (const stream of streams) await stream.next();
     bench.clock.advance(10_000);
@@ -95,6 +103,7 @@ t.test('the more readers, the longer each waits for new events, so they take lit
       bench.clock.advance(10);
       await turn();
     }
+    isOver = true;
     for (const stream of streams) await stream.stop();
     return bench.clock.monotonicMs() - fromMs;
   };
@@ -102,6 +111,25 @@ t.test('the more readers, the longer each waits for new events, so they take lit
   t.equal(await pauseWith(2), 50);
   const many = await pauseWith(150);
   t.ok(many >= 300 && many <= 800, `${many} ms`);
+  const beside = await pauseWith(150, 1_000);
+  t.ok(beside >= 300 && beside <= 800, `${beside} ms while the hub is busy with other requests`);
+  await bench.close();
+});
+
+t.test('readers that have just opened their streams do not wait for each other', async (t) => {
+  const bench = await hubBench();
+  await bench.commit(inserting(aTask()));
+  const streams = await Promise.all(Array.from({ length: 150 }, () => listen(bench)));
+  for (const stream of streams) await stream.next();
+  const fromMs = bench.clock.monotonicMs();
+  const waiting = Promise.all(streams.map((stream) => stream.next()));
+  let isDelivered = false;
+  void waiting.then(() => (isDelivered = true));
+  await turn();
+  await bench.commit(changes({ events: [progress(1)] }));
+  for (await turn(); !isDelivered; await turn()) bench.clock.advance(10);
+  t.ok(bench.clock.monotonicMs() - fromMs <= 100, `${bench.clock.monotonicMs() - fromMs} ms`);
+  for (const stream of streams) await stream.stop();
   await bench.close();
 });
 
