@@ -210,7 +210,7 @@ t.test('a wrong address is reported without its secrets', async (t) => {
   await refused(t, migrate('mysql:x', 'sqlite:none/a.db'), 'AC_USAGE', /sqlite:FILE/);
   await refused(t, migrate('sqlite:', 'sqlite:none/a.db'), 'AC_USAGE', /no file name/);
   await refused(t, migrate('sqlite:full.db', 'env:NOT_SET'), 'AC_USAGE', /NOT_SET/);
-  await refused(t, migrate('sqlite:full.db', 'sqlite:./other.db'), 'AC_USAGE', /both take folder/);
+  await refused(t, migrate('sqlite:full.db', 'sqlite:./other.db'), 'AC_USAGE', /both need folder/);
   for (const address of [`postgres://u:${password}@[/db`, `${server.url}?schema=pg_mine`, `postgres://u:${password}@127.0.0.1:1/db`])
     await refused(t, migrate('sqlite:full.db', address), address.includes(':1/') ? 'AC_STORAGE_OPEN' : 'AC_USAGE', /./);
 });
