@@ -69,7 +69,7 @@ t.test('install, status, install again, uninstall', { skip: process.platform !==
 });
 
 t.test('a service of the other kind under the same name is named', { skip: process.platform !== 'linux' }, async (t) => {
-  const { unit, run, eventsOf } = await machine(t);
+  const { unit, run, calls } = await machine(t);
   t.match(await run('service', 'install', 'sidecar'), { code: 0, err: /^(?!.*too:)/s });
   t.match(await run('service', 'status', 'sidecar'), { err: '' });
   const systems = ['--name', 'agentcom-sidecar-worker-1', '--run-as', 'someone'];
@@ -81,12 +81,12 @@ t.test('a service of the other kind under the same name is named', { skip: proce
     t.match(JSON.parse((await run('service', command, 'sidecar', ...systems, '--json')).out), { other_file: unit });
   }
   t.ok(await isThere(unit));
-  await eventsOf();
+  await calls();
   t.match(await run('service', 'install', 'sidecar', ...systems), {
     code: 1,
     err: `A service of your user is already installed under this name: ${unit}. Remove it first, or choose another --name. To remove it, run: agentcom service uninstall sidecar --name agentcom-sidecar-worker-1 (AC_SERVICE)\n`,
   });
-  t.same(await eventsOf(), [], 'before anything is changed');
+  t.same(await calls(), [], 'before anything is changed');
   t.notOk(await isThere('/etc/systemd/system/agentcom-sidecar-worker-1.service'));
 });
 
