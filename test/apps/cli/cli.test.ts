@@ -274,7 +274,8 @@ t.test('a refusal names its fields; with --json it is one object on standard err
     ran.err,
     'agentcom: The hub refused POST /api/tasks (400 validation_failed): The body is wrong. (AC_API)\n  line 2, max_retries: must be <= 100\n  (the body): type\n',
   );
-  const only = { ...answer, message: 'Invalid request: max_retries must be <= 100.', details: answer.details.slice(0, 1) };
+  const detail = { field: 'max_retries', error: 'maximum', detail: 'must be <= 100' };
+  const only = { ...answer, message: 'Invalid request: max_retries must be <= 100.', details: [detail] };
   const once = await testHub(t, (app) => app.post('/api/tasks', (c) => c.json(only, 400)));
   t.match((await once.run(['submit', 'x'])).err, /max_retries must be <= 100\. \(AC_API\)\n$/, 'not repeated');
   const json = await hub.run(['submit', 'x', '--json']);
