@@ -90,18 +90,12 @@ t.test('a service of the other kind under the same name is named', { skip: proce
   t.notOk(await isThere('/etc/systemd/system/agentcom-sidecar-worker-1.service'));
 });
 
+const planIn = (dir: string) =>
+  ({ part: 'hub', name: 'x', description: 'x', argv: ['/x'], folder: dir, dataDir: dir, archiveDir: null, environment: {} }) as const;
+
 t.test('one of the system is found beside that of a user, with its user', async (t) => {
   const dir = t.testdir();
-  const plan = {
-    part: 'hub',
-    name: 'x',
-    description: 'x',
-    argv: ['/x'],
-    folder: dir,
-    dataDir: dir,
-    archiveDir: null,
-    environment: {},
-  } as const;
+  const plan = planIn(dir);
   const me = { home: dir, uid: 1000, userName: 'me' };
   t.equal(await otherUnit('linux', { ...plan, name: 'agentcom-test-of-no-unit', runAs: null }, me), null);
   for (const platform of ['linux', 'darwin']) {
@@ -121,16 +115,7 @@ t.test('root finds one of the user that --run-as names, in the home of that user
   const dir = t.testdir();
   const me = { home: join(dir, 'me'), uid: 1000, userName: 'me' };
   const root = { home: join(dir, 'root'), uid: 0, userName: 'root' };
-  const plan = {
-    part: 'hub',
-    name: 'x',
-    description: 'x',
-    argv: ['/x'],
-    folder: dir,
-    dataDir: dir,
-    archiveDir: null,
-    environment: {},
-  } as const;
+  const plan = planIn(dir);
   const homeOf = async (user: string): Promise<string | null> => (user === 'me' ? me.home : null);
   for (const platform of ['linux', 'darwin']) {
     const { file, text } = unitFor(platform, { ...plan, runAs: null }, me);
