@@ -12,8 +12,8 @@ import { nodeJournalFiles, type JournalFiles } from './journal-files.ts';
 import { NEWEST, PREVIOUS, readCopy } from './read-copy.ts';
 
 const REASON = '.reason.txt';
-const SET_ASIDE = /^(queue\.json|ended-[0-9]+\.log)\.corrupt-/;
-const HELD_SET_ASIDE = /^[0-9a-f]{64}\.json\.corrupt-/;
+/** Copies of the state, `ended` lists, and in `held/` large tasks that only a damaged copy needed. */
+const SET_ASIDE = /^(queue\.json|ended-[0-9]+\.log|held\/[0-9a-f]{64}\.json)\.corrupt-/;
 /** A reason is a line or two. */
 const REASON_CHARACTERS_MAX = 500;
 
@@ -39,7 +39,7 @@ async function inspectFolder(dataDir: string, files: JournalFiles): Promise<Jour
       instanceId: instanceId === null ? 'missing' : INSTANCE_ID.test(instanceId.trim()) ? 'good' : 'bad',
       hasReserve: names.includes('reserve') && (await stat(join(dataDir, 'reserve'))).size === RESERVE_BYTES,
       holder: await lockHolder(dataDir, files),
-      setAside: await sized(dataDir, [...names.filter((name) => SET_ASIDE.test(name)), ...(await heldSetAside(dataDir))].sort()),
+      setAside: await setAsideIn(dataDir, names),
       refused: await refusedIn(join(dataDir, 'refused')),
     };
   } catch (thrown) {
@@ -63,14 +63,14 @@ async function inspectCopy(dataDir: string, name: string, files: JournalFiles): 
   }
 }
 
-/** Large tasks that only a damaged copy needed. */
-const heldSetAside = async (dataDir: string): Promise<readonly string[]> =>
-  (await unlessMissing(() => readdir(join(dataDir, HELD)), []))
-    .filter((name) => HELD_SET_ASIDE.test(name))
-    .map((name) => `${HELD}/${name}`);
-
-const sized = (dataDir: string, names: readonly string[]): Promise<readonly { readonly name: string; readonly bytes: number }[]> =>
-  Promise.all(names.map(async (name) => ({ name, bytes: (await stat(join(dataDir, name))).size })));
+async function setAsideIn(
+  dataDir: string,
+  names: readonly string[],
+): Promise<readonly { readonly name: string; readonly bytes: number }[]> {
+  const held = await unlessMissing(() => readdir(join(dataDir, HELD)), []);
+  const found = [...names, ...held.map((name) => `${HELD}/${name}`)].filter((name) => SET_ASIDE.test(name)).sort();
+  return Promise.all(found.map(async (name) => ({ name, bytes: (await stat(join(dataDir, name))).size })));
+}
 
 async function refusedIn(folder: string): Promise<readonly RefusedFile[]> {
   if (!(await exists(folder))) return [];

@@ -16,7 +16,7 @@ import { newStoreId } from '../rows/store-id.ts';
 import { lastNumberAfterRestore, noteSkipped } from './restored-numbers.ts';
 import { isSameFile, partOf, removeLeftParts } from './part-files.ts';
 import { cannotWrite, contentsOf, copySqlite, nameFile, refuseExistingFile } from './sqlite-copy.ts';
-import { fileExists } from './sqlite-place.ts';
+import { isNonEmptyFile } from './sqlite-place.ts';
 
 /**
  * Writes a copy of `database` as it is at this moment. The copy gets its name only once it is complete, checked and on
@@ -77,7 +77,8 @@ export async function restoreSqlite(
   nowMs: number,
   onStep: OnStep = () => undefined,
 ): Promise<RestoreSummary> {
-  if (from.file === null && !(await fileExists(database))) throw cannotOpen(database, 'there is no store', 'Name a backup to put there.');
+  if (from.file === null && !(await isNonEmptyFile(database)))
+    throw cannotOpen(database, 'there is no store', 'Name a backup to put there.');
   // Nothing is there if an interrupted restore moved the store aside.
   const files = await prepareSqliteFiles(await targetOf(database));
   const lock = await takeSqliteLock(driver, files);
@@ -108,7 +109,7 @@ async function replaceStore(
   nowMs: number,
   onStep: OnStep,
 ): Promise<RestoreSummary> {
-  const before = await fileExists(database);
+  const before = await isNonEmptyFile(database);
   if (before && !replace) {
     const message = `Cannot restore to "${database}": there is a store. Pass --force to put the backup in its place; it is then kept beside it.`;
     throw new AgentcomError('AC_TARGET_EXISTS', message, { details: { file: database } });
@@ -154,7 +155,7 @@ async function keepStore(
   await checkpoint(driver, database);
   await onStep('checkpointed');
   const log = `${database}-wal`;
-  if (await fileExists(log)) {
+  if (await isNonEmptyFile(log)) {
     await link(log, `${kept}-wal`).catch(() => copyFile(log, `${kept}-wal`, constants.COPYFILE_EXCL));
     await syncFolder(path.dirname(database));
   }
@@ -172,7 +173,7 @@ async function keepStore(
  */
 async function moveLeftAside(database: string): Promise<void> {
   for (const end of ['-wal', '-shm'])
-    if (await fileExists(`${database}${end}`)) await replaceFile(`${database}${end}`, `${database}.left${end}`);
+    if (await isNonEmptyFile(`${database}${end}`)) await replaceFile(`${database}${end}`, `${database}.left${end}`);
 }
 
 /** Copies the log into the store, after which the store is complete without it. A damaged store keeps its log. */

@@ -27,7 +27,7 @@ export const sqlitePlace = ({ driver, file, log }: SqlitePlaceDeps): Place => ({
   shown: placeOf(file),
   takes: `folder "${path.dirname(file)}"`,
   async source() {
-    if (!(await fileExists(file))) throw cannotOpen(file, 'there is no such file', 'Correct the path.');
+    if (!(await isNonEmptyFile(file))) throw cannotOpen(file, 'there is no such file', 'Correct the path.');
     return alone(driver, file, (files) => openSource(driver, files.database));
   },
   target: ({ emptyUnfinished }) => alone(driver, file, (files) => openTarget(driver, files, { log, emptyUnfinished })),
@@ -36,7 +36,7 @@ export const sqlitePlace = ({ driver, file, log }: SqlitePlaceDeps): Place => ({
 const placeOf = (file: string): string => `file "${file}"`;
 
 /** Whether there is a file that is not empty. */
-export async function fileExists(file: string): Promise<boolean> {
+export async function isNonEmptyFile(file: string): Promise<boolean> {
   try {
     return (await stat(file)).size > 0;
   } catch (thrown) {

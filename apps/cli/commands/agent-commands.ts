@@ -65,10 +65,10 @@ const AGENT_COLUMNS: readonly Column<AgentJson>[] = [
 async function agents({ output, hub }: Context, _options: object, agentId: string | undefined): Promise<void> {
   const client = await hub();
   if (agentId === undefined) {
-    const all = await everyItem(async (query) => {
-      const { agents: items, next_cursor } = await client.agents.list(query);
-      return { items, next_cursor };
-    });
+    const all = await everyItem(
+      (query) => client.agents.list(query),
+      ({ agents }) => agents,
+    );
     output.data({ agents: all, next_cursor: null });
     output.table(AGENT_COLUMNS, all);
     return;
@@ -147,10 +147,10 @@ const tokenColumns = ({ moment, zone }: Times): readonly Column<TokenJson>[] => 
 
 async function listTokens({ output, hub }: Context): Promise<void> {
   const client = await hub();
-  const all = await everyItem(async (query) => {
-    const { tokens: items, next_cursor } = await client.tokens.list(query);
-    return { items, next_cursor };
-  });
+  const all = await everyItem(
+    (query) => client.tokens.list(query),
+    ({ tokens }) => tokens,
+  );
   output.data({ tokens: all, next_cursor: null });
   output.table(tokenColumns(output.times), all);
 }
@@ -159,14 +159,15 @@ async function listTokens({ output, hub }: Context): Promise<void> {
 const PAGE_ITEMS = 500;
 
 /** A list that must be complete, because what is missing in it looks as if it did not exist. */
-async function everyItem<Item>(
-  read: (query: PageQuery) => Promise<{ readonly items: readonly Item[]; readonly next_cursor: string | null }>,
+async function everyItem<P extends { readonly next_cursor: string | null }, Item>(
+  read: (query: PageQuery) => Promise<P>,
+  itemsOf: (page: P) => readonly Item[],
 ): Promise<readonly Item[]> {
   const all: Item[] = [];
   let cursor: string | undefined;
   do {
     const page = await read({ limit: PAGE_ITEMS, cursor });
-    all.push(...page.items);
+    all.push(...itemsOf(page));
     cursor = page.next_cursor ?? undefined;
   } while (cursor !== undefined);
   return all;
