@@ -5,6 +5,7 @@
 import type { Knex } from 'knex';
 import type { TaskId } from '../../core/domain/ids.ts';
 import type { StoreClock } from '../../core/domain/store-clock.ts';
+import type { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { TaskBody } from '../../core/domain/task/task.ts';
 import type { HubNotifier } from '../../core/ports/hub-notifier.ts';
 import type { EarlyTransaction } from '../../core/ports/timing/turns.ts';
@@ -87,6 +88,8 @@ export interface Engine {
   readonly notifier: HubNotifier;
   /** As `Storage.deadlocks`. */
   readonly deadlocks?: (() => number) | undefined;
+  /** Whether a `write` failed with this because the database has no space left. */
+  isOutOfSpace(failure: AgentcomError): boolean;
   /** Locks, migrates, verifies. Fails with the codes of `Storage.open`, and then holds nothing. */
   open(): Promise<OpenEngine>;
 }

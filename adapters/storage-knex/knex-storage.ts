@@ -1,5 +1,5 @@
 /** `Storage` over an engine: its stores, opened and closed together. */
-import { messageOf } from '../../core/errors/agentcom-error.ts';
+import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
 import { opening } from '../../core/ports/opening.ts';
@@ -15,14 +15,29 @@ import { StateCache } from './cache/state-cache.ts';
 
 /** A probe is a commit; calls that come more often than this get the result of the last one. */
 const PROBE_MS = 1_000;
+/** A probe needs no space, so that it succeeds on a full disk: the storage counts as unable to commit for this long after a write that failed there. */
+const FULL_MS = 30_000;
 
 export function knexStorage(deps: { readonly engine: Engine; readonly clock: Clock; readonly log: Log }): Storage {
   const { engine, clock, log } = deps;
   /** The last one that was opened: its clock keeps running after it is closed. */
   let opened: OpenEngine | undefined;
+  let fullMs = -Infinity;
+  /** Its writes are watched for a full disk. */
+  const watched = (opened: OpenEngine): OpenEngine => ({
+    ...opened,
+    async write(batchId, work, early) {
+      try {
+        return await opened.write(batchId, work, early);
+      } catch (thrown) {
+        if (AgentcomError.is(thrown) && engine.isOutOfSpace(thrown)) fullMs = clock.monotonicMs();
+        throw thrown;
+      }
+    },
+  });
   const handle = opening<OpenEngine>({
     name: `storage "${engine.name}"`,
-    open: async () => (opened = await engine.open()),
+    open: async () => (opened = watched(await engine.open())),
     close: (opened) => opened.close(),
   });
   const readable = readableRows(log);
@@ -56,7 +71,7 @@ export function knexStorage(deps: { readonly engine: Engine; readonly clock: Clo
       const nowMs = clock.monotonicMs();
       if (lastProbe === undefined || lastProbe.of !== opened || nowMs - lastProbe.atMs >= PROBE_MS)
         lastProbe = { of: opened, atMs: nowMs, answer: probe(opened) };
-      return lastProbe.answer;
+      return (await lastProbe.answer) && clock.monotonicMs() - fullMs >= FULL_MS;
     },
   };
 }

@@ -28,7 +28,7 @@ export interface Storage {
   /** Closes the database and releases its lock. MUST be safe to call twice, concurrently, and before `open`. */
   close(): Promise<void>;
 
-  /** Resolves to whether it can commit now. MUST NOT reject. */
+  /** Resolves to whether it can commit now; small commits that succeed on a full disk do not count. MUST NOT reject. */
   healthy(): Promise<boolean>;
 
   /**

@@ -32,6 +32,8 @@ t.test(
     await world.startSidecar('a1');
     const { task_id: held } = await world.api.tasks.submit({ description: 'held' });
     await world.ledgerLine(held, 'start');
+    const get = async (path: string): Promise<string> => (await fetch(`http://127.0.0.1:${world.port}${path}`)).text();
+    t.match(await get('/ready'), '"ready"');
     disk.fill();
     const submit = (key: string): Promise<Response> =>
       fetch(`http://127.0.0.1:${world.port}/api/tasks`, {
@@ -52,6 +54,8 @@ t.test(
       'no other status is returned',
     );
     for (let n = 0; n < 3; n += 1) t.equal((await submit('key-again')).status, 503, 'as long as the disk is full');
+    // A probe is a commit that fits into the log.
+    for (const path of ['/ready', '/health']) t.match(await get(path), /"storage_unavailable"|"degraded"/);
     world.release(held);
     await world.ledgerLine(held, 'end');
 

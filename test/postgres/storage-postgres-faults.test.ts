@@ -4,10 +4,12 @@ import type { ErrorCode } from '../../core/errors/codes.ts';
 import type { Row } from '../../adapters/storage-knex/engine.ts';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { postgres } from '../../adapters/storage-knex/postgres.ts';
+import { knexStorage } from '../../adapters/storage-knex/knex-storage.ts';
 import { postgresEngine } from '../../adapters/storage-knex/postgres/engine.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import { aTask, aTaskId, anEvent, changes, inserting, updating } from '../product/contracts/fixtures.ts';
 import { commit, failsWith } from '../product/contracts/storage/storage-room.ts';
+import { virtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
 import { commitProxy } from '../adapters/storage/commit-proxy.ts';
 import { closedBefore, emptySchema, engineDeps, postgresStorage } from '../adapters/storage-places/postgres-storage-place.ts';
 import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
@@ -213,6 +215,32 @@ t.test('an unresponsive server is abandoned', async (t) => {
   await failsWith(t, commit(storage, submit(1)), 'AC_STORE_UNAVAILABLE', 'a new connection');
   t.equal(await storage.healthy(), false);
 });
+
+t.test(
+  'a storage whose disk is full is not healthy, although a commit that needs no space works, until 30 s after the last that failed',
+  async (t) => {
+    const clock = virtualClock();
+    const schema = emptySchema(t, server);
+    const storage = closedBefore(
+      t,
+      knexStorage({ engine: postgresEngine(engineDeps({ url: server.url, schema })), clock, log: silentLog }),
+    );
+    await storage.open();
+    const full =
+      "CREATE FUNCTION $.no_space() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''full'' USING ERRCODE = ''53100''; END'";
+    for (const sql of [full, 'CREATE TRIGGER no_space BEFORE INSERT ON $.tasks EXECUTE FUNCTION $.no_space()'])
+      await server.ask(sql.replaceAll('$', schema));
+    t.equal(await storage.healthy(), true);
+    await failsWith(t, commit(storage, submit(1)), 'AC_STORE_UNAVAILABLE', 'a commit that needs space');
+    t.equal(await storage.healthy(), false);
+    clock.advance(29_999);
+    t.equal(await storage.healthy(), false, 'no other commit was tried');
+    clock.advance(1);
+    t.equal(await storage.healthy(), true, 'it may have space again');
+    await failsWith(t, commit(storage, submit(1)), 'AC_STORE_UNAVAILABLE', 'a later commit');
+    t.equal(await storage.healthy(), false);
+  },
+);
 
 t.test('a query that takes too long is stopped', async (t) => {
   const options = { url: server.url, schema: emptySchema(t, server), readTimeoutMs: 50, lockTimeoutMs: 50 };

@@ -11,7 +11,7 @@ import type { Backend, TransactionStart, PostgresConnection } from './connection
 import { ANSWER_MARGIN_MS, connectHub, readerPool, replacedWriter, type Writer } from './connections.ts';
 import { exclusiveUse, HUB_LOCK_WITHIN_MS } from './exclusive.ts';
 import { postgresNotifier, type PostgresNotifier } from './notifier.ts';
-import { openingFailure } from './failures.ts';
+import { DISK_FULL, openingFailure } from './failures.ts';
 import { serverClock, type ServerClock } from './server-clock.ts';
 import { serverSockets, type ServerSockets } from './server-sockets.ts';
 import { placeOf, type PostgresSettings } from './options.ts';
@@ -54,6 +54,7 @@ export function postgresEngine(deps: PostgresEngineDeps): Engine {
     capabilities: POSTGRES_CAPABILITIES,
     notifier,
     deadlocks: () => deadlocks,
+    isOutOfSpace: ({ details }) => details?.['sqlState'] === DISK_FULL,
     open: () => openPostgresEngine(deps, notifier, deadlocked),
   };
 }

@@ -3,6 +3,8 @@ import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts
 
 /** The transaction waited for one that waited for it. */
 export const DEADLOCK = '40P01';
+/** No space on the disk of a tablespace. */
+export const DISK_FULL = '53100';
 /** Raised by us: an idempotency key that was not looked up belongs to other tasks. */
 export const KEY_TAKEN = 'AC003';
 /** A retry may succeed: serialization failure, deadlock, lock timeout, a row that another transaction inserted at the same time. */

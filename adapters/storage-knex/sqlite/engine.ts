@@ -41,6 +41,7 @@ export const sqliteEngine = (deps: SqliteEngineDeps): Engine => ({
   name: 'sqlite',
   capabilities: SQLITE_CAPABILITIES,
   notifier: NULL_NOTIFIER,
+  isOutOfSpace: ({ details }) => details?.['sqlite'] === 'SQLITE_FULL',
   open: () => openSqliteEngine(deps),
 });
 
