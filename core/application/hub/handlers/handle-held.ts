@@ -13,16 +13,17 @@ import type { HeldAnswer, HeldAssignment } from '../batch/commands.ts';
 import type { HubContext } from '../batch/hub-context.ts';
 import { confirmStops } from './handle-report.ts';
 
-/** How the new connection relates to the previous one. */
-interface Return {
-  readonly isOtherMachine: boolean;
-  /** The same machine but another process: the sidecar itself restarted, not only its connection. */
-  readonly isRestarted: boolean;
-  /** Whether it is certainly the process that the agent had before. */
-  readonly isSameProcess: boolean;
-  /** Its journal ends with its process: an assignment that a new process does not hold may have begun in the one before. */
-  readonly isVolatile: boolean;
-}
+/** How a new connection relates to the previous one of its agent. */
+export type Reconnection =
+  | 'other_machine'
+  /** The same machine and the same process: only the connection is new. */
+  | 'same_process'
+  /** The same machine but another process, with the journal of the previous one: the sidecar itself restarted. */
+  | 'restarted'
+  /** As before, but the journal ended with the previous process: an assignment that the new one does not hold may have begun there. */
+  | 'restarted_without_journal'
+  /** The agent's first connection, or one that does not tell which process it is from. */
+  | 'unknown_process';
 
 /**
  * Version 2: answers every held assignment. Those that the agent should hold but does not are resent or reclaimed. A different machine
@@ -31,7 +32,7 @@ interface Return {
 export function answerHeld(
   batch: Batch,
   agent: Agent,
-  { held, isOtherMachine, isRestarted, isSameProcess, isVolatile }: { readonly held: readonly HeldAssignment[] } & Return,
+  { held, reconnection }: { readonly held: readonly HeldAssignment[]; readonly reconnection: Reconnection },
   context: HubContext,
 ): readonly HeldAnswer[] {
   const ahead: { one: HeldAssignment; decision: AheadDecision }[] = [];
@@ -62,11 +63,11 @@ export function answerHeld(
     held.some((one) => one.taskId === task.taskId && one.generation === task.generation && one.status !== 'unknown');
   for (const task of batch.liveOf(agent.id)) {
     if (isHeld({ taskId: task.id, generation: task.generation })) continue;
-    if (decideMissing(task, isVolatile && isRestarted) === 'lost')
+    if (decideMissing(task, reconnection === 'restarted_without_journal') === 'lost')
       // A process forgets only what was answered. So the store has gone back in time, which is no fault of the machine.
-      reclaim(batch, agent.id, task, 'not_held', context, { stop: false, isStrike: !isSameProcess });
-    else if (isOtherMachine) requeue(batch, task, context);
-    else resendAssignment(batch, agent, task, { isRestarted, context });
+      reclaim(batch, agent.id, task, 'not_held', context, { stop: false, isStrike: reconnection !== 'same_process' });
+    else if (reconnection === 'other_machine') requeue(batch, task, context);
+    else resendAssignment(batch, agent, task, { isRestarted: reconnection === 'restarted', context });
   }
   confirmStops(batch, agent, { outcome: 'not_held' }, (stop) => !isHeld(stop));
   return answers;

@@ -19,7 +19,15 @@ import type {
   AgentControlAnswer,
 } from '../batch/commands.ts';
 import type { HubContext } from '../batch/hub-context.ts';
-import { answerHeld, continueAssignment, isV1RunOver, reclaim, resumeWithoutInventory, reclaimUnmentioned } from './handle-held.ts';
+import {
+  answerHeld,
+  continueAssignment,
+  isV1RunOver,
+  reclaim,
+  reclaimUnmentioned,
+  resumeWithoutInventory,
+  type Reconnection,
+} from './handle-held.ts';
 import { confirmStops, clearBusy } from './handle-report.ts';
 
 export function handleIdentify(batch: Batch, command: IdentifyCommand, context: HubContext): IdentifyAnswer {
@@ -29,6 +37,7 @@ export function handleIdentify(batch: Batch, command: IdentifyCommand, context: 
   const keptForMs = keptForOtherMs(before, command, batch.nowMs, context);
   if (keptForMs > 0) return { kind: 'agent_id_in_use', freeInMs: before.connected ? undefined : keptForMs };
   const isOpenAlive = isConnectionAlive(before, batch.nowMs, context);
+  const reconnection = reconnectionOf(before, command);
   const missingTask = command.held === null ? undefined : missingFrom(batch, before, command.held);
   const replacing = decideReplacement(
     before,
@@ -37,7 +46,7 @@ export function handleIdentify(batch: Batch, command: IdentifyCommand, context: 
   );
   if (replacing.kind === 'refused') {
     if (before.instanceId !== null && before.instanceId === command.instanceId) {
-      const isStale = isKnown(before.processId) && before.processId === command.processId;
+      const isStale = reconnection === 'same_process';
       context.log.warn(
         isStale
           ? STALE_IDENTIFY
@@ -82,21 +91,20 @@ export function handleIdentify(batch: Batch, command: IdentifyCommand, context: 
   if (before.hubId !== null && before.hubId !== command.hubId) batch.takenOver.push(agent.id);
   batch.dispatchWanted = true;
   batch.outgoing.push({ kind: 'close_older', agentId: agent.id, session: agent.sessionNumber });
-  const isOtherMachine = before.instanceId !== null && before.instanceId !== command.instanceId;
-  const areKnown = !isOtherMachine && isKnown(before.processId) && isKnown(agent.processId);
-  const isSameProcess = areKnown && before.processId === agent.processId;
-  const isRestarted = areKnown && !isSameProcess;
-  const isVolatile = command.isVolatile === true;
-  const held =
-    command.held === null
-      ? []
-      : answerHeld(batch, agent, { held: command.held, isOtherMachine, isRestarted, isSameProcess, isVolatile }, context);
+  const held = command.held === null ? [] : answerHeld(batch, agent, { held: command.held, reconnection }, context);
   if (command.held === null) resumeWithoutInventory(batch, agent, context);
   for (const stop of batch.stopsOf(agent.id)) batch.send(stop);
   return { kind: 'identified', session: agent.sessionNumber, held, isSettling: command.held === null };
 }
 
 const STALE_IDENTIFY = 'refused an identify that omits a task its own process has accepted since: it was sent over an earlier connection';
+
+function reconnectionOf(before: Agent, { instanceId, processId, isVolatile }: IdentifyCommand): Reconnection {
+  if (before.instanceId !== null && before.instanceId !== instanceId) return 'other_machine';
+  if (!isKnown(before.processId) || !isKnown(processId)) return 'unknown_process';
+  if (before.processId === processId) return 'same_process';
+  return isVolatile === true ? 'restarted_without_journal' : 'restarted';
+}
 
 const isKnown = (id: string | null | undefined): boolean => id !== null && id !== undefined;
 
