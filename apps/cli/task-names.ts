@@ -1,6 +1,7 @@
 /** How people name tasks: by the beginning of the ID, or as `@last`. */
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { isTaskId } from '../../core/domain/ids.ts';
+import { meantBy, TASK_DIGITS_MIN, taskIdBeginning } from '../../core/domain/task/task-beginning.ts';
 import type { HubClient, TaskJson } from '../client/index.ts';
 import type { Context } from './cli-context.ts';
 import { keepLastTask, lastTask } from './state/last-task.ts';
@@ -8,9 +9,8 @@ import { stateFolder } from './state/state-folder.ts';
 
 const LAST = '@last';
 const BEFORE_DIGITS = 'task-';
-/** Digits of our IDs. A name with fewer digits, without `task-`, is looked up. */
+/** Digits of our IDs. */
 const DIGITS = 32;
-const DIGITS_MIN = 4;
 /** The fewest digits in a list: our IDs begin with the time, and this many digits change about once a minute. */
 const SHORT_DIGITS_MIN = 8;
 
@@ -18,22 +18,21 @@ const SHORT_DIGITS_MIN = 8;
 export async function taskNamed(context: Context, hub: HubClient, name: string): Promise<string> {
   if (isTaskId(name)) return name;
   if (name === LAST) return lastOf(context, hub);
-  const digits = name.startsWith(BEFORE_DIGITS) ? name.slice(BEFORE_DIGITS.length) : name;
-  if (!/^[0-9a-f]+$/.test(digits) || digits.length < DIGITS_MIN) {
+  const beginning = taskIdBeginning(name);
+  if (beginning === null) {
     throw new AgentcomError(
       'AC_USAGE',
-      `Expected a task as task-… or the first digits of its ID, at least ${DIGITS_MIN} (0-9, a-f), or ${LAST}; found ${JSON.stringify(name)}.`,
+      `Expected a task as task-… or the first digits of its ID, at least ${TASK_DIGITS_MIN} (0-9, a-f), or ${LAST}; found ${JSON.stringify(name)}.`,
     );
   }
-  if (digits.length >= DIGITS) return `${BEFORE_DIGITS}${digits}`;
-  const { tasks } = await hub.tasks.list({ id_prefix: `${BEFORE_DIGITS}${digits}` });
-  const [only, ...others] = tasks;
-  if (only !== undefined && others.length === 0) return only.id;
-  if (only === undefined) throw new AgentcomError('AC_USAGE', `No task has an ID that begins with ${BEFORE_DIGITS}${digits}.`);
+  const { tasks } = await hub.tasks.list({ id_prefix: beginning });
+  const [only, ...others] = meantBy(beginning, tasks);
+  if (only === undefined) throw new AgentcomError('AC_USAGE', `No task has an ID that begins with ${beginning}.`);
+  if (others.length === 0) return only.id;
   const candidates = tasks.map((task) => `  ${task.id}  ${task.status}  ${firstLine(task)}`);
   throw new AgentcomError(
     'AC_USAGE',
-    [`More than one task has an ID that begins with ${BEFORE_DIGITS}${digits}. Add digits:`, ...candidates].join('\n'),
+    [`More than one task has an ID that begins with ${beginning}. Add digits:`, ...candidates].join('\n'),
     { details: { candidates: tasks.map(({ id }) => id) } },
   );
 }

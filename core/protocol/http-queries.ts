@@ -3,6 +3,7 @@ import { Type, type TSchema } from 'typebox';
 import { EVENT_NAMES } from '../domain/task/event.ts';
 import { isTaskId, type TaskId } from '../domain/ids.ts';
 import { PRIORITIES, STATUSES } from '../domain/task/task.ts';
+import { TASK_ID_BEGINNING_PATTERN } from '../domain/task/task-beginning.ts';
 import { agentIdField, capabilityField, taskIdField } from './fields.ts';
 import { OUTPUT_STREAMS } from '../domain/assignment/output-stream.ts';
 
@@ -34,7 +35,7 @@ export const taskListSchema = closed({
   order: optional(Type.Enum(['newest', 'oldest'])),
   id_prefix: optional(
     Type.String({
-      pattern: '^task-[0-9a-f]{4,64}$',
+      pattern: TASK_ID_BEGINNING_PATTERN,
       description: 'the beginning of a task ID: "task-" and 4 to 64 hexadecimal digits (0-9, a-f)',
     }),
   ),

@@ -1,4 +1,5 @@
 /** What an operator does to tasks and agents. */
+import { meantBy, taskIdBeginning } from '../../../core/domain/task/task-beginning.ts';
 import type { AgentJson, Page, SubmittedTask, TaskDetail, TaskJson } from '../../client/types.ts';
 import { sendRequest, get } from './hub-requests.ts';
 
@@ -7,16 +8,12 @@ const agentPath = (id: string, more = ''): string => `/api/agents/${encodeURICom
 
 export const readTask = (id: string, stop?: AbortSignal): Promise<TaskDetail> => get(taskPath(id), stop);
 
-/** As on the command line: `task-` may be left out. */
-const DIGITS = /^(?:task-)?([0-9a-f]{4,64})$/i;
-
 /** The IDs that begin like this, or the one that this is. */
 export async function tasksNamed(text: string): Promise<readonly string[]> {
-  const digits = DIGITS.exec(text)?.[1]?.toLowerCase();
-  if (digits === undefined) return [text];
-  const { tasks }: Page<'tasks', TaskJson> = await get(`/api/tasks?id_prefix=task-${digits}`);
-  const ids = tasks.map(({ id }) => id);
-  return ids.includes(`task-${digits}`) ? [`task-${digits}`] : ids;
+  const beginning = taskIdBeginning(text);
+  if (beginning === null) return [text];
+  const { tasks }: Page<'tasks', TaskJson> = await get(`/api/tasks?id_prefix=${beginning}`);
+  return meantBy(beginning, tasks).map(({ id }) => id);
 }
 
 export const retryTask = (id: string, stop?: AbortSignal): Promise<unknown> =>

@@ -101,12 +101,13 @@ t.test('a task can be given by a prefix of its ID, or as the last one', async (t
   t.match(await hub.run(['cancel', '@last']), { code: 2, err: /set AGENTCOM_STATE_DIR/ });
   t.match(await hub.run(['cancel', '01a2041a54f4000040c'], { env }), { code: 0, out: `${FULL} is cancelled\n` });
   t.equal(requested.id_prefix, 'task-01a2041a54f4000040c');
+  t.match(await hub.run(['cancel', '01A2041A54F4000040C'], { env }), { code: 0, out: `${FULL} is cancelled\n` }, 'in upper case');
   t.match(await hub.run(['cancel', 'task-01a2041a'], { env }), {
     code: 2,
     err: new RegExp(`Add digits:\n  ${FULL}  queued  count.*\n  ${OTHER}`),
   });
   t.match(await hub.run(['cancel', 'ffff'], { env }), { code: 2, err: /No task has an ID that begins with task-ffff/ });
-  for (const name of ['01a', 'Task-01a2', '../01a2', 'zzzz'])
+  for (const name of ['01a', 'task01a2', '../01a2', 'zzzz'])
     t.match(await hub.run(['cancel', name], { env }), { code: 2, err: /at least 4/ });
   const { length } = hub.requests;
   t.match(await hub.run(['cancel', OTHER], { env }), { code: 0 });
