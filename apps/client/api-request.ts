@@ -46,8 +46,8 @@ const TIMED_OUT = 'ETIMEDOUT';
 /** A connection, with what its requests need. */
 interface Link extends Connection {
   readonly exchange: Exchange;
-  /** Throws if the address of the hub is not a URL. Parsed once: parsing takes as long as the rest of an attempt. */
-  readonly base: () => URL;
+  /** The address of the hub. Parsed once: parsing takes as long as the rest of an attempt. */
+  readonly base: URL;
 }
 
 async function request<T>(link: Link, call: Call, retries?: Retries): Promise<T> {
@@ -130,10 +130,10 @@ export interface Requester {
   stream(call: Call): Promise<HttpAnswer>;
 }
 
+/** Throws `AC_USAGE` if the connection is none to a hub. */
 export function requester(connection: Connection, exchange: Exchange): Requester {
   checkMs('retryWithinMs', connection.retryWithinMs, [0, Infinity]);
-  let base: URL | undefined;
-  const link: Link = { ...connection, exchange, base: () => (base ??= baseOf(connection.url)) };
+  const link: Link = { ...connection, exchange, base: baseOf(connection.url) };
   const send = <T>(path: string, body: unknown, idempotent: boolean): Promise<T> =>
     request<T>(link, { method: 'POST', path, body, idempotent });
   return {
@@ -160,7 +160,7 @@ async function attempt<T>(link: Link, call: Call, read: (response: HttpAnswer) =
   const question = questionOf(link, call, signal);
   const timer = setTimeout(() => late.abort(noAnswer()), ANSWER_WITHIN_MS);
   try {
-    const response = await link.exchange(link.base(), question);
+    const response = await link.exchange(link.base, question);
     if (!isSuccess(response)) throw await apiError(response, link, call);
     return await read(response);
   } catch (thrown) {
@@ -206,7 +206,7 @@ function questionOf(link: Link, call: Call, signal: StopSignal): HttpQuestion {
   for (const [name, value] of Object.entries(call.headers ?? {})) checkHeader(`The header ${name}`, value);
   return {
     method: call.method,
-    path: pathOf(link.base(), call),
+    path: pathOf(link.base, call),
     headers: {
       accept: 'application/json',
       ...(link.token === undefined ? {} : { authorization: `Bearer ${link.token}` }),

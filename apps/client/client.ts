@@ -13,7 +13,7 @@ import { keyMaker, type Platform } from './platform.ts';
 import type { StreamEvent, WhoAmIJson } from './types.ts';
 
 /**
- * A hub, as programs use it. Creating it sends nothing. Its methods reject with `AC_API` if the hub refuses, with `AC_API_UNREACHABLE` if
+ * A hub, as programs use it. Creating it sends nothing, and throws `AC_USAGE` if an option is wrong. Its methods reject with `AC_API` if the hub refuses, with `AC_API_UNREACHABLE` if
  * it does not respond within `retryWithinMs`, and may be called at the same time.
  */
 export interface HubClient {

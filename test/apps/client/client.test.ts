@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { hubClient as browserClient } from '../../../apps/client/browser.ts';
 import { hubClient, type StreamEvent } from '../../../apps/client/index.ts';
 import { freePort } from '../cli/cli-world.ts';
 import { ScriptedApp, type Call } from '../cli/scripted-app.ts';
@@ -247,19 +248,19 @@ t.test('a stream that is answered with something else fails, instead of being op
   await t.rejects(hubClient({ url }).tasks.watch('task-0123456789abcdef').next(), pattern);
 });
 
-t.test('an address that is not one of HTTP is refused before anything is sent', async (t) => {
+t.test('an address that is not one of HTTP is refused when a client is created', (t) => {
   for (const [url, found] of [
     ['localhost:4000', '"localhost:4000"'],
     ['127.0.0.1:4000', '"127.0.0.1:4000"'],
     ['ws://user:secret@127.0.0.1:4000/ws', '"ws://…@127.0.0.1:4000/ws"'],
+    ['/hub', '"/hub"'],
     ['', '""'],
     [undefined as never, 'undefined'],
   ] as const) {
-    const hub = hubClient({ url });
     const error = { code: 'AC_USAGE', message: `Expected the hub's address as http://host:port or https://host, found ${found}.` };
-    await t.rejects(hub.health(), error, url);
-    await t.rejects(hub.events().next(), error, url);
+    for (const [platform, create] of Object.entries({ hubClient, browserClient })) t.throws(() => create({ url }), error, platform);
   }
+  t.end();
 });
 
 t.test('an abort ends a stream and silence reopens it, even after garbage collection', async (t) => {
