@@ -239,7 +239,7 @@ t.test('R22: an agent ID kept for another data directory is requested again afte
   sidecar.take({ type: 'start' });
   for (const [askedMs, waitedMs] of [
     [50_000, 50_500],
-    [1, 501],
+    [1, 2_000],
     [170_000, 60_500],
     [Number.MAX_SAFE_INTEGER, 60_500],
   ] as const) {
@@ -256,6 +256,37 @@ t.test('R22: an agent ID kept for another data directory is requested again afte
     sidecar.timer('reconnect');
   }
 });
+
+t.test(
+  'R22: however short a wait the hub asks for, a sidecar whose ID is kept comes back ever more rarely, and not at fixed times',
+  async (t) => {
+    for (const [random, share] of [
+      [0, 1],
+      [0.5, 0.75],
+    ] as const) {
+      const sidecar = stage();
+      sidecar.random = random;
+      sidecar.take({ type: 'start' });
+      const waits: number[] = [];
+      for (const endMs = START_MS + 3_600_000; sidecar.nowMs < endMs; sidecar.timer('reconnect')) {
+        sidecar.take({ type: 'link_up', nonce: NONCE, connectionId: sidecar.state.link.connectionId });
+        const effects = sidecar.frame({ type: 'error', error: 'agent_id_in_use', retry_after_ms: 1 });
+        const waitMs = startedFor(effects, 'reconnect') ?? 0;
+        waits.push(waitMs);
+        sidecar.nowMs += waitMs;
+      }
+      t.same(
+        waits.slice(0, 6),
+        [1_000, 2_000, 4_000, 8_000, 15_000, 15_000].map((fullMs) => fullMs * share),
+      );
+      t.equal(waits.at(-1), 60_000 * share);
+      t.ok(waits.length < 100, `${waits.length} attempts in an hour`);
+      sidecar.identify();
+      sidecar.take({ type: 'link_down', connectionId: sidecar.state.link.connectionId, code: 1006, reason: '' });
+      t.equal(sidecar.state.link.failures, 1, 'once it is identified, it begins anew');
+    }
+  },
+);
 
 t.test('R20: a refusal whose retry_after_ms is no whole number is no frame: the sidecar waits as without an answer', async (t) => {
   const parse = frameParser(hubSchemas);

@@ -184,7 +184,7 @@ export function onHubError(step: StepContext, frame: HubFrameOf<'error'>): void 
 /** The hub keeps the id for a machine that was connected a moment ago: perhaps this one, before it lost its data directory. */
 function onIdKept(step: StepContext, keptForMs: number): void {
   const { agentId } = step.settings;
-  const retryMs = Math.min(keptForMs, REFUSAL_WAIT_MS_MAX) + KEPT_MARGIN_MS;
+  const retryMs = refusedDelayMs(step, Math.min(keptForMs, REFUSAL_WAIT_MS_MAX) + KEPT_MARGIN_MS);
   step.log(
     'warn',
     `agent id "${agentId}" was just used with another data directory or on another machine, which may return with its work: this sidecar ` +
@@ -195,10 +195,13 @@ function onIdKept(step: StepContext, keptForMs: number): void {
 }
 
 function onOtherRefusal(step: StepContext, { error, retry_after_ms }: HubFrameOf<'error'>): void {
-  const retryMs = Math.max(reconnectDelayMs(step), Math.min(retry_after_ms ?? 0, REFUSAL_WAIT_MS_MAX));
+  const retryMs = refusedDelayMs(step, Math.min(retry_after_ms ?? 0, REFUSAL_WAIT_MS_MAX));
   step.log('error', 'the hub refuses to identify this sidecar', { error, retry_ms: retryMs });
   reconnectIn(step, retryMs);
 }
+
+/** As after any failed attempt, but at least as long as the refusal asks for. */
+const refusedDelayMs = (step: StepContext, atLeastMs: number): number => Math.max(reconnectDelayMs(step), atLeastMs);
 
 /**
  * Drops the connection, if any, and schedules the next: to the hub at `toHubIndex` if given, to the same hub if it had identified this
