@@ -1,7 +1,6 @@
 /** How people name tasks: by the beginning of the ID, or as `@last`. */
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { isTaskId } from '../../core/domain/ids.ts';
-import { meantBy, TASK_DIGITS_MIN, taskIdBeginning } from '../../core/domain/task/task-beginning.ts';
 import type { HubClient, TaskJson } from '../client/index.ts';
 import type { Context } from './cli-context.ts';
 import { keepLastTask, lastTask } from './state/last-task.ts';
@@ -18,6 +17,7 @@ const SHORT_DIGITS_MIN = 8;
 export async function taskNamed(context: Context, hub: HubClient, name: string): Promise<string> {
   if (isTaskId(name)) return name;
   if (name === LAST) return lastOf(context, hub);
+  const { meantBy, TASK_DIGITS_MIN, taskIdBeginning } = await import('../../core/domain/task/task-beginning.ts');
   const beginning = taskIdBeginning(name);
   if (beginning === null) {
     throw new AgentcomError(
