@@ -26,6 +26,8 @@ export async function agentcomProgram(
       writeOut: (text) => void environment.stdout.write(text),
       // With `--json` an error is one object, which the caller prints.
       writeErr: (text) => void (isJsonRequested(argv) || environment.stderr.write(text)),
+      // In the form of our own errors.
+      outputError: (text, write) => write(text.replace(/^error: (.*)/, 'agentcom: $1 (AC_USAGE)')),
     })
     .addHelpText('after', EXIT_CODES_HELP)
     .helpCommand(false)

@@ -48,7 +48,7 @@ t.test('help lists each command under a heading, and its examples are command li
 t.test('an error of the command line names the command, and with --json it is one object', async (t) => {
   t.match(
     (await run(['list', '--stauts', 'queued'])).err,
-    /unknown option '--stauts'\n\(Did you mean --status\?\)\n\(see agentcom list --help\)/,
+    /^agentcom: unknown option '--stauts' \(AC_USAGE\)\n\(Did you mean --status\?\)\n\(see agentcom list --help\)/,
   );
   t.match((await run(['tokens', 'create', '--nope'])).err, /\(see agentcom tokens create --help\)/);
   for (const argv of [
@@ -64,8 +64,24 @@ t.test('an error of the command line names the command, and with --json it is on
     t.match(JSON.parse(err), { error: 'AC_USAGE', message: /^(unknown|missing|option|Expected a command\. )/ }, argv.join(' '));
     t.equal(err.trimEnd().split('\n').length, 1);
   }
-  t.match((await run(['list', '--nope', '--', '--json'])).err, /^error: unknown option/, 'no option behind --');
+  t.match((await run(['list', '--nope', '--', '--json'])).err, /^agentcom: unknown option/, 'no option behind --');
 });
+
+t.test('in every command, an error of the command line reads like any other error', async (t) => {
+  const program = await agentcomProgram([], { stdout: process.stdout, stderr: process.stderr } as never, () => undefined);
+  const commands = namesOf(program);
+  t.ok(commands.includes('tokens create') && commands.length > 40, `${commands.length} commands`);
+  for (const name of commands) {
+    const { code, out, err } = await run([...name.split(' '), '--nope']);
+    t.strictSame([code, out], [2, ''], name);
+    t.match(err, /^agentcom: (unknown|required) option '-.*' (not specified )?\(AC_USAGE\)\n/, name);
+    t.ok(err.endsWith(`\n(see agentcom ${name} --help)\n`), name);
+  }
+});
+
+/** The names of its commands, and of theirs. */
+const namesOf = (command: Command): readonly string[] =>
+  command.commands.flatMap((each) => [each.name(), ...namesOf(each).map((name) => `${each.name()} ${name}`)]);
 
 t.test('AGENTCOM_DEBUG=1 prints the stack of what caused an error, too', async (t) => {
   const cwd = t.testdir({ 'agentcom.config.mjs': "throw new Error('of my own');" });
@@ -126,6 +142,7 @@ t.test('a wrong command line exits with 2 and reports what is wrong', async (t) 
     const ran = await run(argv);
     t.equal(ran.code, 2, argv.join(' '));
     t.match(ran.err, message, argv.join(' '));
+    t.match(ran.err, /^agentcom: .* \(AC_USAGE\)\n/, argv.join(' '));
     t.notMatch(ran.err, /\n\s+at /, 'no stack');
     t.equal(ran.out, '');
   }
