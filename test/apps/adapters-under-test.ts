@@ -54,16 +54,16 @@ export const adaptersUnderTest = (): AdaptersUnderTest => {
 };
 
 /** Names a file to which every hub of a run appends what it reports to run on, one JSON object per line. */
-export const SAID_FILE = 'AGENTCOM_E2E_SAID';
+export const REPORT_FILE = 'AGENTCOM_E2E_REPORT_FILE';
 
 /** Fails unless the hub itself reports that it runs on these. */
 export const requireAdapters = async (api: Pick<HubClient, 'health'>, wanted: AdaptersUnderTest): Promise<void> =>
-  requireSaid(await api.health(), { storage: wanted.storage.name, transport: wanted.transport });
+  requireCombination(await api.health(), { storage: wanted.storage.name, transport: wanted.transport });
 
 /** Records what a hub reported about itself for the run, and fails unless it is what was expected. */
-export function requireSaid(says: Readonly<Record<string, unknown>>, wanted: Combination): void {
-  const { storage, transport } = says;
-  const file = process.env[SAID_FILE];
+export function requireCombination(reported: Readonly<Record<string, unknown>>, wanted: Combination): void {
+  const { storage, transport } = reported;
+  const file = process.env[REPORT_FILE];
   if (file !== undefined) appendFileSync(file, `${JSON.stringify({ storage, transport })}\n`);
   if (storage === wanted.storage && transport === wanted.transport) return;
   throw new Error(`The hub runs on ${String(storage)} and ${String(transport)}, not on ${wanted.storage} and ${wanted.transport}.`);

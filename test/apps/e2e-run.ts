@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { ROOT } from '../architecture/cruise.ts';
 import { filesUnder } from '../architecture/tree.ts';
 import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
-import { SAID_FILE, type Combination } from './adapters-under-test.ts';
+import { REPORT_FILE, type Combination } from './adapters-under-test.ts';
 
 /** Tests that run whole programs on adapters of their own choice, and why. */
 export const ON_THEIR_OWN: Readonly<Record<string, string>> = {
@@ -34,7 +34,7 @@ export type Reported = ReadonlyMap<string, number>;
 export const named = ({ storage, transport }: Combination): string => `${storage} and ${transport}`;
 
 /** Lines reported by hubs, counted. */
-export function countSaid(lines: string): Reported {
+export function countReported(lines: string): Reported {
   const counts = new Map<string, number>();
   for (const line of lines.split('\n').filter((one) => one !== '')) {
     const name = named(JSON.parse(line) as Combination);
@@ -59,7 +59,7 @@ export async function e2eRun(
   files: readonly string[],
 ): Promise<{ readonly exitCode: number; readonly reported: Reported }> {
   const folder = await mkdtemp(join(tmpdir(), 'agentcom-e2e-'));
-  const reportFile = join(folder, 'said.jsonl');
+  const reportFile = join(folder, 'reported.jsonl');
   await writeFile(reportFile, '');
   const server = combination.storage === 'postgres' ? await postgresServer([]) : null;
   try {
@@ -67,7 +67,7 @@ export async function e2eRun(
       AGENTCOM_STORAGE: combination.storage,
       AGENTCOM_TRANSPORT: combination.transport,
       ...(server === null ? {} : { AGENTCOM_TEST_DATABASE_URL: server.url }),
-      [SAID_FILE]: reportFile,
+      [REPORT_FILE]: reportFile,
     };
     const tap = spawn('npm', ['run', '--silent', 'tap', '--', `--jobs=${JOBS}`, ...files], {
       cwd: ROOT,
@@ -75,7 +75,7 @@ export async function e2eRun(
       env: { ...process.env, ...env },
     });
     const [code] = (await once(tap, 'exit')) as [number | null];
-    return { exitCode: code ?? 1, reported: countSaid(await readFile(reportFile, 'utf8')) };
+    return { exitCode: code ?? 1, reported: countReported(await readFile(reportFile, 'utf8')) };
   } finally {
     await server?.end();
     await rm(folder, { recursive: true });

@@ -3,23 +3,23 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { ROOT } from '../architecture/cruise.ts';
-import { requireSaid } from './adapters-under-test.ts';
-import { countSaid, e2eFiles, faultsOf, ON_THEIR_OWN } from './e2e-run.ts';
+import { requireCombination } from './adapters-under-test.ts';
+import { countReported, e2eFiles, faultsOf, ON_THEIR_OWN } from './e2e-run.ts';
 import { shell } from './pages/newcomer.ts';
 
 t.test('a hub on other adapters is a fault, and so is a run in which no hub reports its own', (t) => {
   const combination = { storage: 'postgres', transport: 'uws' };
   const line = (storage: string, transport: string): string => `${JSON.stringify({ storage, transport })}\n`;
-  t.strictSame(faultsOf(countSaid(line('postgres', 'uws').repeat(3)), combination), []);
-  t.strictSame(faultsOf(countSaid(''), combination), ['no hub reported its adapters']);
+  t.strictSame(faultsOf(countReported(line('postgres', 'uws').repeat(3)), combination), []);
+  t.strictSame(faultsOf(countReported(''), combination), ['no hub reported its adapters']);
   const mixed = line('postgres', 'uws') + line('sqlite', 'uws') + line('sqlite', 'uws') + line('postgres', 'ws');
-  t.strictSame(faultsOf(countSaid(mixed), combination), [
+  t.strictSame(faultsOf(countReported(mixed), combination), [
     '2 hubs ran on sqlite and uws, not on postgres and uws',
     '1 hubs ran on postgres and ws, not on postgres and uws',
   ]);
-  t.doesNotThrow(() => requireSaid({ ...combination, status: 'ok' }, combination));
-  for (const says of [{ ...combination, storage: 'sqlite' }, { ...combination, transport: 'ws' }, { status: 'ok' }])
-    t.throws(() => requireSaid(says, combination), /The hub runs on .*, not on postgres and uws/);
+  t.doesNotThrow(() => requireCombination({ ...combination, status: 'ok' }, combination));
+  for (const reported of [{ ...combination, storage: 'sqlite' }, { ...combination, transport: 'ws' }, { status: 'ok' }])
+    t.throws(() => requireCombination(reported, combination), /The hub runs on .*, not on postgres and uws/);
   t.end();
 });
 

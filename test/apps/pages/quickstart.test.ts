@@ -9,7 +9,7 @@ import t, { type Test } from 'tap';
 import { startProgram } from '../../../apps/quickstart/child-programs.ts';
 import { TASKS } from '../../../apps/quickstart/scenario.ts';
 import { builtTree } from '../../rig/built-tree.ts';
-import { adaptersAsked, requireSaid, type Combination } from '../adapters-under-test.ts';
+import { adaptersAsked, requireCombination, type Combination } from '../adapters-under-test.ts';
 import { temporaryFolder } from './newcomer.ts';
 
 /** A time, an agent, a task, and what happened; `-` if there is none. */
@@ -65,7 +65,7 @@ async function openFolder(t: Test): Promise<string> {
 /** What the hub reported about itself, which must be what was requested. */
 function requireAsked(lines: readonly string[], combination: Combination): void {
   const [, storage, transport] = /runs on (\S+) and (\S+)$/m.exec(lines.join('\n')) ?? [];
-  requireSaid({ storage, transport }, combination);
+  requireCombination({ storage, transport }, combination);
 }
 
 const { storage, transport } = adaptersAsked();

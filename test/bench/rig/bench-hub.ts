@@ -6,7 +6,7 @@ import type { HubClient } from '../../../apps/client/index.ts';
 import type { HubLimits } from '../../../core/config/limits.ts';
 import { HUB_TIMING } from '../../../core/config/times.ts';
 import type { PostgresServer } from '../../adapters/storage-places/postgres-server.ts';
-import { requireSaid } from '../../apps/adapters-under-test.ts';
+import { requireCombination } from '../../apps/adapters-under-test.ts';
 import type { TestEnd } from '../../apps/app-world.ts';
 import { cpuMsOf, eachSecond, endedChildrenCpuMs, sampleOf } from '../../chaos/rig/gauges.ts';
 import { statOf } from '../../chaos/rig/chaos-ledger.ts';
@@ -104,7 +104,7 @@ export async function startBenchHub(
     if (end !== 0) throw new Error(`the hub ended its SIGTERM with ${end}:\n${readFileSync(world.logOf('hub'), 'utf8').slice(-2_000)}`);
   };
   await ready();
-  requireSaid(await world.api.health(), pair);
+  requireCombination(await world.api.health(), pair);
   const server = postgres === null ? null : await postmasterOf(postgres);
   let enrolled = 0;
 

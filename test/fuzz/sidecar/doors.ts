@@ -21,7 +21,7 @@ import { objectIn } from '../../../plugins/run-kit/output/json-lines.ts';
 import { named, stage, working } from '../../core/sidecar/rig/stage.ts';
 import { everyLine } from '../../plugins/programs/recording.ts';
 import type { Chooser } from '../hostile/choose.ts';
-import { atWork, TOLD_MAX, wrongIn } from './taken.ts';
+import { atWork, LOGGED_MAX, wrongIn } from './taken.ts';
 import { fromSchemas, hurt, oddValues, pick, pooled, varied, type Pool } from './vary.ts';
 
 /** `taken`: within all bounds; `refused`: with a message of bounded length; otherwise a violation. */
@@ -42,7 +42,7 @@ const LINES = 2_000;
 const NAME = named();
 
 const answer = (wrong: readonly string[], taken = true): Answer => (wrong.length > 0 ? wrong : taken ? 'taken' : 'refused');
-const tooLong = (text: string): readonly string[] => (text.length <= TOLD_MAX ? [] : [`a refusal of ${text.length} characters`]);
+const tooLong = (text: string): readonly string[] => (text.length <= LOGGED_MAX ? [] : [`a refusal of ${text.length} characters`]);
 
 export function doorsOf(seed: number, pool = POOL): readonly Door[] {
   const odd = oddValues(pool, seed);

@@ -6,8 +6,8 @@ import { working, type Stage } from '../../core/sidecar/rig/stage.ts';
 /** A report with its body, and any other frame, in characters of JSON. */
 const REPORT_MAX = 1_048_576;
 const FRAME_MAX = 262_144;
-/** The fields of a log line, in characters of JSON. */
-export const TOLD_MAX = 65_536;
+/** The fields of a log line, in characters of JSON; also the text of a refusal. */
+export const LOGGED_MAX = 65_536;
 
 /** Intervals of what is repeated as the hub's policy wants it, in milliseconds. */
 const LEAST_MS = 50;
@@ -34,7 +34,7 @@ export function wrongIn(effect: Effect): readonly string[] {
     case 'writeReport':
       return lengthOver('a report', effect.text, REPORT_MAX);
     case 'log':
-      return lengthOver(`the log of "${effect.message}"`, effect.fields, TOLD_MAX);
+      return lengthOver(`the log of "${effect.message}"`, effect.fields, LOGGED_MAX);
     case 'startTimer': {
       const { delayMs, timer } = effect;
       // A policy of zeros is no reason to repeat the same without a pause.
