@@ -17,7 +17,7 @@ export default defineConfig({
   sidecar: {
     hubs: [env('AGENTCOM_HUB_URL', 'ws://127.0.0.1:4000/ws')],
     agentId: env('AGENTCOM_AGENT_ID', 'worker-1'),
-    token: env.optional('AGENTCOM_TOKEN'), // else enrols itself with the hub's enrol-secret file, on this machine
+    token: env.optional('AGENTCOM_TOKEN'), // else enrolls itself with the hub's enrol-secret file, on this machine
     dataDir: env('AGENTCOM_SIDECAR_DIR', 'data/worker-1'),
     capabilities: ['code'],
     wake: command({ argv: ['node', 'examples/agent.mjs'] }),

@@ -39,10 +39,10 @@ export async function makeDataDir(dataDir: string, setting: string, platform: st
   );
 }
 
-/** What an enrolment writes, with room to spare: token, fingerprint and config. Bytes. */
+/** What an enrollment writes, with room to spare: token, fingerprint and config. Bytes. */
 const ENROLMENT_BYTES = 16_384;
 
-/** An enrolment uses up a code before its token can be written, so it must fit. Fails with `AC_DATA_DIR` on a full disk. */
+/** An enrollment uses up a code before its token can be written, so it must fit. Fails with `AC_DATA_DIR` on a full disk. */
 export async function mustHaveSpace(dataDir: string): Promise<void> {
   const probe = join(dataDir, '.writable');
   try {

@@ -1,4 +1,4 @@
-/** Enrols an agent. The hub first proves that it knows the secret; no other hub gets the secret, and no other hub's token is trusted. */
+/** Enrolls an agent. The hub first proves that it knows the secret; no other hub gets the secret, and no other hub's token is trusted. */
 import type { HubTrust } from '../adapters/kit/trusted-hub.ts';
 import { systemDigest } from '../adapters/ids-system/system-digest.ts';
 import { AgentcomError } from '../core/errors/agentcom-error.ts';
@@ -24,7 +24,7 @@ export interface Enrolling {
 export type Enrolled =
   { readonly kind: 'enrolled'; readonly token: string; readonly isProved: boolean } | { readonly kind: 'not_proved' | 'older' };
 
-/** Whether the hub knows this enrolment secret, without using it up. Fails like `enrolAt`. */
+/** Whether the hub knows this enrollment secret, without using it up. Fails like `enrolAt`. */
 export async function hubKnowsSecret(
   url: string,
   { tls, ...of }: Pick<Enrolling, 'agentId' | 'secret' | 'tls'>,

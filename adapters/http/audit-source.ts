@@ -9,7 +9,7 @@ export interface AuditedAct {
   readonly details?: AuditDetails | undefined;
 }
 
-/** `by` is null if the caller is unknown, as in an enrolment. */
+/** `by` is null if the caller is unknown, as in an enrollment. */
 export const auditDraft = (
   { address }: Pick<ApiRequest, 'address'>,
   by: Pick<Principal, 'id' | 'name' | 'role'> | null,

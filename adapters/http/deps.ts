@@ -74,7 +74,7 @@ export interface HttpApiDeps {
   readonly load: () => HubLoad;
   /** These tokens have just been revoked or rotated: closes the WebSockets that identified with them, now or when they expire. */
   readonly endTokens: (tokens: readonly TokenRecord[]) => void;
-  /** An enrolment secret was used up: the hub writes a new one for the sidecars on its machine. */
+  /** An enrollment secret was used up: the hub writes a new one for the sidecars on its machine. */
   readonly onEnrolSecretUsed: () => void;
 }
 

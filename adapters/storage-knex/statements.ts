@@ -118,7 +118,7 @@ export const STATEMENTS = {
   removeTombstones: 'writes',
   /** Parameter: a removal. Changes. */
   removeKeys: 'writes',
-  /** Parameter: a removal. Changes: expired enrolment secrets. */
+  /** Parameter: a removal. Changes: expired enrollment secrets. */
   removeSecrets: 'writes',
 
   /** Parameter: output chunks. Changes: those whose agent was assigned their task in their generation. */

@@ -41,7 +41,7 @@ export interface MemoryDatabase {
   readonly stops: Map<string, PendingStop>;
   readonly keys: Map<string, IdempotencyRecord>;
   readonly tokens: Map<string, TokenRecord>;
-  /** When each enrolment secret expires, by its hash. */
+  /** When each enrollment secret expires, by its hash. */
   readonly secrets: Map<string, number>;
   /** Lowest number first. */
   readonly audit: AuditEntry[];

@@ -1,4 +1,4 @@
-/** Tokens and enrolment secrets. */
+/** Tokens and enrollment secrets. */
 import { pathTo, type Requester } from './api-request.ts';
 import type {
   EnrolSecretJson,
@@ -33,14 +33,14 @@ export interface TokensClient {
 
 /** How a new machine gets its token. */
 export interface EnrolmentClient {
-  /** Creates a secret with which one agent can enrol once, within 15 minutes. Not retried once it was sent. */
+  /** Creates a secret with which one agent can enroll once, within 15 minutes. Not retried once it was sent. */
   createSecret(): Promise<EnrolSecretJson>;
-  /** Asks the hub to prove that it knows an enrolment secret, without revealing the secret. Retried. */
+  /** Asks the hub to prove that it knows an enrollment secret, without revealing the secret. Retried. */
   hello(body: RegisterHelloRequest): Promise<RegisterChallenge>;
   /** Like `register`, but after `hello`, with the secret and the token encrypted. Not retried once it was sent. */
   registerProved(body: RegisterProvedRequest): Promise<SealedRegistration>;
   /**
-   * Enrols an agent and uses up the secret, which is sent to any program that answers at this address. Not retried once it was sent.
+   * Enrolls an agent and uses up the secret, which is sent to any program that answers at this address. Not retried once it was sent.
    */
   register(body: RegisterRequest): Promise<Registration>;
 }

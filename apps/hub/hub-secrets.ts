@@ -1,4 +1,4 @@
-/** The hub's secrets on disk: the admin token and the session secret, created at the first start, and the current enrolment secret. */
+/** The hub's secrets on disk: the admin token and the session secret, created at the first start, and the current enrollment secret. */
 import { unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ENROL_SECRET_MS, type AgentStore } from '../../core/ports/agent-store.ts';
@@ -8,7 +8,7 @@ import type { Log } from '../../core/ports/log.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { readSecretFile, writeSecretFile } from '../data-dir.ts';
 
-/** A new enrolment secret is written this long before the old one expires, so that one that was just read can still be used. */
+/** A new enrollment secret is written this long before the old one expires, so that one that was just read can still be used. */
 const RENEW_EARLY_MS = 60_000;
 
 export interface HubSecrets {
@@ -18,7 +18,7 @@ export interface HubSecrets {
   readonly sessionSecret: string;
   /** Fails with `AC_CONFIG_INVALID` if the admin token is a token of the store, whose holder would become an admin. Needs the open store. */
   checkAdminToken(): Promise<void>;
-  /** Writes a new enrolment secret now and before each one expires. */
+  /** Writes a new enrollment secret now and before each one expires. */
   startEnrolment(): Promise<void>;
   /** Call it when a secret was used: writes the next one. */
   renewEnrolment(): void;
@@ -53,7 +53,7 @@ export async function hubSecrets(deps: HubSecretsDeps): Promise<HubSecrets> {
     timer = clock.after(ENROL_SECRET_MS - RENEW_EARLY_MS, renew);
     writing = writing
       .then(write)
-      .catch((error: unknown) => log.error('cannot write a new enrolment secret; sidecars on this machine cannot enrol', { error }));
+      .catch((error: unknown) => log.error('cannot write a new enrollment secret; sidecars on this machine cannot enroll', { error }));
   };
 
   const adminTokenHash = digest.sha256(await adminToken(deps));
@@ -81,7 +81,7 @@ export async function hubSecrets(deps: HubSecretsDeps): Promise<HubSecrets> {
       await writing;
       // Without a running hub the secret would only mislead the next sidecar that reads it.
       await unlink(enrolFile).catch((error: NodeJS.ErrnoException) => {
-        if (error.code !== 'ENOENT') log.warn('cannot remove the enrolment secret', { error });
+        if (error.code !== 'ENOENT') log.warn('cannot remove the enrollment secret', { error });
       });
     },
   };

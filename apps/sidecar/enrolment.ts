@@ -17,7 +17,7 @@ const AGAIN_MAX_MS = 10_000;
 
 export interface EnrolmentDeps {
   readonly config: ResolvedSidecarConfig;
-  /** The hub in the same config, with its enrolment secret in its data directory; null without one. */
+  /** The hub in the same config, with its enrollment secret in its data directory; null without one. */
   readonly hub: OwnHub | null;
   readonly log: Log;
   /** Ends the wait for a hub that is not up yet. */
@@ -34,7 +34,7 @@ export interface SidecarIdentity {
 
 /**
  * The sidecar's token, and how it recognizes its hub. Waits for a hub that is not up yet. Fails with `AC_ENROL` when there is no secret to
- * enrol with or the identity is taken, and says what to do.
+ * enroll with or the identity is taken, and says what to do.
  */
 export async function sidecarIdentity(deps: EnrolmentDeps): Promise<SidecarIdentity> {
   const { config } = deps;
@@ -62,7 +62,7 @@ export interface KnownToken {
   readonly from: 'config' | 'variable' | 'file';
 }
 
-/** The token of a sidecar that need not enrol; null if it must. Fails with `AC_DATA_DIR` if others can read the token's file. */
+/** The token of a sidecar that need not enroll; null if it must. Fails with `AC_DATA_DIR` if others can read the token's file. */
 export async function knownToken(
   config: ResolvedSidecarConfig,
   env: Readonly<Record<string, string | undefined>>,
@@ -92,7 +92,7 @@ async function enrol(deps: EnrolmentDeps, code: JoinCode | null, trust: HubTrust
     if (outcome.kind === 'enrolled') return outcome.token;
     if (outcome.refused) refusals += 1;
     if (refusals >= REFUSED_TRIES_MAX) {
-      throw new AgentcomError('AC_ENROL', `Agent "${deps.config.agentId}" could not enrol: ${outcome.because}. ${HOW_TO_GET_A_TOKEN}`);
+      throw new AgentcomError('AC_ENROL', `Agent "${deps.config.agentId}" could not enroll: ${outcome.because}. ${HOW_TO_GET_A_TOKEN}`);
     }
     if (!hasWarned) deps.log.warn('not enrolled yet; retrying until a hub answers', { because: outcome.because, hub });
     hasWarned = true;
@@ -104,12 +104,12 @@ async function tryToEnrol(deps: EnrolmentDeps, hubUrl: string, code: JoinCode | 
   const { config } = deps;
   const secret = code?.secret ?? (await secretOfHub(deps));
   if (secret === null)
-    return { kind: 'again', refused: false, because: `the hub has not written its enrolment secret to ${deps.hub?.dataDir ?? ''} yet` };
+    return { kind: 'again', refused: false, because: `the hub has not written its enrollment secret to ${deps.hub?.dataDir ?? ''} yet` };
   try {
     const enrolled = await enrolAt(apiUrlOf(hubUrl), { agentId: config.agentId, secret, isTrusted: config.plainToken, tls });
     if (enrolled.kind !== 'enrolled') return notProved(enrolled.kind, hubUrl, code);
     if (!enrolled.isProved) {
-      deps.log.warn('the hub is older than this sidecar and did not prove itself: the enrolment secret was sent in plain text', {
+      deps.log.warn('the hub is older than this sidecar and did not prove itself: the enrollment secret was sent in plain text', {
         hub: hubUrl,
       });
     }
@@ -133,20 +133,20 @@ async function tryToEnrol(deps: EnrolmentDeps, hubUrl: string, code: JoinCode | 
 /** The secret was not sent. One that was set by hand does not become right by waiting. */
 function notProved(kind: 'not_proved' | 'older', hubUrl: string, code: JoinCode | null): Outcome {
   if (kind === 'older') {
-    const because = `the hub at ${hubUrl} does not prove that it knows the enrolment secret: it is older than this sidecar, or not a hub. Update it, use wss://, or set sidecar.plainToken: true to send it the secret anyway. The secret was not sent`;
+    const because = `the hub at ${hubUrl} does not prove that it knows the enrollment secret: it is older than this sidecar, or not a hub. Update it, use wss://, or set sidecar.plainToken: true to send it the secret anyway. The secret was not sent`;
     return { kind: 'again', refused: true, because };
   }
-  const found = `expected a hub that proves that it knows the enrolment secret, found one at ${hubUrl} that does not`;
+  const found = `expected a hub that proves that it knows the enrollment secret, found one at ${hubUrl} that does not`;
   if (code === null) return { kind: 'again', refused: true, because: `${found}; the secret was not sent` };
   throw new AgentcomError(
     'AC_ENROL',
-    `Cannot enrol: ${found}. The secret in AGENTCOM_ENROL_SECRET is wrong, used or over 15 minutes old (on the hub's machine run ` +
+    `Cannot enroll: ${found}. The secret in AGENTCOM_ENROL_SECRET is wrong, used or over 15 minutes old (on the hub's machine run ` +
       '"agentcom invite" and set it to what that prints), or this address is not that hub (check sidecar.hubs). The secret was not sent',
   );
 }
 
 async function secretOfHub({ hub }: EnrolmentDeps): Promise<string | null> {
-  if (hub === null) throw new AgentcomError('AC_ENROL', `The sidecar has no token and no secret to enrol with. ${HOW_TO_GET_A_TOKEN}`);
+  if (hub === null) throw new AgentcomError('AC_ENROL', `The sidecar has no token and no secret to enroll with. ${HOW_TO_GET_A_TOKEN}`);
   return readSecretFile(join(hub.dataDir, 'enrol-secret'));
 }
 

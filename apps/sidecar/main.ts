@@ -1,4 +1,4 @@
-/** The sidecar as a program: config, enrolment, container, lifecycle, signals. */
+/** The sidecar as a program: config, enrollment, container, lifecycle, signals. */
 import 'reflect-metadata';
 import { Container } from 'inversify';
 import { redactingLog, createRedactor, SECRETS_MAX } from '../../core/application/sidecar/engine/redact-secrets.ts';

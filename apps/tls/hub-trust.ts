@@ -34,14 +34,14 @@ export const fingerprintFile = ({ dataDir }: Pick<ResolvedSidecarConfig, 'dataDi
 export type OwnHub = Pick<ResolvedHubConfig, 'dataDir' | 'tls'>;
 
 export interface TrustPlace {
-  /** The code that it enrols with; null if it does not enrol with one. */
+  /** The code that it enrolls with; null if it does not enroll with one. */
   readonly code?: JoinCode | null;
   /** The hub in the same config, whose certificate is on this machine. */
   readonly hub: OwnHub | null;
 }
 
 /**
- * How a sidecar recognizes its hub: by fingerprints from the config, the environment, the code that it enrols with, or the file that has kept
+ * How a sidecar recognizes its hub: by fingerprints from the config, the environment, the code that it enrolls with, or the file that has kept
  * that of an earlier code. Without any, a hub of the same config, on loopback, is recognized by its own certificate, and any other by
  * CAs. Throws `AC_ENV_INVALID`, `AC_DATA_DIR` or `AC_TLS`.
  */

@@ -217,7 +217,7 @@ const sidecar = options(
   },
   {
     name: text('a name of 1 to 128 characters', '^[^\\u0000-\\u001f\\u007f]+$', 128),
-    token: secret('a token of visible ASCII characters; omit it to let the sidecar enrol itself', 1),
+    token: secret('a token of visible ASCII characters; omit it to let the sidecar enroll itself', 1),
     dataDir: folder,
     capabilities: Type.Array(text('a word of 1 to 64 characters', '^[^\\u0000-\\u001f\\u007f]+$', 64), {
       maxItems: CAPABILITIES_MAX,

@@ -176,7 +176,7 @@ export interface ListenTls {
 }
 
 /**
- * How a hub is authenticated over TLS. Without these: by fingerprints from the environment or from its enrolment; a hub on loopback by the
+ * How a hub is authenticated over TLS. Without these: by fingerprints from the environment or from its enrollment; a hub on loopback by the
  * certificate of the same config; any other by a certificate for its name from a public certificate authority.
  */
 export interface HubTls {

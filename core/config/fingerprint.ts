@@ -22,7 +22,7 @@ export interface JoinCode {
   readonly fingerprint: string | null;
 }
 
-/** The code with which a new machine joins: an enrolment secret, and the fingerprint of the hub if it has one. */
+/** The code with which a new machine joins: an enrollment secret, and the fingerprint of the hub if it has one. */
 export const joinCode = ({ secret, fingerprint }: JoinCode): string => (fingerprint === null ? secret : `${secret}.${fingerprint}`);
 
 /** The parts of a code; null if what follows the secret is not a fingerprint. */

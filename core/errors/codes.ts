@@ -29,7 +29,7 @@ export const ERROR_CODES = {
   AC_JOURNAL_LOCKED: { exit: 5, what: 'Another sidecar uses the same data directory.' },
   AC_JOURNAL_CORRUPT: { exit: 4, what: 'No valid copy of the journal is left.' },
   AC_JOURNAL_WRITE: { exit: 4, what: 'The journal or a file beside it cannot be written.' },
-  AC_ENROL: { exit: 2, what: 'The sidecar has no token and could not enrol itself.' },
+  AC_ENROL: { exit: 2, what: 'The sidecar has no token and could not enroll itself.' },
   AC_HUB_BUSY: { exit: 1, what: 'The command queue of the hub is full; retry later.' },
   AC_HUB_STOPPING: { exit: 1, what: 'The hub is stopping and accepts nothing new.' },
   AC_STOP_TIMEOUT: { exit: 1, what: 'A part of the program did not stop in time.' },

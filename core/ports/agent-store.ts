@@ -1,4 +1,4 @@
-/** Identity and access: agents, tokens and enrolment secrets, in the same database as the tasks. */
+/** Identity and access: agents, tokens and enrollment secrets, in the same database as the tasks. */
 import type { Agent } from '../domain/agent/agent.ts';
 import type { AuditDraft } from '../domain/audit/audit-entry.ts';
 import type { AgentId } from '../domain/ids.ts';
@@ -52,7 +52,7 @@ export interface TokenUsed {
   readonly atMs: number;
 }
 
-/** How long an enrolment secret is valid, milliseconds. */
+/** How long an enrollment secret is valid, milliseconds. */
 export const ENROL_SECRET_MS = 900_000;
 
 /**
@@ -114,11 +114,11 @@ export interface AgentStore {
    */
   lockedOutAmong(ids: readonly AgentId[], nowMs: number): Promise<ReadonlyMap<AgentId, LockedOut>>;
 
-  /** Stores the hash of a new enrolment secret. */
+  /** Stores the hash of a new enrollment secret. */
   addEnrolSecret(hash: string, expiresAtMs: number, audit?: AuditDraft): Promise<void>;
 
   /**
-   * The full hash of the unused, unexpired enrolment secret whose hash starts with these hexadecimal digits; undefined if there are
+   * The full hash of the unused, unexpired enrollment secret whose hash starts with these hexadecimal digits; undefined if there are
    * several. Does not use the secret up.
    */
   findEnrolSecret(hint: string, nowMs: number): Promise<string | undefined>;

@@ -192,7 +192,7 @@ export interface StoreUnit {
 
   /**
    * Removes old rows, at most `limit` of each kind, and returns how many. It removes a task with its body, results, history and
-   * dependencies, and leaves a tombstone. It also removes enrolment secrets that expired by `nowMs`.
+   * dependencies, and leaves a tombstone. It also removes enrollment secrets that expired by `nowMs`.
    *
    * - MUST keep the highest id of the removed events, for `EventFeed.marks`.
    * - MUST NOT remove a task or tombstone on which a task depends that is neither completed nor cancelled, nor a task that has a pending

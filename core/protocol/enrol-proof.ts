@@ -1,5 +1,5 @@
 /**
- * How a hub and an enrolling sidecar prove to each other that they know the same enrolment secret, as with `hello` (proof.ts). The *key*
+ * How a hub and an enrolling sidecar prove to each other that they know the same enrollment secret, as with `hello` (proof.ts). The *key*
  * is the secret's SHA-256, which is all that the hub stores. The hub proves itself first; then the sealed secret goes to it, and the sealed
  * token back. The hub keeps no state between the two calls: the sidecar's nonce is new for each exchange, and a secret works once.
  */

@@ -7,7 +7,7 @@ export const HTTP_ERRORS = {
   unknown_result: 'No result is kept for that task, generation and agent.',
   unknown_token: 'There is no such live token.',
   unauthorized: 'There is no valid bearer token.',
-  invalid_secret: 'The enrolment secret is wrong, used or expired.',
+  invalid_secret: 'The enrollment secret is wrong, used or expired.',
   forbidden: 'The role of the token does not allow this.',
   forbidden_origin: 'Host or Origin is not a name of this hub, or a session cookie was sent by another page.',
   unknown_route: 'No such route.',

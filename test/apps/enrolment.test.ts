@@ -40,7 +40,7 @@ const wsOf = (url: string): string => `${url.replace('http', 'ws')}/ws`;
 const answering = (t: Test, json: Readonly<Record<string, unknown>>, status: 200 | 201 | 400 | 401): Promise<TestHub> =>
   testHub(t, (app) => app.post('/api/onboard/register', (c) => c.json(json, status)));
 
-t.test('a secret unknown to the hub ends enrolment at once, with a remedy', async (t) => {
+t.test('a secret unknown to the hub ends enrollment at once, with a remedy', async (t) => {
   environment(t, { AGENTCOM_ENROL_SECRET: 'used' });
   const hub = await answering(t, { hub_nonce: 'ab'.repeat(32), proof: 'cd'.repeat(32) }, 200);
   await t.rejects(tokenAt(t, wsOf(hub.url)), {
@@ -74,7 +74,7 @@ t.test('R22: an impostor on the port learns nothing usable of the secret, and it
   }
 });
 
-t.test('R22: a man in the middle of an enrolment reads neither secret nor token, and its changes are rejected', async (t) => {
+t.test('R22: a man in the middle of an enrollment reads neither secret nor token, and its changes are rejected', async (t) => {
   const bench = await hubBench();
   t.teardown(() => bench.close());
   const received: string[] = [];

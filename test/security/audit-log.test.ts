@@ -46,7 +46,7 @@ t.test('every administrative act is recorded with its actor, address and object'
   t.match(await recorded(), { 0: { atMs: A_MOMENT_MS, actor: { name: 'admin' }, details: { name: 'ci', role: 'viewer' } } });
 });
 
-t.test('an enrolment code is recorded when it is created and when it is used, without the code itself', async (t) => {
+t.test('an enrollment code is recorded when it is created and when it is used, without the code itself', async (t) => {
   const { json: made } = await send('POST', '/admin/enrol-secrets', 'admin', {});
   const secret = String(made['secret']);
   const hint = systemDigest().sha256(secret).slice(0, 16);

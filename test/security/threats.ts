@@ -89,12 +89,12 @@ export const THREATS: readonly Threat[] = [
     who: 'impostor hub, or man in the middle',
     stoppedBy:
       'the hub proves that it knows the token before any token or task is sent; the token itself is sent only with sidecar.plainToken. ' +
-      'Enrolment is proved the same way, with the enrolment secret; an older hub gets the secret only over wss, or when plainToken or ' +
+      'Enrollment is proved the same way, with the enrollment secret; an older hub gets the secret only over wss, or when plainToken or ' +
       '`agentcom join --insecure` accepts any hub that answers',
     tests: [
       ['apps/enrolment.test.ts', 'R22: an impostor on the port learns nothing usable of the secret, and its token is not accepted'],
-      ['apps/enrolment.test.ts', 'R22: a man in the middle of an enrolment reads neither secret nor token, and its changes are rejected'],
-      [TOKENS, 'R7: an overheard enrolment is useless for another agent, with other nonces or with another secret'],
+      ['apps/enrolment.test.ts', 'R22: a man in the middle of an enrollment reads neither secret nor token, and its changes are rejected'],
+      [TOKENS, 'R7: an overheard enrollment is useless for another agent, with other nonces or with another secret'],
       ['apps/doctor/doctor-machine.test.ts', 'the hub proves that it knows the token, and never sees it'],
       ['security/impostor.test.ts', 'an eavesdropper on every frame between sidecar and hub never sees the token, and can reuse nothing'],
       [
@@ -180,7 +180,7 @@ export const THREATS: readonly Threat[] = [
       [TLS, 'without a fingerprint, the CA and the name of the certificate decide'],
       [JOINING, 'R22: a machine joins with a code that names the key of the hub, and its sidecar stores token and key'],
       [JOINING, 'R22: a code is never sent to a hub with another key or over plain HTTP, and stays valid'],
-      [JOINING, 'R22: a sidecar enrols with the code in AGENTCOM_ENROL_SECRET, and trusts only that key from then on'],
+      [JOINING, 'R22: a sidecar enrolls with the code in AGENTCOM_ENROL_SECRET, and trusts only that key from then on'],
     ],
   },
   {
@@ -386,10 +386,10 @@ export const THREATS: readonly Threat[] = [
   },
   {
     who: 'local user',
-    stoppedBy: 'enrolment needs its secret, once, for 15 minutes, on loopback too',
+    stoppedBy: 'enrollment needs its secret, once, for 15 minutes, on loopback too',
     tests: [
-      [TOKENS, 'an agent enrols itself with a secret that works once'],
-      [TOKENS, 'of several agents that enrol with the same secret at once, only one succeeds'],
+      [TOKENS, 'an agent enrolls itself with a secret that works once'],
+      [TOKENS, 'of several agents that enroll with the same secret at once, only one succeeds'],
     ],
   },
   {
@@ -481,7 +481,7 @@ export const THREATS: readonly Threat[] = [
     ],
   },
   {
-    who: 'odd neighbour',
+    who: 'odd neighbor',
     stoppedBy: 'batches bounded by work, turns between owners, limits on bodies and reads per token',
     tests: [
       ['core/hub/load/fair-turns.test.ts', 'R20: one submitter with thousands of commands delays others by at most one batch'],
@@ -662,12 +662,12 @@ export const THREATS: readonly Threat[] = [
       'database; a changed, removed or inserted entry is found by `agentcom audit verify`, and a rewritten chain by a head that was recorded elsewhere',
     tests: [
       [AUDIT, 'every administrative act is recorded with its actor, address and object'],
-      [AUDIT, 'an enrolment code is recorded when it is created and when it is used, without the code itself'],
+      [AUDIT, 'an enrollment code is recorded when it is created and when it is used, without the code itself'],
       [AUDIT, 'an act that cannot be recorded is not done'],
       [AUDIT, 'signing in and out is recorded, at a limited rate'],
       [AUDIT, 'wrong tokens are counted and recorded as one entry'],
       [AUDIT_STORE, 'commits changes and their entries together or not at all'],
-      [AUDIT_STORE, 'records tokens, enrolment secrets and agent removals with the change, and nothing if nothing changes'],
+      [AUDIT_STORE, 'records tokens, enrollment secrets and agent removals with the change, and nothing if nothing changes'],
       [AUDIT_STORE, 'concurrent appends form one chain'],
       [AUDIT_STORE, 'removes the oldest entries beyond age and number, and retains the hash that the rest builds on'],
       ['core/domain/audit-chain.test.ts', 'changing any field of any entry breaks the chain there'],

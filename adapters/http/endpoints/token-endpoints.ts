@@ -1,4 +1,4 @@
-/** Routes for tokens, enrolment secrets and the enrolment of agents. A token is shown once, when it is created. */
+/** Routes for tokens, enrollment secrets and the enrollment of agents. A token is shown once, when it is created. */
 import { isAgentId, type AgentId } from '../../../core/domain/ids.ts';
 import { ENROL_SECRET_MS, isExpired, type TokenRecord } from '../../../core/ports/agent-store.ts';
 import { bodyReader } from '../../../core/protocol/body-reader.ts';
@@ -117,7 +117,7 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
     });
     if (found.kind === 'refused') return found.reply;
     if (found.value === undefined) {
-      return refusal('invalid_secret', 'The enrolment secret is wrong, used or over 15 minutes old; get a new one.');
+      return refusal('invalid_secret', 'The enrollment secret is wrong, used or over 15 minutes old; get a new one.');
     }
     deps.onEnrolSecretUsed();
     const { token, record } = mint({ name: agentId, role: 'agent', agentId, capabilities: null, maxSlots: TOKEN_SLOTS_DEFAULT });

@@ -20,7 +20,7 @@ export interface AnswerDoc {
 }
 
 export interface RouteDoc {
-  readonly tag: 'Tasks' | 'Agents' | 'Tokens and enrolment' | 'Hub';
+  readonly tag: 'Tasks' | 'Agents' | 'Tokens and enrollment' | 'Hub';
   readonly summary: string;
   readonly description?: string | undefined;
   readonly query?: TSchema | undefined;
@@ -186,8 +186,8 @@ export const ROUTE_DOCS: Readonly<Record<RouteName, RouteDoc>> = {
     refusals: ['unknown_agent', 'invalid_state'],
   },
   register: {
-    tag: 'Tokens and enrolment',
-    summary: 'Enrol an agent with an enrolment secret',
+    tag: 'Tokens and enrollment',
+    summary: 'Enroll an agent with an enrollment secret',
     description: 'Either with the secret itself, or in two calls, of which the first has the hub prove that it knows the secret.',
     body: Type.Union([bodies.registerSchema, bodies.registerHelloSchema, bodies.registerProvedSchema]),
     answers: [
@@ -197,13 +197,13 @@ export const ROUTE_DOCS: Readonly<Record<RouteName, RouteDoc>> = {
     refusals: ['invalid_secret', 'agent_taken', 'rate_limited', 'storage_unavailable'],
   },
   addEnrolSecret: {
-    tag: 'Tokens and enrolment',
-    summary: 'Create an enrolment secret',
+    tag: 'Tokens and enrollment',
+    summary: 'Create an enrollment secret',
     body: bodies.emptySchema,
     answers: [created('The secret: valid once, for 15 minutes, and shown only here.', agents.enrolSecretSchema)],
   },
   addToken: {
-    tag: 'Tokens and enrolment',
+    tag: 'Tokens and enrollment',
     summary: 'Create a token',
     description: 'Either agent_id, with capabilities and max_slots as bounds for its sidecar, or name and role.',
     body: bodies.tokenSchema,
@@ -211,14 +211,14 @@ export const ROUTE_DOCS: Readonly<Record<RouteName, RouteDoc>> = {
     refusals: ['name_taken'],
   },
   listTokens: {
-    tag: 'Tokens and enrolment',
+    tag: 'Tokens and enrollment',
     summary: 'List tokens, newest first, without the tokens themselves',
     query: queries.pageSchema,
     answers: [ok('A page of tokens, also revoked and expired ones.', agents.tokenPageSchema)],
     refusals: QUERY,
   },
   rotateToken: {
-    tag: 'Tokens and enrolment',
+    tag: 'Tokens and enrollment',
     summary: 'Replace a token with a new one; both work for a while',
     description:
       'The new token has the role, name, agent, bounds and lifetime of the old one, which expires after overlap_ms, or earlier if it would have. Refused if the token was revoked, has expired or was rotated before.',
@@ -227,7 +227,7 @@ export const ROUTE_DOCS: Readonly<Record<RouteName, RouteDoc>> = {
     refusals: ['unknown_token', 'invalid_state'],
   },
   revokeTokens: {
-    tag: 'Tokens and enrolment',
+    tag: 'Tokens and enrollment',
     summary: 'Revoke a token, or all tokens of an agent',
     answers: [ok('The IDs of the tokens that were revoked.', agents.revokedSchema)],
     refusals: ['unknown_token'],
@@ -249,7 +249,7 @@ export const ROUTE_DOCS: Readonly<Record<RouteName, RouteDoc>> = {
     answers: [ok('The cookie is removed.', agents.sessionEndedSchema)],
   },
   listAudit: {
-    tag: 'Tokens and enrolment',
+    tag: 'Tokens and enrollment',
     summary: 'Read the audit log in pages, oldest first',
     description: 'Each entry has the hash of the one before. With `format=ndjson`, one entry on each line, to be kept elsewhere.',
     query: queries.auditSchema,

@@ -32,7 +32,7 @@ export function addJoin(program: Command, action: Action): void {
     .action(action(makeSecret));
   program
     .command('join <hub> [code]')
-    .description('Enrol an agent on a new machine with the code from "agentcom invite", and write its sidecar config')
+    .description('Enroll an agent on a new machine with the code from "agentcom invite", and write its sidecar config')
     .requiredOption('--agent <agent>', 'its agent ID')
     .option('--capability <capability>', 'a capability of the agent (repeatable)', collect)
     .option('--dir <dir>', 'where to write the config and the token (default: this folder)')

@@ -26,7 +26,7 @@ import { degradedFinding } from './hub-findings.ts';
 const FREE_BYTES_MIN = 67_108_864;
 const READ_LOG =
   'Read the log of the hub: `storage cannot commit` says why, such as a full disk, or another program that locks the database.';
-/** The agent ID with which the hub is asked whether it knows its own enrolment secret; nothing is enrolled. */
+/** The agent ID with which the hub is asked whether it knows its own enrollment secret; nothing is enrolled. */
 const ASKING_AS = 'agentcom-doctor';
 
 export interface ExaminedHub extends Examined {

@@ -75,7 +75,7 @@ function mayBeStopped(hub: ResolvedConfig['hub'], url: string): boolean {
 
 type Token =
   | { readonly kind: 'known'; readonly token: KnownToken }
-  /** The sidecar has to enrol. */
+  /** The sidecar has to enroll. */
   | { readonly kind: 'none' }
   | { readonly kind: 'unreadable'; readonly finding: Finding };
 
@@ -200,14 +200,14 @@ async function wrongByWhoami(client: HubClient, agentId: string, wrong: (what: s
   return wrong(`the token of agent ${agentId} belongs to ${whose}`);
 }
 
-/** A sidecar without a token enrols at its next start, if it has a secret to enrol with. */
+/** A sidecar without a token enrolls at its next start, if it has a secret to enroll with. */
 async function secretFindings(url: string, { sidecar, config, env, trust }: TrustingLink): Promise<readonly Finding[]> {
   const { agentId } = sidecar;
   const given = env['AGENTCOM_ENROL_SECRET'] ?? '';
   if (given === '') {
     if (config.hub !== undefined) return [];
     return [
-      finding('no_token', `the sidecar of agent ${agentId} has no token and no secret to enrol with`, {
+      finding('no_token', `the sidecar of agent ${agentId} has no token and no secret to enroll with`, {
         agentId,
         hint: HOW_TO_GET_A_TOKEN,
       }),
@@ -216,7 +216,7 @@ async function secretFindings(url: string, { sidecar, config, env, trust }: Trus
   const code = readJoinCode(given);
   if (code === null) return [finding('enrol_secret', 'AGENTCOM_ENROL_SECRET is incomplete or mistyped', { agentId })];
   if ((await hubKnowsSecret(url, { agentId, secret: code.secret, tls: trust })) !== 'not_proved') return [];
-  const what = `the hub at ${url} does not know the enrolment secret in AGENTCOM_ENROL_SECRET: it is wrong, used or over 15 minutes old`;
+  const what = `the hub at ${url} does not know the enrollment secret in AGENTCOM_ENROL_SECRET: it is wrong, used or over 15 minutes old`;
   return [finding('enrol_secret', what, { agentId })];
 }
 
@@ -229,7 +229,7 @@ function placeOf({ token, from }: KnownToken, { sidecar, file, env }: LinkToExam
 function tokenHint({ token, from }: KnownToken, { sidecar, config, file, env }: LinkToExamine): string {
   const own = tokenFile(sidecar);
   if (from === 'file' && config.hub !== undefined)
-    return `Remove ${own} and restart the sidecar: it then enrols again. If the agent still has a token: \`agentcom tokens revoke ${sidecar.agentId}\` first.`;
+    return `Remove ${own} and restart the sidecar: it then enrolls again. If the agent still has a token: \`agentcom tokens revoke ${sidecar.agentId}\` first.`;
   const isVariable = from === 'variable' || env['AGENTCOM_TOKEN'] === token;
   const place = isVariable ? 'set AGENTCOM_TOKEN to it' : from === 'config' ? `put it into sidecar.token of ${file}` : `write it to ${own}`;
   return `On the hub's machine run \`agentcom tokens create --agent ${sidecar.agentId}\`, ${place}, and restart the sidecar.`;

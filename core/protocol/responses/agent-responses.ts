@@ -1,4 +1,4 @@
-/** Responses about agents, their tokens and their enrolment. */
+/** Responses about agents, their tokens and their enrollment. */
 import { Type } from 'typebox';
 import { agentWaiting, count, object, optional, orNull, pageOf, text, texts, time, truth } from './response-fields.ts';
 

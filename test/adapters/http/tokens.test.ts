@@ -1,4 +1,4 @@
-/** Tokens, enrolment, and authentication. */
+/** Tokens, enrollment, and authentication. */
 import t from 'tap';
 import type { HttpApiDeps } from '../../../adapters/http/deps.ts';
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
@@ -185,7 +185,7 @@ t.test('tokens are listed in pages, newest first, revoked ones included', async 
   t.strictSame((names(await admin(`/admin/tokens?limit=500&cursor=${String(first.json['next_cursor'])}`)) as string[])[0], 'n0');
 });
 
-t.test('an agent enrols itself with a secret that works once', async (t) => {
+t.test('an agent enrolls itself with a secret that works once', async (t) => {
   const secret = await secretOf();
   const got = await register({ agent_id: 'new-1', secret });
   t.equal(got.status, 201);
@@ -218,7 +218,7 @@ async function helloWith(secret: string, agentId = 'new-1', more: { readonly non
   return { answer, proved, tokenIn, isProof: answer.json['proof'] === enrolHubProof(key, handshake, hmac) };
 }
 
-t.test('R22: a hub proves it knows an enrolment secret before it receives it, and only its holder can read the token', async (t) => {
+t.test('R22: a hub proves it knows an enrollment secret before it receives it, and only its holder can read the token', async (t) => {
   const secret = await secretOf();
   const { answer, isProof, proved, tokenIn } = await helloWith(secret);
   t.strictSame([answer.status, Object.keys(answer.json), isProof], [200, ['hub_nonce', 'proof'], true]);
@@ -245,7 +245,7 @@ t.test('R22: a hub proves it knows an enrolment secret before it receives it, an
   t.strictSame(refusals(await register(taken.proved)), [409, 'agent_taken']);
 });
 
-t.test('R7: an overheard enrolment is useless for another agent, with other nonces or with another secret', async (t) => {
+t.test('R7: an overheard enrollment is useless for another agent, with other nonces or with another secret', async (t) => {
   const secret = await secretOf();
   const { proved } = await helloWith(secret);
   const digit = proved.sealed_secret.startsWith('0') ? '1' : '0';
@@ -279,7 +279,7 @@ t.test('an unknown secret hint is answered like a valid one, and counts as a gue
   t.strictSame(refusals((await helloWith('guess', 'new-1', { from: '7.7.7.7' })).answer), [429, 'rate_limited']);
 });
 
-t.test('of several agents that enrol with the same secret at once, only one succeeds', async (t) => {
+t.test('of several agents that enroll with the same secret at once, only one succeeds', async (t) => {
   const secret = await secretOf();
   const got = await Promise.all(['x1', 'x2', 'x3'].map((agentId) => register({ agent_id: agentId, secret })));
   t.strictSame(got.map((one) => one.status).sort(), [201, 401, 401]);

@@ -54,7 +54,7 @@ export interface FaultWorld {
   /** A valid token of agent a1. */
   readonly token: string;
   machine(t: TestEnd): Promise<Machine>;
-  /** An enrolment secret that was already used. */
+  /** An enrollment secret that was already used. */
   usedSecret(): Promise<string>;
 }
 

@@ -211,17 +211,17 @@ export const sidecarFaults = ({ hub, hubPort, token, usedSecret }: FaultWorld): 
       name: 'neither a token nor a secret',
       plant: (m) => onlySidecar(m, hubsAt(hubPort)),
       check: 'no_token',
-      found: /^the sidecar of agent a1 has no token and no secret to enrol with$/,
+      found: /^the sidecar of agent a1 has no token and no secret to enroll with$/,
       hint: /"agentcom tokens create --agent NAME" and set AGENTCOM_TOKEN here/,
     },
     {
-      name: 'an enrolment secret that was used',
+      name: 'an enrollment secret that was used',
       plant: async (m) => {
         await onlySidecar(m, hubsAt(hubPort));
         return { AGENTCOM_ENROL_SECRET: await usedSecret() };
       },
       check: 'enrol_secret',
-      found: /does not know the enrolment secret in AGENTCOM_ENROL_SECRET: it is wrong, used or over 15 minutes old$/,
+      found: /does not know the enrollment secret in AGENTCOM_ENROL_SECRET: it is wrong, used or over 15 minutes old$/,
       hint: /`agentcom invite`/,
     },
     {

@@ -127,7 +127,7 @@ t.test('R22: a code is never sent to a hub with another key or over plain HTTP, 
   t.equal(joined.code, 0, joined.err);
 });
 
-t.test('R22: a sidecar enrols with the code in AGENTCOM_ENROL_SECRET, and trusts only that key from then on', async (t) => {
+t.test('R22: a sidecar enrolls with the code in AGENTCOM_ENROL_SECRET, and trusts only that key from then on', async (t) => {
   const { hub, fingerprint, invite } = await tlsHub(t);
   const { dir } = await machine(t);
   const file = join(dir, 'agentcom.config.ts');

@@ -63,7 +63,7 @@ export const FIGURES: readonly Figure[] = [
   {
     name: 'soak',
     wanted:
-      '60 minutes, 200 sidecars, 20 tasks a second, a fault a minute, beside hostile neighbours: every task completed, the memory of the hub and of two sidecars with hostile agents grows by under 1 MiB an hour, no leaked handle, rows and files bounded, write-ahead log under 64 MiB',
+      '60 minutes, 200 sidecars, 20 tasks a second, a fault a minute, beside hostile neighbors: every task completed, the memory of the hub and of two sidecars with hostile agents grows by under 1 MiB an hour, no leaked handle, rows and files bounded, write-ahead log under 64 MiB',
     script: 'soak',
   },
 ];

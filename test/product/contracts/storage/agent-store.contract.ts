@@ -247,7 +247,7 @@ export function agentStoreCases(name: string, subject: StorageSubject, runner: T
       t.equal((await agents.listTokens({ limit: 10 })).length, 4, 'and adds none');
     });
 
-    test('an enrolment secret can be used exactly once', async (t) => {
+    test('an enrollment secret can be used exactly once', async (t) => {
       const { agents } = await openedIn(t, subject);
       await agents.addEnrolSecret('secret', A_MOMENT_MS);
       t.equal(await agents.takeEnrolSecret('other', A_MOMENT_MS), false);
@@ -256,7 +256,7 @@ export function agentStoreCases(name: string, subject: StorageSubject, runner: T
       t.equal(await agents.takeEnrolSecret('secret', 0), false);
     });
 
-    test('finds an enrolment secret by a prefix of its hash, unless it is expired, used or ambiguous', async (t) => {
+    test('finds an enrollment secret by a prefix of its hash, unless it is expired, used or ambiguous', async (t) => {
       const { agents } = await openedIn(t, subject);
       const begins = '0123456789abcdef';
       const [low, high, near] = [begins.padEnd(64, '0'), begins.padEnd(64, 'f'), '0123456789abcdf0'.padEnd(64, '0')] as const;
@@ -273,7 +273,7 @@ export function agentStoreCases(name: string, subject: StorageSubject, runner: T
       t.equal(await find(near.slice(0, 16)), undefined);
     });
 
-    test('an enrolment secret cannot be used after it expires', async (t) => {
+    test('an enrollment secret cannot be used after it expires', async (t) => {
       const { agents } = await openedIn(t, subject);
       await agents.addEnrolSecret('late', A_MOMENT_MS);
       await agents.addEnrolSecret('in time', A_MOMENT_MS);

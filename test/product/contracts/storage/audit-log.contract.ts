@@ -104,7 +104,7 @@ export function auditLogCases(name: string, subject: StorageSubject, runner: Tes
       await isWhole(t, storage);
     });
 
-    test('records tokens, enrolment secrets and agent removals with the change, and nothing if nothing changes', async (t) => {
+    test('records tokens, enrollment secrets and agent removals with the change, and nothing if nothing changes', async (t) => {
       const { agents, audit } = await (async () => openedIn(t, subject))();
       const token = aToken({ id: 'tok-9', name: 'nine', role: 'viewer', agentId: null });
       const options = { unlessTaken: true, audit: aDraft({ object: 'made' }) };

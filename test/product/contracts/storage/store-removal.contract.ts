@@ -226,7 +226,7 @@ export function storeRemovalCases(name: string, subject: StorageSubject, runner:
       t.match(await remove(storage, { lookedMax: 3, after: null }), { tasks: 0, next: placed(3) });
     });
 
-    test('R20: expired enrolment secrets are removed too', async (t) => {
+    test('R20: expired enrollment secrets are removed too', async (t) => {
       const storage = await openedIn(t, subject);
       await storage.agents.addEnrolSecret('over', A_MOMENT_MS - 1);
       await storage.agents.addEnrolSecret('good', A_MOMENT_MS);
