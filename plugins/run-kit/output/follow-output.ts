@@ -157,6 +157,8 @@ export function followOutput(options: FollowOutputOptions): OutputFollower {
   };
 }
 
+const NO_EVENTS: readonly never[] = [];
+
 /** Lines that yield no event are emitted together as output: they show that the program is alive. */
 async function emitLines(
   lines: readonly string[],
@@ -169,8 +171,9 @@ async function emitLines(
   };
   for (const [index, line] of lines.entries()) {
     if (index > 0 && index % LINES_PER_TURN === 0) await setImmediate();
-    const parsed = await onLine(line);
-    if (parsed === undefined || (Array.isArray(parsed) && parsed.length === 0)) {
+    // One written in JavaScript may also return null.
+    const parsed = (await onLine(line)) ?? NO_EVENTS;
+    if (Array.isArray(parsed) && parsed.length === 0) {
       unparsed.push(line);
       continue;
     }

@@ -95,6 +95,12 @@ withRuns('a line may yield several events, and the last line needs no line end',
   t.equal(events.length, 6, 'the last line of a program that has ended needs no line break');
 });
 
+withRuns('a line for which the plugin returns null yields no event', async (t, world) => {
+  const events = await eventsOf(world, `console.log('one'); console.log('two')`, { onLine: (() => null) as never });
+  t.match(events, [{ type: 'spawned' }, { type: 'output', stream: 'stdout', text: 'one\ntwo' }, { type: 'exited', exitCode: 0 }]);
+  t.equal(events.length, 3);
+});
+
 withRuns('the program reads the task, or the input given instead, from standard input', async (t, world) => {
   const echo = `process.stdout.write(JSON.stringify({ type: 'completed', output: require('fs').readFileSync(0, 'utf8') }) + '\\n')`;
   const request = await world.request({ description: 'do "it"' });
