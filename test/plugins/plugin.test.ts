@@ -1,7 +1,7 @@
 import t from 'tap';
 import { virtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
-import { WAKE_RUNNER_CONTRACT, type WakeEvent } from '../../core/ports/wake-runner.ts';
+import { WAKE_RUNNER_CONTRACT, type WakeEvent, type WakeRequest } from '../../core/ports/wake-runner.ts';
 import { AgentcomError, defineWakeRunner, Type, wakeEvents, type DefinedRunner } from '../../plugins/plugin.ts';
 import { aGeneration, anAgentId, aTaskId } from '../product/contracts/fixtures.ts';
 import { all } from '../product/contracts/runner/wake-runner.contract.ts';
@@ -34,6 +34,20 @@ void t.test('a third-party runner is configured first and created later', async 
   t.strictSame(choice.problems(), []);
   const runner = await choice.create(deps);
   t.strictSame(await all(runner.wake(request, never)), [{ type: 'progress', message: 'a1 beeps 2 times' }]);
+});
+
+void t.test('a runner that changes the task of a request changes a copy of it', async (t) => {
+  const change = ({ task }: WakeRequest): AsyncIterable<WakeEvent> =>
+    wakeEvents((emit) => {
+      (task['metadata'] as Record<string, unknown>)['isSeen'] = true;
+      return emit({ type: 'progress', message: JSON.stringify(task['metadata']) });
+    });
+  const define = defineWakeRunner({ name: 'x', options: Type.Object({}), create: () => ({ adoptable: true, wake: change, attach: change }) });
+  const runner = await define({}).create(deps);
+  const held = { ...request, task: { description: 'x', metadata: {} } };
+  for (const events of [runner.wake(held, never), runner.attach({ ...held, process: null }, never)])
+    t.strictSame(await all(events), [{ type: 'progress', message: '{"isSeen":true}' }]);
+  t.strictSame(held.task, { description: 'x', metadata: {} });
 });
 
 void t.test('mistakes in options are listed, first schema errors, then invalid values', async (t) => {
