@@ -1,7 +1,7 @@
 /** Matches ready tasks to free slots inside a batch's transaction: the rows read there decide, not what the hub remembers. */
 import { mayWork, roomOf } from '../../../domain/agent/breaker.ts';
 import { isOver } from '../../../domain/transitions/due.ts';
-import { decidePairs, Requirements, type FreeAgent, type Pair } from '../../../domain/task/scheduling.ts';
+import { canRun, decidePairs, Requirements, type FreeAgent, type Pair } from '../../../domain/task/scheduling.ts';
 import type { Agent } from '../../../domain/agent/agent.ts';
 import type { AgentId } from '../../../domain/ids.ts';
 import type { Rules } from '../../../domain/task/rules.ts';
@@ -128,8 +128,9 @@ async function firstReady(
 }
 
 /**
- * Assigns each task to its agent, until that agent's window is full: its other tasks wait, and so stay in order. `early`: agents that a batch
- * which is still being saved changes. What it sends them does not count yet, so that they get no task that counts.
+ * Assigns each task to its agent, until that agent's window is full: its other tasks wait, and so do the next tasks of each agent that could
+ * take one of these, so that all stay in order. `early`: agents that a batch which is still being saved changes. What it sends them does not
+ * count yet, so that they get no task that counts.
  */
 async function assign(
   batch: Batch,
@@ -137,24 +138,32 @@ async function assign(
   { windows, early, rules }: { readonly windows: BatchWindows; readonly early: readonly AgentId[]; readonly rules: Rules },
 ): Promise<void> {
   const assigned = new Map<AgentId, number>();
-  const full = new Set<AgentId>();
+  /** Agents that get no more in this batch, and what the tasks require that wait for that reason. */
+  const done = new Set<AgentId>();
+  const waiting = new Map<string, Requirement>();
+  const leave = (task: Task, agentId: AgentId): void => {
+    const requirement = waitingRequirement(task);
+    waiting.set(requirementKey(requirement), requirement);
+    done.add(agentId);
+  };
+  const couldTakeWaiting = (agent: Agent): boolean => [...waiting.values()].some((requirement) => canRun(requirement, agent));
   const atFirst = pairs.some(({ agentId }) => windows.hasUnanswered(batch.agent(agentId))) ? BODIES_AT_FIRST : pairs.length;
   let loaded = 0;
   for (const [at, { task, agentId }] of pairs.entries()) {
     const agent = batch.agent(agentId);
-    if (agent === undefined || full.has(agentId)) continue;
-    if (windows.isFull(agent)) {
-      full.add(agentId);
+    if (agent === undefined) continue;
+    if (done.has(agentId) || windows.isFull(agent) || couldTakeWaiting(agent)) {
+      leave(task, agentId);
       continue;
     }
     if (at >= loaded) {
       const next = pairs.slice(at, at + Math.max(atFirst, loaded));
-      await batch.loadBodies(next.flatMap((pair) => (full.has(pair.agentId) ? [] : pair.task.id)));
+      await batch.loadBodies(next.flatMap((pair) => (done.has(pair.agentId) ? [] : pair.task.id)));
       loaded = at + next.length;
     }
     const bytes = countedBodyBytes(batch.body(task.id));
     if (bytes > 0 && early.includes(agentId)) {
-      full.add(agentId);
+      leave(task, agentId);
       continue;
     }
     const decided = decideAssign(task, { agentId, session: agent.sessionNumber, instanceId: agent.instanceId }, batch.nowMs, rules);
@@ -165,7 +174,7 @@ async function assign(
     batch.push(agentId, agent.sessionNumber, decided.task);
   }
   // Once this batch is sent, it is known whether they may get more.
-  batch.hasMore ||= full.size > 0;
+  batch.hasMore ||= done.size > 0;
   for (const [agentId, count] of assigned) {
     const agent = batch.agent(agentId);
     if (agent !== undefined) batch.putAgent({ ...agent, assignedCount: agent.assignedCount + count });

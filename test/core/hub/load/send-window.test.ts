@@ -94,6 +94,16 @@ t.test('an agent with a full window leaves waiting tasks to others, and small on
   await rig.stop();
 });
 
+t.test('R17, I13: a task for which a window became full goes to another agent before a younger one does', async (t) => {
+  const rig = await hub({ socketQueueBytes: LIMITS.frameBytes + 20_000 });
+  const peers = [await agentWithSlots(rig, 'a1', 2), await agentWithSlots(rig, 'a2', 2)];
+  const [large, second, third, fourth] = await Promise.all([60_000, 10, 10, 10].map((bytes) => rig.submit({ body: aBodyOf(bytes) })));
+  const taken = peers.map((peer) => assigned(peer.newFrames()).map(({ taskId }) => taskId));
+  t.strictSame(taken, [[large], [second, third]]);
+  t.match(await rig.summary(fourth as TaskId), /^queued/);
+  await rig.stop();
+});
+
 for (const answer of ['task_rejected', 'task_complete', 'task_failed'])
   t.test(`${answer} opens the window as well`, async (t) => {
     const rig = await hub();
