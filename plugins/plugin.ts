@@ -181,9 +181,16 @@ function validated(name: string, made: DefinedRunner, { clock, log }: WakeRunner
     adoptable,
     wake(request, signal) {
       if (!table.seesRunIds) markWakeRequested(request.runDir);
-      return enforceStop(wake.call(made, withOwnTask(request), signal), { runId: request.runId, process: null, isWake: true, signal, ...parts });
+      return enforceStop(wake.call(made, withOwnTask(request), signal), {
+        runId: request.runId,
+        process: null,
+        isWake: true,
+        signal,
+        ...parts,
+      });
     },
-    attach: (run, signal) => enforceStop(adopt(withOwnTask(run), signal), { runId: run.runId, process: run.process, isWake: false, signal, ...parts }),
+    attach: (run, signal) =>
+      enforceStop(adopt(withOwnTask(run), signal), { runId: run.runId, process: run.process, isWake: false, signal, ...parts }),
     ...(check === undefined ? {} : { check: check.bind(made) }),
   };
 }

@@ -42,7 +42,11 @@ void t.test('a runner that changes the task of a request changes a copy of it', 
       (task['metadata'] as Record<string, unknown>)['isSeen'] = true;
       return emit({ type: 'progress', message: JSON.stringify(task['metadata']) });
     });
-  const define = defineWakeRunner({ name: 'x', options: Type.Object({}), create: () => ({ adoptable: true, wake: change, attach: change }) });
+  const define = defineWakeRunner({
+    name: 'x',
+    options: Type.Object({}),
+    create: () => ({ adoptable: true, wake: change, attach: change }),
+  });
   const runner = await define({}).create(deps);
   const held = { ...request, task: { description: 'x', metadata: {} } };
   for (const events of [runner.wake(held, never), runner.attach({ ...held, process: null }, never)])
