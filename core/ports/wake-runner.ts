@@ -1,5 +1,6 @@
 /** The port that wake runner plugins implement: wakes (starts or notifies) an agent for an assignment and reports what happens. */
 import type { ProcessMark } from '../domain/assignment/slot.ts';
+import { describe, isRecord } from '../domain/describe-value.ts';
 import type { AgentId, Generation, TaskId } from '../domain/ids.ts';
 
 /** The part of the web `AbortSignal` that core needs; a real one fits without a cast. */
@@ -180,4 +181,11 @@ export interface RunnerCheck {
   readonly message: string;
   /** What to do if it is not `ok`, in a sentence or two. Without it, `message` says so. Shown after `message`, which is cut first. */
   readonly hint?: string | undefined;
+}
+
+/** The next step of a run's events. If the iterator was written by hand, its `next` may resolve to anything. */
+export async function nextStep(iterator: AsyncIterator<WakeEvent>): Promise<IteratorResult<WakeEvent>> {
+  const step: unknown = await iterator.next();
+  if (isRecord(step)) return step as unknown as IteratorResult<WakeEvent>;
+  throw new TypeError(`the events of the wake runner cannot be read: expected { done, value } from next(), found ${describe(step)}`);
 }

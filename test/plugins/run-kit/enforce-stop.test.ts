@@ -79,6 +79,7 @@ void t.test('a wake that returns something other than events is explained', asyn
     ],
     [undefined, /found undefined$/],
     [[{ type: 'woken' }], /found a list of 1 items$/],
+    [{ [Symbol.asyncIterator]: () => ({ next: () => Promise.resolve() }) }, /expected \{ done, value \} from next\(\), found undefined$/],
   ];
   for (const [returned, message] of cases) {
     const runner = await deaf(() => returned as AsyncIterable<WakeEvent>)({}).create(deps);

@@ -1,9 +1,8 @@
 /** Follows the runner's event streams to their end and turns events into inputs. */
 import { messageOf } from '../../../errors/agentcom-error.ts';
 import { assignmentIdOf } from '../../../domain/assignment/slot.ts';
-import { describe, isRecord } from '../../../domain/describe-value.ts';
 import { RenewedMap } from '../../../domain/renewed-map.ts';
-import type { AdoptedRun, WakeEvent, WakeRequest, WakeRunner } from '../../../ports/wake-runner.ts';
+import { nextStep, type AdoptedRun, type WakeEvent, type WakeRequest, type WakeRunner } from '../../../ports/wake-runner.ts';
 import { readWakeEvent, errorText } from '../state/runner-events.ts';
 import type { AbortReason } from '../state/effects.ts';
 import type { SidecarInput } from '../state/inputs.ts';
@@ -50,7 +49,7 @@ export function followRuns(
       const iterator = begin(runner, controller)[Symbol.asyncIterator]();
       followed.set(run.runId, { runId: run.runId, controller, iterator });
       let isBroken = false;
-      for (let next = await stepOf(iterator); next.done !== true; next = await stepOf(iterator)) {
+      for (let next = await nextStep(iterator); next.done !== true; next = await nextStep(iterator)) {
         const parsed = readWakeEvent(next.value);
         // The first has ended the attempt; the others would only fill the log.
         if (parsed.kind === 'invalid' && isBroken) continue;
@@ -97,11 +96,4 @@ export function followRuns(
       followed.clear();
     },
   };
-}
-
-/** The next step of a stream. Written by hand, its `next` may resolve to anything. */
-async function stepOf(iterator: AsyncIterator<WakeEvent>): Promise<IteratorResult<WakeEvent>> {
-  const step: unknown = await iterator.next();
-  if (isRecord(step)) return step as unknown as IteratorResult<WakeEvent>;
-  throw new Error(`the events of the wake runner cannot be read: expected { done, value } from next(), found ${describe(step)}`);
 }
