@@ -14,8 +14,8 @@ export function parseDuration(text: string): number {
   return milliseconds;
 }
 
-/** Of ten digits, as seconds since 1970 have, it would be a time in 1970. */
-const SINCE_1970 = /^\d{12,}$/;
+/** Ten digits, as seconds since 1970 have, would be a time in 1970; 14 or more, as in `20300101120000` or microseconds, one after 2286. */
+const SINCE_1970 = /^\d{12,13}$/;
 
 /** `+15m`, `2026-03-01T12:00:00Z`, or milliseconds since 1970 → milliseconds since 1970. */
 export function parseTime(text: string): number {

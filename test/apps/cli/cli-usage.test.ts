@@ -120,6 +120,10 @@ t.test('a wrong command line exits with 2 and reports what is wrong', async (t) 
       /'--run-at <time>' argument '1900000000' is invalid\. Expected a time .* or milliseconds since 1970/,
     ],
     [
+      ['submit', 'x', '--run-at', '20300101120000'],
+      /'--run-at <time>' argument '20300101120000' is invalid\. Expected a time .* or milliseconds since 1970/,
+    ],
+    [
       ['list', '--since', '1900000000'],
       /'--since <time>' argument '1900000000' is invalid\. Expected a time .* or milliseconds since 1970/,
     ],
