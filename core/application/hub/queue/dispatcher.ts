@@ -146,7 +146,8 @@ async function assign(
     waiting.set(requirementKey(requirement), requirement);
     done.add(agentId);
   };
-  const couldTakeWaiting = (agent: Agent): boolean => [...waiting.values()].some((requirement) => canRun(requirement, agent));
+  const couldTakeWaiting = (agent: Agent): boolean =>
+    waiting.size > 0 && [...waiting.values()].some((requirement) => canRun(requirement, agent));
   const atFirst = pairs.some(({ agentId }) => windows.hasUnanswered(batch.agent(agentId))) ? BODIES_AT_FIRST : pairs.length;
   let loaded = 0;
   for (const [at, { task, agentId }] of pairs.entries()) {
