@@ -2,17 +2,17 @@
 import type { JSX } from 'preact';
 import { useMemo } from 'preact/hooks';
 import { PRIORITIES } from '../../../core/domain/task/task.ts';
-import type { AgentJson, Page, TaskDetail, TaskJson } from '../../client/types.ts';
+import type { AgentJson } from '../../client/types.ts';
 import { canSubmit, get } from '../hub/hub-requests.ts';
 import { BUCKET_MS, figures } from '../hub/figures.ts';
 import { href } from '../hub/routing.ts';
-import { readTask } from '../hub/task-actions.ts';
 import { useLive } from '../hub/use-live.ts';
 import { Ago, clockText } from '../parts/moments.tsx';
 import { ErrorNotice, Panel } from '../parts/notices.tsx';
 import { TimeChart, type Series } from '../parts/time-chart.tsx';
 import { LineText, visibleText } from '../parts/untrusted-text.tsx';
-import { ATTENTION_FILTER, slotsTaken, troubleOf, useAgents } from './agents-page.tsx';
+import { slotsTaken, useAgents } from './agents-page.tsx';
+import { Attention } from './attention.tsx';
 
 export interface HubStats {
   readonly scheduled: number;
@@ -26,15 +26,9 @@ export interface HubStats {
   readonly agents: Readonly<Record<string, number>>;
 }
 
-const ATTENTION_GAP_MS = 5_000;
-
 export function OverviewPage(): JSX.Element {
   const stats = useLive<HubStats>('stats', (stop) => get('/api/tasks/stats', stop));
   const agents = useAgents();
-  const stuck = useLive('stuck', readStuck, {
-    gapMs: ATTENTION_GAP_MS,
-    changesAt: ({ found }) => found.map(({ task }) => task.waiting_for?.['until']),
-  });
   return (
     <>
       <h1 class="visually-hidden">Overview</h1>
@@ -42,7 +36,7 @@ export function OverviewPage(): JSX.Element {
       <Tiles stats={stats.data} agents={agents.data} />
       <div class="columns is-overview">
         <div class="column-main">
-          <Attention stats={stats.data} agents={agents.data} stuck={stuck.data} />
+          <Attention failed={stats.data?.dead_letter} agents={agents.data} />
           <Charts />
         </div>
         <div class="column-side">
@@ -101,159 +95,6 @@ interface TileProps {
   readonly value: number | undefined;
   readonly link: string;
   readonly tone: string;
-}
-
-/** Queued, and blocked, tasks that the newest page shows, of which the reason for waiting is read for one of each kind. */
-const STUCK_ROWS = 100;
-const STUCK_KINDS = 6;
-/** Reasons that do not pass by themselves within minutes. */
-const STUCK_REASONS = new Set([
-  'capabilities',
-  'rejected',
-  'agent_unknown',
-  'agent_offline',
-  'agent_paused',
-  'agent_draining',
-  'agents_unavailable',
-  'parked',
-  'dependency_failed',
-]);
-
-/** A busy agent becomes free by itself; the others need attention. */
-function isStuck({ waiting_for: waiting }: TaskDetail): boolean {
-  const someAreBusy = waiting?.agents?.some(({ blocker }) => blocker === 'busy') === true;
-  return STUCK_REASONS.has(waiting?.reason ?? '') && !someAreBusy;
-}
-
-interface Stuck {
-  readonly found: readonly {
-    readonly task: TaskDetail;
-    /** How many of the waiting tasks that were read are of its kind. */
-    readonly count: number;
-    /** There may be more of its kind. */
-    readonly isLeast: boolean;
-  }[];
-  /** Whether all waiting tasks were read, and one of each kind was checked. */
-  readonly isAll: boolean;
-}
-
-/** What decides why a task waits: tasks that are alike in it wait for the same reason. A parked task has a last error. */
-function kindOf(task: TaskJson): string {
-  if (task.status === 'blocked') return JSON.stringify([...task.depends_on].sort());
-  return JSON.stringify([task.needed_capabilities, task.assign_to, task['rejected_by'], task.last_error !== null]);
-}
-
-async function readStuck(stop: AbortSignal): Promise<Stuck> {
-  const parts = await Promise.all(['queued', 'blocked'].map((status) => stuckIn(status, stop)));
-  return { found: parts.flatMap(({ found }) => found), isAll: parts.every(({ isAll }) => isAll) };
-}
-
-async function stuckIn(status: string, stop: AbortSignal): Promise<Stuck> {
-  const list = await get<Page<'tasks', TaskJson>>(`/api/tasks?status=${status}&limit=${STUCK_ROWS}`, stop);
-  const kinds = new Map<string, TaskJson[]>();
-  for (const task of list.tasks) {
-    const kind = kindOf(task);
-    const known = kinds.get(kind);
-    if (known === undefined) kinds.set(kind, [task]);
-    else known.push(task);
-  }
-  const found: Stuck['found'][number][] = [];
-  for (const tasks of [...kinds.values()].slice(0, STUCK_KINDS)) {
-    const oldest = tasks.at(-1);
-    if (oldest === undefined) continue;
-    const task = await readTask(oldest.id, stop);
-    if (isStuck(task)) found.push({ task, count: tasks.length, isLeast: list.next_cursor !== null });
-  }
-  return { found, isAll: list.next_cursor === null && kinds.size <= STUCK_KINDS };
-}
-
-/** When nothing needs attention. */
-function wellText(agents: number, isAll: boolean): string {
-  if (agents === 0) return 'Nothing. No agent has connected yet.';
-  if (isAll) return 'Nothing. All agents can work, and every task can run.';
-  return `Nothing found. All agents can work, and the tasks that were checked can run: up to ${STUCK_KINDS} kinds each among the newest ${STUCK_ROWS} queued and ${STUCK_ROWS} blocked ones.`;
-}
-
-const TROUBLED_SHOWN = 6;
-
-function Attention({ stats, agents, stuck }: AttentionProps): JSX.Element {
-  const troubled = (agents ?? []).filter((agent) => troubleOf(agent) !== null);
-  const offline = (agents ?? []).filter((agent) => !agent.connected && agent.tasks.length > 0);
-  const dead = stats?.dead_letter ?? 0;
-  const count = (dead > 0 ? 1 : 0) + troubled.length + offline.length + (stuck?.found.length ?? 0);
-  const isKnown = stats !== undefined && agents !== undefined && stuck !== undefined;
-  return (
-    <Panel title="Needs attention" beside={count > 0 ? <span class="badge is-dead_letter">{count}</span> : undefined}>
-      {count === 0 && <p class="all-well">{isKnown ? wellText(agents.length, stuck.isAll) : 'Checking…'}</p>}
-      <ul class="attention">
-        {dead > 0 && (
-          <li class="is-bad">
-            <div>
-              <strong>{dead === 1 ? '1 task has failed' : `${dead.toLocaleString('en')} tasks have failed`}</strong> and will not be retried
-              automatically.
-            </div>
-            <a class="button small" href={href(['dead-letters'])}>
-              See why
-            </a>
-          </li>
-        )}
-        {stuck?.found.map(({ task, count: alike, isLeast }) => (
-          <li key={task.id} class="is-warn">
-            <div>
-              <strong>{`${isLeast ? 'At least ' : ''}${alike === 1 ? '1 task waits' : `${alike} tasks wait`}`}:</strong>{' '}
-              <LineText text={task.waiting_for?.message ?? ''} max={300} />
-            </div>
-            <a class="button small" href={href(['tasks', task.id])}>
-              {alike === 1 ? 'See the task' : 'See the oldest'}
-            </a>
-          </li>
-        ))}
-        {troubled.slice(0, TROUBLED_SHOWN).map((agent) => (
-          <li key={agent.agent_id} class="is-warn">
-            <div>
-              <strong>
-                <LineText text={agent.agent_id} max={60} />
-              </strong>{' '}
-              gets no tasks: <LineText text={troubleOf(agent) ?? ''} max={300} />
-            </div>
-            <a class="button small" href={href(['agents', agent.agent_id])}>
-              See the agent
-            </a>
-          </li>
-        ))}
-        {troubled.length > TROUBLED_SHOWN && (
-          <li>
-            <a href={href(['agents'], { status: ATTENTION_FILTER })}>{troubled.length - TROUBLED_SHOWN} more agents</a>
-          </li>
-        )}
-        {offline.slice(0, TROUBLED_SHOWN).map((agent) => (
-          <li key={`away ${agent.agent_id}`} class="is-warn">
-            <div>
-              <strong>
-                <LineText text={agent.agent_id} max={60} />
-              </strong>{' '}
-              is not connected and has {agent.tasks.length === 1 ? 'a task' : `${agent.tasks.length} tasks`}. Last seen{' '}
-              <Ago at={agent.last_seen} />.
-            </div>
-            <a class="button small" href={href(['agents', agent.agent_id])}>
-              See the agent
-            </a>
-          </li>
-        ))}
-        {offline.length > TROUBLED_SHOWN && (
-          <li>
-            <a href={href(['agents'], { status: 'offline' })}>{offline.length - TROUBLED_SHOWN} more that are not connected</a>
-          </li>
-        )}
-      </ul>
-    </Panel>
-  );
-}
-
-interface AttentionProps {
-  readonly stats: HubStats | undefined;
-  readonly agents: readonly AgentJson[] | undefined;
-  readonly stuck: Stuck | undefined;
 }
 
 function QueuePanel({ stats }: { readonly stats: HubStats | undefined }): JSX.Element {
