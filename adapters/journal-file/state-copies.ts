@@ -64,9 +64,10 @@ export function stateCopies(folder: string, files: JournalFiles): StateCopies {
   async function removeUnnamed(): Promise<void> {
     for (const name of removable) {
       if (named.newest.has(name) || named.previous.has(name)) continue;
+      // Before the removal, which may fail after it has happened: a task that comes back is then written again.
+      stored.delete(name);
       await files.remove(join(folder, name));
       removable.delete(name);
-      stored.delete(name);
     }
   }
 

@@ -73,6 +73,24 @@ t.test('a file is removed once no copy of the state refers to it', async (t) => 
   t.same(await stateIn(dataDir), state(5, [A, B, C]));
 });
 
+t.test('R3: a task that comes back is written again after its file was removed with an error', async (t) => {
+  const dataDir = await emptyFolder(t);
+  const files: JournalFiles = {
+    ...nodeJournalFiles,
+    async remove(path) {
+      await nodeJournalFiles.remove(path);
+      if (isHeldFile(basename(path))) throw Object.assign(new Error('EIO, planted'), { code: 'EIO' });
+    },
+  };
+  const journal = journalIn(dataDir, files);
+  await journal.open();
+  for (const slots of [[A, B], [SMALL], [SMALL], [A, B]]) await journal.save(state(1, slots));
+  await journal.close();
+  const again = journalIn(dataDir);
+  t.match(await again.open(), { state: state(1, [A, B]), damage: null });
+  await again.close();
+});
+
 t.test('the same task in two slots, a slot without a task, and values that only look like references', async (t) => {
   const odd = {
     n: 1,
