@@ -2,6 +2,7 @@
 import type { Agent } from '../../../domain/agent/agent.ts';
 import type { AgentId, TaskId } from '../../../domain/ids.ts';
 import type { Task } from '../../../domain/task/task.ts';
+import { dueAtMs } from '../../../domain/transitions/due.ts';
 import { AgentcomError } from '../../../errors/agentcom-error.ts';
 import type { IdempotencyName } from '../../../ports/task-store.ts';
 import type { Batch } from '../batch/batch.ts';
@@ -63,13 +64,19 @@ export async function loadBatch(batch: Batch, commands: readonly Command[], cont
   if (unlocked !== null) batch.addUnlocked(unlocked);
   await readReferenced(batch, names);
   const due = isDuty ? await unit.due(batch.nowMs, SWEPT_PER_BATCH) : [];
-  // A task that became due while the agents were being locked is left to the next sweep, together with its agent.
+  const postedAtMs = due.length === 0 ? 0 : Math.max(...commands.map((command) => postedAt(command, batch.nowMs)));
+  // A task that became due while the agents were being locked is left to the next sweep, together with its agent. So is one whose agent had
+  // still time when the sweep was posted: what the agent has sent since may have arrived, and not been posted yet.
   const sweepable = due.filter(
-    ({ assignedTo }) => assignedTo === null || assignees.has(assignedTo) || batch.agent(assignedTo) !== undefined,
+    (task) =>
+      task.assignedTo === null ||
+      ((assignees.has(task.assignedTo) || batch.agent(task.assignedTo) !== undefined) && (dueAtMs(task, batch.nowMs) ?? 0) <= postedAtMs),
   );
   batch.add({ tasks: sweepable });
   return { isSweep: hasSweep, hubs, swept: hasSweep ? sweptAgents(batch, hubs, context) : [], due: sweepable };
 }
+
+const postedAt = (command: Command, nowMs: number): number => (command.kind === 'sweep' ? (command.posted?.atMs ?? nowMs) : 0);
 
 /**
  * Runs the commands in order, a sweep after all others, so that frames that arrived while it waited take effect before it. Each answer

@@ -217,6 +217,30 @@ t.test('R15: storage that stalled on one commit counts as an outage', async (t) 
   t.match(await rig.summary(id), /^assigned 1: submitted eligible assigned accepted$/);
 });
 
+t.test('J7: a sweep that waited for a commit reclaims nothing whose deadline passed meanwhile', async (t) => {
+  // What the agent has sent by then is handled only after the batch of the sweep has begun.
+  const gate = { opened: Promise.resolve(), open: () => undefined as void };
+  const timing = { leaseMs: 10_000, sweepMs: 60_000, heartbeatMs: 10_000_000 };
+  const rig = await hubRig({ timing, store: { onStep: (step) => (step === 'commit' ? gate.opened : undefined) } });
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const id = await rig.submit();
+  await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  await rig.submit({ runAtMs: rig.clock.nowMs() + 9_950 });
+  await rig.pass(9_900);
+  gate.opened = new Promise((resolve) => (gate.open = resolve));
+  const other = rig.submit();
+  await rig.pass(200);
+  gate.open();
+  gate.opened = Promise.resolve();
+  await peer.send({ type: 'task_progress', task_id: id, generation: 1 });
+  await other;
+  await rig.pass(1_000);
+  t.match(await rig.summary(id), /^assigned 1: submitted eligible assigned accepted$/);
+  await rig.pass(10_000);
+  t.match(await rig.summary(id), / lost /, 'the next sweeps do');
+});
+
 t.test('R15: a hub that is slow to stop reclaims nothing from the agents that it disconnected', async (t) => {
   const clock = virtualClock();
   const storage = { ...memoryStorage({ clock }), close: () => Promise.resolve() };
