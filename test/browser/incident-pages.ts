@@ -78,6 +78,60 @@ export async function incidentPages(t: Test, { browser }: BrowserRoom): Promise<
     t.strictSame(await page.locator('.agent-name').allInnerTexts(), ['agent-1']);
   });
 
+  await t.test('selected agents are drained with a limit; what the hub refused is counted apart from missing answers', async (t) => {
+    const gone = await hub.agent('agent-9');
+    await goTo('agents');
+    gone.leave();
+    const card = (id: string) => page.locator('.agent-card', { hasText: id });
+    await card('agent-9').locator('.badge', { hasText: 'offline' }).waitFor();
+    await page.keyboard.press('j');
+    t.equal(await page.evaluate('document.activeElement.innerText'), 'agent-0');
+    await page.keyboard.press('x');
+    await page.keyboard.press('j');
+    await page.keyboard.press('x');
+    await page.getByRole('checkbox', { name: 'Select agent-9' }).click();
+    await page.getByText('3 selected').waitFor();
+    await page.locator('.bulk-bar').getByRole('button', { name: 'Drain…' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByText('This will drain 3 agents.').waitFor();
+    await dialog.getByLabel('Finish runs').selectOption('within 10 minutes');
+    await hub.api.tokens.revoke('agent-9');
+    await hub.api.agents.remove('agent-9');
+    // The hub executes the request, and its answer is lost.
+    const lost = '**/api/agents/agent-1/drain';
+    await page.route(lost, async (route) => {
+      await route.fetch();
+      await route.abort('connectionreset');
+    });
+    await dialog.getByRole('button', { name: 'Drain 3 agents' }).click();
+    await dialog.getByText('1 of 3 drained, 1 refused, 1 without an answer.').waitFor();
+    await dialog.getByText('The hub may have drained those without an answer.').waitFor();
+    await dialog.getByText('There is no agent "agent-9".').waitFor();
+    await page.unroute(lost);
+    await dialog.getByRole('button', { name: 'Close' }).click();
+    await page.getByText('All that match:').waitFor();
+    await card('agent-9').waitFor({ state: 'detached' });
+    for (const id of ['agent-0', 'agent-1']) {
+      const agent = await hub.api.agents.get(id);
+      t.equal(agent['draining'], true, id);
+      t.ok(Number(agent['drain_until']) > Date.now() + 500_000, 'with the limit');
+    }
+    t.equal((await hub.api.agents.get('agent-2'))['draining'], false);
+  });
+
+  await t.test('all agents that match a filter are resumed; the others are left alone', async (t) => {
+    await goTo('agents?text=agent-');
+    await page.locator('.bulk-bar').getByRole('button', { name: 'Resume…' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByText('This will resume 2 agents.').waitFor();
+    await dialog.getByText('1 agent left alone. Only drained or paused agents can be resumed.').waitFor();
+    await dialog.getByRole('button', { name: 'Resume 2 agents' }).click();
+    await dialog.getByText('2 of 2 resumed.').waitFor();
+    await page.keyboard.press('Escape');
+    await page.locator('.badge', { hasText: 'draining' }).waitFor({ state: 'detached' });
+    for (const id of ['agent-0', 'agent-1']) t.equal((await hub.api.agents.get(id))['draining'], false, id);
+  });
+
   await t.test('the keys of a list work after a click on a checkbox', async (t) => {
     await goTo('tasks');
     await page.locator('.task-row').first().waitFor();

@@ -77,7 +77,7 @@ export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
 
   await t.test('an agent is drained and resumed; meanwhile a task shows why it waits', async (t) => {
     await goTo(page, room, 'agents');
-    await page.getByRole('button', { name: 'Drain…' }).click();
+    await page.locator('.agent-card').getByRole('button', { name: 'Drain…' }).click();
     await page.getByRole('button', { name: 'Drain', exact: true }).click();
     await page.locator('.agent-card .badge', { hasText: 'draining' }).waitFor();
     const { task_id: id } = await world.api.tasks.submit({ description: 'Waits', needed_capabilities: ['code'], metadata: { ms: 0 } });

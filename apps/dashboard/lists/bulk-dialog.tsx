@@ -1,27 +1,39 @@
-/** Retries or cancels many tasks, after it has shown which. */
+/** Does one thing to many tasks or agents, after it has shown to which. */
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { Page, TaskJson } from '../../client/types.ts';
-import { get, HubError } from '../hub/hub-requests.ts';
-import { cancelTask, hasEnded, retryTask } from '../hub/task-actions.ts';
-import { StatusBadge } from '../parts/badges.tsx';
+import { HubError } from '../hub/hub-requests.ts';
 import { Modal } from '../parts/modal.tsx';
 import { LineText } from '../parts/untrusted-text.tsx';
-import { listPath, type TaskFilter } from './task-pages.ts';
-import { taskRow, type TaskRow } from './task-row.ts';
 
 /** More are not touched by one action. */
 export const BULK_MAX = 10_000;
-const PAGE_ROWS = 500;
 const SHOWN_ROWS = 12;
 /** Requests at once. */
 const AT_ONCE = 4;
 const ERRORS_SHOWN = 5;
 
-export type BulkAction = 'retry' | 'cancel';
-/** The tasks themselves, or those that match. */
-export type BulkTarget =
-  { readonly kind: 'rows'; readonly rows: readonly TaskRow[] } | { readonly kind: 'filter'; readonly filter: TaskFilter };
+/** What is done, and to what. */
+export interface BulkPlan<Row> {
+  /** As a title and on a button: `Retry`. */
+  readonly verb: string;
+  /** What was done to a row: `requeued`. */
+  readonly done: string;
+  /** One row, and many. */
+  readonly noun: readonly [one: string, many: string];
+  readonly can: (row: Row) => boolean;
+  /** Why some rows are left alone. */
+  readonly only: string;
+  /** What else it does to these rows, after how many there are. */
+  readonly more?: ((rows: readonly Row[]) => string) | undefined;
+  readonly isDanger: boolean;
+  /** Finds the rows; calls `onFound` with those found so far. */
+  readonly find: (stop: AbortSignal, onFound: (rows: readonly Row[]) => void) => Promise<void>;
+  readonly keyOf: (row: Row) => string;
+  readonly line: (row: Row) => JSX.Element;
+  readonly act: (row: Row) => Promise<unknown>;
+  /** What the user may choose before it starts. */
+  readonly options?: JSX.Element | undefined;
+}
 
 interface Progress {
   readonly done: number;
@@ -32,24 +44,11 @@ interface Progress {
   readonly isOver: boolean;
 }
 
-const WORDS = {
-  retry: {
-    verb: 'Retry',
-    done: 'requeued',
-    can: (row: TaskRow) => row.status === 'dead_letter',
-    only: 'Only dead-lettered tasks can be retried.',
-  },
-  cancel: {
-    verb: 'Cancel',
-    done: 'cancelled',
-    can: (row: TaskRow) => !hasEnded(row.status),
-    only: 'Tasks that have ended cannot be cancelled.',
-  },
-} as const;
-
-export function BulkDialog({ action, target, onClose }: BulkDialogProps): JSX.Element {
-  const { verb, done: doneWord, can, only } = WORDS[action];
-  const [found, setFound] = useState<readonly TaskRow[]>([]);
+export function BulkDialog<Row>({ plan, onClose }: BulkDialogProps<Row>): JSX.Element {
+  const { verb, done: doneWord, noun, can, only, more, isDanger, keyOf, line, options } = plan;
+  const [one, many] = noun;
+  const title = `${verb} ${many}`;
+  const [found, setFound] = useState<readonly Row[]>([]);
   const [isReading, setReading] = useState(true);
   const [readError, setReadError] = useState<string | null>(null);
   const [progress, setProgress] = useState<Progress | null>(null);
@@ -57,7 +56,8 @@ export function BulkDialog({ action, target, onClose }: BulkDialogProps): JSX.El
 
   useEffect(() => {
     const { signal } = stop.current;
-    rowsOf(target, signal, setFound)
+    plan
+      .find(signal, setFound)
       .catch((thrown: unknown) => {
         if (!signal.aborted) setReadError(thrown instanceof Error ? thrown.message : String(thrown));
       })
@@ -65,24 +65,28 @@ export function BulkDialog({ action, target, onClose }: BulkDialogProps): JSX.El
     return () => stop.current.abort();
   }, []);
 
+  const counted = (count: number): string => `${count.toLocaleString('en')} ${count === 1 ? one : many}`;
   const rows = found.filter(can);
   const left = found.length - rows.length;
-  const running = rows.filter(({ status }) => status === 'assigned').length;
   const start = (): void => {
     setProgress({ done: 0, refused: 0, unanswered: 0, errors: [], isOver: false });
-    void runAll(rows, action, stop.current.signal, setProgress);
+    void runAll(rows, plan.act, stop.current.signal, setProgress);
   };
 
   return (
-    <Modal title={`${verb} tasks`} onClose={onClose} wide>
-      {isReading && <p role="status">Finding the tasks… {found.length.toLocaleString('en')}</p>}
+    <Modal title={title} onClose={onClose} wide>
+      {isReading && (
+        <p role="status">
+          Finding the {many}… {found.length.toLocaleString('en')}
+        </p>
+      )}
       {readError !== null && <p class="notice is-bad">{readError}</p>}
       {!isReading && readError === null && progress === null && (
         <>
           <p class="bulk-sum">
             {rows.length === 0
-              ? `There is nothing to ${action}.`
-              : `This will ${action} ${counted(rows.length)}${running > 0 && action === 'cancel' ? `, of which ${running.toLocaleString('en')} with an agent: their runs are stopped` : ''}.`}
+              ? `There is nothing to ${verb.toLowerCase()}.`
+              : `This will ${verb.toLowerCase()} ${counted(rows.length)}${more?.(rows) ?? ''}.`}
           </p>
           {left > 0 && (
             <p class="muted">
@@ -90,18 +94,19 @@ export function BulkDialog({ action, target, onClose }: BulkDialogProps): JSX.El
             </p>
           )}
           {found.length >= BULK_MAX && (
-            <p class="notice">At most {BULK_MAX.toLocaleString('en')} tasks at a time: repeat it for the others.</p>
+            <p class="notice">
+              At most {BULK_MAX.toLocaleString('en')} {many} at a time: repeat it for the others.
+            </p>
           )}
           <ul class="bulk-rows">
             {rows.slice(0, SHOWN_ROWS).map((row) => (
-              <li key={row.id}>
-                <StatusBadge status={row.status} running={row.isRunning} /> <LineText text={row.text} max={120} />
-              </li>
+              <li key={keyOf(row)}>{line(row)}</li>
             ))}
             {rows.length > SHOWN_ROWS && <li class="muted">and {(rows.length - SHOWN_ROWS).toLocaleString('en')} more</li>}
           </ul>
+          {rows.length > 0 && options}
           <div class="modal-end">
-            <button type="button" class={action === 'cancel' ? 'danger' : 'primary'} disabled={rows.length === 0} onClick={start}>
+            <button type="button" class={isDanger ? 'danger' : 'primary'} disabled={rows.length === 0} onClick={start}>
               {verb} {counted(rows.length)}
             </button>
           </div>
@@ -109,7 +114,7 @@ export function BulkDialog({ action, target, onClose }: BulkDialogProps): JSX.El
       )}
       {progress !== null && (
         <div role="status">
-          <progress max={rows.length} value={progress.done + progress.refused + progress.unanswered} aria-label={`${verb} tasks`} />
+          <progress max={rows.length} value={progress.done + progress.refused + progress.unanswered} aria-label={title} />
           <p>
             {progress.done.toLocaleString('en')} of {rows.length.toLocaleString('en')} {doneWord}
             {progress.refused > 0 && `, ${progress.refused.toLocaleString('en')} refused`}
@@ -135,36 +140,17 @@ export function BulkDialog({ action, target, onClose }: BulkDialogProps): JSX.El
   );
 }
 
-interface BulkDialogProps {
-  readonly action: BulkAction;
-  readonly target: BulkTarget;
+interface BulkDialogProps<Row> {
+  readonly plan: BulkPlan<Row>;
   readonly onClose: () => void;
 }
 
-const counted = (count: number): string => `${count.toLocaleString('en')} ${count === 1 ? 'task' : 'tasks'}`;
-
-async function rowsOf(target: BulkTarget, stop: AbortSignal, onFound: (rows: readonly TaskRow[]) => void): Promise<void> {
-  if (target.kind === 'rows') {
-    onFound(target.rows);
-    return;
-  }
-  let rows: readonly TaskRow[] = [];
-  let cursor: string | undefined;
-  do {
-    const page: Page<'tasks', TaskJson> = await get(listPath(target.filter, cursor, PAGE_ROWS), stop);
-    rows = [...rows, ...page.tasks.map(taskRow)].slice(0, BULK_MAX);
-    onFound(rows);
-    cursor = page.next_cursor ?? undefined;
-  } while (cursor !== undefined && rows.length < BULK_MAX);
-}
-
-async function runAll(
-  rows: readonly TaskRow[],
-  action: BulkAction,
+async function runAll<Row>(
+  rows: readonly Row[],
+  act: (row: Row) => Promise<unknown>,
   stop: AbortSignal,
   onProgress: (progress: Progress) => void,
 ): Promise<void> {
-  const act = action === 'retry' ? retryTask : cancelTask;
   const waiting = rows.values();
   let done = 0;
   const errors = new Set<string>();
@@ -174,7 +160,7 @@ async function runAll(
     for (const row of waiting) {
       if (stop.aborted) return;
       try {
-        await act(row.id);
+        await act(row);
         done += 1;
       } catch (thrown) {
         if (thrown instanceof HubError && thrown.status !== 0) refused += 1;

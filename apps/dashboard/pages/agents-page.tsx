@@ -6,13 +6,16 @@ import { canOperate, get } from '../hub/hub-requests.ts';
 import { href, place, setFilters } from '../hub/routing.ts';
 import { checkAgent, drainAgent, resumeAgent } from '../hub/task-actions.ts';
 import { useLive, type Live } from '../hub/use-live.ts';
+import { AgentBulk, DrainWithin, isHeldBack, type AgentBulkAction } from '../lists/agent-bulk.tsx';
+import { BulkBar } from '../lists/bulk-bar.tsx';
 import { AgentBadge } from '../parts/badges.tsx';
 import { attempt } from '../parts/messages.tsx';
 import { Modal } from '../parts/modal.tsx';
 import { Ago } from '../parts/moments.tsx';
 import { Empty, ErrorNotice, Loading } from '../parts/notices.tsx';
 import { TextFilter } from '../parts/text-filter.tsx';
-import { LineText } from '../parts/untrusted-text.tsx';
+import { LineText, startOf, visibleText } from '../parts/untrusted-text.tsx';
+import { useKeys } from '../parts/use-keys.ts';
 
 const PAGE_ROWS = 500;
 /** More agents than this are not listed. */
@@ -78,7 +81,6 @@ function isAbout({ agent_id: id, name, capabilities }: AgentJson, text: string):
 
 export function AgentsPage(): JSX.Element {
   const { data: agents, error, reload } = useAgents();
-  const [all, setAll] = useState(false);
   const status = place.value.query.get('status');
   const text = place.value.query.get('text') ?? undefined;
   const found = (agents ?? []).filter((agent) => text === undefined || isAbout(agent, text));
@@ -117,33 +119,116 @@ export function AgentsPage(): JSX.Element {
             </div>
             <TextFilter label="Name or capability" value={text} onChange={(next) => change({ text: next })} />
           </div>
-          {shown.length === 0 && (
-            <Empty title="No agent matches these filters.">
-              <a href={href(['agents'])}>Show all agents</a>
-            </Empty>
-          )}
-          <ul class="agent-list">
-            {shown.slice(0, all ? AGENTS_MAX : DRAWN_FIRST).map((agent) => (
-              <AgentCard key={agent.agent_id} agent={agent} onDone={reload} />
-            ))}
-          </ul>
-          {!all && shown.length > DRAWN_FIRST && (
-            <button type="button" class="link" onClick={() => setAll(true)}>
-              Show all {shown.length.toLocaleString('en')} agents
-            </button>
-          )}
+          <AgentList key={`${status ?? ''} ${text ?? ''}`} agents={agents} shown={shown} onDone={reload} />
         </>
       )}
     </>
   );
 }
 
-function AgentCard({ agent, onDone }: AgentProps): JSX.Element {
+/** `shown`: those that match the filters. */
+function AgentList({ agents, shown, onDone }: AgentListProps): JSX.Element {
+  const [all, setAll] = useState(false);
+  const [chosen, setChosen] = useState<ReadonlyMap<string, AgentJson>>(new Map());
+  const [bulk, setBulk] = useState<{ readonly action: AgentBulkAction; readonly agents: readonly AgentJson[] } | null>(null);
+  const [at, setAt] = useState<string | null>(null);
+  const drawn = shown.slice(0, all ? AGENTS_MAX : DRAWN_FIRST);
+  const index = drawn.findIndex(({ agent_id: id }) => id === at);
+
+  const toggle = (agent: AgentJson): void => {
+    const next = new Map(chosen);
+    if (!next.delete(agent.agent_id)) next.set(agent.agent_id, agent);
+    setChosen(next);
+  };
+  const moveTo = (next: number): void => {
+    const agent = drawn[Math.max(0, Math.min(drawn.length - 1, next))];
+    if (agent === undefined) return;
+    setAt(agent.agent_id);
+    document.getElementById(cardId(agent))?.focus();
+  };
+  useKeys({
+    j: () => moveTo(index + 1),
+    k: () => moveTo(index - 1),
+    x: () => {
+      const agent = drawn[index];
+      if (agent !== undefined && canOperate()) toggle(agent);
+    },
+  });
+  /** As they are now; one that is gone, as it was when it was selected. */
+  const selected = (): readonly AgentJson[] => [...chosen].map(([id, before]) => agents.find((agent) => agent.agent_id === id) ?? before);
+  const begin = (action: AgentBulkAction): void => setBulk({ action, agents: chosen.size > 0 ? selected() : shown });
+
+  return (
+    <>
+      {shown.length === 0 && (
+        <Empty title="No agent matches these filters.">
+          <a href={href(['agents'])}>Show all agents</a>
+        </Empty>
+      )}
+      {(shown.length > 0 || chosen.size > 0) && canOperate() && (
+        <div class="list-bar">
+          <BulkBar
+            selected={chosen.size}
+            actions={[
+              ['Drain', () => begin('drain')],
+              ['Resume', () => begin('resume')],
+            ]}
+            onClear={() => setChosen(new Map())}
+          />
+        </div>
+      )}
+      <ul class="agent-list">
+        {drawn.map((agent) => (
+          <AgentCard
+            key={agent.agent_id}
+            agent={agent}
+            isChosen={chosen.has(agent.agent_id)}
+            onToggle={canOperate() ? toggle : null}
+            onDone={onDone}
+          />
+        ))}
+      </ul>
+      {!all && shown.length > DRAWN_FIRST && (
+        <button type="button" class="link" onClick={() => setAll(true)}>
+          Show all {shown.length.toLocaleString('en')} agents
+        </button>
+      )}
+      {bulk !== null && (
+        <AgentBulk
+          {...bulk}
+          onClose={() => {
+            setBulk(null);
+            setChosen(new Map());
+            onDone();
+          }}
+        />
+      )}
+    </>
+  );
+}
+
+interface AgentListProps {
+  readonly agents: readonly AgentJson[];
+  readonly shown: readonly AgentJson[];
+  readonly onDone: () => void;
+}
+
+const cardId = ({ agent_id: id }: AgentJson): string => `agent-${id}`;
+
+function AgentCard({ agent, isChosen, onToggle, onDone }: AgentCardProps): JSX.Element {
   const trouble = troubleOf(agent);
   return (
     <li class={`agent-card${trouble === null ? '' : ' is-troubled'}`}>
       <div class="agent-card-head">
-        <a class="agent-name" href={href(['agents', agent.agent_id])}>
+        {onToggle !== null && (
+          <input
+            type="checkbox"
+            aria-label={`Select ${visibleText(startOf(agent.agent_id, 80))}`}
+            checked={isChosen}
+            onChange={() => onToggle(agent)}
+          />
+        )}
+        <a id={cardId(agent)} class="agent-name" href={href(['agents', agent.agent_id])}>
           <LineText text={agent.agent_id} max={80} />
         </a>
         <AgentBadge status={agent.status} />
@@ -184,6 +269,12 @@ interface AgentProps {
   readonly onDone: () => void;
 }
 
+interface AgentCardProps extends AgentProps {
+  readonly isChosen: boolean;
+  /** Null: the user may not act on agents. */
+  readonly onToggle: ((agent: AgentJson) => void) | null;
+}
+
 const TASKS_SHOWN = 3;
 
 function TaskNames({ agent: { tasks } }: { readonly agent: AgentJson }): JSX.Element {
@@ -213,23 +304,15 @@ export function SlotMeter({ agent }: { readonly agent: AgentJson }): JSX.Element
   );
 }
 
-const DRAIN_WITHIN: readonly (readonly [word: string, ms: number | undefined])[] = [
-  ['however long it takes', undefined],
-  ['within 1 minute', 60_000],
-  ['within 10 minutes', 600_000],
-  ['within 1 hour', 3_600_000],
-];
-
 export function AgentActions({ agent, onDone }: AgentProps): JSX.Element | null {
   const [isConfirming, setIsConfirming] = useState(false);
-  const [within, setWithin] = useState(0);
+  const [within, setWithin] = useState<number | undefined>(undefined);
   if (!canOperate()) return null;
   const { agent_id: id } = agent;
   const run = (done: string, action: () => Promise<unknown>): void => void attempt(done, action).then(onDone);
-  const isHeldBack = agent['draining'] === true || agent.status === 'paused';
   return (
     <div class="agent-actions">
-      {isHeldBack ? (
+      {isHeldBack(agent) ? (
         <button type="button" class="small" onClick={() => run('It gets tasks again if its checks pass.', () => resumeAgent(id))}>
           Resume
         </button>
@@ -252,24 +335,14 @@ export function AgentActions({ agent, onDone }: AgentProps): JSX.Element | null 
           <p>
             <LineText text={id} max={80} /> finishes what it has and gets no new tasks until it is resumed, even if its sidecar restarts.
           </p>
-          <label>
-            Finish its runs
-            <select value={within} onChange={(event) => setWithin(Number(event.currentTarget.value))}>
-              {DRAIN_WITHIN.map(([word], index) => (
-                <option key={word} value={index}>
-                  {word}
-                </option>
-              ))}
-            </select>
-          </label>
-          <p class="muted">Runs that are not finished by then are stopped and handed back, which uses up no retry.</p>
+          <DrainWithin value={within} onChange={setWithin} />
           <div class="modal-end">
             <button
               type="button"
               class="primary"
               onClick={() => {
                 setIsConfirming(false);
-                run('It gets no new tasks.', () => drainAgent(id, DRAIN_WITHIN[within]?.[1]));
+                run('It gets no new tasks.', () => drainAgent(id, within));
               }}
             >
               Drain

@@ -6,7 +6,7 @@ import { canOperate, get } from '../hub/hub-requests.ts';
 import { href } from '../hub/routing.ts';
 import { readTask } from '../hub/task-actions.ts';
 import { useLive } from '../hub/use-live.ts';
-import { BulkDialog, type BulkAction } from '../lists/bulk-dialog.tsx';
+import { TaskBulk, type TaskBulkAction } from '../lists/task-bulk.tsx';
 import { taskRow, type TaskRow } from '../lists/task-row.ts';
 import { PriorityText } from '../parts/badges.tsx';
 import { Ago } from '../parts/moments.tsx';
@@ -70,7 +70,7 @@ export function DeadLettersPage(): JSX.Element {
     gapMs: GAP_MS,
     concerns: ({ event }) => event === 'dead_lettered' || event === 'retried' || event === 'cancelled',
   });
-  const [bulk, setBulk] = useState<{ readonly action: BulkAction; readonly rows: readonly TaskRow[] } | null>(null);
+  const [bulk, setBulk] = useState<{ readonly action: TaskBulkAction; readonly rows: readonly TaskRow[] } | null>(null);
   return (
     <>
       <div class="page-head">
@@ -95,7 +95,7 @@ export function DeadLettersPage(): JSX.Element {
         />
       ))}
       {bulk !== null && (
-        <BulkDialog
+        <TaskBulk
           action={bulk.action}
           target={{ kind: 'rows', rows: bulk.rows }}
           onClose={() => {

@@ -6,7 +6,8 @@ import { canOperate, canSubmit, canView, get } from '../hub/hub-requests.ts';
 import { onEvents } from '../hub/live-events.ts';
 import { href, place, setFilters } from '../hub/routing.ts';
 import { useLive } from '../hub/use-live.ts';
-import { BulkDialog, type BulkAction, type BulkTarget } from '../lists/bulk-dialog.tsx';
+import { BulkBar } from '../lists/bulk-bar.tsx';
+import { TaskBulk, type TaskBulkAction, type TaskBulkTarget } from '../lists/task-bulk.tsx';
 import { isSearch, TaskPages, type TaskFilter } from '../lists/task-pages.ts';
 import type { TaskRow } from '../lists/task-row.ts';
 import { VirtualList } from '../lists/virtual-list.tsx';
@@ -113,7 +114,7 @@ const isHeld = (): boolean => document.querySelector('.virtual-list:is(:hover, :
 function TaskList({ filter }: { readonly filter: TaskFilter }): JSX.Element {
   const pages = useMemo(() => new TaskPages(filter, isHeld), []);
   const [chosen, setChosen] = useState<ReadonlyMap<string, TaskRow>>(new Map());
-  const [bulk, setBulk] = useState<{ readonly action: BulkAction; readonly target: BulkTarget } | null>(null);
+  const [bulk, setBulk] = useState<{ readonly action: TaskBulkAction; readonly target: TaskBulkTarget } | null>(null);
   const [at, setAt] = useState(-1);
   const rowPx = useRowHeight();
   const { count, isComplete, error, heldBack } = pages;
@@ -165,7 +166,7 @@ function TaskList({ filter }: { readonly filter: TaskFilter }): JSX.Element {
     },
   });
 
-  const begin = (action: BulkAction): void =>
+  const begin = (action: TaskBulkAction): void =>
     setBulk({ action, target: chosen.size > 0 ? { kind: 'rows', rows: [...chosen.values()] } : { kind: 'filter', filter } });
 
   const isFiltered = Object.values(filter).some((value) => value !== undefined);
@@ -175,7 +176,16 @@ function TaskList({ filter }: { readonly filter: TaskFilter }): JSX.Element {
       {count === 0 && error === null && (isComplete ? <NoTasks isFiltered={isFiltered} /> : <Loading />)}
       {count > 0 && (
         <div class="list-bar">
-          {canOperate() && <BulkBar selected={chosen.size} onAction={begin} onClear={() => setChosen(new Map())} />}
+          {canOperate() && (
+            <BulkBar
+              selected={chosen.size}
+              actions={[
+                ['Retry', () => begin('retry')],
+                ['Cancel', () => begin('cancel')],
+              ]}
+              onClear={() => setChosen(new Map())}
+            />
+          )}
           <HeldBack tasks={heldBack} onShow={() => pages.show()} />
         </div>
       )}
@@ -200,7 +210,7 @@ function TaskList({ filter }: { readonly filter: TaskFilter }): JSX.Element {
         <p class="list-end muted">{isComplete ? `${count.toLocaleString('en')} ${count === 1 ? 'task' : 'tasks'}` : 'Loading more…'}</p>
       )}
       {bulk !== null && (
-        <BulkDialog
+        <TaskBulk
           {...bulk}
           onClose={() => {
             setBulk(null);
@@ -221,31 +231,6 @@ const HeldBack = ({ tasks, onShow }: { readonly tasks: number | null; readonly o
     </button>
   </span>
 );
-
-function BulkBar({ selected, onAction, onClear }: BulkBarProps): JSX.Element {
-  return (
-    <div class="bulk-bar">
-      <span>{selected > 0 ? `${selected.toLocaleString('en')} selected` : 'All that match:'}</span>
-      <button type="button" class="small" onClick={() => onAction('retry')}>
-        Retry…
-      </button>
-      <button type="button" class="small" onClick={() => onAction('cancel')}>
-        Cancel…
-      </button>
-      {selected > 0 && (
-        <button type="button" class="link" onClick={onClear}>
-          Clear selection
-        </button>
-      )}
-    </div>
-  );
-}
-
-interface BulkBarProps {
-  readonly selected: number;
-  readonly onAction: (action: BulkAction) => void;
-  readonly onClear: () => void;
-}
 
 const NoTasks = ({ isFiltered }: { readonly isFiltered: boolean }): JSX.Element =>
   isFiltered ? (
