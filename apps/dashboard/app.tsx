@@ -1,7 +1,7 @@
 /** The frame around every page: who is signed in, where to go, whether what is shown is up to date. */
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { canSubmit, canView, HubError, identity, readIdentity, role, signOut } from './hub/hub-requests.ts';
+import { canAdminister, canSubmit, canView, HubError, identity, readIdentity, role, signOut } from './hub/hub-requests.ts';
 import { liveState, POLLED_MS } from './hub/live-events.ts';
 import { goTo, href, place } from './hub/routing.ts';
 import { tasksNamed } from './hub/task-actions.ts';
@@ -54,6 +54,7 @@ const NAV: readonly NavItem[] = [
   { path: ['agents'], word: 'Agents', shown: canView },
   { path: ['dead-letters'], word: 'Dead letters', shown: () => true },
   { path: ['submit'], word: 'Submit', shown: canSubmit },
+  { path: ['audit'], word: 'Audit', shown: canAdminister },
 ];
 
 function Shell(): JSX.Element {
@@ -63,6 +64,7 @@ function Shell(): JSX.Element {
     'g t': () => goTo(['tasks']),
     'g a': () => goTo(['agents']),
     'g d': () => goTo(['dead-letters']),
+    'g l': () => goTo(['audit']),
     n: () => goTo(['submit']),
     t: () => chooseTheme(isDark.value ? 'light' : 'dark'),
     '?': () => setHelp(true),

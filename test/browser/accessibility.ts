@@ -26,6 +26,7 @@ export async function accessibility(t: Test, room: BrowserRoom): Promise<void> {
     'agents/worker-1',
     'dead-letters',
     'submit',
+    'audit',
     'nowhere',
   ];
   for (const theme of ['light', 'dark'] as const) {

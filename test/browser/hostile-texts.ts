@@ -20,9 +20,10 @@ const HIDDEN = 'abc\u202egpj.exe\u2066x\u2069 zero\u200bwidth \u001b[31mred\u001
 export const HOSTILE_TEXT = `${ACCENTS} ${ATTACKS.join(' ')} ${HIDDEN}`;
 /** The maximum length of an ID. */
 const HOSTILE_AGENT = `hostile-${'x'.repeat(56)}`;
+const NAME_CHARACTERS_MAX = 128;
 /** How long the data of a page may take to appear, in milliseconds. */
 const SETTLED_MS = 500;
-const PLACES = ['', 'tasks', 'agents', 'dead-letters'];
+const PLACES = ['', 'tasks', 'agents', 'dead-letters', 'audit'];
 
 export async function hostileText(t: Test, room: BrowserRoom): Promise<void> {
   await t.test('hostile text in every field runs nothing and is shown verbatim', async (t) => {
@@ -75,6 +76,7 @@ export async function hostileText(t: Test, room: BrowserRoom): Promise<void> {
     await goTo(page, room, 'tasks');
     await page.getByText('😀').nth(1).waitFor();
     t.equal(await page.locator('.mark', { hasText: 'U+D83D' }).count(), 0);
+    await world.api.tokens.create({ name: HOSTILE_TEXT.slice(0, NAME_CHARACTERS_MAX), role: 'viewer' });
     for (const place of [
       ...PLACES,
       `agents/${HOSTILE_AGENT}`,

@@ -71,6 +71,7 @@ t.test('screenshots', { timeout: TIMEOUT_MS }, async (t) => {
     agent: 'agents/build-1',
     'dead-letters': 'dead-letters',
     submit: 'submit',
+    audit: 'audit',
   });
   const hostile = await hostileWork(world);
   await shootAll({
@@ -80,6 +81,7 @@ t.test('screenshots', { timeout: TIMEOUT_MS }, async (t) => {
     'hostile-agents': 'agents',
     'hostile-agent': `agents/${LONG_ID}`,
     'hostile-dead-letters': 'dead-letters',
+    'hostile-audit': 'audit',
   });
   t.comment(`written to ${FOLDER}`);
 });
@@ -99,6 +101,7 @@ const MIGRATION = {
 \tIs the server running on that host and accepting TCP/IP connections?`,
   fails: true,
 };
+const NAME_CHARACTERS_MAX = 128;
 /** The maximum length of an ID. */
 const LONG_ID = 'an-agent-with-a-name-as-long-as-a-name-may-be-on-a-build-machine';
 
@@ -140,6 +143,7 @@ async function fleetAtWork(world: World): Promise<{ readonly failed: string; rea
 /** Resolves to a task whose every text is hostile. */
 async function hostileWork(world: World): Promise<string> {
   const noSpaces = 'x'.repeat(300);
+  await world.api.tokens.create({ name: HOSTILE_TEXT.slice(0, NAME_CHARACTERS_MAX), role: 'viewer' });
   await world.startSidecar(LONG_ID, { ...TALKING, capabilities: ['long', noSpaces.slice(0, 64)], extra: 'slots: 2,' });
   await world.api.tasks.submit({ description: noSpaces, needed_capabilities: ['long'], metadata: { out: noSpaces, err: HOSTILE_TEXT } });
   const { task_id: id } = await world.api.tasks.submit({

@@ -9,6 +9,7 @@ import { makeWorld } from '../apps/app-world.ts';
 import { ROOT } from '../architecture/cruise.ts';
 import { accessibility } from './accessibility.ts';
 import { startChromium } from './chromium.ts';
+import { adminPages } from './admin-pages.ts';
 import { clientInPage } from './client-in-page.ts';
 import { heldRows } from './held-rows.ts';
 import { hostileText } from './hostile-texts.ts';
@@ -48,6 +49,7 @@ t.test('the dashboard in a browser', { timeout: TIMEOUT_MS }, async (t) => {
   await proxyPages(t, room);
   await heldRows(t, room);
   await incidentPages(t, room);
+  await adminPages(t, room);
   await clientInPage(t, browser);
   await hostileText(t, room);
   await accessibility(t, room);

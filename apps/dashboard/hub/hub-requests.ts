@@ -36,6 +36,8 @@ export const role = (): Identity['role'] | null => (identity.value === null || i
 /** Whether the user may retry, cancel, drain and so on. */
 export const canOperate = (): boolean => role() === 'operator' || role() === 'admin';
 export const canSubmit = (): boolean => canOperate() || role() === 'submitter';
+/** Whether the user may read the audit log, and see and revoke tokens. */
+export const canAdminister = (): boolean => role() === 'admin';
 /** Whether the user sees more than their own tasks. */
 export const canView = (): boolean => role() !== null && role() !== 'submitter';
 

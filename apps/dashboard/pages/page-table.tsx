@@ -1,12 +1,13 @@
 /** Which page belongs to which address. */
 import type { JSX } from 'preact';
 import { useEffect } from 'preact/hooks';
-import { canView } from '../hub/hub-requests.ts';
+import { canAdminister, canView } from '../hub/hub-requests.ts';
 import { href, place } from '../hub/routing.ts';
 import { Empty } from '../parts/notices.tsx';
 import { visibleText } from '../parts/untrusted-text.tsx';
 import { AgentPage } from './agent-page.tsx';
 import { AgentsPage } from './agents-page.tsx';
+import { AuditPage } from './audit-page.tsx';
 import { DeadLettersPage } from './dead-letters-page.tsx';
 import { OverviewPage } from './overview-page.tsx';
 import { SubmitPage } from './submit-page.tsx';
@@ -22,6 +23,11 @@ const TITLE_CHARACTERS = 80;
 /** So that tabs and the browser's history tell tasks, and agents, apart. */
 const named = (id: string): string => visibleText(id.slice(0, TITLE_CHARACTERS));
 
+/** The navigation has no link to such a page, but an address may lead to it. */
+const AdminsOnly = ({ what }: { readonly what: string }): JSX.Element => (
+  <Empty title={`Your role may not ${what}.`}>Sign in with a token of the role admin.</Empty>
+);
+
 function shownAt(path: readonly string[]): Shown {
   const [first, second] = path;
   if (first === undefined) return canView() ? { title: 'Overview', page: <OverviewPage /> } : { title: 'Tasks', page: <TasksPage /> };
@@ -31,6 +37,8 @@ function shownAt(path: readonly string[]): Shown {
   if (first === 'agents' && second !== undefined) return { title: named(second), page: <AgentPage key={second} id={second} /> };
   if (first === 'agents') return { title: 'Agents', page: <AgentsPage /> };
   if (first === 'dead-letters') return { title: 'Dead letters', page: <DeadLettersPage /> };
+  if (first === 'audit' && !canAdminister()) return { title: 'Audit log', page: <AdminsOnly what="read the audit log" /> };
+  if (first === 'audit') return { title: 'Audit log', page: <AuditPage /> };
   if (first === 'submit') return { title: 'Submit', page: <SubmitPage /> };
   return {
     title: 'Not found',

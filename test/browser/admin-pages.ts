@@ -1,0 +1,91 @@
+/** What only admins see: the audit log. */
+import type { Test } from 'tap';
+import { runningHub } from '../apps/running-hub.ts';
+import type { BrowserRoom } from './browser-room.ts';
+import { signIn, watchedPage } from './chromium.ts';
+
+/** More than a page of the audit log has entries. */
+const DRAINS = 120;
+const PAGE_ENTRIES = 100;
+const HOSTILE_NAME = '<img src=x onerror=alert(1)> abc\u202egpj.exe';
+
+export async function adminPages(t: Test, { browser }: BrowserRoom): Promise<void> {
+  const hub = await runningHub();
+  t.teardown(() => hub.stop());
+  const { page, faults } = await watchedPage(t, browser, hub.url);
+  await signIn(page, hub.url, hub.adminToken);
+  const entries = page.locator('.timeline-entry');
+
+  await t.test('the audit log shows who did what to what, from where, newest first and as it happens', async (t) => {
+    await hub.agent('gpu-1');
+    await page.getByRole('link', { name: 'Audit', exact: true }).click();
+    await page.getByText('Signed in to the dashboard by admin (admin)').waitFor();
+    await hub.api.agents.drain('gpu-1', { deadline_ms: 600_000 });
+    const drained = page.locator('[data-act="agent.drain"]');
+    await drained.waitFor();
+    t.match(await drained.innerText(), /Agent drained gpu-1 by admin \(admin\) from 127\.0\.0\.1\s+deadline_ms: 600000/);
+    t.equal(await entries.first().getAttribute('data-act'), 'agent.drain');
+    t.equal(await entries.last().getAttribute('data-act'), 'hub.start');
+    await drained.getByText(/^Entry \d+$/).click();
+    await drained.getByText(/"hash": "[0-9a-f]{64}"/).waitFor();
+    await drained.getByRole('link', { name: 'gpu-1' }).click();
+    await page.getByRole('heading', { name: 'gpu-1' }).waitFor();
+  });
+
+  await t.test('what has no event is shown when the log is read again; a hostile name is only text', async (t) => {
+    await page.goto(`${hub.url}/dashboard#/audit`);
+    await entries.first().waitFor();
+    await hub.api.tokens.create({ name: HOSTILE_NAME, role: 'viewer' });
+    await page.getByRole('button', { name: 'Read again' }).click();
+    const created = page.locator('[data-act="token.create"]').first();
+    await created.waitFor();
+    t.match(
+      await created.innerText(),
+      /Token created tok-[0-9a-f]{32} by admin .*name: <img src=x onerror=alert\(1\)> abcU\+202Egpj\.exe, role: viewer/s,
+    );
+    t.equal(await page.locator('main img').count(), 0);
+  });
+
+  await t.test('older entries are on pages of their own, each with an address', async (t) => {
+    for (let count = 0; count < DRAINS; count += 1) await hub.api.agents.drain('gpu-1');
+    await page.getByRole('button', { name: 'Read again' }).click();
+    await page.waitForFunction(`document.querySelectorAll('.timeline-entry').length === ${PAGE_ENTRIES}`);
+    const { head } = await hub.api.audit.list({ limit: 1 });
+    const numbers = async (): Promise<readonly number[]> =>
+      (await entries.locator('summary').allInnerTexts()).map((text) => Number(text.replace('Entry ', '')));
+    const down = (from: number, to: number): readonly number[] => Array.from({ length: from - to + 1 }, (_, at) => from - at);
+    t.strictSame(await numbers(), down(head.seq, head.seq - PAGE_ENTRIES + 1));
+    await page.getByRole('link', { name: 'Older entries' }).click();
+    await page.locator('[data-act="hub.start"]').waitFor();
+    t.strictSame(await numbers(), down(head.seq - PAGE_ENTRIES, 1));
+    t.equal(await page.evaluate('document.activeElement?.id'), 'main');
+    t.equal(await page.getByRole('link', { name: 'Older entries' }).count(), 0, 'it is the last page');
+    await page.reload();
+    await page.locator('[data-act="hub.start"]').waitFor();
+    await page.getByRole('link', { name: 'Newest entries' }).click();
+    await page.getByText(`Entry ${head.seq}`, { exact: true }).waitFor();
+    await page.goBack();
+    await page.locator('[data-act="hub.start"]').waitFor();
+    await page.goto(`${hub.url}/dashboard#/audit?before=1`);
+    await page.getByText('There are no entries this old any more.').waitFor();
+  });
+
+  await t.test('other roles are told that they may not read it, and the page asks the hub for nothing', async (t) => {
+    const { token } = await hub.api.tokens.create({ name: 'ops', role: 'operator' });
+    const other = await watchedPage(t, browser, hub.url);
+    const asked: string[] = [];
+    other.page.on('request', (request) => asked.push(new URL(request.url()).pathname));
+    await signIn(other.page, hub.url, token ?? '');
+    t.equal(await other.page.getByRole('link', { name: 'Audit', exact: true }).count(), 0);
+    await other.page.keyboard.press('g');
+    await other.page.keyboard.press('l');
+    await other.page.getByText('Your role may not read the audit log.').waitFor();
+    t.strictSame(
+      asked.filter((path) => path.startsWith('/admin/')),
+      [],
+    );
+    t.strictSame(other.faults, []);
+  });
+
+  t.strictSame(faults, []);
+}
