@@ -54,6 +54,7 @@ const NAV: readonly NavItem[] = [
   { path: ['agents'], word: 'Agents', shown: canView },
   { path: ['dead-letters'], word: 'Dead letters', shown: () => true },
   { path: ['submit'], word: 'Submit', shown: canSubmit },
+  { path: ['tokens'], word: 'Tokens', shown: canAdminister },
   { path: ['audit'], word: 'Audit', shown: canAdminister },
 ];
 
@@ -64,6 +65,7 @@ function Shell(): JSX.Element {
     'g t': () => goTo(['tasks']),
     'g a': () => goTo(['agents']),
     'g d': () => goTo(['dead-letters']),
+    'g k': () => goTo(['tokens']),
     'g l': () => goTo(['audit']),
     n: () => goTo(['submit']),
     t: () => chooseTheme(isDark.value ? 'light' : 'dark'),

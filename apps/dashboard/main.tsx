@@ -8,6 +8,7 @@ import './styles/task.css';
 import './styles/agents.css';
 import './styles/dead-letters.css';
 import './styles/submit.css';
+import './styles/tokens.css';
 import './styles/output.css';
 import 'uplot/dist/uPlot.min.css';
 import { render } from 'preact';

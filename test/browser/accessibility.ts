@@ -27,6 +27,7 @@ export async function accessibility(t: Test, room: BrowserRoom): Promise<void> {
     'dead-letters',
     'submit',
     'audit',
+    'tokens',
     'nowhere',
   ];
   for (const theme of ['light', 'dark'] as const) {

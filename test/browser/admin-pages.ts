@@ -1,4 +1,4 @@
-/** What only admins see: the audit log. */
+/** What only admins see: the tokens and the audit log. */
 import type { Test } from 'tap';
 import { runningHub } from '../apps/running-hub.ts';
 import type { BrowserRoom } from './browser-room.ts';
@@ -7,6 +7,8 @@ import { signIn, watchedPage } from './chromium.ts';
 /** More than a page of the audit log has entries. */
 const DRAINS = 120;
 const PAGE_ENTRIES = 100;
+/** More than a page of the list has. */
+const TOKENS = 120;
 const HOSTILE_NAME = '<img src=x onerror=alert(1)> abc\u202egpj.exe';
 
 export async function adminPages(t: Test, { browser }: BrowserRoom): Promise<void> {
@@ -70,7 +72,7 @@ export async function adminPages(t: Test, { browser }: BrowserRoom): Promise<voi
     await page.getByText('There are no entries this old any more.').waitFor();
   });
 
-  await t.test('other roles are told that they may not read it, and the page asks the hub for nothing', async (t) => {
+  await t.test('other roles are told that they may not read it, nor see the tokens, and the page asks the hub for nothing', async (t) => {
     const { token } = await hub.api.tokens.create({ name: 'ops', role: 'operator' });
     const other = await watchedPage(t, browser, hub.url);
     const asked: string[] = [];
@@ -80,11 +82,96 @@ export async function adminPages(t: Test, { browser }: BrowserRoom): Promise<voi
     await other.page.keyboard.press('g');
     await other.page.keyboard.press('l');
     await other.page.getByText('Your role may not read the audit log.').waitFor();
+    t.equal(await other.page.getByRole('link', { name: 'Tokens', exact: true }).count(), 0);
+    await other.page.keyboard.press('g');
+    await other.page.keyboard.press('k');
+    await other.page.getByText('Your role may not see the tokens.').waitFor();
     t.strictSame(
       asked.filter((path) => path.startsWith('/admin/')),
       [],
     );
     t.strictSame(other.faults, []);
+  });
+
+  const row = (id: string) => page.locator(`[data-token="${id}"]`);
+  const state = (id: string, word: string) => row(id).locator('.badge', { hasText: new RegExp(`^${word}$`) });
+
+  await t.test('the tokens are listed with their rights, their state and their last use', async (t) => {
+    const ci = await hub.api.tokens.create({ name: 'ci', role: 'submitter', expires_in_ms: 3_600_000 });
+    const old = await hub.api.tokens.create({ agent_id: 'gpu-2', capabilities: ['gpu', 'code'], max_slots: 4 });
+    const { id: replacement } = await hub.api.tokens.rotate(old.id);
+    await page.getByRole('link', { name: 'Tokens', exact: true }).click();
+    await state(ci.id, 'live').waitFor();
+    t.match(
+      await row(ci.id).innerText(),
+      /^ci\s+live\s+Revoke…\s+Role\s+submitter\s+Created\s.*\sLast used\s+–\s+Expires\s+in \d+ min\s+ID\s+tok-/s,
+    );
+    await state(old.id, 'rotated').waitFor();
+    t.match(await row(old.id).innerText(), new RegExp(`At most\\s+gpu, code; 4 slots.*Replaced by\\s+${replacement}`, 's'));
+    t.equal(await row(replacement).getByRole('link', { name: 'gpu-2' }).getAttribute('href'), '#/agents/gpu-2');
+    const hostile = page.locator('.token-row', { hasText: '<img src=x' });
+    t.match(await hostile.locator('h2').innerText(), /<img src=x onerror=alert\(1\)> abcU\+202Egpj\.exe/);
+    t.equal(await page.locator('main img').count(), 0);
+    await fetch(`${hub.url}/api/whoami`, { headers: { authorization: `Bearer ${ci.token ?? ''}` } });
+    await page.getByRole('button', { name: 'Read again' }).click();
+    await row(ci.id)
+      .getByText(/^(now|\d.* ago)$/)
+      .nth(1)
+      .waitFor();
+    t.notOk((await page.content()).includes(ci.token ?? ''), 'the token itself is not in the page');
+  });
+
+  await t.test('a token is revoked once that is confirmed; one that was revoked meanwhile says so', async (t) => {
+    const ids: string[] = [];
+    for (const name of ['first', 'second']) ids.push((await hub.api.tokens.create({ name, role: 'viewer' })).id);
+    const [first = '', second = ''] = ids;
+    await page.getByRole('button', { name: 'Read again' }).click();
+    await row(first).getByRole('button', { name: 'Revoke…' }).click();
+    await page.getByRole('dialog').getByText('The token of first stops working now').waitFor();
+    await page.keyboard.press('Escape');
+    t.equal(await page.getByRole('dialog').count(), 0);
+    await row(first).getByRole('button', { name: 'Revoke…' }).click();
+    await page.getByRole('button', { name: 'Revoke the token' }).click();
+    await state(first, 'revoked').waitFor();
+    t.equal(await row(first).getByRole('button').count(), 0);
+    await row(second).getByRole('button', { name: 'Revoke…' }).click();
+    await hub.api.tokens.revoke(second);
+    await page.getByRole('button', { name: 'Revoke the token' }).click();
+    await page.getByText('There is no live token with this ID').waitFor();
+    await state(second, 'revoked').waitFor();
+    const { entries } = await hub.api.audit.list({ limit: 500 });
+    const revokes = entries.filter(({ act }) => act === 'token.revoke');
+    t.strictSame(
+      revokes.map(({ object }) => object),
+      [first, second],
+    );
+  });
+
+  await t.test('who revokes the token of the session is told so, and signed out', async (t) => {
+    const own = await hub.api.tokens.create({ name: 'boss', role: 'admin' });
+    const other = await watchedPage(t, browser, hub.url);
+    await signIn(other.page, hub.url, own.token ?? '');
+    await other.page.getByRole('link', { name: 'Tokens', exact: true }).click();
+    const mine = other.page.locator('.token-row', { hasText: 'You are signed in with it.' });
+    t.equal(await mine.getAttribute('data-token'), own.id);
+    await mine.getByRole('button', { name: 'Revoke…' }).click();
+    await other.page.getByRole('dialog').getByText('You are signed in with it, and will be signed out.').waitFor();
+    await other.page.getByRole('button', { name: 'Revoke the token' }).click();
+    await other.page.getByText('Your session has ended, or its token was revoked.').waitFor();
+    t.strictSame(other.faults, []);
+  });
+
+  await t.test('older tokens are on a page of their own, with an address', async (t) => {
+    for (let count = 0; count < TOKENS; count += 1) await hub.api.tokens.create({ agent_id: `many-${count}` });
+    await page.getByRole('button', { name: 'Read again' }).click();
+    await page.getByRole('heading', { name: `many-${TOKENS - 1}` }).waitFor();
+    await page.getByRole('link', { name: 'Older tokens' }).click();
+    await page.getByRole('heading', { name: 'ci', exact: true }).waitFor();
+    await page.reload();
+    await page.getByRole('heading', { name: 'ci', exact: true }).waitFor();
+    t.equal(await page.getByRole('heading', { name: `many-${TOKENS - 1}` }).count(), 0);
+    await page.getByRole('link', { name: 'Newest tokens' }).click();
+    await page.getByRole('heading', { name: `many-${TOKENS - 1}` }).waitFor();
   });
 
   t.strictSame(faults, []);

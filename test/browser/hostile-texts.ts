@@ -23,7 +23,7 @@ const HOSTILE_AGENT = `hostile-${'x'.repeat(56)}`;
 const NAME_CHARACTERS_MAX = 128;
 /** How long the data of a page may take to appear, in milliseconds. */
 const SETTLED_MS = 500;
-const PLACES = ['', 'tasks', 'agents', 'dead-letters', 'audit'];
+const PLACES = ['', 'tasks', 'agents', 'dead-letters', 'audit', 'tokens'];
 
 export async function hostileText(t: Test, room: BrowserRoom): Promise<void> {
   await t.test('hostile text in every field runs nothing and is shown verbatim', async (t) => {

@@ -72,6 +72,7 @@ t.test('screenshots', { timeout: TIMEOUT_MS }, async (t) => {
     'dead-letters': 'dead-letters',
     submit: 'submit',
     audit: 'audit',
+    tokens: 'tokens',
   });
   const hostile = await hostileWork(world);
   await shootAll({
@@ -82,6 +83,7 @@ t.test('screenshots', { timeout: TIMEOUT_MS }, async (t) => {
     'hostile-agent': `agents/${LONG_ID}`,
     'hostile-dead-letters': 'dead-letters',
     'hostile-audit': 'audit',
+    'hostile-tokens': 'tokens',
   });
   t.comment(`written to ${FOLDER}`);
 });

@@ -13,6 +13,7 @@ import { OverviewPage } from './overview-page.tsx';
 import { SubmitPage } from './submit-page.tsx';
 import { TaskPage } from './task-page.tsx';
 import { TasksPage } from './tasks-page.tsx';
+import { TokensPage } from './tokens-page.tsx';
 
 interface Shown {
   readonly title: string;
@@ -37,6 +38,8 @@ function shownAt(path: readonly string[]): Shown {
   if (first === 'agents' && second !== undefined) return { title: named(second), page: <AgentPage key={second} id={second} /> };
   if (first === 'agents') return { title: 'Agents', page: <AgentsPage /> };
   if (first === 'dead-letters') return { title: 'Dead letters', page: <DeadLettersPage /> };
+  if (first === 'tokens' && !canAdminister()) return { title: 'Tokens', page: <AdminsOnly what="see the tokens" /> };
+  if (first === 'tokens') return { title: 'Tokens', page: <TokensPage /> };
   if (first === 'audit' && !canAdminister()) return { title: 'Audit log', page: <AdminsOnly what="read the audit log" /> };
   if (first === 'audit') return { title: 'Audit log', page: <AuditPage /> };
   if (first === 'submit') return { title: 'Submit', page: <SubmitPage /> };

@@ -51,6 +51,7 @@ export const SHORTCUTS: readonly (readonly [keys: string, what: string])[] = [
   ['g t', 'Tasks'],
   ['g a', 'Agents'],
   ['g d', 'Dead letters'],
+  ['g k', 'Tokens'],
   ['g l', 'Audit log'],
   ['n', 'Submit a task'],
   ['/', 'Find a task by its ID'],
