@@ -62,6 +62,10 @@ export async function accessibility(t: Test, room: BrowserRoom): Promise<void> {
           await page.waitForTimeout(SETTLED_MS);
           if (place.endsWith(`/${printed?.id}`)) t.equal(await page.getByRole('log').count(), 1, 'with agent output');
           await check(`/${place}`);
+          if (place !== 'tokens') continue;
+          await page.getByRole('button', { name: 'Create a token…' }).click();
+          await check('the dialog for a new token');
+          await page.keyboard.press('Escape');
         }
         t.strictSame(faults, []);
       });

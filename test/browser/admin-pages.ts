@@ -51,8 +51,8 @@ export async function adminPages(t: Test, { browser }: BrowserRoom): Promise<voi
   await t.test('older entries are on pages of their own, each with an address', async (t) => {
     for (let count = 0; count < DRAINS; count += 1) await hub.api.agents.drain('gpu-1');
     await page.getByRole('button', { name: 'Read again' }).click();
-    await page.waitForFunction(`document.querySelectorAll('.timeline-entry').length === ${PAGE_ENTRIES}`);
     const { head } = await hub.api.audit.list({ limit: 1 });
+    await page.getByText(`Entry ${head.seq}`, { exact: true }).waitFor();
     const numbers = async (): Promise<readonly number[]> =>
       (await entries.locator('summary').allInnerTexts()).map((text) => Number(text.replace('Entry ', '')));
     const down = (from: number, to: number): readonly number[] => Array.from({ length: from - to + 1 }, (_, at) => from - at);
@@ -145,6 +145,59 @@ export async function adminPages(t: Test, { browser }: BrowserRoom): Promise<voi
       revokes.map(({ object }) => object),
       [first, second],
     );
+  });
+
+  await t.test('a token is created and shown once; what is wrong is said in the dialog', async (t) => {
+    const dialog = page.getByRole('dialog');
+    const open = () => page.getByRole('button', { name: 'Create a token…' }).click();
+    const create = () => dialog.getByRole('button', { name: 'Create', exact: true }).click();
+    await open();
+    await dialog.getByLabel('Name').fill('ci');
+    await dialog.getByLabel('Role').selectOption('submitter');
+    await create();
+    await dialog.getByText('There is already a live submitter token named "ci".').waitFor();
+    await dialog.getByLabel('Name').fill('ci-2');
+    await dialog.getByLabel('Valid').selectOption('for 30 days');
+    await create();
+    const shown = dialog.getByLabel('The token, with the role submitter');
+    const token = await shown.inputValue();
+    t.equal(await page.evaluate('document.activeElement.value'), token, 'it has the focus');
+    t.equal(await page.evaluate('getSelection().toString()'), token, 'and is selected, to be copied');
+    const answer = await fetch(`${hub.url}/api/whoami`, { headers: { authorization: `Bearer ${token}` } });
+    t.match(await answer.json(), { name: 'ci-2', role: 'submitter' });
+    await page.keyboard.press('Escape');
+    const listed = page.locator('.token-row', { hasText: 'ci-2' });
+    t.match(await listed.innerText(), /submitter.*Expires\s+in (29|30) d/s);
+    const kept = (await page.evaluate('JSON.stringify([localStorage, sessionStorage, location.href, history.state])')) as string;
+    t.notOk(kept.includes(token), 'it is stored nowhere');
+    t.equal(await page.getByLabel('The token, with the role').count(), 0);
+    await open();
+    t.equal(await dialog.getByLabel('Name').inputValue(), '', 'nothing of it is in the next dialog');
+    await dialog.getByRole('combobox', { name: 'For', exact: true }).selectOption('an agent');
+    await dialog.getByLabel('Agent ID').fill('gpu-3');
+    await dialog.getByLabel('At most these capabilities').fill('gpu, code');
+    await dialog.getByLabel('At most this many slots').fill('2');
+    await create();
+    await dialog.getByLabel('The token, with the role agent').waitFor();
+    await page.keyboard.press('Escape');
+    t.match(await page.locator('.token-row', { hasText: 'gpu-3' }).innerText(), /At most\s+gpu, code; 2 slots/);
+  });
+
+  await t.test('a token whose answer was lost is in the list, to be revoked', async () => {
+    await page.getByRole('button', { name: 'Create a token…' }).click();
+    await page.getByRole('dialog').getByLabel('Name').fill('unheard');
+    await page.route('**/admin/tokens', async (route) => {
+      await route.fetch();
+      await route.abort('connectionreset');
+    });
+    await page.getByRole('dialog').getByRole('button', { name: 'Create', exact: true }).click();
+    await page.getByRole('dialog').getByText('It may have created the token: look in the list, and revoke it there.').waitFor();
+    await page.unroute('**/admin/tokens');
+    await page.keyboard.press('Escape');
+    const unheard = page.locator('.token-row', { hasText: 'unheard' });
+    await unheard.getByRole('button', { name: 'Revoke…' }).click();
+    await page.getByRole('button', { name: 'Revoke the token' }).click();
+    await unheard.locator('.badge', { hasText: 'revoked' }).waitFor();
   });
 
   await t.test('who revokes the token of the session is told so, and signed out', async (t) => {

@@ -128,8 +128,10 @@ export async function incidentPages(t: Test, { browser }: BrowserRoom): Promise<
     await dialog.getByRole('button', { name: 'Resume 2 agents' }).click();
     await dialog.getByText('2 of 2 resumed.').waitFor();
     await page.keyboard.press('Escape');
-    await page.locator('.badge', { hasText: 'draining' }).waitFor({ state: 'detached' });
-    for (const id of ['agent-0', 'agent-1']) t.equal((await hub.api.agents.get(id))['draining'], false, id);
+    for (const id of ['agent-0', 'agent-1']) {
+      await page.locator('.agent-card', { hasText: id }).locator('.badge', { hasText: 'draining' }).waitFor({ state: 'detached' });
+      t.equal((await hub.api.agents.get(id))['draining'], false, id);
+    }
   });
 
   await t.test('the keys of a list work after a click on a checkbox', async (t) => {

@@ -1,4 +1,4 @@
-/** The tokens: whose each is, what it may do, when it was last used, and revoking it. */
+/** The tokens: whose each is, what it may do, when it was last used; creating and revoking them. */
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import type { Page, TokenJson } from '../../client/types.ts';
@@ -11,6 +11,7 @@ import { Ago, nowMs } from '../parts/moments.tsx';
 import { Empty, ErrorNotice, Loading } from '../parts/notices.tsx';
 import { Pager } from '../parts/pager.tsx';
 import { LineText } from '../parts/untrusted-text.tsx';
+import { NewToken } from './new-token.tsx';
 
 const PAGE_ROWS = 100;
 const NAME_CHARACTERS = 128;
@@ -32,6 +33,7 @@ const nameOf = (token: TokenJson): string => agentOf(token) ?? (typeof token['na
 const isOwn = ({ id }: TokenJson): boolean => identity.value !== null && identity.value !== 'unknown' && identity.value.id === id;
 
 export function TokensPage(): JSX.Element {
+  const [isCreating, setIsCreating] = useState(false);
   const cursor = place.value.query.get('cursor');
   const more = cursor === null ? '' : `&cursor=${encodeURIComponent(cursor)}`;
   const { data, error, reload } = useLive(
@@ -45,9 +47,14 @@ export function TokensPage(): JSX.Element {
     <>
       <div class="page-head">
         <h1>Tokens</h1>
-        <button type="button" class="small" onClick={reload}>
-          Read again
-        </button>
+        <div class="token-actions">
+          <button type="button" class="small" onClick={reload}>
+            Read again
+          </button>
+          <button type="button" class="primary" onClick={() => setIsCreating(true)}>
+            Create a token…
+          </button>
+        </div>
       </div>
       <ErrorNotice error={error} onRetry={reload} />
       {data === undefined && error === null && <Loading />}
@@ -68,6 +75,7 @@ export function TokensPage(): JSX.Element {
           next === null ? null : ['Older tokens', href(['tokens'], { cursor: next })],
         ]}
       />
+      {isCreating && <NewToken onSent={reload} onClose={() => setIsCreating(false)} />}
     </>
   );
 }
