@@ -46,8 +46,9 @@ export const wsLink = ({ log, handshakeMs = HANDSHAKE_MS, localAddress, trust = 
   },
 });
 
-/** Error codes of our key check, OpenSSL's certificate check and Node's name check. No attempt can succeed until an operator acts. */
-const CERTIFICATE = /^(AC_HUB_FINGERPRINT$|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT_)/;
+/** Error codes of OpenSSL for an answer that is plain HTTP. */
+const NO_TLS: ReadonlySet<unknown> = new Set(['EPROTO', 'ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG']);
+const NO_TLS_TEXT = 'it does not speak TLS there: use ws:// instead of wss://, or set hub.listen.tls';
 
 /** What to do about the status of a refused WebSocket. A hub that is stopping or full answers 503. */
 function hintFor(status: number): string {
@@ -112,9 +113,9 @@ const follow = (socket: WebSocket, handshakeMs: number, events: LinkEvents, log:
   });
   socket.on('error', (error: Error & { readonly code?: unknown }) => {
     if (isGone) return;
-    endBecause(error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' ? 1009 : NO_CLOSE_FRAME, error.message);
-    if (CERTIFICATE.test(String(error.code))) log.warn('The hub was not recognized, and nothing was sent to it.', { error: error.message });
-    else log.debug('The socket to the hub failed.', { error: error.message });
+    const reason = NO_TLS.has(error.code) ? NO_TLS_TEXT : error.message;
+    endBecause(error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' ? 1009 : NO_CLOSE_FRAME, reason);
+    log.debug('The socket to the hub failed.', { error: error.message });
   });
   socket.on('close', (code: number, reason: Buffer) => {
     clearTimeout(handshake);

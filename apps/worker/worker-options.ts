@@ -146,7 +146,12 @@ function socketAddress(address: unknown): unknown {
 const inWorkerTerms = ({ path, message, ...rest }: ConfigProblem): ConfigProblem => ({
   ...rest,
   path: path.replace(/^sidecar\.(timing\.)?/, '').replace(/^hubs/, 'hub'),
-  message: message.replaceAll('sidecar.', '').replaceAll('wss://', 'https://').replaceAll('ws://', 'http://').replaceAll('/ws', ''),
+  message: message
+    .replace('; omit it to let the sidecar enrol itself', ', from `agentcom tokens create --agent ID`')
+    .replaceAll('sidecar.', '')
+    .replaceAll('wss://', 'https://')
+    .replaceAll('ws://', 'http://')
+    .replaceAll('/ws', ''),
 });
 
 function invalid(problems: readonly ConfigProblem[]): AgentcomError {

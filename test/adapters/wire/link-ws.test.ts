@@ -75,6 +75,11 @@ t.test('a WebSocket that is refused over HTTP: the reason names the status and w
   }
 });
 
+t.test('a hub without TLS at a wss:// address: the reason says so', async (t) => {
+  const url = await oddHub(t, (socket) => void socket.once('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')));
+  t.match(await goneFrom(t, url.replace('ws:', 'wss:')), { code: 1006, reason: /^it does not speak TLS there: use ws:\/\/ / });
+});
+
 t.test('a redirect is not followed', async (t) => {
   const url = await oddHub(
     t,

@@ -18,6 +18,7 @@ t.test('all errors are reported at once, by option name', (t) => {
     [{ hub: [] }, [/\n {2}hub: expected a list of 1 to/]],
     [{ hub: 'http://hub.example.org' }, [/\n {2}hub\[0\]: expected https:\/\/ .*insecure: true/]],
     [{ token: undefined }, [/\n {2}token: is missing/]],
+    [{ token: '' }, [/\n {2}token: expected a token of visible ASCII characters, from `agentcom tokens create --agent ID`, found /]],
     [{ agentId: 'A B' }, [/\n {2}agentId: expected an ID/]],
     [{ handle: 'x' }, [/\n {2}handle: expected a function/]],
     [{ slots: 0, drainMs: -1, journalDir: '', onEvent: 1, log: 1 }, [/slots: /, /drainMs: /, /journalDir: /, /onEvent: /, /log: /]],

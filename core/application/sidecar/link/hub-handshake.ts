@@ -10,7 +10,7 @@ import { deviceText, hubProof, isSameProof, sealedToken, TOKEN_HINT_DIGITS, type
 import type { HeldFrame } from '../../../protocol/sidecar-frames.ts';
 import { TOKEN_RETRY_MS } from '../state/constants.ts';
 import { checksForIdentify } from '../health/checks.ts';
-import { onHubError, reconnectIn } from './link.ts';
+import { onHubError, reconnectIn, urlOf } from './link.ts';
 import type { SidecarInput } from '../state/inputs.ts';
 import { frameIds } from '../state/state.ts';
 import type { StepContext } from '../state/step-context.ts';
@@ -68,7 +68,6 @@ export function onGreetingError(step: StepContext, frame: HubFrameOf<'error'>): 
 const keyOf = (step: StepContext): string => step.settings.sha256(tokenOf(step));
 const tokenOf = ({ settings, state }: StepContext): string => state.link.token ?? settings.token;
 const hintOf = (key: string): string => key.slice(0, TOKEN_HINT_DIGITS);
-const urlOf = ({ settings, state }: StepContext): string => settings.hubs[state.link.hubIndex % settings.hubs.length] as string;
 
 /** Sends this sidecar's identity and everything it holds. */
 function identify(step: StepContext, known: { readonly token: string } | { readonly proof: string }): void {

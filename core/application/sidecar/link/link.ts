@@ -139,9 +139,13 @@ export function onLinkDown(
     return reconnectAfterConflict(step);
   }
   const isFailedAttempt = step.state.link.phase === 'connecting';
-  step.log('info', isFailedAttempt ? 'could not connect to the hub' : 'the connection to the hub was closed', fields);
+  if (isFailedAttempt) step.log('warn', 'could not connect to the hub', { hub: urlOf(step), ...fields });
+  else step.log('info', 'the connection to the hub was closed', fields);
   reconnectIn(step, reconnectDelayMs(step), input.code === CLOSE_CODES.restart ? randomOtherHub(step) : undefined);
 }
+
+/** The address of the hub that this sidecar is connected to, or connects to. */
+export const urlOf = ({ settings, state }: StepContext): string => settings.hubs[state.link.hubIndex % settings.hubs.length] as string;
 
 /** The hub rejected this sidecar or one of its frames. */
 export function onHubError(step: StepContext, frame: HubFrameOf<'error'>): void {
@@ -173,7 +177,7 @@ export function onHubError(step: StepContext, frame: HubFrameOf<'error'>): void 
       step.log(
         'error',
         `agent ID "${agentId}" is in use by another sidecar: use another ID here, or stop the other one; ` +
-          `if the other machine is gone for good, POST /api/agents/${agentId}/takeover`,
+          `if the other machine is gone for good, an operator can run agentcom takeover ${agentId}`,
       );
       return reconnectAfterConflict(step);
     default:

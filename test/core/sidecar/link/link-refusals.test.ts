@@ -114,3 +114,21 @@ t.test('R22: other refusals wait as long as the hub requests, but at most a minu
     }
   }
 });
+
+t.test('a hub that cannot be reached is a warning with its address and the reason; a connection that it closes is not', async (t) => {
+  const sidecar = stage();
+  sidecar.take({ type: 'start' });
+  const reason = 'connect ECONNREFUSED 127.0.0.1:4000';
+  t.match(only(sidecar.take({ type: 'link_down', connectionId: 1, code: 1006, reason }), 'log'), [
+    { level: 'warn', message: 'could not connect to the hub', fields: { hub: 'ws://one/ws', code: 1006, reason } },
+  ]);
+  t.match(only(online().take({ type: 'link_down', connectionId: 1, code: 1001, reason: '' }), 'log'), [{ level: 'info' }]);
+});
+
+t.test('an agent ID that another machine uses: the log names the command with which this one can take it over', async (t) => {
+  const sidecar = stage();
+  sidecar.take({ type: 'start' });
+  sidecar.take({ type: 'link_up', nonce: NONCE, connectionId: 1 });
+  const effects = sidecar.frame({ type: 'error', error: 'agent_id_in_use' });
+  t.match(only(effects, 'log'), [{ level: 'error', message: /an operator can run agentcom takeover \S+$/ }]);
+});
