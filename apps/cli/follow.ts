@@ -3,12 +3,10 @@ import type { Context } from './cli-context.ts';
 import { EXIT_INTERRUPTED, EXIT_OF_TASK } from './exit-codes.ts';
 import { printEvent, printEventTitles } from './output/event-line.ts';
 import type { Output } from './output/output.ts';
-import { resultText, taskOutcome } from './output/task-outcome.ts';
+import { resultText, taskOutcome, truncationNote } from './output/task-outcome.ts';
 import { whyNotes } from './why-notes.ts';
 import type { EndedTask, HubClient } from '../client/index.ts';
 
-/** Lines of a failed attempt's standard error; `agentcom show` prints more. */
-export const STDERR_LINES = 5;
 /**
  * Prints the task's events since its submit, and why it waits. Returns after the task has ended, with the exit code set by its outcome, or
  * earlier if the user interrupts; the task then continues. Survives dropped connections.
@@ -24,7 +22,7 @@ export async function followTask(context: Context, hub: HubClient, taskId: strin
       if (step.done !== true) {
         const { event, data } = step.value;
         output.data({ event: data });
-        printEvent(output, event, data, { withTask: false, stderrLines: STDERR_LINES });
+        printEvent(output, event, data, { withTask: false });
         why.noted(event);
         continue;
       }
@@ -51,6 +49,10 @@ function printOutcome({ output, exitWith }: Context, task: EndedTask): void {
   const { status } = task;
   output.data({ task });
   output.line(taskOutcome(task), status === 'completed' ? 'green' : status === 'cancelled' ? 'yellow' : 'red');
-  if (status === 'completed') output.block(resultText(task.result));
+  if (status === 'completed') {
+    output.block(resultText(task.result));
+    const note = truncationNote(task.result);
+    if (note !== null) output.note(note);
+  }
   exitWith(EXIT_OF_TASK[status]);
 }

@@ -4,7 +4,7 @@ import { STATUSES } from '../../../core/domain/task/task.ts';
 import type { HubClient, NumberedEntry } from '../../client/index.ts';
 import type { Action, Context } from '../cli-context.ts';
 import { EXIT_INTERRUPTED } from '../exit-codes.ts';
-import { followTask, reconnectNotes, STDERR_LINES } from '../follow.ts';
+import { followTask, reconnectNotes } from '../follow.ts';
 import { printEvent, printEventTitles } from '../output/event-line.ts';
 import { age } from '../output/time-text.ts';
 import { parseWhole } from '../parse.ts';
@@ -107,7 +107,7 @@ async function watch(context: Context, options: WatchOptions, name: string | und
   printEventTitles(output, true);
   for await (const { event, data } of events) {
     output.data({ event: data });
-    printEvent(output, event, data, { withTask: true, stderrLines: STDERR_LINES });
+    printEvent(output, event, data, { withTask: true });
   }
   exitWith(EXIT_INTERRUPTED);
 }

@@ -58,19 +58,22 @@ export function eventLine(event: string, data: EventData, options: { readonly wi
     .trimEnd();
 }
 
+/** Of an attempt's output and of its standard error. Node prints what was wrong some 15 lines before the end of an error. */
+const TAIL_LINES_MAX = 20;
+
 /** Prints the event and, for a failed attempt, the end of its output and standard error. */
 export function printEvent(
   output: Output,
   event: string,
   data: EventData,
-  { withTask, indent = '', stderrLines }: { readonly withTask: boolean; readonly indent?: string; readonly stderrLines: number },
+  { withTask, indent = '' }: { readonly withTask: boolean; readonly indent?: string },
 ): void {
   output.line(`${indent}${eventLine(event, data, { withTask, times: output.times })}`, colourOf(event));
   const printTail = (name: string, text: string): void => {
     const lines = text.trimEnd().split('\n');
-    const more = lines.length - stderrLines;
-    if (more > 0) output.line(`${indent}  last ${stderrLines} lines of ${name}:`, 'grey');
-    for (const line of lines.slice(-stderrLines))
+    const more = lines.length - TAIL_LINES_MAX;
+    if (more > 0) output.line(`${indent}  last ${TAIL_LINES_MAX} lines of ${name}:`, 'grey');
+    for (const line of lines.slice(-TAIL_LINES_MAX))
       if (line.trim() !== '') output.line(`${indent}  | ${line.slice(0, LINE_CHARACTERS_MAX)}`, 'grey');
   };
   printTail('output', outputTail(data['details'], 'last_output'));

@@ -27,3 +27,13 @@ export function resultText(result: unknown): string {
   const output = typeof result === 'object' && result !== null && 'output' in result ? result.output : result;
   return typeof output === 'string' ? output : JSON.stringify(output, null, 2);
 }
+
+/** For a person who sees only the `output`: that its sidecar has truncated it; null if it is whole. */
+export function truncationNote(result: unknown): string | null {
+  const { output_truncated: isTruncated, output_bytes: bytes } = (result ?? {}) as {
+    readonly output_truncated?: unknown;
+    readonly output_bytes?: unknown;
+  };
+  if (isTruncated !== true) return null;
+  return `The output is truncated: it had ${String(bytes)} bytes. All of it is kept for 7 days in the data directory of the sidecar that ran it, in results/.`;
+}

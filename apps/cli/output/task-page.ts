@@ -6,7 +6,6 @@ import { printable } from './printable.ts';
 import { failedAttempts } from './task-outcome.ts';
 
 const LABEL_CHARACTERS = 14;
-const STDERR_LINES = 20;
 /** Further fields, in this order, if they have a value. */
 const FIELDS: readonly (readonly [label: string, field: string])[] = [
   ['needs', 'needed_capabilities'],
@@ -55,8 +54,7 @@ export function showTask(output: Output, task: TaskDetail): void {
   output.line('history', 'bold');
   const older = (task.history_before ?? 1) - 1;
   if (older > 0) output.line(`  ${older} older events are not shown: agentcom show ${task.id} --all`, 'grey');
-  for (const entry of task.history)
-    printEvent(output, entry.event, entry as unknown as EventData, { withTask: false, indent: '  ', stderrLines: STDERR_LINES });
+  for (const entry of task.history) printEvent(output, entry.event, entry as unknown as EventData, { withTask: false, indent: '  ' });
 }
 
 const submitterText = ({ submitted_by: id, submitted_by_name: name }: TaskDetail): string =>

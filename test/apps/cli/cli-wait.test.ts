@@ -129,8 +129,8 @@ t.test('an end hidden by a gap in the stream is found', async (t) => {
   t.match(ran, { code: 6, out: `\n--:--:--  events 1 to 9 are no longer kept\n${ID} was cancelled after 42s\n`, err: '' });
 });
 
-t.test('watch and submit --wait show why an attempt failed: the last output of its program, in a few lines', async (t) => {
-  const linesOf = (name: string) => Array.from({ length: 9 }, (_, n) => `${name} ${n + 1}`).join('\n');
+t.test('watch and submit --wait show why an attempt failed: the last 20 lines that its program printed', async (t) => {
+  const linesOf = (name: string) => Array.from({ length: 25 }, (_, n) => `${name} ${n + 1}`).join('\n');
   const inner = { stderr_tail: `${linesOf('err')}\n\u001b[31mno module`, last_output: linesOf('out') };
   const failed = { agent_id: 'w1', generation: 1, details: { error: 'turn failed', details: inner } };
   const hub = await testHub(t, (app) =>
@@ -145,9 +145,20 @@ t.test('watch and submit --wait show why an attempt failed: the last output of i
   ]) {
     const { out } = await hub.run(command);
     const pattern =
-      / {2}last 5 lines of output:\n {2}\| out 5\n[^]* {2}\| out 9\n {2}last 5 lines of standard error:\n {2}\| err 6\n[^]*\| \\e\[31mno module\n/;
+      / {2}last 20 lines of output:\n {2}\| out 6\n[^]* {2}\| out 25\n {2}last 20 lines of standard error:\n {2}\| err 7\n[^]*\| \\e\[31mno module\n/;
     t.match(out, pattern, command.join(' '));
   }
+});
+
+t.test('submit --wait says that an output is truncated, on standard error, so that nobody takes it for the whole', async (t) => {
+  const result = { status: 'success', output: 'xx', output_truncated: true, output_bytes: 2_000_000 };
+  const hub = await testHub(t, (app) =>
+    app
+      .post('/api/tasks', (c) => c.json(SUBMITTED, 201))
+      .get('/api/tasks/:id', (c) => c.json(taskJson({ status: 'completed', result, history: [], waiting_for: null })))
+      .get('/api/events', (c) => c.body(sse(4, 'completed'), 200, { 'content-type': 'text/event-stream' })),
+  );
+  t.match(await hub.run(['submit', 'x', '--wait']), { code: 0, out: /\nxx\n$/, err: /^The output is truncated: it had 2000000 bytes\. / });
 });
 
 t.test('a wait explains why nothing happens: at first, when the reason changes, and when it is due', async (t) => {
