@@ -1,6 +1,7 @@
 /** A runner defined by a program and, if its output is read, by the meaning of its lines. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { mock } from 'node:test';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
@@ -169,4 +170,17 @@ withRuns('a start that is not a function, or returns no argv, is reported', asyn
     const message = new RegExp(`"start" returned .*${found}.*expected \\{ argv`);
     await t.rejects(all(runner.wake(request, never())), { code: 'AC_PLUGIN_INVALID', message });
   }
+});
+
+t.test('the contract fails a case whose runner never emits what the case waits for, instead of waiting forever', async (t) => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.teardown(() => mock.timers.reset());
+  const world = await processSubject((argv, deps) => programRunner(deps, { start: () => ({ argv }) })).world();
+  t.teardown(() => world.close());
+  const failed = t.rejects(world.settle(new Promise(() => undefined)), {
+    message: /^expected the runner to emit .* within 60 s; found it still waiting$/,
+  });
+  mock.timers.tick(60_000);
+  await failed;
+  t.equal(await world.settle(Promise.resolve('in time')), 'in time');
 });

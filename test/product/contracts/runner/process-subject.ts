@@ -49,7 +49,7 @@ export function processSubject(
       runner: async (behavior) => runner(argvOf(behavior), deps),
       printing: async (behavior) => runner(argvOf(behavior), deps),
       request: (description) => runs.request(description === undefined ? undefined : { description }),
-      settle: (promise) => promise,
+      settle: (promise) => within(SETTLE_MS, promise),
       atWork,
       endAgent,
       async inputOf({ resultsDir }) {
@@ -62,6 +62,23 @@ export function processSubject(
     };
   };
   return words === undefined ? { follows: 'files', world } : { follows: 'output', settlesAtEnd: words.settlesAtEnd, world };
+}
+
+/** A run of the contract takes seconds, even on a busy machine. */
+const SETTLE_MS = 60_000;
+
+/** A runner that never emits what a case waits for fails that case; without a limit, the suite would not end. */
+async function within<T>(limitMs: number, promise: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    const message = `expected the runner to emit the events of this case within ${limitMs / 1_000} s; found it still waiting`;
+    timer = setTimeout(() => reject(new Error(message)), limitMs);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Output of an agent that prints JSON, one object per line. */
