@@ -50,7 +50,11 @@ export function readResult(text: string): ReadResult {
   // There is a comma before each value but the first, so values can be counted without parsing.
   if (hasMoreOf(',', text, RESULT_VALUES_MAX) || hasTooManyMembers(text)) return { kind: 'unreadable', why: TOO_MANY_VALUES };
   const parsed = parseJson(text);
-  if (parsed === null) return { kind: 'unreadable', why: text.trim() === '' ? 'is empty' : 'is not JSON' };
+  if (parsed === null)
+    return {
+      kind: 'unreadable',
+      why: text.trim() === '' ? 'is empty' : 'is not JSON: expected an object such as {"status": "success", "output": …}',
+    };
   if (!isObject(parsed.value)) return { kind: 'unreadable', why: `is ${kindOf(parsed.value)}, not a JSON object` };
   const excess = findExcess(parsed.value, RESULT_DEPTH_MAX, RESULT_VALUES_MAX);
   if (excess === 'values') return { kind: 'unreadable', why: TOO_MANY_VALUES };

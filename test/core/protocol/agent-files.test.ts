@@ -2,17 +2,19 @@ import fc from 'fast-check';
 import t from 'tap';
 import { PROGRESS_LINE_CHARACTERS_MAX, readProgress, readResult, unfinishedLeftMs } from '../../../core/protocol/agent-files.ts';
 
+const NOT_JSON = 'is not JSON: expected an object such as {"status": "success", "output": …}';
+
 t.test('a result must be a JSON object', (t) => {
   const cases: readonly (readonly [string, string])[] = [
     ['', 'is empty'],
     [' \n', 'is empty'],
-    ['{"a":1', 'is not JSON'],
-    ['{"a":1}{"b":2}', 'is not JSON'],
+    ['{"a":1', NOT_JSON],
+    ['{"a":1}{"b":2}', NOT_JSON],
     ['[]', 'is an array, not a JSON object'],
     ['null', 'is null, not a JSON object'],
     ['"done"', 'is a string, not a JSON object'],
     [`{"a":${'['.repeat(30)}${']'.repeat(30)}}`, 'is nested more than 30 deep'],
-    [`{"a":${'['.repeat(100_000)}`, 'is not JSON'],
+    [`{"a":${'['.repeat(100_000)}`, NOT_JSON],
   ];
   for (const [text, why] of cases) t.same(readResult(text), { kind: 'unreadable', why }, text.slice(0, 40));
   t.same(readResult(`{"a":${'['.repeat(29)}${']'.repeat(29)}}`).kind, 'object', 'as deep as a frame can carry');

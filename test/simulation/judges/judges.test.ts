@@ -225,7 +225,11 @@ t.test('J16: what an outage of the model service ends uses up no retry', (t) => 
   judge.committed([event({ ...ending, event: 'failed', details: { error: 'could not', kind: 'agent_failed' } })]);
   t.strictSame(verdicts(), []);
   judge.committed([
-    event({ ...ending, event: 'failed', details: { error: `wake_failed_after_4_attempts: ${SERVICE_AWAY}`, kind: 'wake_failed' } }),
+    event({
+      ...ending,
+      event: 'failed',
+      details: { error: `all 4 attempts to wake the agent failed: ${SERVICE_AWAY}`, kind: 'wake_failed' },
+    }),
   ]);
   t.strictSame(verdicts(), ['J16']);
   t.end();

@@ -157,7 +157,7 @@ export function wakeFailed(step: StepContext, slot: Slot, failure: WakeFailure):
     const details = { ...failure.details, attempts: slot.wakes, last_message: error };
     return reportFailure(step, gone, {
       kind: 'wake_failed',
-      error: reasonText(`wake_failed_after_${wakeRetriesMs.length}_attempts: ${error}`),
+      error: reasonText(`all ${slot.wakes} attempts to wake the agent failed: ${error}`),
       details,
     });
   }

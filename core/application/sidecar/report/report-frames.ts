@@ -118,10 +118,11 @@ export const bodyMissingReport = (assignment: AssignmentId): EndFrame => ({
 
 /** A run that ended without a result. */
 export function endWithoutResult(end: RunEnd): Failure {
-  const how = describeEnd(end);
+  // A program that exits as if all were well mostly has its result elsewhere, such as on standard output.
+  const missing = end.exitCode === 0 ? ': it wrote no $AGENTCOM_RESULTS_DIR/$AGENTCOM_TASK_ID.json' : '';
   return {
     kind: 'agent_failed',
-    error: `the agent ${how} without a result`,
+    error: `the agent ${describeEnd(end)} without a result${missing}`,
     details: {
       exit_code: end.exitCode,
       signal: end.signal,

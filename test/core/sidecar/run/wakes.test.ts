@@ -41,7 +41,7 @@ t.test('the run id is journaled before the wake, the process right after it', as
   t.match(only(spawned, 'persist')[0]?.journal.slots[0]?.run, { process: { pid: 4242 } });
 });
 
-t.test('one attempt and three retries, then wake_failed_after_3_attempts', async (t) => {
+t.test('one attempt and three retries, then wake_failed', async (t) => {
   const sidecar = waking();
   for (const delayMs of [5_000, 15_000, 30_000]) {
     const effects = sidecar.wake(REFUSED);
@@ -57,7 +57,7 @@ t.test('one attempt and three retries, then wake_failed_after_3_attempts', async
   t.match(writtenBody(last), {
     type: 'task_failed',
     kind: 'wake_failed',
-    error: 'wake_failed_after_3_attempts: no such program',
+    error: 'all 4 attempts to wake the agent failed: no such program',
     details: { attempts: 4, last_message: 'no such program' },
   });
   t.same(sidecar.state.journal.slots, [], 'the slot is free');
