@@ -52,6 +52,7 @@ export async function runQuickstart({ stay, storage, transport, output }: Quicks
   let timer: NodeJS.Timeout | undefined;
   try {
     const hub = await programs.startAll();
+    if (interrupted.signal.aborted) return EXIT_INTERRUPTED;
     timer = setTimeout(() => over.abort(), ALL_WITHIN_MS);
     const deps: DirectorDeps = {
       hub,

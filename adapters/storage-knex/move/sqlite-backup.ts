@@ -111,7 +111,7 @@ async function replaceStore(
 ): Promise<RestoreSummary> {
   const before = await isNonEmptyFile(database);
   if (before && !replace) {
-    const message = `Cannot restore to "${database}": there is a store. Pass --force to put the backup in its place; it is then kept beside it.`;
+    const message = `Cannot restore to "${database}": there is a store. Pass --force to put the backup in its place; the store is then kept beside it.`;
     throw new AgentcomError('AC_TARGET_EXISTS', message, { details: { file: database } });
   }
   const { part, made } = restoringOf(database);

@@ -63,6 +63,8 @@ async function init(context: Context, options: InitOptions): Promise<void> {
   output.data({ config: file });
   output.line(`Wrote ${file}`);
   if (runs !== 'sidecar') output.note('Start the hub with: agentcom hub');
+  if (runs !== 'hub' && program === 'command')
+    output.note('Write agent.mjs first, or name your own program in wake: docs/getting-started.md');
   if (runs !== 'hub') output.note('Start the sidecar with: agentcom sidecar');
 }
 
@@ -136,12 +138,12 @@ function configOf(runs: Runs, agentId: string, program: Program): string {
     hubs: ['ws://127.0.0.1:4000/ws'],${runs === 'sidecar' ? ' // of another machine: agentcom join writes this file' : ''}
     agentId: ${JSON.stringify(agentId)},
     capabilities: [], // what tasks can require with --needs
-    ${wake === null ? `// Wakes nothing: an agent that polls finds its tasks in data/${agentId}/tasks. Else: wake, docs/agents.md.` : `wake: ${wake.text}`}
+    ${wake === null ? `// Wakes nothing: an agent that polls finds its tasks in data/${agentId}/tasks. To have it start a program, set wake: docs/agents.md.` : `wake: ${wake.text}`}
   },
 `;
   return `${imports.join('\n')}
 
-// Every option: docs/configuration.md.
+// Every option: docs/configuration.md of the package agentcom.
 export default defineConfig({
 ${runs === 'sidecar' ? '' : hub}${runs === 'hub' ? '' : sidecar}});
 `;

@@ -41,28 +41,34 @@ interface AskedHub {
   readonly findings: readonly Finding[];
 }
 
+/** `isAnswered`: a hub answered, so that hub, token and clock were checked. */
+interface ExaminedLink {
+  readonly findings: readonly Finding[];
+  readonly isAnswered: boolean;
+}
+
 /** Asks all hubs at once; the first in the list that answers decides. */
-export async function examineLink(link: LinkToExamine): Promise<readonly Finding[]> {
+export async function examineLink(link: LinkToExamine): Promise<ExaminedLink> {
   const { hub } = link.config;
   const isOwn = (url: string): boolean => hub !== undefined && isLoopback(hostOf(url)) && portOf(url) === hub.port;
   const hubs = link.sidecar.hubs.filter((url) => !(link.isPortTaken && isOwn(url)));
-  if (hubs.length === 0) return [];
+  if (hubs.length === 0) return { findings: [], isAnswered: false };
   const token = await readToken(link);
   let trust: HubTrust;
   try {
     const code = token.kind === 'none' ? readJoinCode(link.env['AGENTCOM_ENROL_SECRET'] ?? '') : null;
     trust = await sidecarTrust(link.sidecar, link.env, { code, hub: hub ?? null });
   } catch (thrown) {
-    return [findingOf('hub_certificate', thrown, { agentId: link.sidecar.agentId })];
+    return { findings: [findingOf('hub_certificate', thrown, { agentId: link.sidecar.agentId })], isAnswered: false };
   }
   const answers = await Promise.all(hubs.map((url) => askOne(url, token, { ...link, trust })));
   const unreadable = token.kind === 'unreadable' ? [token.finding] : [];
   const answer = answers.find(({ isHub }) => isHub);
-  if (answer !== undefined) return [...unreadable, ...answer.findings];
+  if (answer !== undefined) return { findings: [...unreadable, ...answer.findings], isAnswered: true };
   const found = answers.flatMap(({ findings }, place) => {
     return findings.filter(({ check }) => check !== 'hub_away' || !mayBeStopped(hub, hubs[place] ?? ''));
   });
-  return [...unreadable, ...joined(found)];
+  return { findings: [...unreadable, ...joined(found)], isAnswered: false };
 }
 
 /** The hub in this config may be stopped while the doctor runs; a hub at another address counts as missing. */

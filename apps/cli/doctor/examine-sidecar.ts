@@ -27,11 +27,17 @@ export async function examineSidecar(
   const isUsable = folder.state !== 'unusable';
   if (isUsable) await examineJournal(sidecar, options);
   for (const found of folder.findings) onFinding(found);
-  for (const found of link) if (isUsable || found.check !== 'secret_file') onFinding(found);
+  for (const found of link.findings) if (isUsable || found.check !== 'secret_file') onFinding(found);
   await examineKeys(sidecar, onFinding);
   await examineRunner(sidecar, config.baseDir, onFinding);
-  const seen = `${isUsable ? 'journal, outbox, refused reports, ' : ''}folder, disk, hub, token, clock${sidecar.accept.signedBy.length === 0 ? '' : ', trusted keys'} and wake runner`;
-  return { what: `sidecar ${agentId}: journal in ${dataDir}`, seen };
+  const seen = [
+    ...(isUsable ? ['journal', 'outbox', 'refused reports'] : []),
+    ...['folder', 'disk'],
+    ...(link.isAnswered ? ['hub', 'token', 'clock'] : []),
+    ...(sidecar.accept.signedBy.length === 0 ? [] : ['trusted keys']),
+  ];
+  const unseen = link.isAnswered ? '' : '; not hub, token and clock, because no hub answered';
+  return { what: `sidecar ${agentId}: journal in ${dataDir}`, seen: `${seen.join(', ')} and wake runner${unseen}` };
 }
 
 async function examineJournal({ agentId, dataDir }: ResolvedSidecarConfig, { onFinding }: ExamineOptions): Promise<void> {

@@ -17,7 +17,13 @@ t.test('hub and sidecar accept every config that init writes', async (t) => {
   for (const runs of ['both', 'hub', 'sidecar']) {
     for (const program of ['none', 'claude', 'codex', 'gemini', 'command']) {
       const cwd = await folder(t);
-      t.match(await run(['init', '--runs', runs, '--agent-id', 'w-1', '--program', program], { cwd }), { code: 0, out: /^Wrote / });
+      const ran = await run(['init', '--runs', runs, '--agent-id', 'w-1', '--program', program], { cwd });
+      t.match(ran, { code: 0, out: /^Wrote / });
+      t.equal(
+        /^Write agent\.mjs first, /m.test(ran.err),
+        program === 'command' && runs !== 'hub',
+        'the program that the config names is to be written',
+      );
       const { config } = await loadConfigFile({ cwd });
       t.strictSame([config.hub !== undefined, config.sidecar !== undefined], [runs !== 'sidecar', runs !== 'hub']);
       if (runs !== 'hub') t.strictSame([config.sidecar?.agentId, config.sidecar?.wake === undefined], ['w-1', program === 'none']);

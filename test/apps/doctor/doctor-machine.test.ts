@@ -312,3 +312,29 @@ t.test('its data directory is full, or cannot be written', { skip: noMount }, as
   mount('ro,size=64m,mode=0700');
   matchAll(t, (await here.look()).damages, /^data_dir: .* cannot be written by this user: EROFS/);
 });
+
+t.test('what the doctor says it checked does not include the hub, the token and the clock if no hub answered', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'agentcom-machine-'));
+  t.teardown(() => rm(folder, { recursive: true }));
+  const port = await freePort();
+  const text = (hubUrl: string): string => `import { defineConfig } from 'agentcom';
+import { sqlite } from 'agentcom/storage';
+import { ws } from 'agentcom/transport';
+export default defineConfig({
+  hub: { listen: { port: ${port} }, storage: sqlite({ file: 'agentcom.db' }), transport: ws() },
+  sidecar: { hubs: ['${hubUrl}'], agentId: 'a1', token: 'tok-of-a1' },
+});
+`;
+  const answering = await provingHub(t, proves);
+  for (const [hubUrl, code, seen] of [
+    [
+      `ws://127.0.0.1:${port}/ws`,
+      0,
+      /^sidecar a1: .*, folder, disk and wake runner; not hub, token and clock, because no hub answered\)$/m,
+    ],
+    [answering.hubs[0] ?? '', 0, /^sidecar a1: .*, folder, disk, hub, token, clock and wake runner\)$/m],
+  ] as const) {
+    await writeFile(join(folder, 'agentcom.config.ts'), text(hubUrl));
+    t.match(await run(['doctor'], { cwd: folder }), { code, out: seen }, hubUrl);
+  }
+});
