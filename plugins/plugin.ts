@@ -7,7 +7,7 @@ import type { ConfigProblem, WakeRunnerChoice, WakeRunnerDeps } from '../core/co
 import { describe, isRecord } from '../core/domain/describe-value.ts';
 import { AgentcomError, messageOf } from '../core/errors/agentcom-error.ts';
 import { within } from '../core/ports/timing/within.ts';
-import { WAKE_RUNNER_CONTRACT, type WakeRunner } from '../core/ports/wake-runner.ts';
+import { WAKE_RUNNER_CONTRACT, type WakeRequest, type WakeRunner } from '../core/ports/wake-runner.ts';
 import { optionProblems } from './option-problems.ts';
 import { adoptRun, GRACE_MS, systemProcessTable, wakeEvents } from './run-kit/index.ts';
 import { markWakeRequested } from './run-kit/process/run-files.ts';

@@ -74,7 +74,7 @@ export async function heldRows(t: Test, { browser }: BrowserRoom): Promise<void>
     t.equal(await page.evaluate('scrollY'), 0);
     await page.goBack();
     await deep.waitFor();
-    await page.waitForFunction(`Math.abs(scrollY - ${top}) < 2`);
+    while (Math.abs(((await page.evaluate('scrollY')) as number) - top) >= 2) await page.evaluate('new Promise(requestAnimationFrame)');
     await page.goForward();
     await page.getByRole('heading', { name: 'Timeline' }).waitFor();
     await page.getByRole('link', { name: 'Tasks', exact: true }).click();

@@ -80,6 +80,7 @@ export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
     await page.locator('.agent-card').getByRole('button', { name: 'Drain…' }).click();
     await page.getByRole('button', { name: 'Drain', exact: true }).click();
     await page.locator('.agent-card .badge', { hasText: 'draining' }).waitFor();
+    t.match(await page.evaluate('document.activeElement.innerText'), /^(Drain…|Resume)$/, 'the button has the focus again');
     const { task_id: id } = await world.api.tasks.submit({ description: 'Waits', needed_capabilities: ['code'], metadata: { ms: 0 } });
     await goTo(page, room, `tasks/${id}`);
     await page.getByText('is draining and accepts no new tasks').waitFor();

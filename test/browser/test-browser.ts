@@ -23,7 +23,7 @@ import { liveOutput, muchOutput } from './watched-output.ts';
 import { manyAgents, manyAway, manyTasks } from './many-tasks.ts';
 
 const BUNDLE_BYTES_MAX = 150_000;
-const TIMEOUT_MS = 540_000;
+const TIMEOUT_MS = 900_000;
 
 t.setTimeout(TIMEOUT_MS);
 t.test('the dashboard in a browser', { timeout: TIMEOUT_MS }, async (t) => {

@@ -5,7 +5,12 @@ import { useEffect, useRef } from 'preact/hooks';
 export function Modal({ title, onClose, children, wide = false }: ModalProps): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
+    const before = document.activeElement;
     dialog.current?.showModal();
+    // The browser gives the focus back when a dialog closes, but not when an open one is removed.
+    return () => {
+      if (document.activeElement === document.body && before instanceof HTMLElement) before.focus();
+    };
   }, []);
   return (
     <dialog ref={dialog} class={wide ? 'modal is-wide' : 'modal'} aria-label={title} onClose={onClose}>

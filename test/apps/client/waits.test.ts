@@ -34,7 +34,7 @@ t.test('a wait ends with the task, its timeout or its signal, whatever the hub d
   const { url } = await listening(t, app);
   const { tasks } = hubClient({ url });
   t.equal(await tasks.wait('task-00000000000000bb', { timeoutMs: 500 }), null, 'also while the hub cannot answer');
-  t.ok(gets > 1, 'which was requested');
+  t.ok(gets > 0, 'which was requested');
   t.equal(await tasks.wait('task-00000000000000aa', { timeoutMs: 50 }), null, 'at its timeout');
   const controller = new AbortController();
   const waiting = tasks.wait('task-00000000000000aa', { signal: controller.signal, timeoutMs: 60_000 });
