@@ -23,7 +23,7 @@ interface LastLine {
 }
 
 /**
- * `{"status": "success", "output": …}` or any other object is a result if the program exits with code 0. An adopted
+ * `{"status": "success", "output": …}` or an object without a status is a result if the program exits with code 0. An adopted
  * run, whose exit code is unknown, needs the status. `{"status": "failed", "reason": …}` is a failure. A line with
  * `percent` or `message` and no status is also reported as progress.
  */
@@ -38,7 +38,7 @@ export const lastLineDialect = (exitCodes: ExitCodes): AgentDialect<LastLine> =>
   },
   // The dropped line may have been the last one.
   onDropped: () => ({ last: null }),
-  onEnd: ({ last }, end) => (last === null ? withoutResult(end, exitCodes) : withLine(last, end, exitCodes)),
+  onEnd: ({ last }, end) => (last === null ? withoutResult(withoutLine(end), end, exitCodes) : withLine(last, end, exitCodes)),
 });
 
 function withLine(last: JsonObject, end: ProgramEnd, exitCodes: ExitCodes): RunOutcome {
@@ -49,18 +49,28 @@ function withLine(last: JsonObject, end: ProgramEnd, exitCodes: ExitCodes): RunO
     return agentFailed({ kind, message, mayHaveSideEffects: true, retryable: last['retryable'] === false ? false : undefined });
   }
   const hasSucceeded = end.exitCode === 0 || (end.exitCode === null && end.signal === null && status === 'success');
-  if (!hasSucceeded) return withoutResult(end, exitCodes);
+  if (!hasSucceeded) return withoutResult(describeEnd(end), end, exitCodes);
+  if (status !== undefined && status !== 'success') {
+    const message = `the "status" in its last line must be "success" or "failed", or be left out; found ${shorten(JSON.stringify(status))}`;
+    return agentFailed({ kind: 'agent_failed', message, mayHaveSideEffects: true });
+  }
   const tokensUsed = last['tokens_used'] === undefined ? {} : { tokensUsed: countOf(last['tokens_used']) };
   const costUsd = last['cost_usd'] === undefined ? {} : { costUsd: amountOf(last['cost_usd']) };
   return { type: 'completed', output: status === 'success' ? (last['output'] ?? null) : last, ...tokensUsed, ...costUsd };
 }
 
-function withoutResult(end: ProgramEnd, exitCodes: ExitCodes): RunOutcome {
+/** If it has ended as if all were well, says what was expected of it. */
+function withoutLine(end: ProgramEnd): string {
+  const how = describeEnd(end);
+  return end.exitCode === 0 && end.droppedLines === 0 ? `none of the lines that it printed is a JSON object; it ${how}` : how;
+}
+
+function withoutResult(message: string, end: ProgramEnd, exitCodes: ExitCodes): RunOutcome {
   const known = causeOf(end, exitCodes);
   // A program that prints nothing may have done anything, so assume side effects.
   return agentFailed({
     kind: known ?? 'no_result',
-    message: describeEnd(end),
+    message,
     mayHaveSideEffects: true,
     details: { exit_code: end.exitCode },
   });

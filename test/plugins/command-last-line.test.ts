@@ -26,7 +26,8 @@ void t.test('the last line that is an object is the result, with code 0', (t) =>
 });
 
 void t.test('neither a line nor an exit code alone is a result', (t) => {
-  t.match(outcomeOf([]), { type: 'failed', kind: 'no_result', retryable: true });
+  const wanted = /^none of the lines that it printed is a JSON object; it exited with code 0 without a result/;
+  t.match(outcomeOf([]), { type: 'failed', kind: 'no_result', retryable: true, message: wanted });
   t.match(outcomeOf(['12', '[1]', '"x"', '{"cut":']), { kind: 'no_result' });
   t.match(outcomeOf([{ status: 'success', output: 1 }], { exitCode: 1 }), {
     type: 'failed',
@@ -40,6 +41,20 @@ void t.test('neither a line nor an exit code alone is a result', (t) => {
     'the exit code of an adopted run is unknown',
   );
   t.match(outcomeOf([{ n: 1 }], { exitCode: null }), { type: 'failed' }, 'but then it must say so itself');
+  t.end();
+});
+
+void t.test('an object with another status is not a result, whatever the exit code', (t) => {
+  for (const [status, found] of [
+    ['error', '"error"'],
+    ['ok', '"ok"'],
+    [200, '200'],
+    [null, 'null'],
+  ] as const) {
+    const message = `the "status" in its last line must be "success" or "failed", or be left out; found ${found}`;
+    t.match(outcomeOf([{ status, output: 1 }]), { type: 'failed', kind: 'agent_failed', retryable: true, message });
+    t.match(outcomeOf([{ status, output: 1 }], { exitCode: null }), { type: 'failed', kind: 'no_result' });
+  }
   t.end();
 });
 
