@@ -11,6 +11,9 @@ import { readSecretFile, writeSecretFile } from '../data-dir.ts';
 /** A new enrollment secret is written this long before the old one expires, so that one that was just read can still be used. */
 const RENEW_EARLY_MS = 60_000;
 
+/** As for `hub.adminToken` in the config. */
+const ADMIN_TOKEN = /^[\x21-\x7e]{32,1024}$/;
+
 export interface HubSecrets {
   /** SHA-256 of the admin token, hexadecimal. */
   readonly adminTokenHash: string;
@@ -91,7 +94,12 @@ async function adminToken({ dataDir, adminToken: given, ids, log }: HubSecretsDe
   if (given !== undefined) return given;
   const file = join(dataDir, 'admin-token');
   const known = await readSecretFile(file);
-  if (known !== null) return known;
+  if (known !== null) {
+    if (ADMIN_TOKEN.test(known)) return known;
+    throw new AgentcomError('AC_CONFIG_INVALID', `${file} does not hold an admin token: expected at least 32 visible ASCII characters.`, {
+      hint: 'Delete the file to have a token created, or put such a secret into it.',
+    });
+  }
   const made = ids.secret();
   await writeSecretFile(file, made);
   log.info('created an admin token', { file });

@@ -159,3 +159,20 @@ t.test('a hub does not start with an admin token that is a token of its store', 
   await t.resolves(startedWith({ ...theirs, revokedAtMs: 1 }), 'a revoked one belongs to no one');
   await t.resolves(startedWith({ ...theirs, hash: systemDigest().sha256('another') }));
 });
+
+t.test('a hub does not start with a secret in its admin-token file that is too short to be one', async (t) => {
+  for (const [text, isRefused] of [
+    ['secret', true],
+    ['a secret with spaces, long enough otherwise', true],
+    ['x'.repeat(32), false],
+  ] as const) {
+    const { hub, folder } = await containersOf(t, quickstartOn('sqlite', 'ws'));
+    await writeFile(join(folder, 'hub', 'admin-token'), `${text}\n`, { mode: 0o600 });
+    const refusal = {
+      code: 'AC_CONFIG_INVALID',
+      message: /hub\/admin-token does not hold an admin token: expected at least 32 visible ASCII /,
+    };
+    if (isRefused) await t.rejects(hubServices(hub), refusal);
+    else await t.resolves(hubServices(hub));
+  }
+});
