@@ -1,10 +1,11 @@
 /** The config file: searched for, evaluated and checked for real. */
 import { execFile } from 'node:child_process';
-import { mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
+import { findConfigFile } from '../../../apps/config/find-file.ts';
 import { loadConfigFile } from '../../../apps/config/load.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { builtTree } from '../../rig/built-tree.ts';
@@ -297,4 +298,30 @@ t.test('a config that never settles is an error of the config', async (t) => {
     code: 2,
     stderr: /it awaits a promise that never settles\..*\(AC_CONFIG_INVALID\)/,
   });
+});
+
+t.test('a config file that this user may not read is reported as such, by hub and commands', async (t) => {
+  const folder = await foreignFolder(t, { 'agentcom.config.ts': GOOD });
+  const file = join(folder, 'agentcom.config.ts');
+  await chmod(folder, 0o755);
+  await chmod(file, 0);
+  // Root may read any file.
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot) process.seteuid?.('nobody');
+  try {
+    for (const named of [undefined, file]) {
+      t.throws(() => findConfigFile(named, folder), {
+        code: 'AC_CONFIG_INVALID',
+        message: `This user may not read the config file ${file}.`,
+      });
+    }
+  } finally {
+    if (isRoot) process.seteuid?.(0);
+  }
+});
+
+t.test('a folder with the name of a config is reported as a folder', async (t) => {
+  const folder = await foreignFolder(t, {});
+  await mkdir(join(folder, 'agentcom.config.ts'));
+  t.throws(() => findConfigFile(undefined, folder), { code: 'AC_CONFIG_NOT_FOUND', message: /found the folder .*agentcom\.config\.ts/ });
 });
