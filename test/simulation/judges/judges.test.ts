@@ -65,6 +65,25 @@ t.test('J7: an agent heard a moment before is not silent; a repeated accept rene
   t.end();
 });
 
+t.test('J7: the grace period of an agent whose connection only the store knew begins with its end', (t) => {
+  const { clock, database, violated, verdicts } = aCourt();
+  const ledger = new Ledger({ clock, database, timing: HUB_TIMING, violated });
+  const task = anAssignedTask(ME);
+  database.tasks.set(task.id, { task, dueAtMs: null, body: aBody() });
+  const commit = (patch: Partial<TaskEvent>): void => ledger.committed([event({ agentId: ME, ...patch })], clock.monotonicMs(), 'hub');
+  const reclaimed = { event: 'lost', taskId: task.id, generation: task.generation, details: { reason: 'disconnected' } } as const;
+  commit(reclaimed);
+  t.strictSame(verdicts(), ['J7'], 'it was never away');
+  commit({ event: 'agent_disconnected' });
+  clock.advance(HUB_TIMING.reconnectGraceMs / 2);
+  commit(reclaimed);
+  t.strictSame(verdicts(), ['J7'], 'too early');
+  clock.advance(HUB_TIMING.reconnectGraceMs / 2);
+  commit(reclaimed);
+  t.strictSame(verdicts(), []);
+  t.end();
+});
+
 t.test('I6: an end that no agent sent is a violation, except one caused by a frame over the limit, of the agent that sent it', (t) => {
   const { clock, database, violated, verdicts } = aCourt();
   const ledger = new Ledger({ clock, database, timing: HUB_TIMING, violated });

@@ -295,6 +295,14 @@ export class Ledger {
     for (const taskId of new Set(events.map((event) => event.taskId))) this.#countsNothingTwice(taskId);
     for (const event of events) {
       this.#wasSaid(event);
+      // It may have connected without ever being seen here: the hub was killed before it could answer.
+      if (
+        event.event === 'agent_disconnected' &&
+        event.agentId !== null &&
+        !this.#here.has(event.agentId) &&
+        !this.#awaySinceMs.has(event.agentId)
+      )
+        this.#awaySinceMs.set(event.agentId, this.#deps.clock.monotonicMs());
       if (event.event !== 'lost' && event.event !== 'reclaimed') continue;
       const reason = event.details?.['reason'];
       if (reason === 'disconnected' || reason === 'lease_expired' || reason === 'not_accepted')
