@@ -12,6 +12,7 @@ export interface FilterOptions {
   readonly status?: Status;
   readonly priority?: Priority;
   readonly agent?: string;
+  readonly submittedBy?: string;
   readonly failedBy?: string;
   readonly needs?: string;
   readonly text?: string;
@@ -23,18 +24,20 @@ export const addFilter = (command: Command, statuses: readonly Status[]): Comman
     .addOption(new Option('-s, --status <status>', 'only tasks with this status').choices([...statuses]))
     .addOption(new Option('-p, --priority <priority>', 'only tasks with this priority').choices([...PRIORITIES]))
     .option('-a, --agent <agent>', 'only tasks that this agent has or completed')
+    .option('--submitted-by <id>', 'only tasks that this token submitted: its ID, or admin (the admin token)')
     .option('--failed-by <agent>', 'only tasks that this agent was the last to fail or lose')
     .option('-n, --needs <capability>', 'only tasks that need this capability')
     .option('-t, --text <text>', 'only tasks whose description or last error contains this text (case-insensitive)')
     .option('--since <time>', 'only tasks submitted since: 2h (ago), an ISO time or milliseconds since 1970', parsePast);
 
-export const isFiltered = ({ status, priority, agent, failedBy, needs, text, since }: FilterOptions): boolean =>
-  [status, priority, agent, failedBy, needs, text, since].some((given) => given !== undefined);
+export const isFiltered = ({ status, priority, agent, submittedBy, failedBy, needs, text, since }: FilterOptions): boolean =>
+  [status, priority, agent, submittedBy, failedBy, needs, text, since].some((given) => given !== undefined);
 
 export const queryOf = (options: FilterOptions): ListQuery => ({
   status: options.status,
   priority: options.priority,
   assigned_to: options.agent,
+  submitted_by: options.submittedBy,
   failed_by: options.failedBy,
   capability: options.needs,
   text: options.text,
@@ -51,7 +54,7 @@ export async function listed(
   limit: number | undefined,
 ): Promise<{ readonly tasks: readonly TaskJson[]; readonly next_cursor: string | null }> {
   let page = await hub.tasks.list({ ...query, limit });
-  if (query.failed_by === undefined && query.capability === undefined && query.text === undefined) return page;
+  if ([query.submitted_by, query.failed_by, query.capability, query.text].every((given) => given === undefined)) return page;
   const tasks = [...page.tasks];
   for (let pages = 1; pages < PAGES_MAX && page.next_cursor !== null && tasks.length < (limit ?? LIMIT_DEFAULT); pages += 1) {
     page = await hub.tasks.list({ ...query, limit: (limit ?? LIMIT_DEFAULT) - tasks.length, cursor: page.next_cursor });

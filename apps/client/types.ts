@@ -157,14 +157,12 @@ export interface OutputQuery {
   readonly stream?: OutputChunkJson['stream'] | undefined;
   readonly search?: string | undefined;
 }
-/**
- * `next_after`: the `after` of the next page. A page of a filtered read may be empty although there is `more`. `kept`: how many bytes of each
- * assignment the hub stores, and for how many milliseconds.
- */
+/** `next_after`: the `after` of the next page. A page of a filtered read may be empty although there is `more`. */
 export interface OutputPage {
   readonly output: readonly OutputChunkJson[];
   readonly next_after: number;
   readonly more: boolean;
+  /** How many bytes of each assignment the hub stores, and for how many milliseconds. */
   readonly kept: { readonly bytes: number; readonly ms: number };
 }
 
@@ -360,6 +358,8 @@ export interface ListQuery extends PageQuery {
   readonly status?: Status | undefined;
   readonly priority?: Priority | undefined;
   readonly assigned_to?: string | undefined;
+  /** The ID of the token that submitted it, or `admin`. */
+  readonly submitted_by?: string | undefined;
   /** The agent that last failed or lost it. */
   readonly failed_by?: string | undefined;
   readonly capability?: string | undefined;

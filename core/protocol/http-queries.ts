@@ -10,6 +10,8 @@ import { OUTPUT_STREAMS } from '../domain/assignment/output-stream.ts';
 export const PAGE_DEFAULT = 50;
 /** The maximum length of the text that a list is searched for. */
 const TEXT_CHARACTERS_MAX = 256;
+/** As tasks have it: the ID of a token, or `admin`. */
+const submitter = Type.String({ minLength: 1, maxLength: 128 });
 
 const closed = <T extends Record<string, TSchema>>(fields: T) => Type.Object(fields, { additionalProperties: false });
 const optional = Type.Optional;
@@ -28,6 +30,7 @@ export const taskListSchema = closed({
   status: optional(Type.Enum([...STATUSES])),
   priority: optional(Type.Enum([...PRIORITIES])),
   assigned_to: optional(agentIdField),
+  submitted_by: optional(submitter),
   failed_by: optional(agentIdField),
   capability: optional(capabilityField),
   text: optional(Type.String({ minLength: 1, maxLength: TEXT_CHARACTERS_MAX })),
@@ -43,7 +46,7 @@ export const taskListSchema = closed({
 });
 
 /** `GET /api/tasks/dead-letter` */
-export const deadLetterSchema = closed({ priority: optional(Type.Enum([...PRIORITIES])), ...page });
+export const deadLetterSchema = closed({ priority: optional(Type.Enum([...PRIORITIES])), submitted_by: optional(submitter), ...page });
 
 /** `GET /api/agents`, `GET /admin/tokens` */
 export const pageSchema = closed(page);

@@ -1,4 +1,5 @@
 /** The lists of tasks: what a query asks for, read from the store a few rows at a time. */
+import type { Static } from 'typebox';
 import type { AgentId } from '../../../core/domain/ids.ts';
 import type { Priority, Status, TaskRow } from '../../../core/domain/task/task.ts';
 import type { TaskQuery } from '../../../core/ports/task-store.ts';
@@ -23,8 +24,12 @@ interface Paging {
   readonly cursor?: string | undefined;
 }
 
+type ListQuery = Omit<Static<typeof taskListSchema>, 'id_prefix'>;
+
 /** The criteria that are checked row by row. */
 interface Sought {
+  readonly priority?: Priority | undefined;
+  readonly assignedTo?: AgentId | undefined;
   readonly text?: string | undefined;
   readonly capability?: string | undefined;
   readonly failed_by?: AgentId | undefined;
@@ -34,11 +39,13 @@ export function taskLists({ tasks, limits }: Pick<HttpApiDeps, 'tasks' | 'limits
   const readList = queryReader(taskListSchema);
   const readDeadLetter = queryReader(deadLetterSchema);
 
-  const page = async (filter: Omit<TaskQuery, 'limit' | 'after'>, sought: Sought, paging: Paging): Promise<Reply> => {
+  /** `filter`: null for no task. */
+  const page = async (filter: Omit<TaskQuery, 'limit' | 'after'> | null, sought: Sought, paging: Paging): Promise<Reply> => {
     const limit = pageLimit(paging.limit, limits.page);
     if (limit.kind === 'refused') return limit.reply;
     let after = paging.cursor === undefined ? undefined : (readTaskCursor(paging.cursor) ?? null);
     if (after === null) return badCursor;
+    if (filter === null) return pageOf([], null);
     const matches = matcherOf(sought);
     const texts: string[] = [];
     let [bytes, searched, searchedCharacters] = [0, 0, 0];
@@ -75,42 +82,35 @@ export function taskLists({ tasks, limits }: Pick<HttpApiDeps, 'tasks' | 'limits
     return pageOf(seen.map(taskRowJson), null);
   };
 
+  const listed = ({ status, priority, assigned_to: assignedTo, submitted_by: submitter, since, order, ...rest }: ListQuery, by: Caller) => {
+    const { text, capability, failed_by, ...paging } = rest;
+    const own = submitterOf(by);
+    const filter = {
+      status: status as Status | undefined,
+      sinceMs: since === undefined ? undefined : Number(since),
+      submittedBy: own ?? submitter,
+      oldestFirst: order === 'oldest',
+    };
+    const further = { priority: priority as Priority | undefined, assignedTo };
+    const sought = { text, capability, failed_by };
+    // No index has them beside the submitter, who may have submitted every task of the store.
+    if (own === undefined && submitter !== undefined) return page(filter, { ...sought, ...further }, paging);
+    const isOfOthers = own !== undefined && submitter !== undefined && submitter !== own;
+    return page(isOfOthers ? null : { ...filter, ...further }, sought, paging);
+  };
+
   return {
     listTasks(request, by) {
       const query = readList(request.query());
       if (query.kind === 'refused') return query.reply;
-      const {
-        status,
-        priority,
-        assigned_to: assignedTo,
-        since,
-        order,
-        id_prefix: prefix,
-        text,
-        capability,
-        failed_by,
-        ...paging
-      } = query.value;
-      const submittedBy = submitterOf(by);
-      if (prefix !== undefined) {
-        if (Object.keys(query.value).length === 1) return beginning(prefix, submittedBy);
-        return invalid([{ field: 'id_prefix', error: 'contradiction', detail: 'must be the only parameter' }]);
-      }
-      const filter = {
-        status: status as Status | undefined,
-        priority: priority as Priority | undefined,
-        assignedTo,
-        sinceMs: since === undefined ? undefined : Number(since),
-        submittedBy,
-        oldestFirst: order === 'oldest',
-      };
-      return page(filter, { text, capability, failed_by }, paging);
+      const { id_prefix: prefix, ...more } = query.value;
+      if (prefix === undefined) return listed(more, by);
+      if (Object.keys(more).length === 0) return beginning(prefix, submitterOf(by));
+      return invalid([{ field: 'id_prefix', error: 'contradiction', detail: 'must be the only parameter' }]);
     },
     listDeadLetter(request, by) {
       const query = readDeadLetter(request.query());
-      if (query.kind === 'refused') return query.reply;
-      const { priority, ...paging } = query.value;
-      return page({ status: 'dead_letter', priority: priority as Priority | undefined, submittedBy: submitterOf(by) }, {}, paging);
+      return query.kind === 'refused' ? query.reply : listed({ ...query.value, status: 'dead_letter' }, by);
     },
   };
 }
@@ -121,10 +121,13 @@ const pageOf = (texts: readonly string[], cursor: string | null): Reply =>
   okText(`{"tasks":[${texts.join(',')}],"next_cursor":${JSON.stringify(cursor)}}`);
 
 /** Null if every row matches. */
-function matcherOf({ text, capability, failed_by: failedBy }: Sought): ((row: TaskRow) => boolean) | null {
-  if (text === undefined && capability === undefined && failedBy === undefined) return null;
+function matcherOf(sought: Sought): ((row: TaskRow) => boolean) | null {
+  if (Object.values(sought).every((wanted) => wanted === undefined)) return null;
+  const { priority, assignedTo, text, capability, failed_by: failedBy } = sought;
   const lower = text?.toLowerCase();
   return ({ task, body }) =>
+    (priority === undefined || task.priority === priority) &&
+    (assignedTo === undefined || task.assignedTo === assignedTo) &&
     (capability === undefined || task.requirement.capabilities.includes(capability)) &&
     (failedBy === undefined || task.avoid === failedBy) &&
     (lower === undefined || [body.description, task.lastError ?? ''].some((text) => text.toLowerCase().includes(lower)));

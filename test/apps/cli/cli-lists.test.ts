@@ -76,6 +76,14 @@ t.test('the filters of list reach the hub, and short pages of a search are put t
     hub.requests.map(({ request }) => request),
     [`GET /api/tasks?${query}`, `GET /api/tasks?${query}&cursor=1.a&limit=50`],
   );
+  pages.push({ tasks: [], next_cursor: '1.b' }, { tasks: [taskJson()], next_cursor: null });
+  const found = await hub.run(['list', '--submitted-by', 'tok-1', '--priority', 'low', '--json']);
+  t.equal((JSON.parse(found.out) as { tasks: unknown[] }).tasks.length, 1);
+  const submitted = 'priority=low&submitted_by=tok-1';
+  t.strictSame(
+    hub.requests.slice(2).map(({ request }) => request),
+    [`GET /api/tasks?${submitted}`, `GET /api/tasks?${submitted}&cursor=1.b&limit=50`],
+  );
   await hub.run(['list', '--oldest-first', '-l', '5']);
   t.equal(hub.requests.at(-1)?.request, 'GET /api/tasks?order=oldest&limit=5');
   await hub.run(['list', '--since', '2h']);
