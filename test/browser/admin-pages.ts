@@ -104,7 +104,7 @@ export async function adminPages(t: Test, { browser }: BrowserRoom): Promise<voi
     await state(ci.id, 'live').waitFor();
     t.match(
       await row(ci.id).innerText(),
-      /^ci\s+live\s+Revoke…\s+Role\s+submitter\s+Created\s.*\sLast used\s+–\s+Expires\s+in \d+ min\s+ID\s+tok-/s,
+      /^ci\s+live\s+Revoke…\s+Role\s+submitter\s+Tasks\s+Tasks it submitted\s+Created\s.*\sLast used\s+–\s+Expires\s+in \d+ min\s+ID\s+tok-/s,
     );
     await state(old.id, 'rotated').waitFor();
     t.match(await row(old.id).innerText(), new RegExp(`At most\\s+gpu, code; 4 slots.*Replaced by\\s+${replacement}`, 's'));

@@ -1,5 +1,6 @@
 /** What an operator looks for in an incident: what is stuck, which agent is bad, and the task of a line in a log. */
 import type { Test } from 'tap';
+import { hubClient } from '../../apps/client/index.ts';
 import { runningHub } from '../apps/running-hub.ts';
 import type { BrowserRoom } from './browser-room.ts';
 import { signIn, watchedPage } from './chromium.ts';
@@ -68,6 +69,29 @@ export async function incidentPages(t: Test, { browser }: BrowserRoom): Promise<
     await page.getByLabel('Needs').press('Enter');
     await texts.getByText('Left by 2').waitFor();
     t.strictSame(await texts.allInnerTexts(), ['Left by 2']);
+  });
+
+  await t.test('from the page of a task, and from the tokens, to the tasks of one submitter', async (t) => {
+    const { id: tokenId, token } = await hub.api.tokens.create({ name: 'ci', role: 'submitter' });
+    const ci = hubClient({ url: hub.url, token: token ?? '' });
+    const { task_id: id } = await ci.tasks.submit({ description: 'From CI', needed_capabilities: ['none'] });
+    await ci.tasks.submit({ description: 'Urgent from CI', needed_capabilities: ['none'], priority: 'urgent' });
+    await goTo(`tasks/${id}`);
+    await page.getByRole('link', { name: tokenId }).click();
+    await texts.getByText('Urgent from CI').waitFor();
+    t.strictSame(await texts.allInnerTexts(), ['Urgent from CI', 'From CI']);
+    t.ok(page.url().endsWith(`#/tasks?submitted_by=${tokenId}`), 'the filter is in the URL');
+    await page.getByLabel('Priority').selectOption('urgent');
+    await page.getByText('1 task', { exact: true }).waitFor();
+    t.strictSame(await texts.allInnerTexts(), ['Urgent from CI']);
+    await page.getByLabel('Priority').selectOption('any');
+    await page.getByLabel('Submitted by').fill('tok-nobody');
+    await page.getByLabel('Submitted by').press('Enter');
+    await page.getByText('No task matches these filters.').waitFor();
+    await goTo('tokens');
+    await page.locator(`[data-token="${tokenId}"]`).getByRole('link', { name: 'Tasks it submitted' }).click();
+    await texts.getByText('Urgent from CI').waitFor();
+    t.equal(await page.getByLabel('Submitted by').inputValue(), tokenId);
   });
 
   await t.test('the list of agents can be searched', async (t) => {

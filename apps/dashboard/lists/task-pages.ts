@@ -11,6 +11,8 @@ export interface TaskFilter {
   readonly status?: string | undefined;
   readonly priority?: string | undefined;
   readonly assigned_to?: string | undefined;
+  /** The ID of a token, or `admin`. The hub searches its tasks for a priority or an agent. */
+  readonly submitted_by?: string | undefined;
   /** The hub searches the tasks for this and what follows, so this is slow if few match. The agent that was the last to fail or lose it. */
   readonly failed_by?: string | undefined;
   /** One that it needs. */
@@ -20,8 +22,9 @@ export interface TaskFilter {
 }
 
 /** Whether the hub has to search for the tasks. */
-export const isSearch = ({ failed_by: failedBy, capability, text }: TaskFilter): boolean =>
-  failedBy !== undefined || capability !== undefined || text !== undefined;
+export const isSearch = (filter: TaskFilter): boolean =>
+  [filter.failed_by, filter.capability, filter.text].some((given) => given !== undefined) ||
+  (filter.submitted_by !== undefined && (filter.priority ?? filter.assigned_to) !== undefined);
 
 const PAGE_ROWS = 100;
 /** Pages whose rows are in memory. */

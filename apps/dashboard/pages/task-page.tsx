@@ -2,7 +2,7 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import type { TaskDetail } from '../../client/types.ts';
-import { canOperate, role } from '../hub/hub-requests.ts';
+import { canOperate, canView, role } from '../hub/hub-requests.ts';
 import { href } from '../hub/routing.ts';
 import { adoptResult, cancelTask, hasEnded, readTask, retryTask } from '../hub/task-actions.ts';
 import { useLive } from '../hub/use-live.ts';
@@ -181,7 +181,7 @@ function Facts({ task }: { readonly task: TaskDetail }): JSX.Element {
     ['Branch', task.branch === null ? null : <LineText text={task.branch} />],
     ['Tokens', task.tokens_used === null ? null : task.tokens_used.toLocaleString('en')],
     ['Cost', task.cost_usd === null ? null : `$${task.cost_usd.toFixed(4)}`],
-    ['Submitted by', <LineText text={task.submitted_by} />],
+    ['Submitted by', submitterLink(task.submitted_by)],
   ];
   return (
     <dl class="facts">
@@ -205,6 +205,16 @@ const agentLink = (id: string | null): JSX.Element | null =>
     <a href={href(['agents', id])}>
       <LineText text={id} />
     </a>
+  );
+
+/** Those who see only their own tasks need no list of one submitter. */
+const submitterLink = (id: string): JSX.Element =>
+  canView() ? (
+    <a href={href(['tasks'], { submitted_by: id })}>
+      <LineText text={id} />
+    </a>
+  ) : (
+    <LineText text={id} />
   );
 
 const TaskLinks = ({ ids }: { readonly ids: readonly string[] }): JSX.Element => (

@@ -33,6 +33,7 @@ export function TasksPage(): JSX.Element {
     status: query.get('status') ?? undefined,
     priority: query.get('priority') ?? undefined,
     assigned_to: query.get('agent') ?? undefined,
+    submitted_by: query.get('submitted_by') ?? undefined,
     failed_by: query.get('failed_by') ?? undefined,
     capability: query.get('needs') ?? undefined,
     text: query.get('text') ?? undefined,
@@ -43,6 +44,7 @@ export function TasksPage(): JSX.Element {
       status: filter.status,
       priority: filter.priority,
       agent: filter.assigned_to,
+      submitted_by: filter.submitted_by,
       failed_by: filter.failed_by,
       needs: filter.capability,
       text: filter.text,
@@ -83,6 +85,9 @@ export function TasksPage(): JSX.Element {
           </select>
         </label>
         <TextFilter label="Agent" value={filter.assigned_to} onChange={(agent) => change({ agent })} />
+        {canView() && (
+          <TextFilter label="Submitted by" value={filter.submitted_by} onChange={(submitter) => change({ submitted_by: submitter })} />
+        )}
         <TextFilter label="Failed by" value={filter.failed_by} onChange={(agent) => change({ failed_by: agent })} />
         <TextFilter label="Needs" value={filter.capability} onChange={(needs) => change({ needs })} />
         <TextFilter label="Text" value={filter.text} onChange={(text) => change({ text })} />

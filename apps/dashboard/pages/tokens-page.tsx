@@ -150,6 +150,10 @@ function factsOf(token: TokenJson): readonly (readonly [string, JSX.Element])[] 
           ],
           ['At most', <LineText text={rightsOf(token)} max={RIGHTS_CHARACTERS} />],
         ] as const)),
+    // Viewers and agents submit none.
+    ...(agent === null && token.role !== 'viewer'
+      ? [['Tasks', <a href={href(['tasks'], { submitted_by: token.id })}>Tasks it submitted</a>] as const]
+      : []),
     ['Created', <Ago at={typeof createdAtMs === 'number' ? createdAtMs : null} />],
     ['Last used', <Ago at={token.last_used_at} />],
     ...(typeof revokedAtMs === 'number' ? [['Revoked', <Ago at={revokedAtMs} />] as const] : []),
