@@ -59,6 +59,8 @@ export interface HttpApiDeps {
   readonly deadlocks?: (() => number) | undefined;
   /** The addresses of this hub for sidecars and clients. */
   readonly urls: () => { readonly ws: string; readonly api: string };
+  /** Whether no other machine reaches it: it listens on loopback, and has no name of a proxy. */
+  readonly isLoopbackOnly: boolean;
   /** The certificate of the hub's own port; null if it serves plain HTTP. `expiresInMs`: negative once it has expired. */
   readonly certificate: { readonly expiresInMs: () => number; readonly joinFingerprint: () => string | null } | null;
   /** Calls `listener` after each commit with events, until the returned function is called. */

@@ -140,7 +140,12 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
     const hash = digest.sha256(secret);
     const made = { act: 'enrol_secret.create', object: hintOf(hash), details: { expires_at: expiresAtMs } } as const;
     await agents.addEnrolSecret(hash, expiresAtMs, auditDraft(request, by, nowMs, made));
-    return created({ secret, expires_at: expiresAtMs, fingerprint: deps.certificate?.joinFingerprint() ?? null });
+    return created({
+      secret,
+      expires_at: expiresAtMs,
+      fingerprint: deps.certificate?.joinFingerprint() ?? null,
+      loopback_only: deps.isLoopbackOnly,
+    });
   };
 
   const addToken = async (request: ApiRequest, by: Principal): Promise<Reply> => {

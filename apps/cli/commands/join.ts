@@ -47,16 +47,25 @@ export function addJoin(program: Command, action: Action): void {
 async function makeSecret({ output, hub }: Context): Promise<void> {
   const client = await hub();
   const made = await client.enrolment.createSecret();
-  // An older hub sends no fingerprint.
-  const { fingerprint = null } = made as Partial<typeof made>;
+  // An older hub sends neither of these.
+  const { fingerprint = null, loopback_only: isLoopbackOnly = false } = made as Partial<typeof made>;
   const code = joinCode({ secret: made.secret, fingerprint });
   output.data({ ...made, code });
   output.line(code);
-  const { address, where } = addressElsewhere(new URL(client.url));
-  output.note(
-    `Valid once, until ${output.times.moment(made.expires_at)} ${output.times.zone}. On the new machine: agentcom join ${address} CODE --agent NAME${where}`,
-  );
+  const url = new URL(client.url);
+  const until = `Valid once, until ${output.times.moment(made.expires_at)} ${output.times.zone}.`;
+  if (isLoopbackOnly && isLoopback(url.hostname)) {
+    output.note(`${until} On this machine: agentcom join ${baseOf(url)} CODE --agent NAME`);
+    output.note(ONLY_HERE);
+    return;
+  }
+  const { address, where } = addressElsewhere(url);
+  output.note(`${until} On the new machine: agentcom join ${address} CODE --agent NAME${where}`);
 }
+
+const ONLY_HERE =
+  'Warning: no other machine can join with this code, since the hub listens on loopback only. Before you invite one, set hub.listen.host and ' +
+  'hub.listen.tls; or hub.listen.names for a proxy on this machine (docs/configuration.md, "TLS"). Then start the hub again.';
 
 /** The hub's address for use on another machine, where a loopback address is of no use. */
 function addressElsewhere(url: URL): { readonly address: string; readonly where: string } {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { ContainerModule } from 'inversify';
 import { httpApi } from '../../../adapters/http/api.ts';
 import { readDashboard } from '../../../adapters/http/dashboard/dashboard-files.ts';
+import { isLoopback } from '../../../core/config/loopback.ts';
 import { PACKAGE_ROOT } from '../../package-root.ts';
 import { VERSION } from '../../version.ts';
 import { TOKENS } from '../../container-tokens.ts';
@@ -54,6 +55,7 @@ export const httpModule = (): ContainerModule =>
             healthy: () => storage.healthy(),
             deadlocks: storage.deadlocks,
             urls: () => hubUrls({ host: config.host, port: hub.port, isTls: config.tls !== null }),
+            isLoopbackOnly: isLoopback(config.host) && config.names.length === 0,
             certificate,
             onCommit: (listener) => hub.onCommit(listener),
             quietUntilMs: () => hub.context.quietPeriod.untilMs,

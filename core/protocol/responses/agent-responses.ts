@@ -70,7 +70,7 @@ export const rotatedTokenSchema = Type.Object({ token: text, ...tokenFields, rot
 export const revokedSchema = Type.Object({ revoked: texts });
 
 /** `POST /admin/enrol-secrets` */
-export const enrolSecretSchema = Type.Object({ secret: text, expires_at: time, fingerprint: orNull(text) });
+export const enrolSecretSchema = Type.Object({ secret: text, expires_at: time, fingerprint: orNull(text), loopback_only: Type.Boolean() });
 const urls = { hub_ws_url: text, hub_api_url: text };
 /** `POST /api/onboard/register` with the secret itself */
 export const registrationSchema = Type.Object({ agent_id: text, token: text, ...urls });

@@ -134,6 +134,7 @@ export async function hubBench(
     clock: hub.clock,
     stopwatchMs: () => 0,
     log,
+    isLoopbackOnly: false,
     certificate: null,
     limits,
     isAllowedOrigin: ({ host, origin }) => host === HOST && (origin === undefined || origin === `http://${HOST}`),

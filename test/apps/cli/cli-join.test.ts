@@ -8,6 +8,7 @@ import { askHub } from '../../../apps/cli/doctor/ask-hub.ts';
 import { apiUrlOf } from '../../../apps/sidecar/enrolment.ts';
 import { loadConfigFile } from '../../../apps/config/load.ts';
 import { enrolHubProof, sealedEnrolToken } from '../../../core/protocol/enrol-proof.ts';
+import { runningHub } from '../running-hub.ts';
 import { freePort, run, testHub, type TestHub } from './cli-world.ts';
 
 async function folder(t: Test): Promise<string> {
@@ -46,6 +47,28 @@ t.test('a secret is printed alone, with instructions apart from it', async (t) =
     /until 2030-03-1[78] \d\d:\d\d:40 .*: agentcom join http:\/\/HOST:\d+ CODE --agent NAME, with the name .* as HOST\. If .* through a proxy, .*--url ADDRESS/,
   );
   t.notMatch(ran.err, /127\.0\.0\.1/);
+});
+
+t.test('a hub on loopback only: invite warns that no other machine can join, and prints a command for this one', async (t) => {
+  const hub = await runningHub();
+  t.teardown(() => hub.stop());
+  const dir = await folder(t);
+  const env = { AGENTCOM_API_URL: hub.url, AGENTCOM_ADMIN_TOKEN: hub.adminToken };
+  const invited = await run(['invite'], { env, cwd: dir });
+  t.equal(invited.code, 0, invited.err);
+  t.match(invited.err, /Warning: no other machine can join .*hub\.listen\.host .*hub\.listen\.names .*docs\/configuration\.md/);
+  t.notMatch(invited.err, /HOST/);
+  const argv = /: agentcom (join .*)/.exec(invited.err)?.[1]?.replace('CODE', invited.out.trim()).replace('NAME', 'w-1').split(' ') ?? [];
+  const joined = await run(argv, { cwd: dir });
+  t.equal(joined.code, 0, joined.err);
+  const json = await run(['invite', '--json'], { env, cwd: dir });
+  t.match(JSON.parse(json.out), { loopback_only: true });
+
+  const proxied = await runningHub({ names: ['hub.example.org'] });
+  t.teardown(() => proxied.stop());
+  const named = await run(['invite'], { env: { AGENTCOM_API_URL: proxied.url, AGENTCOM_ADMIN_TOKEN: proxied.adminToken }, cwd: dir });
+  t.match(named, { code: 0, err: /agentcom join http:\/\/HOST:/ });
+  t.notMatch(named.err, /Warning/);
 });
 
 t.test('an unreachable hub: what to check on the way to another machine', async (t) => {
