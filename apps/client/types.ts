@@ -309,13 +309,13 @@ export interface RotatedTokenJson extends TokenJson {
   readonly rotated: TokenJson;
 }
 
-/** `secret` is only in this response. */
+/** `secret` is only in this response. `loopback_only`: no other machine reaches the hub, which has no name of a proxy either. */
 export interface EnrolSecretJson {
   readonly secret: string;
-  /** Milliseconds since 1970. */
   readonly expires_at: number;
   /** The fingerprint of the hub's key if its certificate is self-signed; null if it is not, or if the hub serves plain HTTP. */
   readonly fingerprint: string | null;
+  readonly loopback_only: boolean;
 }
 
 /** An enrolled agent: its token, which is shown once, and where its sidecar and commands reach the hub. */
