@@ -17,6 +17,7 @@ import {
 } from '../plugin.ts';
 import { argvProblems, expandArgv, openTextArguments } from './argv.ts';
 import { checkCommand } from './check.ts';
+import { missingScript } from './missing-script.ts';
 import { environmentProblems } from './environment-problems.ts';
 import { lastLineDialect } from './dialect.ts';
 
@@ -94,6 +95,9 @@ function createCommand({ options, ...deps }: RunnerContext<CommandOptions>) {
       `argv[${String(index)}] begins with task text, which a program may take for an option; put "--" before it if the program knows that`,
     );
   }
+
+  const script = missingScript({ argv, cwd, path: env?.['PATH'] ?? process.env['PATH'] });
+  if (script !== null) log.warn(`argv names the script "${script}", but there is no such file in "${cwd}", where the program runs`);
 
   const start = (request: WakeRequest): ProgramStart => ({ argv: expandArgv(argv, request), cwd, env, passEnv });
   const check = async () => withIgnored(await checkCommand({ argv, cwd, env, passEnv }), options.ignoreChecks);

@@ -6,7 +6,7 @@ import type { StoreFinding } from '../../../core/application/doctor/check-store.
 export type DoctorCheck =
   StoreFinding['check'] | ServerFinding['check'] | JournalCheck | JournalNotice | MachineCheck | ConfigCheck | HubCheck | LinkCheck;
 
-type ConfigCheck = 'config' | 'cannot_check' | 'wake_runner' | 'trusted_key' | 'trusted_key_expires';
+type ConfigCheck = 'config' | 'cannot_check' | 'wake_runner' | 'wake_runner_warning' | 'trusted_key' | 'trusted_key_expires';
 type MachineCheck = 'data_dir' | 'disk_full' | 'open_files' | 'secret_file' | 'clock';
 type HubCheck =
   'certificate' | 'certificate_expires' | 'hub_never_started' | 'storage' | 'port_taken' | 'listen' | 'not_kept' | 'not_checked';
@@ -32,6 +32,7 @@ const NOTICES: ReadonlySet<DoctorCheck> = new Set<DoctorCheck>([
   'hub_never_started',
   'certificate_expires',
   'trusted_key_expires',
+  'wake_runner_warning',
   'hub_version',
   'not_kept',
   'not_checked',
@@ -135,6 +136,7 @@ const ADVICE: Readonly<Record<DoctorCheck, string>> = {
   trusted_key:
     'Correct sidecar.accept.signedBy: `agentcom keys show FILE` prints the public key of a private key. A sidecar does not start with a key that it cannot read, and rejects tasks signed with one that has expired.',
   trusted_key_expires: 'Create another key with `agentcom keys init`, trust both, and sign with the new one.',
+  wake_runner_warning: 'Fix what the message names, or correct sidecar.wake in the config. The sidecar runs in spite of it.',
   wake_runner: 'Fix what the message names, or correct sidecar.wake in the config.',
 };
 

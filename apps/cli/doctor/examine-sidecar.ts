@@ -3,7 +3,7 @@ import { checkJournal } from '../../../core/application/doctor/check-journal.ts'
 import { runChecks } from '../../../core/application/sidecar/health/run-checks.ts';
 import type { ResolvedConfig, ResolvedSidecarConfig } from '../../../core/config/config.ts';
 import { withoutStop } from '../../../core/errors/agentcom-error.ts';
-import { silentLog } from '../../../core/ports/log.ts';
+import { silentLog, type Log } from '../../../core/ports/log.ts';
 import { inspectJournal } from '../../../adapters/journal-file/inspect-journal.ts';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { examineFolder } from './examine-folder.ts';
@@ -71,15 +71,20 @@ async function examineKeys({ agentId, accept }: ResolvedSidecarConfig, onFinding
   }
 }
 
-/** Runs the runner's own checks; nothing is woken. */
+/** Runs the runner's own checks, and reports what it warns of; nothing is woken. */
 async function examineRunner(
   { agentId, dataDir, wake }: ResolvedSidecarConfig,
   baseDir: string,
   onFinding: ExamineOptions['onFinding'],
 ): Promise<void> {
   if (wake === undefined) return;
+  const log: Log = {
+    ...silentLog,
+    warn: (message) => onFinding(finding('wake_runner_warning', `runner ${wake.name}: ${withoutStop(message)}`, { agentId })),
+    with: () => log,
+  };
   try {
-    const runner = await wake.create({ agentId, baseDir, dataDir, clock: systemClock(), log: silentLog });
+    const runner = await wake.create({ agentId, baseDir, dataDir, clock: systemClock(), log });
     const checks = await runChecks(runner, { clock: systemClock(), stopController: () => new AbortController() });
     for (const { ok, check, message, hint } of checks) {
       const more = { agentId, ...(hint === undefined ? {} : { hint }) };

@@ -140,6 +140,13 @@ t.test('its program is missing, and so is its folder', async (t) => {
   );
 });
 
+t.test('the script of its program is missing: a notice', async (t) => {
+  const here = await machine(t, (await hubOf(t)).url);
+  const found = await here.look({ wake: `command({ argv: ['node', 'agent.mjs'] })` });
+  matchAll(t, found.notices, /^wake_runner_warning: runner command: argv names the script "agent\.mjs", but there is no such file in "/);
+  t.match(found, { code: 0, damages: [] });
+});
+
 t.test('what a third-party runner reports or does', async (t) => {
   const here = await machine(t, (await hubOf(t)).url);
   const runner = (check: string): string =>
