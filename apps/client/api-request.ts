@@ -229,7 +229,10 @@ function checkHeader(what: string, value: string, more = ''): void {
 /** Where the token is from, as a sentence to append. */
 const tokenPlace = ({ tokenFrom }: Connection): string => (tokenFrom === undefined ? '' : ` The token was taken from ${tokenFrom}.`);
 
-async function readJson<T>(response: HttpAnswer, connection: Connection, call: Call): Promise<T> {
+/** The path of a request; if the hub's address has a path, the whole URL, which shows that both were joined. */
+const shownPath = ({ base }: Link, { path }: Call): string => (base.pathname === '/' ? path : base.origin + base.pathname + path);
+
+async function readJson<T>(response: HttpAnswer, link: Link, call: Call): Promise<T> {
   const text = await response.text();
   try {
     return JSON.parse(text === '' ? '{}' : text) as T;
@@ -239,8 +242,8 @@ async function readJson<T>(response: HttpAnswer, connection: Connection, call: C
     const more = encoding === null ? messageOf(thrown) : `its content-encoding is ${encoding}, which was not asked for`;
     const found = type.includes('json')
       ? `${type} that cannot be read: ${more}. Check what is between this program and the hub.`
-      : `${type}, not JSON. Is ${connection.url} an AgentCom hub?`;
-    throw new AgentcomError('AC_API', `${call.method} ${call.path} was answered with ${found}`, {
+      : `${type}, not JSON. Is ${link.url} an AgentCom hub?`;
+    throw new AgentcomError('AC_API', `${call.method} ${shownPath(link, call)} was answered with ${found}`, {
       cause: thrown,
       details: { status: response.status },
     });
@@ -248,12 +251,13 @@ async function readJson<T>(response: HttpAnswer, connection: Connection, call: C
 }
 
 /** The error for the hub's `{"error", "message", "details"}`; for any other response, an error with its status. */
-async function apiError(response: HttpAnswer, connection: Connection, call: Call): Promise<AgentcomError> {
+async function apiError(response: HttpAnswer, link: Link, call: Call): Promise<AgentcomError> {
   const { status, statusText } = response;
   const text = await response.text().catch(() => '');
   const retryAfter = response.header('retry-after');
-  const more = status === 401 ? tokenPlace(connection) : '';
-  return refusalError(call, { status, body: parsed(text), retryAfter }, redirection(response) ?? statusText, more);
+  const more = status === 401 ? tokenPlace(link) : '';
+  const asked = { method: call.method, path: shownPath(link, call) };
+  return refusalError(asked, { status, body: parsed(text), retryAfter }, redirection(response) ?? statusText, more);
 }
 
 /** What a hub refuses with. */

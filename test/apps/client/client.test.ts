@@ -154,6 +154,22 @@ t.test('path prefix, encoded IDs and query reach the hub', async (t) => {
   ]);
 });
 
+t.test('an error about an address with a path names the URL that was requested', async (t) => {
+  const app = new ScriptedApp().otherwise((c) =>
+    c.method === 'GET'
+      ? c.json({ error: 'unknown_route', message: 'There is no such route.' }, 404)
+      : c.body('<p>hello</p>', 200, { 'content-type': 'text/html' }),
+  );
+  const { url } = await listening(t, app);
+  const client = hubClient({ url: `${url}/api`, token: 'tok' });
+  await t.rejects(client.agents.list({ limit: 1 }), {
+    message: `The hub refused GET ${url}/api/api/agents (404 unknown_route): There is no such route.`,
+  });
+  await t.rejects(client.tasks.submit({ description: 'a' }), {
+    message: `POST ${url}/api/api/tasks was answered with text/html, not JSON. Is ${url}/api an AgentCom hub?`,
+  });
+});
+
 t.test('server-sent events are parsed however they are split', async (t) => {
   const text =
     ': hello\n\nid: 1\nevent: submitted\ndata: {"a":\ndata: "é"}\n\nid: 2\r\ndata:x\r\n\r\nevent: gap\rdata: y\r\rdata: never ended';
