@@ -1,7 +1,7 @@
 /** `sqlite()` in a config: for a hub that keeps its tasks in one SQLite file. */
 import path from 'node:path';
 import type { ConfigProblem, StorageChoice } from '../../core/config/config.ts';
-import { notAnObject } from '../../core/config/options-object.ts';
+import { notAnObject, unknownOption } from '../../core/config/options-object.ts';
 import { knexStorage } from './knex-storage.ts';
 import { backUpSqlite, restoreSqlite } from './move/sqlite-backup.ts';
 import { requirePackage } from './require-package.ts';
@@ -77,7 +77,6 @@ function problemsOf(options: SqliteOptions): readonly ConfigProblem[] {
       message: `expected ${SQLITE_DRIVERS.map((name) => `"${name}"`).join(' or ')}, found ${JSON.stringify(driver)}`,
     });
   for (const name of Object.keys(given))
-    if (name !== 'file' && name !== 'driver')
-      problems.push({ path: name, message: 'is not an option of sqlite(); it has file and driver' });
+    if (name !== 'file' && name !== 'driver') problems.push({ path: name, message: unknownOption(name, ['file', 'driver']) });
   return problems;
 }

@@ -34,4 +34,4 @@ const DEFAULTS: UwsSettings = { httpConnectionsMax: 2_000, closeWithinMs: 1_000 
 export const settingsOf = (options: UwsOptions): UwsSettings => withDefaults(options, DEFAULTS);
 
 /** Mistakes in the options of a config. */
-export const problemsOf = (options: UwsOptions): readonly ConfigProblem[] => numberProblems(options, DEFAULTS, 'uws()');
+export const problemsOf = (options: UwsOptions): readonly ConfigProblem[] => numberProblems(options, DEFAULTS);

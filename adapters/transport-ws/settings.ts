@@ -52,7 +52,7 @@ export const settingsOf = (options: WsOptions): WsSettings => withDefaults(optio
 
 /** Mistakes in the options of a config. */
 export const problemsOf = (options: WsOptions): readonly ConfigProblem[] => {
-  const problems = [...numberProblems(options, DEFAULTS, 'ws()')];
+  const problems = [...numberProblems(options, DEFAULTS)];
   const { headersWithinMs, requestWithinMs } = settingsOf(options);
   if (headersWithinMs > requestWithinMs) {
     problems.push({

@@ -1,6 +1,6 @@
 /** Options of an adapter that are all whole numbers, each with a default. */
-import { notAnObject } from './options-object.ts';
-import { isRecord } from '../domain/describe-value.ts';
+import { notAnObject, unknownOption } from './options-object.ts';
+import { describe, isRecord } from '../domain/describe-value.ts';
 import type { ConfigProblem } from './config.ts';
 
 /** The longest delay that timers support. */
@@ -17,15 +17,15 @@ export function withDefaults<T extends Readonly<Record<string, number>>>(
   return { ...defaults, ...Object.fromEntries(given) };
 }
 
-/** Problems in options from a config; `what` is the call that takes them, such as `ws()`. */
-export function numberProblems(options: object, defaults: Readonly<Record<string, number>>, what: string): readonly ConfigProblem[] {
+/** Problems in options from a config. */
+export function numberProblems(options: object, defaults: Readonly<Record<string, number>>): readonly ConfigProblem[] {
   const problems: ConfigProblem[] = [...notAnObject(options)];
   if (problems.length > 0) return problems;
   for (const [path, found] of Object.entries(options as Readonly<Record<string, unknown>>)) {
     if (!Object.hasOwn(defaults, path)) {
-      problems.push({ path, message: `${what} has no such option; it has ${Object.keys(defaults).join(', ')}.` });
+      problems.push({ path, message: unknownOption(path, Object.keys(defaults)) });
     } else if (found !== undefined && !(Number.isInteger(found) && (found as number) >= 1 && (found as number) <= NUMBER_MAX)) {
-      problems.push({ path, message: `expected a whole number from 1 to ${NUMBER_MAX}, found ${String(found)}.` });
+      problems.push({ path, message: `expected a whole number from 1 to ${NUMBER_MAX}, found ${describe(found)}` });
     }
   }
   return problems;

@@ -3,12 +3,11 @@ import type { TSchema } from 'typebox';
 import { Check } from 'typebox/schema';
 import type { ConfigProblem } from './config.ts';
 import { adapterProblems } from './adapter-choice.ts';
+import { unknownOption } from './options-object.ts';
 import { describe, describeHidden, isRecord } from '../domain/describe-value.ts';
 
 /** The path of a problem that does not belong to a single option. */
 export const WHOLE_CONFIG = '(the whole config)';
-/** A key this many edits away from a known one counts as a misspelling of it. */
-const EDITS_MAX = 2;
 
 /** The schema keywords that are used here. */
 interface SchemaParts {
@@ -45,7 +44,7 @@ function objectProblems(parts: SchemaParts, value: Readonly<Record<string, unkno
   const below = (key: string): string => (path === '' ? key : `${path}.${key}`);
   const problems: ConfigProblem[] = [];
   for (const key of Object.keys(value)) {
-    if (!Object.hasOwn(properties, key)) problems.push({ path: below(key), message: unknownKey(key, Object.keys(properties)) });
+    if (!Object.hasOwn(properties, key)) problems.push({ path: below(key), message: unknownOption(key, Object.keys(properties)) });
   }
   for (const [key, schema] of Object.entries(properties)) {
     const inner = value[key];
@@ -60,28 +59,4 @@ const wantedBy = (schema: TSchema): string => (schema as SchemaParts).descriptio
 function problemAt(parts: SchemaParts, value: unknown, path: string): ConfigProblem {
   const found = parts.writeOnly === true ? describeHidden(value) : describe(value);
   return { path: path === '' ? WHOLE_CONFIG : path, message: `expected ${parts.description ?? 'another value'}, found ${found}` };
-}
-
-function unknownKey(key: string, known: readonly string[]): string {
-  const closest = known
-    .map((candidate) => ({ candidate, edits: editsBetween(key.toLowerCase(), candidate.toLowerCase()) }))
-    .sort((a, b) => a.edits - b.edits)[0];
-  if (closest !== undefined && closest.edits <= EDITS_MAX && closest.edits < key.length) {
-    return `there is no such option; did you mean "${closest.candidate}"?`;
-  }
-  return `there is no such option; expected one of ${known.join(', ')}`;
-}
-
-/** The Levenshtein distance: how many letters must be added, dropped or changed to turn one word into the other. */
-function editsBetween(from: string, to: string): number {
-  let row = Array.from({ length: to.length + 1 }, (_, index) => index);
-  for (const [index, letter] of [...from].entries()) {
-    const next = [index + 1];
-    for (const [column, other] of [...to].entries()) {
-      const kept = (row[column] ?? 0) + (letter === other ? 0 : 1);
-      next.push(Math.min(kept, (row[column + 1] ?? 0) + 1, (next[column] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row.at(-1) ?? 0;
 }

@@ -18,8 +18,10 @@ export interface SchemaMistake {
   readonly path: readonly string[];
   /** The violated keyword, `required` or `unknown_field`. */
   readonly kind: string;
-  /** Continues a sentence that begins with the field. */
+  /** Continues a sentence that begins with the field: "must be a list, found 3". */
   readonly text: string;
+  /** The same in the words of a config: "expected a list, found 3". */
+  readonly expected: string;
 }
 
 /** Which values are not shown. `secrets`: those of fields that are `writeOnly`. `strings`: all strings, any of which may be secret. */
@@ -34,6 +36,8 @@ interface SchemaParts {
   readonly minimum?: number;
   readonly maximum?: number;
   readonly anyOf?: readonly SchemaParts[];
+  readonly enum?: readonly unknown[];
+  readonly properties?: Readonly<Record<string, SchemaParts>>;
 }
 
 /** One mistake for each wrong value, in the order of the findings. */
@@ -45,15 +49,20 @@ export function mistakesIn(findings: readonly SchemaFinding[], schema: unknown, 
     const path = stepsOf(instancePath);
     // The validator reports an unknown field twice: as the field, and as `additionalProperties` of its object.
     if (keyword === 'additionalProperties') return [];
-    if (keyword === 'boolean') return [{ path, kind: 'unknown_field', text: 'is unknown' }];
-    if (keyword === 'required')
-      return listIn(finding, 'requiredProperties').map((name) => ({ path: [...path, name], kind: keyword, text: 'is required' }));
+    if (keyword === 'boolean') return [{ path, kind: 'unknown_field', text: 'is unknown', expected: 'is unknown' }];
+    if (keyword === 'required') {
+      const { properties = {} } = schemaAt(schema, finding.schemaPath);
+      return listIn(finding, 'requiredProperties').map((name) => {
+        const expected = `is missing; expected ${wantedBy(properties[name] ?? {})}`;
+        return { path: [...path, name], kind: keyword, text: 'is required', expected };
+      });
+    }
     if (reported.has(instancePath)) return [];
     if (unions.has(instancePath) && !isOfTheUnion(finding, findings)) return [];
     reported.add(instancePath);
     const parts = schemaAt(schema, finding.schemaPath);
     const found = { value: valueAt(value, path), isHidden: hidden === 'strings' || parts.writeOnly === true };
-    return [{ path, kind: keyword === 'anyOf' ? 'type' : keyword, text: textOf(finding, parts, found) }];
+    return [{ path, kind: keyword === 'anyOf' ? 'type' : keyword, ...textsOf(finding, parts, found) }];
   });
 }
 
@@ -72,41 +81,54 @@ interface Found {
   readonly isHidden: boolean;
 }
 
-function textOf(finding: SchemaFinding, parts: SchemaParts, found: Found): string {
+type Texts = Pick<SchemaMistake, 'text' | 'expected'>;
+
+function textsOf(finding: SchemaFinding, parts: SchemaParts, found: Found): Texts {
   const limit = Number(given(finding, 'limit'));
   const { value } = found;
+  const texts = (verb: string, wanted: string, what: string | number = foundText(found)): Texts => ({
+    text: `must ${verb} ${wanted}, found ${what}`,
+    expected: `expected ${wanted}, found ${what}`,
+  });
   switch (finding.keyword) {
     case 'enum':
-      return `must be one of ${listIn(finding, 'allowedValues').join(', ')}, found ${foundText(found)}`;
+      return texts('be', `one of ${listIn(finding, 'allowedValues').join(', ')}`);
     case 'const':
-      return `must be ${JSON.stringify(given(finding, 'allowedValue'))}, found ${foundText(found)}`;
+      return texts('be', JSON.stringify(given(finding, 'allowedValue')));
     case 'minLength':
-      return limit === 1 ? 'must not be empty' : `must have at least ${limit} characters, found ${charactersIn(value)}`;
+      if (limit === 1) return { text: EMPTY, expected: 'expected a text that is not empty, found an empty one' };
+      return texts('have', `at least ${limit} characters`, charactersIn(value));
     case 'maxLength':
-      return `must have at most ${limit} characters, found ${charactersIn(value)}`;
+      return texts('have', `at most ${limit} characters`, charactersIn(value));
     case 'minItems':
-      return limit === 1 ? 'must not be empty' : `must have at least ${limit} entries, found ${entriesIn(value)}`;
+      if (limit === 1) return { text: EMPTY, expected: 'expected a list that is not empty, found an empty one' };
+      return texts('have', `at least ${limit} entries`, entriesIn(value));
     case 'maxItems':
-      return `must have at most ${limit} entries, found ${entriesIn(value)}`;
+      return texts('have', `at most ${limit} entries`, entriesIn(value));
     case 'maxProperties':
-      return `must have at most ${limit} names, found ${Object.keys(Object(value) as object).length}`;
+      return texts('have', `at most ${limit} names`, Object.keys(Object(value) as object).length);
     case 'pattern':
       if (parts.description !== undefined) break;
-      return `must match the pattern ${String(given(finding, 'pattern'))}, found ${foundText(found)}`;
+      return texts('match', `the pattern ${String(given(finding, 'pattern'))}`);
     case 'type':
     case 'anyOf':
     case 'minimum':
     case 'maximum':
       break;
-    default:
-      return `${finding.message}, found ${foundText(found)}`;
+    default: {
+      const text = `${finding.message}, found ${foundText(found)}`;
+      return { text, expected: text };
+    }
   }
-  return `must be ${wantedBy(parts)}, found ${foundText(found)}`;
+  return texts('be', wantedBy(parts));
 }
+
+const EMPTY = 'must not be empty';
 
 function wantedBy(parts: SchemaParts): string {
   if (parts.description !== undefined) return parts.description;
   if (parts.anyOf !== undefined) return [...new Set(parts.anyOf.map(wantedBy))].join(' or ');
+  if (parts.enum !== undefined) return `one of ${parts.enum.join(', ')}`;
   switch (parts.type) {
     case 'string':
       return 'a string';
@@ -121,7 +143,7 @@ function wantedBy(parts: SchemaParts): string {
     case 'object':
       return 'an object';
     default:
-      return String(parts.type);
+      return parts.type ?? 'another value';
   }
 }
 

@@ -227,7 +227,7 @@ void t.test('an option it cannot honour is a mistake in the config', (t) => {
   t.match(problems({ agent: 'codex', maxCostUsd: 1 }), [{ path: 'maxCostUsd', message: /codex does not report its cost/ }]);
   t.match(problems({ agent: 'gemini', extraArgs: ['--acp'] }), [{ path: 'extraArgs[0]' }]);
   t.match(problems({ bin: 'x', allowTools: ['read'], denyTools: ['read'] }), [{ path: 'denyTools' }]);
-  t.match(problems({ bin: 'x', permissions: 'full' } as AcpOptions), [{ path: 'permissions', message: /is not an option/ }]);
+  t.match(problems({ bin: 'x', permissions: 'full' } as AcpOptions), [{ path: 'permissions', message: /there is no such option/ }]);
   t.end();
 });
 
