@@ -1,12 +1,13 @@
 /** The data directory of a hub or a sidecar, and the small secret files in it: for their owner only. */
 import { constants } from 'node:fs';
-import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { modeOfOthers, replaceFile } from '../adapters/kit/platform-files.ts';
+import { modeOfOthers, readRegularFile, replaceFile } from '../adapters/kit/platform-files.ts';
 import { AgentcomError, messageOf } from '../core/errors/agentcom-error.ts';
 
-// Windows has no such flag.
-const WRITE_WITHOUT_FOLLOWING = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | (constants.O_NOFOLLOW ?? 0);
+// Windows has neither of the last two flags. Without O_NONBLOCK, opening a FIFO waits for a reader.
+const WRITE_WITHOUT_FOLLOWING =
+  constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 
 /**
  * Creates the directory, mode 0700. Fails with `AC_DATA_DIR`, also if it exists and others can access it: its contents are not
@@ -69,7 +70,7 @@ export async function readSecretFile(file: string, platform: string = process.pl
         { hint: `Run: chmod 600 ${file}` },
       );
     }
-    text = await readFile(file, 'utf8');
+    text = readRegularFile(file).toString('utf8');
   } catch (error) {
     if (AgentcomError.is(error)) throw error;
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;

@@ -1,10 +1,10 @@
 /** Inspects the journal's folder, whether its sidecar is running or not. */
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import { assignmentText } from '../../core/ports/assignment-name.ts';
 import type { JournalCopy, JournalInspection, RefusedFile } from '../../core/ports/journal.ts';
-import { unlessMissing } from '../kit/platform-files.ts';
+import { readRegularFile, unlessMissing } from '../kit/platform-files.ts';
 import { INSTANCE_ID, RESERVE_BYTES } from './file-journal.ts';
 import { lockHolder } from './folder-lock.ts';
 import { HELD } from './held-tasks.ts';
@@ -54,11 +54,16 @@ const READS_MAX = 20;
 
 /** A running sidecar removes what a copy refers to soon after it has replaced it: a bad copy counts only if it is still the same one. */
 async function inspectCopy(dataDir: string, name: string, files: JournalFiles): Promise<JournalCopy> {
+  const bytes = (): Promise<Buffer | null> =>
+    files.read(join(dataDir, name)).catch((thrown: unknown) => {
+      if (AgentcomError.is(thrown)) return null; // Not a regular file, which the copy says, too.
+      throw thrown;
+    });
   for (let reads = 1; ; reads += 1) {
-    const before = await files.read(join(dataDir, name));
+    const before = await bytes();
     const copy = await readCopy(dataDir, files, name);
     if (copy.kind !== 'bad' || reads === READS_MAX) return copy;
-    const after = await files.read(join(dataDir, name));
+    const after = await bytes();
     if (before !== null && after?.equals(before) === true) return copy;
   }
 }
@@ -83,6 +88,6 @@ async function refusedIn(folder: string): Promise<readonly RefusedFile[]> {
   );
 }
 
-const textOf = (path: string): Promise<string | null> => unlessMissing(() => readFile(path, 'utf8'), null);
+const textOf = (path: string): Promise<string | null> => unlessMissing(async () => readRegularFile(path).toString('utf8'), null);
 
 const exists = async (path: string): Promise<boolean> => (await unlessMissing(() => stat(path), null)) !== null;

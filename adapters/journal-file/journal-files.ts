@@ -10,8 +10,8 @@ import {
   fsync,
   ftruncateSync,
   linkSync,
+  lstatSync,
   openSync,
-  readFileSync,
   readSync,
   rmSync,
   writeFileSync,
@@ -21,7 +21,7 @@ import { lstat, mkdir, opendir, readdir, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
-import { modeOfOthers, replaceFile, storedBytes, syncFolder, unlessMissing } from '../kit/platform-files.ts';
+import { modeOfOthers, notRegular, readRegularFile, replaceFile, storedBytes, syncFolder, unlessMissing } from '../kit/platform-files.ts';
 
 export interface JournalFiles {
   /** Creates the folder and its parents, readable by their owner only. Idempotent. */
@@ -66,7 +66,7 @@ export const nodeJournalFiles: JournalFiles = {
     return modeOfOthers((await stat(path)).mode) !== 0;
   },
   list: (folder) => readdir(folder),
-  read: (path) => unlessMissing(async () => readFileSync(path), null),
+  read: (path) => unlessMissing(async () => readRegularFile(path), null),
   write: (path, bytes) =>
     withOpen(path, 'w', async (file) => {
       writeFileSync(file, bytes);
@@ -88,11 +88,15 @@ export const nodeJournalFiles: JournalFiles = {
       null,
     ),
   link: (from, to) =>
-    unlessMissing(async () => {
-      linkSync(from, to);
-      return true;
-    }, false),
-  rename: replaceFile,
+    unlessMissing(
+      () =>
+        unlessFolder(from, async () => {
+          linkSync(from, to);
+          return true;
+        }),
+      false,
+    ),
+  rename: (from, to) => unlessFolder(to, () => replaceFile(from, to)),
   remove: async (path) => rmSync(path, { force: true }),
   syncFolder: (path) => syncFolder(path),
   async bytesIn(folder) {
@@ -106,6 +110,16 @@ export const nodeJournalFiles: JournalFiles = {
     return bavail * bsize;
   },
 };
+
+/** Says so if what `work` links or replaces is a folder: the system's own error does not. */
+async function unlessFolder<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const stats = lstatSync(path, { throwIfNoEntry: false });
+    throw stats?.isDirectory() === true ? notRegular(path, stats) : error;
+  }
+}
 
 const synced = promisify(fsync);
 

@@ -1,6 +1,6 @@
 /** Reads a copy of the state together with its ended list and the tasks that are stored apart. */
 import { join } from 'node:path';
-import { messageOf } from '../../core/errors/agentcom-error.ts';
+import { AgentcomError, messageOf, withoutStop } from '../../core/errors/agentcom-error.ts';
 import { NOTHING_ENDED, readEnded, type EndedMark, type KeptList } from './ended-log.ts';
 import { unpack } from './envelope.ts';
 import { withHeldTasks, type StateText } from './held-tasks.ts';
@@ -35,7 +35,8 @@ export async function readCopy(folder: string, files: JournalFiles, name: string
     if (read.kind === 'bad') return { kind: 'bad', why: `needs "${ended.file}", which ${read.why}`, ended };
     return { kind: 'good', state: together(state, read.kept.list), kept: read.kept, held };
   } catch (error) {
-    return { kind: 'bad', why: `cannot be read (${messageOf(error)})`, ended };
+    const why = AgentcomError.is(error) ? error.found : messageOf(error);
+    return { kind: 'bad', why: `cannot be read (${withoutStop(why)})`, ended };
   }
 }
 

@@ -1,9 +1,9 @@
 /** The key of a sidecar's machine: made at its first start, and kept in its data directory. */
 import { createPrivateKey, generateKeyPairSync, randomUUID, sign, type KeyObject } from 'node:crypto';
-import { link, readFile, stat, unlink, writeFile } from 'node:fs/promises';
+import { link, stat, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { modeOfOthers } from '../../adapters/kit/platform-files.ts';
-import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
+import { modeOfOthers, readRegularFile } from '../../adapters/kit/platform-files.ts';
+import { AgentcomError, messageOf, withoutStop } from '../../core/errors/agentcom-error.ts';
 import type { DeviceKey } from '../../core/ports/trust/device-key.ts';
 
 export const DEVICE_KEY_FILE = 'device-key.jwk';
@@ -45,7 +45,7 @@ async function makeKey(file: string, platform: string): Promise<KeyObject> {
 /** Null: there is none yet. */
 async function readKey(file: string, platform: string): Promise<KeyObject | null> {
   try {
-    const text = await readFile(file, 'utf8');
+    const text = readRegularFile(file).toString('utf8');
     if (modeOfOthers((await stat(file)).mode, platform) !== 0) throw new Error('other users may read it; run chmod 600 on it');
     const key = createPrivateKey({ key: JSON.parse(text) as never, format: 'jwk' });
     if (key.asymmetricKeyType !== 'ed25519') throw new Error(`expected an Ed25519 key, found ${String(key.asymmetricKeyType)}`);
@@ -54,7 +54,7 @@ async function readKey(file: string, platform: string): Promise<KeyObject | null
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw new AgentcomError(
       'AC_DATA_DIR',
-      `Cannot use the device key ${file}: ${messageOf(cause)}. If it is lost, remove the file and ask an operator to run agentcom takeover for this agent.`,
+      `Cannot use the device key ${file}: ${withoutStop(messageOf(cause))}. If it is lost, remove the file and ask an operator to run agentcom takeover for this agent.`,
       { cause },
     );
   }

@@ -2,9 +2,9 @@
  * Remembers the nonces under which tasks ran here until their signatures expire: a signature is for one task. In memory and, so that a restart
  * forgets none, in a file to which each use appends a line.
  */
-import { open, readFile, type FileHandle } from 'node:fs/promises';
+import { open, type FileHandle } from 'node:fs/promises';
 import writeFileAtomic from 'write-file-atomic';
-import { retriedWhileHeld } from '../../adapters/kit/platform-files.ts';
+import { readRegularFile, retriedWhileHeld, unlessMissing } from '../../adapters/kit/platform-files.ts';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { NonceAnswer, NonceUse } from '../../core/ports/trust/task-signatures.ts';
 import { SIGNATURE_CLOCK_MS } from '../../core/protocol/signed/task-claims.ts';
@@ -60,10 +60,7 @@ export function nonceMemory(file: string | null, noncesMax: number = NONCES_MAX)
   }
 
   async function load(path: string): Promise<void> {
-    const text = await readFile(path, 'utf8').catch((thrown: NodeJS.ErrnoException) => {
-      if (thrown.code === 'ENOENT') return '';
-      throw thrown;
-    });
+    const text = await unlessMissing(async () => readRegularFile(path).toString('utf8'), '');
     // What follows the last line end was never acknowledged.
     const found = text.split('\n').slice(0, -1);
     for (const [place, line] of found.entries()) {

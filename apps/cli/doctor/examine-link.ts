@@ -1,6 +1,6 @@
 /** Whether a sidecar could work with its hubs: does a hub answer, does it accept the token, do clocks and versions agree? */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readRegularFile, unlessMissing } from '../../../adapters/kit/platform-files.ts';
 import type { HubTrust } from '../../../adapters/kit/trusted-hub.ts';
 import { isLoopback } from '../../../core/config/loopback.ts';
 import type { ResolvedConfig, ResolvedSidecarConfig } from '../../../core/config/config.ts';
@@ -243,6 +243,7 @@ function tokenHint({ token, from }: KnownToken, { sidecar, config, file, env }: 
 
 /** Null if no sidecar was started here yet. */
 async function instanceIdIn(dataDir: string): Promise<string | null> {
-  const text = await readFile(join(dataDir, 'instance-id'), 'utf8').catch(() => ''); // Problems with it are reported with the journal.
+  // Problems with it are reported with the journal.
+  const text = await unlessMissing(async () => readRegularFile(join(dataDir, 'instance-id')).toString('utf8'), '').catch(() => '');
   return INSTANCE_ID.test(text.trim()) ? text.trim() : null;
 }
