@@ -40,9 +40,11 @@ t.test('files readable by others are refused, except on Windows, which has no mo
   t.match((await examined('linux')).findings, [{ check: 'open_to_others' }]);
   t.same((await examined('win32')).findings, [], 'the doctor does not complain');
   chmodSync(folder, 0o700);
-  await t.rejects(readSecretFile(folder), { code: 'AC_DATA_DIR', message: /Cannot read .*Run this as the user that the file belongs to/ });
+  await t.rejects(readSecretFile(folder), { code: 'AC_DATA_DIR', message: /Expected a regular file at .*, found a folder\. Move it away/ });
 
   const secret = openFile(t, 'secret', 'token\n');
+  const below = readSecretFile(join(secret, 'token'));
+  await t.rejects(below, { code: 'AC_DATA_DIR', message: /Cannot read .*Run this as the user that the file belongs to/ });
   await t.rejects(readSecretFile(secret, 'linux'), { code: 'AC_DATA_DIR' });
   t.equal(await readSecretFile(secret, 'win32'), 'token');
 
