@@ -147,7 +147,7 @@ const inWorkerTerms = ({ path, message, ...rest }: ConfigProblem): ConfigProblem
   ...rest,
   path: path.replace(/^sidecar\.(timing\.)?/, '').replace(/^hubs/, 'hub'),
   message: message
-    .replace('; omit it to let the sidecar enrol itself', ', from `agentcom tokens create --agent ID`')
+    .replace('; omit it to let the sidecar enroll itself', ', from `agentcom tokens create --agent ID`')
     .replaceAll('sidecar.', '')
     .replaceAll('wss://', 'https://')
     .replaceAll('ws://', 'http://')
