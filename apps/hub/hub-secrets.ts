@@ -1,6 +1,7 @@
 /** The hub's secrets on disk: the admin token and the session secret, created at the first start, and the current enrollment secret. */
 import { unlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isAdminToken } from '../../core/config/config-schema.ts';
 import { ENROL_SECRET_MS, type AgentStore } from '../../core/ports/agent-store.ts';
 import type { Digest, Ids } from '../../core/ports/chance.ts';
 import type { Clock, Timer } from '../../core/ports/clock.ts';
@@ -10,9 +11,6 @@ import { readSecretFile, writeSecretFile } from '../data-dir.ts';
 
 /** A new enrollment secret is written this long before the old one expires, so that one that was just read can still be used. */
 const RENEW_EARLY_MS = 60_000;
-
-/** As for `hub.adminToken` in the config. */
-const ADMIN_TOKEN = /^[\x21-\x7e]{32,1024}$/;
 
 export interface HubSecrets {
   /** SHA-256 of the admin token, hexadecimal. */
@@ -95,7 +93,7 @@ async function adminToken({ dataDir, adminToken: given, ids, log }: HubSecretsDe
   const file = join(dataDir, 'admin-token');
   const known = await readSecretFile(file);
   if (known !== null) {
-    if (ADMIN_TOKEN.test(known)) return known;
+    if (isAdminToken(known)) return known;
     throw new AgentcomError('AC_CONFIG_INVALID', `${file} does not hold an admin token: expected at least 32 visible ASCII characters.`, {
       hint: 'Delete the file to have a token created, or put such a secret into it.',
     });

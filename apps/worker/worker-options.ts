@@ -1,6 +1,7 @@
 /** The options of a worker, and their checks: the same as those of a sidecar, in terms of these options. */
 import type { AcceptConfig } from '../../core/config/accept.ts';
 import type { ConfigProblem, HubTls, ResolvedSidecarConfig } from '../../core/config/config.ts';
+import { ENROLLS_WITHOUT } from '../../core/config/config-schema.ts';
 import { resolveConfig } from '../../core/config/resolve.ts';
 import { describe } from '../../core/domain/describe-value.ts';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
@@ -147,7 +148,7 @@ const inWorkerTerms = ({ path, message, ...rest }: ConfigProblem): ConfigProblem
   ...rest,
   path: path.replace(/^sidecar\.(timing\.)?/, '').replace(/^hubs/, 'hub'),
   message: message
-    .replace('; omit it to let the sidecar enroll itself', ', from `agentcom tokens create --agent ID`')
+    .replace(ENROLLS_WITHOUT, ', from `agentcom tokens create --agent ID`')
     .replaceAll('sidecar.', '')
     .replaceAll('wss://', 'https://')
     .replaceAll('ws://', 'http://')

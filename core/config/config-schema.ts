@@ -3,6 +3,7 @@
  * `writeOnly` marks a secret, whose value is never printed. Defaults are in times.ts, limits.ts and resolve.ts.
  */
 import { Type, type TObject, type TSchema } from 'typebox';
+import { Check } from 'typebox/schema';
 import { AGENT_ID_PATTERN } from '../domain/ids.ts';
 import { FINGERPRINT_PATTERN, FINGERPRINT_WANTED, FINGERPRINTS_MAX } from './fingerprint.ts';
 import { CAPABILITIES_MAX, DURATION_MS_MAX, HELD_TASK_BYTES_MAX, SLOTS_MAX } from '../protocol/fields.ts';
@@ -42,6 +43,14 @@ const timeMs = (minimum = 1, maximum = DURATION_MS_MAX): TSchema => whole(minimu
 const text = (description: string, pattern: string, maxLength = 1_024): TSchema => Type.String({ pattern, maxLength, description });
 const secret = (description: string, minLength: number): TSchema =>
   Type.String({ pattern: '^[\\x21-\\x7e]+$', minLength, maxLength: 1_024, writeOnly: true, description });
+const adminToken = secret(
+  `a secret of at least ${ADMIN_TOKEN_CHARACTERS_MIN} visible ASCII characters; omit it to have one created`,
+  ADMIN_TOKEN_CHARACTERS_MIN,
+);
+/** Also for one that is in a file. */
+export const isAdminToken = (token: string): boolean => Check(adminToken, token);
+/** Ends what is said about a wrong token of a sidecar; a worker, which cannot enroll, says something else. */
+export const ENROLLS_WITHOUT = '; omit it to let the sidecar enroll itself';
 const yesOrNo = Type.Boolean({ description: 'true or false' });
 const file = text('a file, absolute or relative to the config file', '^[^\\u0000]+$', 4_096);
 const folder = text('a folder, absolute or relative to the config file', '^[^\\u0000]+$', 4_096);
@@ -195,10 +204,7 @@ const hub = options(
     listen,
     dataDir: folder,
     archiveDir: folder,
-    adminToken: secret(
-      `a secret of at least ${ADMIN_TOKEN_CHARACTERS_MIN} visible ASCII characters; omit it to have one created`,
-      ADMIN_TOKEN_CHARACTERS_MIN,
-    ),
+    adminToken,
     agentMessages: yesOrNo,
     limits: options('limits', {}, limits),
     timing: options('times', {}, hubTiming),
@@ -217,7 +223,7 @@ const sidecar = options(
   },
   {
     name: text('a name of 1 to 128 characters', '^[^\\u0000-\\u001f\\u007f]+$', 128),
-    token: secret('a token of visible ASCII characters; omit it to let the sidecar enroll itself', 1),
+    token: secret(`a token of visible ASCII characters${ENROLLS_WITHOUT}`, 1),
     dataDir: folder,
     capabilities: Type.Array(text('a word of 1 to 64 characters', '^[^\\u0000-\\u001f\\u007f]+$', 64), {
       maxItems: CAPABILITIES_MAX,

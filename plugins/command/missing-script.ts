@@ -1,6 +1,7 @@
 /** Finds out whether an interpreter would be started with a script that is not there. */
 import { existsSync } from 'node:fs';
 import { basename, delimiter, extname, join, resolve } from 'node:path';
+import { isPath } from '../run-kit/process/find-program.ts';
 
 interface Interpreter {
   readonly name: RegExp;
@@ -40,6 +41,6 @@ export function missingScript({ argv, cwd, path = '' }: StartedScript): string |
   if (!interpreter.extensions.includes(extname(script)) || existsSync(resolve(cwd, script))) return null;
   // A shell looks on PATH, too.
   const isOnPath =
-    interpreter === SHELL && !script.includes('/') && path.split(delimiter).some((folder) => existsSync(join(cwd, folder, script)));
+    interpreter === SHELL && !isPath(script) && path.split(delimiter).some((folder) => existsSync(join(cwd, folder, script)));
   return isOnPath ? null : script;
 }

@@ -72,7 +72,7 @@ export async function adminPages(t: Test, { browser }: BrowserRoom): Promise<voi
     await page.getByText('There are no entries this old any more.').waitFor();
   });
 
-  await t.test('other roles are told that they may not read it, nor see the tokens, and the page asks the hub for nothing', async (t) => {
+  await t.test('other roles get a message that they may not read it or the tokens, and the page sends no request', async (t) => {
     const { token } = await hub.api.tokens.create({ name: 'ops', role: 'operator' });
     const other = await watchedPage(t, browser, hub.url);
     const asked: string[] = [];
@@ -200,7 +200,7 @@ export async function adminPages(t: Test, { browser }: BrowserRoom): Promise<voi
     await unheard.locator('.badge', { hasText: 'revoked' }).waitFor();
   });
 
-  await t.test('who revokes the token of the session is told so, and signed out', async (t) => {
+  await t.test('revoking the token of the session says so, and signs out', async (t) => {
     const own = await hub.api.tokens.create({ name: 'boss', role: 'admin' });
     const other = await watchedPage(t, browser, hub.url);
     await signIn(other.page, hub.url, own.token ?? '');

@@ -85,18 +85,19 @@ export function taskLists({ tasks, limits }: Pick<HttpApiDeps, 'tasks' | 'limits
   const listed = ({ status, priority, assigned_to: assignedTo, submitted_by: submitter, since, order, ...rest }: ListQuery, by: Caller) => {
     const { text, capability, failed_by, ...paging } = rest;
     const own = submitterOf(by);
+    const submittedBy = own ?? submitter;
     const filter = {
       status: status as Status | undefined,
       sinceMs: since === undefined ? undefined : Number(since),
-      submittedBy: own ?? submitter,
+      submittedBy,
       oldestFirst: order === 'oldest',
     };
     const further = { priority: priority as Priority | undefined, assignedTo };
     const sought = { text, capability, failed_by };
+    if (submitter !== undefined && submitter !== submittedBy) return page(null, sought, paging);
+    if (submitter === undefined || own !== undefined) return page({ ...filter, ...further }, sought, paging);
     // No index has them beside the submitter, who may have submitted every task of the store.
-    if (own === undefined && submitter !== undefined) return page(filter, { ...sought, ...further }, paging);
-    const isOfOthers = own !== undefined && submitter !== undefined && submitter !== own;
-    return page(isOfOthers ? null : { ...filter, ...further }, sought, paging);
+    return page(filter, { ...sought, ...further }, paging);
   };
 
   return {

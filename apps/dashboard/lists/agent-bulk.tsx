@@ -4,10 +4,11 @@ import { useState } from 'preact/hooks';
 import type { AgentJson } from '../../client/types.ts';
 import { drainAgent, resumeAgent } from '../hub/task-actions.ts';
 import { AgentBadge } from '../parts/badges.tsx';
+import { TimeChoice, type TimeChoices } from '../parts/time-choice.tsx';
 import { LineText } from '../parts/untrusted-text.tsx';
 import { BulkDialog, type BulkPlan } from './bulk-dialog.tsx';
 
-const DRAIN_WITHIN: readonly (readonly [word: string, ms: number | undefined])[] = [
+const DRAIN_WITHIN: TimeChoices = [
   ['however long it takes', undefined],
   ['within 1 minute', 60_000],
   ['within 10 minutes', 600_000],
@@ -18,19 +19,7 @@ const DRAIN_WITHIN: readonly (readonly [word: string, ms: number | undefined])[]
 export function DrainWithin({ value, onChange }: DrainWithinProps): JSX.Element {
   return (
     <>
-      <label>
-        Finish runs
-        <select
-          value={DRAIN_WITHIN.findIndex(([, ms]) => ms === value)}
-          onChange={(event) => onChange(DRAIN_WITHIN[Number(event.currentTarget.value)]?.[1])}
-        >
-          {DRAIN_WITHIN.map(([word], index) => (
-            <option key={word} value={index}>
-              {word}
-            </option>
-          ))}
-        </select>
-      </label>
+      <TimeChoice label="Finish runs" choices={DRAIN_WITHIN} value={value} onChange={onChange} />
       <p class="muted">Runs that are not finished by then are stopped and handed back, which uses up no retry.</p>
     </>
   );

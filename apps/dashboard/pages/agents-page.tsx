@@ -8,6 +8,7 @@ import { checkAgent, drainAgent, resumeAgent } from '../hub/task-actions.ts';
 import { useLive, type Live } from '../hub/use-live.ts';
 import { AgentBulk, DrainWithin, isHeldBack, type AgentBulkAction } from '../lists/agent-bulk.tsx';
 import { BulkBar } from '../lists/bulk-bar.tsx';
+import { useSelection } from '../lists/use-selection.ts';
 import { AgentBadge } from '../parts/badges.tsx';
 import { attempt } from '../parts/messages.tsx';
 import { Modal } from '../parts/modal.tsx';
@@ -129,17 +130,12 @@ export function AgentsPage(): JSX.Element {
 /** `shown`: those that match the filters. */
 function AgentList({ agents, shown, onDone }: AgentListProps): JSX.Element {
   const [all, setAll] = useState(false);
-  const [chosen, setChosen] = useState<ReadonlyMap<string, AgentJson>>(new Map());
+  const { chosen, toggle, clear } = useSelection<AgentJson>(({ agent_id: id }) => id);
   const [bulk, setBulk] = useState<{ readonly action: AgentBulkAction; readonly agents: readonly AgentJson[] } | null>(null);
   const [at, setAt] = useState<string | null>(null);
   const drawn = shown.slice(0, all ? AGENTS_MAX : DRAWN_FIRST);
   const index = drawn.findIndex(({ agent_id: id }) => id === at);
 
-  const toggle = (agent: AgentJson): void => {
-    const next = new Map(chosen);
-    if (!next.delete(agent.agent_id)) next.set(agent.agent_id, agent);
-    setChosen(next);
-  };
   const moveTo = (next: number): void => {
     const agent = drawn[Math.max(0, Math.min(drawn.length - 1, next))];
     if (agent === undefined) return;
@@ -173,7 +169,7 @@ function AgentList({ agents, shown, onDone }: AgentListProps): JSX.Element {
               ['Drain', () => begin('drain')],
               ['Resume', () => begin('resume')],
             ]}
-            onClear={() => setChosen(new Map())}
+            onClear={clear}
           />
         </div>
       )}
@@ -198,7 +194,7 @@ function AgentList({ agents, shown, onDone }: AgentListProps): JSX.Element {
           {...bulk}
           onClose={() => {
             setBulk(null);
-            setChosen(new Map());
+            clear();
             onDone();
           }}
         />

@@ -1,5 +1,5 @@
 /** What needs attention: tasks that have failed or cannot run, and agents that get no tasks or are away with some. */
-import type { JSX } from 'preact';
+import type { ComponentChildren, JSX } from 'preact';
 import type { AgentJson, Page, TaskDetail, TaskJson } from '../../client/types.ts';
 import { get } from '../hub/hub-requests.ts';
 import { href } from '../hub/routing.ts';
@@ -129,17 +129,9 @@ export function Attention({ failed, agents }: AttentionProps): JSX.Element {
           </li>
         ))}
         {troubled.slice(0, TROUBLED_SHOWN).map((agent) => (
-          <li key={agent.agent_id} class="is-warn">
-            <div>
-              <strong>
-                <LineText text={agent.agent_id} max={60} />
-              </strong>{' '}
-              gets no tasks: <LineText text={troubleOf(agent) ?? ''} max={300} />
-            </div>
-            <a class="button small" href={href(['agents', agent.agent_id])}>
-              See the agent
-            </a>
-          </li>
+          <AgentRow key={agent.agent_id} id={agent.agent_id}>
+            gets no tasks: <LineText text={troubleOf(agent) ?? ''} max={300} />
+          </AgentRow>
         ))}
         {troubled.length > TROUBLED_SHOWN && (
           <li>
@@ -147,18 +139,10 @@ export function Attention({ failed, agents }: AttentionProps): JSX.Element {
           </li>
         )}
         {offline.slice(0, TROUBLED_SHOWN).map((agent) => (
-          <li key={`away ${agent.agent_id}`} class="is-warn">
-            <div>
-              <strong>
-                <LineText text={agent.agent_id} max={60} />
-              </strong>{' '}
-              is not connected and has {agent.tasks.length === 1 ? 'a task' : `${agent.tasks.length} tasks`}. Last seen{' '}
-              <Ago at={agent.last_seen} />.
-            </div>
-            <a class="button small" href={href(['agents', agent.agent_id])}>
-              See the agent
-            </a>
-          </li>
+          <AgentRow key={`away ${agent.agent_id}`} id={agent.agent_id}>
+            is not connected and has {agent.tasks.length === 1 ? 'a task' : `${agent.tasks.length} tasks`}. Last seen{' '}
+            <Ago at={agent.last_seen} />.
+          </AgentRow>
         ))}
         {offline.length > TROUBLED_SHOWN && (
           <li>
@@ -169,3 +153,18 @@ export function Attention({ failed, agents }: AttentionProps): JSX.Element {
     </Panel>
   );
 }
+
+/** What is wrong with one agent, in a sentence that begins with its ID. */
+const AgentRow = ({ id, children }: { readonly id: string; readonly children: ComponentChildren }): JSX.Element => (
+  <li class="is-warn">
+    <div>
+      <strong>
+        <LineText text={id} max={60} />
+      </strong>{' '}
+      {children}
+    </div>
+    <a class="button small" href={href(['agents', id])}>
+      See the agent
+    </a>
+  </li>
+);

@@ -5,20 +5,30 @@ import type { TokenJson } from '../../client/types.ts';
 import { HubError, sendRequest } from '../hub/hub-requests.ts';
 import { attempt } from '../parts/messages.tsx';
 import { Modal } from '../parts/modal.tsx';
+import { TimeChoice, type TimeChoices } from '../parts/time-choice.tsx';
 import { LineText } from '../parts/untrusted-text.tsx';
 
 const ROLES = ['viewer', 'operator', 'submitter', 'admin'] as const;
 const DAY_MS = 86_400_000;
-const LIFETIMES: readonly (readonly [word: string, ms: number | undefined])[] = [
+const LIFETIMES: TimeChoices = [
   ['until it is revoked', undefined],
   ['for 1 day', DAY_MS],
   ['for 30 days', 30 * DAY_MS],
   ['for 365 days', 365 * DAY_MS],
 ];
-const EMPTY = { isForAgent: false, name: '', role: 'viewer', agentId: '', capabilities: '', slots: '', lifetime: 0 };
+const EMPTY = {
+  isForAgent: false,
+  name: '',
+  role: 'viewer',
+  agentId: '',
+  capabilities: '',
+  slots: '',
+  /** Undefined: until it is revoked. */
+  lifetimeMs: undefined as number | undefined,
+};
 type Draft = typeof EMPTY;
 
-function bodyOf({ isForAgent, name, role, agentId, capabilities, slots, lifetime }: Draft): Readonly<Record<string, unknown>> {
+function bodyOf({ isForAgent, name, role, agentId, capabilities, slots, lifetimeMs }: Draft): Readonly<Record<string, unknown>> {
   const words = capabilities.split(/[\s,]+/).filter(Boolean);
   return {
     ...(isForAgent
@@ -28,7 +38,7 @@ function bodyOf({ isForAgent, name, role, agentId, capabilities, slots, lifetime
           max_slots: slots === '' ? undefined : Number(slots),
         }
       : { name: name.trim(), role }),
-    expires_in_ms: LIFETIMES[lifetime]?.[1],
+    expires_in_ms: lifetimeMs,
   };
 }
 
@@ -114,16 +124,12 @@ export function NewToken({ onSent, onClose }: NewTokenProps): JSX.Element {
               </label>
             </>
           )}
-          <label>
-            Valid
-            <select value={draft.lifetime} onChange={(event) => setDraft({ ...draft, lifetime: Number(event.currentTarget.value) })}>
-              {LIFETIMES.map(([word], index) => (
-                <option key={word} value={index}>
-                  {word}
-                </option>
-              ))}
-            </select>
-          </label>
+          <TimeChoice
+            label="Valid"
+            choices={LIFETIMES}
+            value={draft.lifetimeMs}
+            onChange={(lifetimeMs) => setDraft({ ...draft, lifetimeMs })}
+          />
           {error !== null && (
             <p class="notice is-bad" role="alert">
               <LineText text={error} max={1_000} />

@@ -10,6 +10,7 @@ import { BulkBar } from '../lists/bulk-bar.tsx';
 import { TaskBulk, type TaskBulkAction, type TaskBulkTarget } from '../lists/task-bulk.tsx';
 import { isSearch, TaskPages, type TaskFilter } from '../lists/task-pages.ts';
 import type { TaskRow } from '../lists/task-row.ts';
+import { useSelection } from '../lists/use-selection.ts';
 import { VirtualList } from '../lists/virtual-list.tsx';
 import { PriorityText, StatusBadge } from '../parts/badges.tsx';
 import { Ago } from '../parts/moments.tsx';
@@ -118,7 +119,7 @@ const isHeld = (): boolean => document.querySelector('.virtual-list:is(:hover, :
 
 function TaskList({ filter }: { readonly filter: TaskFilter }): JSX.Element {
   const pages = useMemo(() => new TaskPages(filter, isHeld), []);
-  const [chosen, setChosen] = useState<ReadonlyMap<string, TaskRow>>(new Map());
+  const { chosen, toggle, clear } = useSelection<TaskRow>(({ id }) => id);
   const [bulk, setBulk] = useState<{ readonly action: TaskBulkAction; readonly target: TaskBulkTarget } | null>(null);
   const [at, setAt] = useState(-1);
   const rowPx = useRowHeight();
@@ -149,11 +150,6 @@ function TaskList({ filter }: { readonly filter: TaskFilter }): JSX.Element {
     };
   }, []);
 
-  const toggle = (row: TaskRow): void => {
-    const next = new Map(chosen);
-    if (!next.delete(row.id)) next.set(row.id, row);
-    setChosen(next);
-  };
   const moveTo = (index: number): void => {
     const next = Math.max(0, Math.min(count - 1, index));
     setAt(next);
@@ -188,7 +184,7 @@ function TaskList({ filter }: { readonly filter: TaskFilter }): JSX.Element {
                 ['Retry', () => begin('retry')],
                 ['Cancel', () => begin('cancel')],
               ]}
-              onClear={() => setChosen(new Map())}
+              onClear={clear}
             />
           )}
           <HeldBack tasks={heldBack} onShow={() => pages.show()} />
@@ -219,7 +215,7 @@ function TaskList({ filter }: { readonly filter: TaskFilter }): JSX.Element {
           {...bulk}
           onClose={() => {
             setBulk(null);
-            setChosen(new Map());
+            clear();
             pages.show();
           }}
         />
