@@ -2,6 +2,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { dirname, join } from 'node:path';
+import { loadUws } from '../../adapters/transport-uws/uws-package.ts';
+import { messageOf } from '../../core/errors/agentcom-error.ts';
 import { withEnds, writeFigures } from '../chaos/rig/chaos-figures.ts';
 import { progressBar } from '../chaos/rig/progress-bar.ts';
 import { postgresServer, type PostgresServer } from '../adapters/storage-places/postgres-server.ts';
@@ -14,7 +16,7 @@ import { readBenchOptions, type BenchOptions } from './rig/bench-options.ts';
 import { budgetJson, budgetLines } from './rig/budget-table.ts';
 import { FLAME_GRAPH, writePage } from './rig/page.ts';
 import { printProfiles, type KeptProfile } from './rig/profiler.ts';
-import { lineOf, median, type Result } from './rig/result.ts';
+import { lineOf, median, type Pair, type Result } from './rig/result.ts';
 import type { StageTimes } from './rig/stage-times.ts';
 import { agents } from './scenarios/agents-scenario.ts';
 import { backlog } from './scenarios/backlog-scenario.ts';
@@ -62,7 +64,7 @@ async function measure({
   into,
   isCheck,
   keepsRatios,
-  pairs,
+  pairs: wanted,
   scenarios,
   what: question,
   sizes,
@@ -79,6 +81,7 @@ async function measure({
   };
   const here = { ...environment(), loadBefore: Math.round((loadavg()[0] ?? 0) * 10) / 10 };
   if (!isJson) printEnvironment(here);
+  const pairs = await loadable(wanted, say);
   if (cpuProf !== null) mkdirSync(cpuProf, { recursive: true });
 
   const results: Result[] = [];
@@ -159,6 +162,23 @@ async function measure({
   const file = options.isLong ? 'bench-long' : 'bench';
   if (results.length > 0) writeFigures(file, true, { seconds, secondsOf, environment: here, notShown, results }, 'bench', into);
   writePage(into);
+}
+
+/** The pairs whose transport this version of Node can load; `say` gets the reason why others cannot be measured. Exits if none is left. */
+async function loadable(pairs: readonly Pair[], say: (text: string) => void): Promise<readonly Pair[]> {
+  const others = pairs.filter(({ transport }) => transport !== 'uws');
+  if (others.length === pairs.length) return pairs;
+  try {
+    await loadUws();
+    return pairs;
+  } catch (thrown) {
+    if (others.length > 0) {
+      say(`uws is not measured: ${messageOf(thrown)}`);
+      return others;
+    }
+    process.stderr.write(`${messageOf(thrown)}\n`);
+    return process.exit(1);
+  }
 }
 
 function inWords(secondsOf: Readonly<Record<string, number>>): string {

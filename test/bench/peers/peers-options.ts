@@ -24,19 +24,19 @@ const RUNS = { default: 5, quick: 2 };
 const USAGE = `npm run bench:peers -- [options]
 
 Measures AgentCom beside other queues on this machine: the same tasks, durable stores, one submitter and one worker process.
-Those whose names begin with bare are no queues to use: they do the least that AgentCom's job takes, as a yardstick.
-Installs the other queues in test/bench/peers when they are not there. Needs Linux, and redis-server for BullMQ.
+Names that begin with bare are a yardstick, not queues to use: the smallest program that does AgentCom's job.
+Installs the other queues in test/bench/peers if they are missing. Needs Linux, and redis-server for BullMQ.
 
   --only NAME,NAME       these queues: ${CONTESTANTS.map(({ name }) => name).join(', ')}
   --scenarios NAME,NAME  these scenarios: ${Object.keys(PEER_SCENARIOS).join(', ')}
   --runs N               runs of each queue, in turn; default ${RUNS.default}
   --warm-up SECONDS      runs each scenario unmeasured for this time first, after the general warm-up of 10,000 tasks; default 0
-  --quick                small, ${RUNS.quick} runs: says whether it works, not how fast anything is
-  --write                keeps the results in docs/results/bench-peers.json, and writes the table in docs/performance.md
-  --cpu-prof DIR         leaves the profiles of the submitters, workers and hubs there, and prints their hottest functions
-  --help                 this text
+  --quick                small, ${RUNS.quick} runs: shows whether it works, not how fast anything is
+  --write                stores the results in docs/results/bench-peers.json, and writes the table in docs/performance.md
+  --cpu-prof DIR         writes the profiles of the submitters, workers and hubs there, and prints their hottest functions
+  --help                 shows this text
 
-test/bench/README.md tells what each scenario does and how to read the table.
+test/bench/README.md describes each scenario and how to read the table.
 `;
 
 /** Fails with a message that says what is wrong with it. */
