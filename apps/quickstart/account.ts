@@ -1,5 +1,5 @@
 /** The live log: one line per event, with time, agent, task and what happened. */
-import { colourOf } from '../cli/output/event-line.ts';
+import { colorOf } from '../cli/output/event-line.ts';
 import type { Output } from '../cli/output/output.ts';
 import type { StreamEvent } from '../client/index.ts';
 
@@ -22,7 +22,7 @@ export const liveLog =
     const seconds = ((performance.now() - sinceMs) / MS_A_SECOND).toFixed(1).padStart(5);
     output.line(
       `${seconds} s  ${agent.padEnd(AGENT_WIDTH)}  ${task.padEnd(TASK_WIDTH)}  ${what}`,
-      event === undefined ? undefined : colourOf(event),
+      event === undefined ? undefined : colorOf(event),
     );
   };
 

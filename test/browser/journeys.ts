@@ -246,7 +246,7 @@ export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
     room.hub = await world.startHub();
     await page.getByText('No connection to the hub').waitFor({ state: 'detached' });
     t.match((await followed).request().headers()['last-event-id'], /^\d+$/, 'the stream resumes after the last event');
-    t.equal(await page.getByText('live', { exact: true }).count(), 1);
+    await page.getByText('live', { exact: true }).waitFor();
     world.release(id);
     await badge(page, 'completed').waitFor();
     t.equal(await page.getByText('live', { exact: true }).count(), 1, 'and nobody was signed out');

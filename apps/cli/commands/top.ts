@@ -56,7 +56,7 @@ async function snapshot({ output, environment }: Context, hub: HubClient): Promi
   });
   const columns = environment.stdout.isTTY === true ? environment.stdout.columns : undefined;
   const view = { url: hub.url, version, connection: null, state, throughput, attention, error: null };
-  for (const { text, colour } of topPage(view, { columns, rows: Infinity }, output.times, nowMs)) output.line(text, colour);
+  for (const { text, color } of topPage(view, { columns, rows: Infinity }, output.times, nowMs)) output.line(text, color);
 }
 
 /** Counts past events, as far as the hub sends them without a pause. */

@@ -1,5 +1,5 @@
 /** An event of a task or an agent as one line. */
-import type { Colour, Output } from './output.ts';
+import type { Color, Output } from './output.ts';
 import type { Times } from './time-text.ts';
 
 /** An event as the API returns it, in the stream and in a task's history. */
@@ -7,7 +7,7 @@ export type EventData = Readonly<Record<string, unknown>>;
 
 const LINE_CHARACTERS_MAX = 500;
 
-const COLOURS: Readonly<Record<string, Colour>> = {
+const COLORS: Readonly<Record<string, Color>> = {
   completed: 'green',
   dead_lettered: 'red',
   failed: 'red',
@@ -22,7 +22,7 @@ const COLOURS: Readonly<Record<string, Colour>> = {
   agent_paused: 'yellow',
 };
 
-export const colourOf = (event: string): Colour | undefined => COLOURS[event];
+export const colorOf = (event: string): Color | undefined => COLORS[event];
 
 const EVENT_CHARACTERS = 14;
 const TIME_CHARACTERS = 8;
@@ -68,7 +68,7 @@ export function printEvent(
   data: EventData,
   { withTask, indent = '' }: { readonly withTask: boolean; readonly indent?: string },
 ): void {
-  output.line(`${indent}${eventLine(event, data, { withTask, times: output.times })}`, colourOf(event));
+  output.line(`${indent}${eventLine(event, data, { withTask, times: output.times })}`, colorOf(event));
   const printTail = (name: string, text: string): void => {
     const lines = text.trimEnd().split('\n');
     const more = lines.length - TAIL_LINES_MAX;

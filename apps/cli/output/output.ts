@@ -5,15 +5,15 @@ import { printable, printableJson, printableLines } from './printable.ts';
 import { tableLines, type Column } from './text-table.ts';
 import { timesIn, type Times } from './time-text.ts';
 
-export type Colour = 'green' | 'red' | 'yellow' | 'grey' | 'bold';
-const CODES: Readonly<Record<Colour, number>> = { green: 32, red: 31, yellow: 33, grey: 90, bold: 1 };
+export type Color = 'green' | 'red' | 'yellow' | 'grey' | 'bold';
+const CODES: Readonly<Record<Color, number>> = { green: 32, red: 31, yellow: 33, grey: 90, bold: 1 };
 
 export interface Output {
   readonly json: boolean;
   /** For text output; JSON has milliseconds since 1970. */
   readonly times: Times;
   /** One line for people; control characters in it are escaped. Nothing with `--json`. */
-  line(text: string, colour?: Colour): void;
+  line(text: string, color?: Color): void;
   /** Text of several lines. */
   block(text: string): void;
   table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): void;
@@ -26,11 +26,11 @@ export interface Output {
 }
 
 /** Colors a text if colors are on. */
-export type Paint = (text: string, colour: Colour | undefined) => string;
+export type Paint = (text: string, color: Color | undefined) => string;
 
 export const painterFor = ({ stdout, env }: Pick<CliEnvironment, 'stdout' | 'env'>): Paint => {
-  const colours = hasColours(stdout, env);
-  return (text, colour) => (colours && colour !== undefined ? `\u001b[${CODES[colour]}m${text}\u001b[0m` : text);
+  const colors = hasColors(stdout, env);
+  return (text, color) => (colors && color !== undefined ? `\u001b[${CODES[color]}m${text}\u001b[0m` : text);
 };
 
 export function outputFor(environment: CliEnvironment, json: boolean, isUtc = false): Output {
@@ -42,7 +42,7 @@ export function outputFor(environment: CliEnvironment, json: boolean, isUtc = fa
   return {
     json,
     times: timesIn(isUtc),
-    line: (text, colour) => say(paint(printable(text), colour)),
+    line: (text, color) => say(paint(printable(text), color)),
     block: (text) => say(printableLines(text)),
     table: (columns, rows) => {
       const width = stdout.isTTY === true ? stdout.columns : undefined;
@@ -62,7 +62,7 @@ export function outputFor(environment: CliEnvironment, json: boolean, isUtc = fa
 }
 
 /** `FORCE_COLOR` (other than `0` or `false`) turns colors on even without a terminal, as in Node itself. Without it, `NO_COLOR` turns them off. */
-function hasColours({ isTTY }: CliEnvironment['stdout'], env: CliEnvironment['env']): boolean {
+function hasColors({ isTTY }: CliEnvironment['stdout'], env: CliEnvironment['env']): boolean {
   const forced = env['FORCE_COLOR'] ?? '';
   if (forced !== '') return forced !== '0' && forced !== 'false';
   return isTTY === true && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';

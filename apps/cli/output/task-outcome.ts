@@ -35,5 +35,5 @@ export function truncationNote(result: unknown): string | null {
     readonly output_bytes?: unknown;
   };
   if (isTruncated !== true) return null;
-  return `The output is truncated: it had ${String(bytes)} bytes. All of it is kept for 7 days in the data directory of the sidecar that ran it, in results/.`;
+  return `The output is truncated: it had ${String(bytes)} bytes. The sidecar that ran it keeps all of it in results/ of its data directory, for up to 7 days.`;
 }

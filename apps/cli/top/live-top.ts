@@ -68,7 +68,7 @@ export async function runTop({ hub, environment, times, paint, clock }: LiveTop)
   });
   const drawing = rereads(clock, DRAW_GAP_MS, async () => {
     const view = { url: hub.url, version, connection, state, throughput: counter.inLastMinute(nowMs()), attention, error };
-    screen.draw(topPage(view, screen.size(), times, nowMs()).map(({ text, colour }) => paint(text, colour)));
+    screen.draw(topPage(view, screen.size(), times, nowMs()).map(({ text, color }) => paint(text, color)));
   });
   const reading = (gapMs: number, read: () => Promise<void>) => {
     const reads = rereads(clock, gapMs, async () => {

@@ -2,7 +2,7 @@
 import { PRIORITIES, type Status } from '../../../core/domain/task/task.ts';
 import type { AgentJson, TaskDetail, TaskJson } from '../../client/index.ts';
 import { reasonOf } from '../output/agent-text.ts';
-import type { Colour } from '../output/output.ts';
+import type { Color } from '../output/output.ts';
 import { printable, shortened } from '../output/printable.ts';
 import { tableLines, type Column } from '../output/text-table.ts';
 import { age, duration, type Times } from '../output/time-text.ts';
@@ -39,7 +39,7 @@ export interface PageSize {
 
 export interface PageLine {
   readonly text: string;
-  readonly colour?: Colour | undefined;
+  readonly color?: Color | undefined;
 }
 
 /** In the order of importance while work is in progress. */
@@ -64,7 +64,7 @@ export function topPage(view: TopView, { columns, rows }: PageSize, times: Times
     ...cutSection(agents, room - attentionRows),
     { text: '' },
     ...cutSection(attention, attentionRows),
-    ...(isLive ? [{ text: FOOTER, colour: 'grey' as const }] : []),
+    ...(isLive ? [{ text: FOOTER, color: 'grey' as const }] : []),
   ];
   return lines.slice(0, rows).map((line) => (columns === undefined ? line : { ...line, text: shortened(line.text, columns) }));
 }
@@ -72,7 +72,7 @@ export function topPage(view: TopView, { columns, rows }: PageSize, times: Times
 function headLines(view: TopView, columns: number | undefined, times: Times, nowMs: number): readonly PageLine[] {
   const { state, throughput } = view;
   const where = `agentcom top${GAP}${printable(view.url)}${view.version === '' ? '' : `${GAP}hub ${printable(view.version)}`}`;
-  const { text: connected, colour } = connectionText(view.connection, times, nowMs);
+  const { text: connected, color } = connectionText(view.connection, times, nowMs);
   const isRead = view.error === null || view.connection?.kind === 'cut';
   const statuses = STATUS_ORDER.map((status) => `${status} ${state.statuses[status]}`);
   const queue = PRIORITIES.map((priority) => {
@@ -82,8 +82,8 @@ function headLines(view: TopView, columns: number | undefined, times: Times, now
   const counted = COUNTED.map((name) => `${throughput.counts[name]} ${name}`);
   const span = throughput.coveredMs >= 60_000 ? 'last minute' : `last ${duration(throughput.coveredMs)}`;
   return [
-    { text: bothEnds(where, [connected, `${times.moment(nowMs, nowMs)} ${times.zone}`], columns), colour: colour ?? 'bold' },
-    ...(isRead ? [] : [{ text: `cannot read the state: ${printable(view.error ?? '')}`, colour: 'red' as const }]),
+    { text: bothEnds(where, [connected, `${times.moment(nowMs, nowMs)} ${times.zone}`], columns), color: color ?? 'bold' },
+    ...(isRead ? [] : [{ text: `cannot read the state: ${printable(view.error ?? '')}`, color: 'red' as const }]),
     ...labelled('tasks', statuses, columns),
     ...labelled('queue', queue, columns),
     ...labelled(span, counted, columns),
@@ -99,9 +99,9 @@ function connectionText(connection: Connection | null, times: Times, nowMs: numb
     case 'live':
       return { text: 'live' };
     case 'behind':
-      return { text: `behind by ${duration(connection.byMs)}`, colour: 'yellow' };
+      return { text: `behind by ${duration(connection.byMs)}`, color: 'yellow' };
     case 'cut':
-      return { text: `cut off since ${times.moment(connection.sinceMs, nowMs)}, retrying: ${printable(connection.why)}`, colour: 'red' };
+      return { text: `cut off since ${times.moment(connection.sinceMs, nowMs)}, retrying: ${printable(connection.why)}`, color: 'red' };
   }
 }
 
@@ -131,18 +131,18 @@ function labelled(label: string, parts: readonly string[], columns: number | und
 }
 
 function agentSection({ agents, moreAgents }: HubState, columns: number | undefined, nowMs: number): readonly PageLine[] {
-  if (agents.length === 0) return [{ text: 'No agent has connected yet.', colour: 'grey' }];
+  if (agents.length === 0) return [{ text: 'No agent has connected yet.', color: 'grey' }];
   const rank = (agent: AgentJson): number => (isAway(agent) ? -1 : AGENT_ORDER.indexOf(agent.status));
   const sorted = agents.toSorted((a, b) => rank(a) - rank(b));
   const nameOf = shortNames(agents.flatMap(({ tasks }) => tasks.map(({ task_id: id }) => id)));
   const named = columns === undefined ? (id: string): string => id : nameOf;
-  const more = moreAgents === 0 ? [] : [{ text: `and ${moreAgents} more agents`, colour: 'grey' as const }];
-  return [...section(agentColumns(named, nowMs), sorted, columns, agentColour), ...more];
+  const more = moreAgents === 0 ? [] : [{ text: `and ${moreAgents} more agents`, color: 'grey' as const }];
+  return [...section(agentColumns(named, nowMs), sorted, columns, agentColor), ...more];
 }
 
 const isAway = ({ connected, tasks }: AgentJson): boolean => !connected && tasks.length > 0;
 
-function agentColour(agent: AgentJson): Colour | undefined {
+function agentColor(agent: AgentJson): Color | undefined {
   if (isAway(agent)) return 'red';
   if (agent.status === 'offline') return 'grey';
   return agent.status === 'paused' || agent.status === 'stopping' ? 'yellow' : undefined;
@@ -170,9 +170,9 @@ function agentColumns(nameOf: (taskId: string) => string, nowMs: number): readon
 const ATTENTION_LEFT_OUT: Readonly<Record<string, number>> = { DESCRIPTION: 6, STATUS: 7 };
 
 function attentionSection(attention: Attention | null, columns: number | undefined, nowMs: number): readonly PageLine[] {
-  if (attention === null) return [{ text: 'Looking for tasks that need attention …', colour: 'grey' }];
+  if (attention === null) return [{ text: 'Looking for tasks that need attention …', color: 'grey' }];
   const tasks: readonly TaskJson[] = [...attention.deadLetters, ...attention.waiting];
-  if (tasks.length === 0) return [{ text: 'No task is dead-lettered or waiting.', colour: 'green' }];
+  if (tasks.length === 0) return [{ text: 'No task is dead-lettered or waiting.', color: 'green' }];
   const why = (task: TaskJson): string =>
     (task as Partial<TaskDetail>).waiting_for?.message ?? (task.last_error ?? '').trim().split('\n')[0] ?? '';
   const shown = taskColumns(tasks, { isShort: columns !== undefined, nowMs, reasonOf: why })
@@ -185,11 +185,11 @@ function section<Row>(
   columns: readonly Column<Row>[],
   rows: readonly Row[],
   width: number | undefined,
-  colourOf: (row: Row) => Colour | undefined,
+  colorOf: (row: Row) => Color | undefined,
 ): readonly PageLine[] {
   return tableLines(columns, rows, width).map((text, index) => {
     const row = rows[index - 1];
-    return { text, colour: row === undefined ? 'bold' : colourOf(row) };
+    return { text, color: row === undefined ? 'bold' : colorOf(row) };
   });
 }
 
@@ -197,7 +197,7 @@ function section<Row>(
 function cutSection(lines: readonly PageLine[], rows: number): readonly PageLine[] {
   if (lines.length <= rows) return lines;
   const kept = Math.max(0, rows - 1);
-  return rows < 1 ? [] : [...lines.slice(0, kept), { text: `… and ${lines.length - Math.max(1, kept)} more`, colour: 'grey' }];
+  return rows < 1 ? [] : [...lines.slice(0, kept), { text: `… and ${lines.length - Math.max(1, kept)} more`, color: 'grey' }];
 }
 
 const charactersOf = (text: string): number => [...text].length;

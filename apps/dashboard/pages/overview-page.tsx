@@ -194,15 +194,15 @@ function Charts(): JSX.Element {
   const { times, completed, failed, waitMedian, runMedian, fromMs } = figures.value;
   const throughput = useMemo<readonly Series[]>(
     () => [
-      { label: 'completed', values: completed, colour: '--ink-completed', kind: 'bars' },
-      { label: 'failed attempts', values: failed, colour: '--ink-dead_letter', kind: 'line' },
+      { label: 'completed', values: completed, color: '--ink-completed', kind: 'bars' },
+      { label: 'failed attempts', values: failed, color: '--ink-dead_letter', kind: 'line' },
     ],
     [figures.value],
   );
   const latency = useMemo<readonly Series[]>(
     () => [
-      { label: 'wait for an agent', values: waitMedian, colour: '--ink-blocked', kind: 'line', points: true },
-      { label: 'run', values: runMedian, colour: '--ink-assigned', kind: 'line', points: true },
+      { label: 'wait for an agent', values: waitMedian, color: '--ink-blocked', kind: 'line', points: true },
+      { label: 'run', values: runMedian, color: '--ink-assigned', kind: 'line', points: true },
     ],
     [figures.value],
   );

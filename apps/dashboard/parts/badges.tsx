@@ -1,4 +1,4 @@
-/** States as coloured words. The word says it all; the colour only helps to find it. */
+/** States as colored words. The word says it all; the color only helps to find it. */
 import type { JSX } from 'preact';
 import type { AgentJson, TaskJson } from '../../client/types.ts';
 

@@ -9,7 +9,7 @@ export interface Series {
   readonly label: string;
   readonly values: readonly (number | null)[];
   /** A custom property of the styles, such as `--status-completed`. */
-  readonly colour: string;
+  readonly color: string;
   readonly kind: 'bars' | 'line';
   /** Shows each value: where many are missing, a line alone would not be seen. */
   readonly points?: boolean;
@@ -33,15 +33,15 @@ export function TimeChart({ times, series, unit, summary }: TimeChartProps): JSX
   useEffect(() => {
     const element = box.current;
     if (element === null) return;
-    const colour = (name: string): string => resolved(element, name);
-    const axis = { stroke: colour('--muted'), grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false }, font: AXIS_FONT };
+    const color = (name: string): string => resolved(element, name);
+    const axis = { stroke: color('--muted'), grid: { stroke: color('--line'), width: 1 }, ticks: { show: false }, font: AXIS_FONT };
     const made = new uPlot(
       {
         width: element.clientWidth,
         height: HEIGHT_PX,
         padding: [8, 20, 0, 0],
         cursor: { y: false, points: { size: 6 } },
-        legend: { live: true, markers: { width: 0, fill: (_self, at) => colour(series[at - 1]?.colour ?? '--muted') } },
+        legend: { live: true, markers: { width: 0, fill: (_self, at) => color(series[at - 1]?.color ?? '--muted') } },
         scales: { y: { range: (_self, _min, max) => [0, Math.max(1, max * 1.1)] } },
         axes: [
           { ...axis, space: 80, size: 28, values: (_self, ticks) => ticks.map((tick) => minuteText(tick * 1_000)) },
@@ -54,15 +54,15 @@ export function TimeChart({ times, series, unit, summary }: TimeChartProps): JSX
         ],
         series: [
           { value: '{HH}:{mm}:{ss}' },
-          ...series.map(({ label, colour: name, kind, points }): uPlot.Series => ({
+          ...series.map(({ label, color: name, kind, points }): uPlot.Series => ({
             label,
-            stroke: colour(name),
+            stroke: color(name),
             width: kind === 'bars' ? 0 : 2,
             spanGaps: true,
             points: { show: points === true, size: 5 },
             value: (_self, value: number | null) => (value === null ? '–' : `${short(value)}${unit}`),
             ...(kind === 'bars' && uPlot.paths.bars !== undefined
-              ? { fill: colour(name), paths: uPlot.paths.bars({ size: [0.8, 12] }) }
+              ? { fill: color(name), paths: uPlot.paths.bars({ size: [0.8, 12] }) }
               : {}),
           })),
         ],
@@ -101,11 +101,11 @@ interface TimeChartProps {
 
 const short = (value: number): string => (value >= 10 || Number.isInteger(value) ? String(Math.round(value)) : value.toFixed(1));
 
-/** A canvas needs the colour itself: a custom property with two themes in it means nothing to it. */
+/** A canvas needs the color itself: a custom property with two themes in it means nothing to it. */
 function resolved(element: HTMLElement, name: string): string {
   const before = element.style.color;
   element.style.color = `var(${name})`;
-  const colour = getComputedStyle(element).color;
+  const color = getComputedStyle(element).color;
   element.style.color = before;
-  return colour;
+  return color;
 }

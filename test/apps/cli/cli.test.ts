@@ -176,14 +176,14 @@ t.test('list prints a table for people and JSON for programs', async (t) => {
   t.match(first, /assigned {2}normal {4}w1 {5}0 of 4 .* first \\e\]0;title\\x07 \\u202etxt\.exe$/);
   t.match(second, /queued {4}normal {4}- /);
   t.equal(ran.err, 'Next page: --cursor abc\n');
-  t.notMatch(ran.out, /\u001b/, 'no colours into a pipe');
+  t.notMatch(ran.out, /\u001b/, 'no colors into a pipe');
   const json = await hub.run(['list', '--json']);
   t.strictSame(JSON.parse(json.out), page);
   t.notMatch(json.out.trimEnd(), /[\u0000-\u001f\u007f-\u009f\u202a-\u202e]/);
   t.equal(json.err, '');
 });
 
-t.test('colours only on a terminal, and not with NO_COLOR', async (t) => {
+t.test('colors only on a terminal, and not with NO_COLOR', async (t) => {
   const hub = await testHub(t, (app) => app.get('/api/tasks', (c) => c.json({ tasks: [], next_cursor: null })));
   t.match((await hub.run(['list'], { tty: true })).out, /^\u001b\[1mTASK/);
   t.match((await hub.run(['list'], { tty: true, env: { NO_COLOR: '1' } })).out, /^TASK/);

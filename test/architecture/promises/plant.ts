@@ -23,11 +23,11 @@ const TEST_MS_MAX = 180_000;
 const TAP_SECONDS = { sound: '150', planted: '45' } as const;
 
 /** How one run of a test file ended: `red` also if it did not end in time. */
-export type Colour = 'red' | 'green';
+export type Color = 'red' | 'green';
 
 export interface PlantedTree {
   /** Runs the tests of a fault's file with the fault in the tree, or without it. */
-  run(fault: PlantedFault, isPlanted: boolean): Promise<Colour>;
+  run(fault: PlantedFault, isPlanted: boolean): Promise<Color>;
   remove(): Promise<void>;
 }
 
@@ -55,7 +55,7 @@ export async function plantedTree(): Promise<PlantedTree> {
           text.replace(find, () => replace),
         );
       try {
-        return await colourOf(folder, test, isPlanted ? TAP_SECONDS.planted : TAP_SECONDS.sound);
+        return await colorOf(folder, test, isPlanted ? TAP_SECONDS.planted : TAP_SECONDS.sound);
       } finally {
         await writeFile(place, text);
       }
@@ -64,7 +64,7 @@ export async function plantedTree(): Promise<PlantedTree> {
   };
 }
 
-const colourOf = (folder: string, test: string, tapSeconds: string): Promise<Colour> =>
+const colorOf = (folder: string, test: string, tapSeconds: string): Promise<Color> =>
   new Promise((resolve, reject) => {
     const child = spawn(process.execPath, ['--conditions=agentcom-source', '--import=tsx', test], {
       cwd: folder,

@@ -44,8 +44,8 @@ const TOP = 40;
 const BOTTOM = 50;
 /** Readable on white and on black: the picture has no background. */
 const GREY = '#808080';
-const COLOURS = ['#1f77b4', '#d62728', '#2ca02c', '#9467bd', '#ff7f0e', '#17becf', '#a0695c', '#bcbd22', '#e377c2', '#6b8e9f'];
-/** A second round of colours is drawn with dashes. */
+const COLORS = ['#1f77b4', '#d62728', '#2ca02c', '#9467bd', '#ff7f0e', '#17becf', '#a0695c', '#bcbd22', '#e377c2', '#6b8e9f'];
+/** A second round of colors is drawn with dashes. */
 const DASHES = '6 4';
 
 /** A picture with both axes in powers of ten. */
@@ -66,14 +66,14 @@ export function plot(title: string, over: string, series: readonly Series[]): st
     ),
   ];
   const lines = series.map(({ name, points, exponent }, n) => {
-    const colour = COLOURS[n % COLOURS.length] ?? GREY;
-    const dashes = n < COLOURS.length ? '' : ` stroke-dasharray="${DASHES}"`;
+    const color = COLORS[n % COLORS.length] ?? GREY;
+    const dashes = n < COLORS.length ? '' : ` stroke-dasharray="${DASHES}"`;
     const path = points.map(({ at, ms }) => `${x(at).toFixed(1)},${y(ms).toFixed(1)}`).join(' ');
-    const dots = points.map(({ at, ms }) => `<circle cx="${x(at).toFixed(1)}" cy="${y(ms).toFixed(1)}" r="3" fill="${colour}"/>`).join('');
+    const dots = points.map(({ at, ms }) => `<circle cx="${x(at).toFixed(1)}" cy="${y(ms).toFixed(1)}" r="3" fill="${color}"/>`).join('');
     const legend = text(WIDTH - RIGHT + 30, TOP + 12 + n * 20, `${name}: exponent ${exponent.toFixed(2)}`, 'start');
     const markY = TOP + 8 + n * 20;
-    const mark = `<line x1="${WIDTH - RIGHT + 8}" y1="${markY}" x2="${WIDTH - RIGHT + 26}" y2="${markY}" stroke="${colour}" stroke-width="3"${dashes}/>`;
-    return `<polyline points="${path}" fill="none" stroke="${colour}" stroke-width="2"${dashes}/>${dots}${mark}${legend}`;
+    const mark = `<line x1="${WIDTH - RIGHT + 8}" y1="${markY}" x2="${WIDTH - RIGHT + 26}" y2="${markY}" stroke="${color}" stroke-width="3"${dashes}/>`;
+    return `<polyline points="${path}" fill="none" stroke="${color}" stroke-width="2"${dashes}/>${dots}${mark}${legend}`;
   });
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12" fill="${GREY}">`,

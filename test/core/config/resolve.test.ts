@@ -108,8 +108,8 @@ const MISTAKES: readonly (readonly [name: string, config: unknown, expected: rea
   ['a misspelt time', { hub: { ...hub, timing: { hartbeatMs: 1 } } }, [['hub.timing.hartbeatMs', /did you mean "heartbeatMs"\?$/]]],
   [
     'a key like no other',
-    { sidecar: { ...sidecar, colour: 1 } },
-    [['sidecar.colour', /^there is no such option; expected one of hubs, agentId, name/]],
+    { sidecar: { ...sidecar, color: 1 } },
+    [['sidecar.color', /^there is no such option; expected one of hubs, agentId, name/]],
   ],
   ['a missing adapter', { hub: { transport } }, [['hub.storage', /^is missing; expected what sqlite\(/]]],
   ['a factory that was not called', { hub: { ...hub, storage: () => storage } }, [['hub.storage', /found a function \(call it\)$/]]],

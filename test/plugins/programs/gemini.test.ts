@@ -92,7 +92,7 @@ void t.test('the kind of a failure, by its type, its status or its exit code', (
   for (const [name, failure] of Object.entries(wanted)) {
     t.match(readCase(name).outcome, { type: 'failed', message: /\S/, ...failure, details: { cause: failure.kind } }, name);
   }
-  t.notMatch((readCase('untrusted').outcome as { message: string }).message, /\u001b/, 'without the colours of a terminal');
+  t.notMatch((readCase('untrusted').outcome as { message: string }).message, /\u001b/, 'without the colors of a terminal');
   t.match(read(dialect, saying([], { exitCode: 145 })).outcome, { kind: 'auth' }, '145 is not a signal but the end of 401');
   t.end();
 });

@@ -21,7 +21,7 @@ const IN_USE =
 
 /** What to do about an agent id that is kept for another machine. */
 const KEPT =
-  'another machine or data directory was connected with this agent id a moment ago and may return with its work: this one is let in when ' +
+  'another machine or data directory was connected with this agent ID a moment ago and may return with its work: this one is let in when ' +
   'retry_after_ms have passed, or at once after an operator has run `agentcom takeover` for it';
 
 /** What to do about an agent that is bound to the key of another machine. */

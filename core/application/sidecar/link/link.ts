@@ -185,13 +185,13 @@ export function onHubError(step: StepContext, frame: HubFrameOf<'error'>): void 
   }
 }
 
-/** The hub keeps the id for a machine that was connected a moment ago: perhaps this one, before it lost its data directory. */
+/** The hub keeps the ID for a machine that was connected a moment ago: perhaps this one, before it lost its data directory. */
 function onIdKept(step: StepContext, keptForMs: number): void {
   const { agentId } = step.settings;
   const retryMs = refusedDelayMs(step, Math.min(keptForMs, REFUSAL_WAIT_MS_MAX) + KEPT_MARGIN_MS);
   step.log(
     'warn',
-    `agent id "${agentId}" was just used with another data directory or on another machine, which may return with its work: this sidecar ` +
+    `agent ID "${agentId}" was just used with another data directory or on another machine, which may return with its work: this sidecar ` +
       `tries again until the hub lets it in; an operator can let it in at once: agentcom takeover ${agentId}`,
     { retry_ms: retryMs },
   );
