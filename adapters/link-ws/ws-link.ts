@@ -5,6 +5,7 @@ import { WebSocket, type ClientOptions, type RawData } from 'ws';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { HubLink, LinkConnection, LinkEvents } from '../../core/ports/hub-link.ts';
 import type { Log } from '../../core/ports/log.ts';
+import { CLOSE_CODES } from '../../core/protocol/close-codes.ts';
 import { connectToKey, type HubAddress } from '../kit/hub-connection.ts';
 import type { HubTrust } from '../kit/trusted-hub.ts';
 
@@ -124,6 +125,11 @@ const follow = (socket: WebSocket, handshakeMs: number, events: LinkEvents, log:
     events.onGone(cause?.code ?? code, cause?.reason ?? reason.toString());
   });
 
+  const destroy = (): void => {
+    isGone = true;
+    clearTimeout(handshake);
+    socket.terminate();
+  };
   return {
     send(text) {
       if (isGone || cause !== null || socket.readyState !== WebSocket.OPEN) return false;
@@ -142,10 +148,11 @@ const follow = (socket: WebSocket, handshakeMs: number, events: LinkEvents, log:
     bufferedBytes: () => socket.bufferedAmount,
     pause: () => socket.pause(),
     resume: () => socket.resume(),
-    destroy() {
+    destroy,
+    leave() {
+      if (isGone || socket.readyState !== WebSocket.OPEN) return destroy();
       isGone = true;
-      clearTimeout(handshake);
-      socket.terminate();
+      socket.close(CLOSE_CODES.leaving, 'stopping');
     },
   };
 };

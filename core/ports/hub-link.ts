@@ -31,4 +31,9 @@ export interface LinkConnection {
   resume?(): void;
   /** Closes the connection at once. Nothing is delivered afterwards, not even `onGone`. Idempotent. */
   destroy(): void;
+  /**
+   * Like `destroy`, but first sends what still waits and a close frame with 1001, which notifies the hub that no process of this agent
+   * follows soon. A link without close frames omits it.
+   */
+  leave?(): void;
 }

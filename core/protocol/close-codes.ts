@@ -2,6 +2,8 @@
 import { utf8Bytes } from '../domain/encoded-text.ts';
 
 export const CLOSE_CODES = {
+  /** The peer leaves: a sidecar that stops for good, or a hub that has heard nothing of its agent. */
+  leaving: 1001,
   /** The peer broke the WebSocket protocol. */
   protocol: 1002,
   /** A binary frame. */

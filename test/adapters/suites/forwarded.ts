@@ -199,7 +199,14 @@ const CONNECTION: MembersOf<HubConnection> = {
   close: true,
 };
 const LINK: MembersOf<HubLink> = { connect: true };
-const LINK_CONNECTION: MembersOf<LinkConnection> = { send: true, bufferedBytes: true, pause: true, resume: true, destroy: true };
+const LINK_CONNECTION: MembersOf<LinkConnection> = {
+  send: true,
+  bufferedBytes: true,
+  pause: true,
+  resume: true,
+  destroy: true,
+  leave: true,
+};
 
 function forwardedTransport(inner: HubTransport): HubTransport {
   const { outer } = pairs<HubConnection>((connection) => forwarding(connection, CONNECTION));

@@ -59,6 +59,8 @@ export interface Peer {
   newFrames(): readonly AnyFrame[];
   /** Cuts the connection. */
   cut(): Promise<void>;
+  /** Its process stops for good. */
+  leave(): Promise<void>;
   /** The same agent on a new socket, from this address. */
   reconnect(address?: string): Promise<Peer>;
 }
@@ -196,6 +198,10 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
       },
       async cut() {
         link.destroy();
+        await untilIdle();
+      },
+      async leave() {
+        link.leave?.();
         await untilIdle();
       },
       reconnect: (address) => connect(agentId, token, address),

@@ -193,6 +193,31 @@ t.test('only the side that started a drain ends it: the sidecar its own, an oper
   t.match(agent, { draining: false, ownDrain: null, reportedStatus: null });
 });
 
+t.test('R16: what an agent had not accepted when it left for good goes to another agent at once', async (t) => {
+  // Before, tasks that were on their way to a worker while it stopped waited for the reconnect grace.
+  const rig = await hubRig({ timing: { heartbeatMs: 10_000_000, reconnectGraceMs: 180_000 } });
+  const leaving = await rig.peer('a1');
+  await leaving.identify({ slots: 9 });
+  const [accepted, unanswered] = [await rig.submit(), await rig.submit()];
+  await leaving.send({ type: 'task_accepted', task_id: accepted, generation: 1 });
+  const other = await rig.peer('a2');
+  await other.identify({ slots: 9 });
+  await leaving.leave();
+  await rig.pass(2_000);
+  t.match((await rig.record(unanswered)).task, { status: 'assigned', assignedTo: 'a2', generation: 3, retryCount: 0 });
+  t.match((await rig.record(accepted)).task, { status: 'assigned', assignedTo: 'a1', generation: 1 }, 'an accepted one may come back');
+  t.match((await rig.storage.agents.getAgent('a1' as AgentId))?.agent, { connected: false, strikes: [] }, 'the machine is not at fault');
+
+  const cut = await rig.peer('a3');
+  await cut.identify({ slots: 9 });
+  await other.leave();
+  await rig.pass(10_000);
+  t.match((await rig.record(unanswered)).task, { assignedTo: 'a3' });
+  await cut.cut();
+  await rig.pass(10_000);
+  t.match((await rig.record(unanswered)).task, { status: 'assigned', assignedTo: 'a3' }, 'a lost connection may come back with it');
+});
+
 t.test('the deadline of a drain is stored, and sent again with the time remaining', async (t) => {
   const rig = await hubRig({ timing: { heartbeatMs: 10_000_000 } });
   let peer = await rig.peer('a1');

@@ -1,5 +1,6 @@
 /** A sidecar whose agent is a function in its process, and one that drains itself before it stops. */
 import t from 'tap';
+import type { Effect } from '../../../core/application/sidecar/state/effects.ts';
 import { assignFrame, exited, named, online, only, OTHER, sent, stage, TASK, words } from './rig/stage.ts';
 
 const IN_PROCESS = { inProcess: true, runner: { adoptable: false, hasCheck: false } } as const;
@@ -50,6 +51,15 @@ t.test('own drain: with nothing running it completes at once, even without a hub
   away.take({ type: 'start' });
   t.same(words(away.take({ type: 'drain' })), ['drained']);
   t.same(words(online(IN_PROCESS).take({ type: 'drain' })), ['send draining', 'drained']);
+  t.end();
+});
+
+t.test('a stop after an own drain is a departure; without one, the next process may follow at once', (t) => {
+  const disconnectOf = (effects: readonly Effect[]): Effect | undefined => effects.find(({ type }) => type === 'disconnect');
+  const leaving = online(IN_PROCESS);
+  leaving.take({ type: 'drain' });
+  t.same(disconnectOf(leaving.take({ type: 'stop' })), { type: 'disconnect', leaving: true });
+  t.same(disconnectOf(online(IN_PROCESS).take({ type: 'stop' })), { type: 'disconnect' });
   t.end();
 });
 

@@ -193,6 +193,8 @@ export interface DisconnectCommand {
   readonly lastHeardAtMs?: number | undefined;
   /** It was closed for a frame over the limit. `reporting`: the tasks that it held as `reporting` at identify; null from version 1. */
   readonly tooLarge?: { readonly reporting: readonly TaskId[] | null } | undefined;
+  /** Its process has stopped for good: what it has not accepted by now, it never will. */
+  readonly isLeaving?: boolean | undefined;
 }
 
 /** The checks that a sidecar reports; the hub adds the time. */

@@ -132,8 +132,15 @@ export function handleDisconnect(batch: Batch, command: DisconnectCommand, conte
   const agent = current(batch, command.from);
   if (agent === undefined) return;
   if (command.tooLarge !== undefined) failOversized(batch, agent, command, context);
+  if (command.isLeaving === true) requeueUnaccepted(batch, agent, context);
   const heardAtMs = Math.max(agent.lastHeardAtMs ?? 0, Math.min(command.lastHeardAtMs ?? 0, batch.nowMs));
   markDisconnected(batch, { ...(batch.agent(agent.id) ?? agent), lastHeardAtMs: heardAtMs === 0 ? null : heardAtMs }, context);
+}
+
+/** They were on their way when the agent left: nobody holds them, so that no other agent has to wait for the reconnect grace. */
+function requeueUnaccepted(batch: Batch, agent: Agent, context: HubContext): void {
+  for (const task of batch.liveOf(agent.id))
+    if (task.acceptedAtMs === null) reclaim(batch, agent.id, task, 'disconnected', context, { stop: false, isStrike: false });
 }
 
 /**

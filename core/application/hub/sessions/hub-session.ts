@@ -162,7 +162,8 @@ export class HubSession {
     if (this.#challenge?.closed(this.#deps.addressOf(this.connection)) === true) this.#invalid.count();
     if (from === null || !wasIdentified) return;
     const tooLarge = code === CLOSE_CODES.tooLarge ? { reporting: this.#version === 1 ? null : this.#reporting } : undefined;
-    this.#deps.inbox.post({ kind: 'disconnect', from, lastHeardAtMs: this.lastHeardAtMs, tooLarge }, (outcome) => {
+    const isLeaving = code === CLOSE_CODES.leaving && this.#closing === null && this.#version !== 1;
+    this.#deps.inbox.post({ kind: 'disconnect', from, lastHeardAtMs: this.lastHeardAtMs, tooLarge, isLeaving }, (outcome) => {
       if (!outcome.ok)
         this.#deps.log.warn('a disconnect could not be stored; the next sweep sees it', { agent_id: from.agentId, error: outcome.error });
     });

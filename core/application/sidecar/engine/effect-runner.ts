@@ -151,9 +151,10 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
     });
   }
 
-  function disconnect(): void {
+  function disconnect(isLeaving = false): void {
     reports.clear();
-    connection?.destroy();
+    if (isLeaving && connection?.leave !== undefined) connection.leave();
+    else connection?.destroy();
     connection = null;
   }
 
@@ -255,7 +256,7 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
       case 'connect':
         return connect(effect);
       case 'disconnect':
-        return disconnect();
+        return disconnect(effect.leaving === true);
       case 'send':
         return send(effect.frame);
       case 'awaitTurn':

@@ -170,8 +170,9 @@ export function onJournalLost(step: StepContext): void {
 }
 
 function finish(step: StepContext): void {
+  const isLeaving = step.state.ownDrain !== null && step.state.link.phase === 'identified';
   step.state = { ...step.state, phase: 'stopped' };
-  step.afterPersist({ type: 'disconnect' });
+  step.afterPersist(isLeaving ? { type: 'disconnect', leaving: true } : { type: 'disconnect' });
   step.cancelTimers('stop');
   step.afterPersist({ type: 'stopped' });
 }

@@ -54,7 +54,8 @@ export interface PersistEffect {
 /** None of these can fail the list: each reports its outcome as an input, or has nothing to report. */
 export type AfterPersistEffect =
   | { readonly type: 'connect'; readonly connectionId: number; readonly url: string; readonly frameBytesMax: number }
-  | { readonly type: 'disconnect' }
+  /** `leaving`: no process of this agent follows soon. */
+  | { readonly type: 'disconnect'; readonly leaving?: boolean }
   | { readonly type: 'send'; readonly frame: V2Frame }
   /** Answered by the same `frame` input, with its `signature`. */
   | { readonly type: 'checkSignature'; readonly connectionId: number; readonly frame: HubFrameOf<'task_assign'> }

@@ -114,6 +114,22 @@ const endingTests = (test: CaseTest, subject: WireSubject): void => {
     t.strictSame(linkSaw.left, []);
   });
 
+  test('leaves with 1001, behind what it has sent', async (t) => {
+    const room = await wireRoom(t, subject);
+    const { link, linkSaw } = await join(t, subject, room);
+    // It has no close frames.
+    if (link.leave === undefined) return;
+    link.send('last');
+    link.leave();
+    t.equal(link.send('after'), false);
+    t.equal((await nextOf(room.hubSaw, 'frame')).text, 'last');
+    t.match(await nextOf(room.hubSaw, 'gone'), { code: 1001 });
+    link.leave();
+    link.destroy();
+    await roundTrip(t, subject, room);
+    t.strictSame(linkSaw.left, []);
+  });
+
   const destroyedAt = {
     once: (events: LinkEvents, _end: () => void) => events,
     onOpen: (events: LinkEvents, end: () => void) => ({ ...events, onOpen: () => (events.onOpen(), end()) }),

@@ -2,6 +2,7 @@
 import { utf8Bytes } from '../../../../core/domain/encoded-text.ts';
 import { messageOf } from '../../../../core/errors/agentcom-error.ts';
 import type { HubLink, LinkConnection, LinkEvents } from '../../../../core/ports/hub-link.ts';
+import { CLOSE_CODES } from '../../../../core/protocol/close-codes.ts';
 import { lane } from './crossing.ts';
 import { addressOf, type HubEnd, type LinkEnd, type LinkIdentity, type Network } from './memory-network.ts';
 
@@ -31,7 +32,7 @@ const openLink = (network: Network, identity: LinkIdentity, url: URL, frameBytes
   /** Where this end's messages arrive, once the hub has accepted the connection. */
   let hub: HubEnd | null = null;
 
-  const leave = network.join(connection, () => link.lost('the connection was cut'));
+  const leaveNetwork = network.join(connection, () => link.lost('the connection was cut'));
   const handshake = clock.after(HANDSHAKE_MS, () => {
     up.cross('gone', '', () => hub?.lost());
     link.lost(`the hub did not answer the handshake within ${HANDSHAKE_MS} ms`);
@@ -39,7 +40,7 @@ const openLink = (network: Network, identity: LinkIdentity, url: URL, frameBytes
   const end = (): void => {
     state = 'gone';
     handshake.cancel();
-    leave();
+    leaveNetwork();
   };
   const reportGone = (code: number, reason: string): void => {
     if (state === 'gone') return;
@@ -95,6 +96,11 @@ const openLink = (network: Network, identity: LinkIdentity, url: URL, frameBytes
       if (state === 'gone') return;
       end();
       up.cross('gone', '', () => hub?.lost());
+    },
+    leave() {
+      if (state === 'gone') return;
+      end();
+      up.cross('close', '', () => hub?.closed(CLOSE_CODES.leaving));
     },
   };
 };
