@@ -164,7 +164,7 @@ async function measure({
   writePage(into);
 }
 
-/** The pairs whose transport this version of Node can load; `say` gets the reason why others cannot be measured. Exits if none is left. */
+/** The pairs whose transport loads on this machine; `say` gets the reason why others cannot be measured. Exits if none is left. */
 async function loadable(pairs: readonly Pair[], say: (text: string) => void): Promise<readonly Pair[]> {
   const others = pairs.filter(({ transport }) => transport !== 'uws');
   if (others.length === pairs.length) return pairs;

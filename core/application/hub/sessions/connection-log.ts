@@ -8,7 +8,7 @@ import type { HubSession } from './hub-session.ts';
 /** By close code, why a connection ended that was ended neither by the hub nor by a fault of the peer. */
 const ENDS: Readonly<Record<number, string>> = {
   1000: 'the agent disconnected',
-  1001: 'the agent disconnected',
+  [CLOSE_CODES.leaving]: 'the agent disconnected',
   [CLOSE_CODES.abnormal]: 'the connection was lost',
 };
 

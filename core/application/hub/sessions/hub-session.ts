@@ -186,7 +186,7 @@ export class HubSession {
     if (this.#state !== 'identified') return;
     if (this.#token !== null && isExpired(this.#token, nowMs)) return this.close(1008, 'the token has expired');
     const state = this.#heartbeat.check(monotonicMs, this.#deps.context.timing);
-    if (state === 'dead') return this.close(1001, 'no sign of life');
+    if (state === 'dead') return this.close(CLOSE_CODES.leaving, 'no sign of life');
     if (state !== 'probe') return;
     if (this.#version === 1) this.connection.ping();
     else this.send({ type: 'probe', nonce: this.#deps.ids.random('probe') });
