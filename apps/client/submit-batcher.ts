@@ -1,7 +1,7 @@
 /**
- * Batches submits that are made while a request is in flight: a request with many submits costs the hub and this process little more than a
- * request with one. Transparent to the caller: each submit has its own key, its own answer and its own refusal, and a failed request is retried
- * as a whole, which the keys make safe. Submits that the hub refuses for now are sent again together.
+ * Batches submits that are made in one turn or while two requests are in flight: a request with many submits costs the hub and this process
+ * little more than a request with one. Transparent to the caller: each submit has its own key, its own answer and its own refusal, and a
+ * failed request is retried as a whole, which the keys make safe. Submits that the hub refuses for now are sent again together.
  */
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { refusalError, type Call, type Requester } from './api-request.ts';
@@ -13,14 +13,13 @@ const BATCH_MAX = 256;
 const BATCH_CHARACTERS_MAX = 262_144;
 /** A longer submit is sent alone: a hub refuses a whole request because of one line that is too long. */
 const LINE_CHARACTERS_MAX = 65_536;
-/** The longest that a submit waits for others, milliseconds. */
-const AGE_MAX_MS = 1;
 /**
- * With this many requests in flight, submits wait for one to be answered, but at most `BUSY_AGE_MAX_MS` milliseconds. A busy hub takes new
- * submits between two commits: more requests would not get them there sooner, and each request costs both sides as much as several submits.
+ * With this many requests in flight, submits wait for one to be answered, but at most `AGE_MAX_MS` milliseconds; with fewer, they only wait
+ * for the end of the turn. A busy hub takes new submits between two commits: more requests would not get them there sooner, and each request
+ * costs both sides as much as several submits.
  */
 const REQUESTS_AT_ONCE = 2;
-const BUSY_AGE_MAX_MS = 10;
+const AGE_MAX_MS = 10;
 /**
  * With no request in flight, at least this many submits are sent as two requests: the hub decides the second half while saving the first, and
  * this process makes the next submits of one half while the hub works on the other. A hub overlaps two commits only if the second has at least
@@ -204,7 +203,7 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
       waiting.push({ task, headers, onStatus, line, resolve, reject });
       characters += line.length;
       if (waiting.length >= BATCH_MAX || characters >= BATCH_CHARACTERS_MAX) return flush();
-      if (inFlight > 0) timer ??= setTimeout(flush, inFlight < REQUESTS_AT_ONCE ? AGE_MAX_MS : BUSY_AGE_MAX_MS);
+      if (inFlight >= REQUESTS_AT_ONCE) timer ??= setTimeout(flush, AGE_MAX_MS);
       else schedule();
       return undefined;
     });
