@@ -122,6 +122,9 @@ export interface OpenEngine {
   /** This database's text of `oldestReadyText`. */
   readonly oldestReady: string;
 
+  /** The column of `tasks` by which lists order tasks that were created in the same millisecond: the last one of their indexes. */
+  readonly listTie: 'id' | 'rowid';
+
   /**
    * Whether a batch was committed. MUST wait for the end of a transaction that may still be about to commit it, or fail
    * with `AC_STORE_UNAVAILABLE`; MUST NOT wait for what runs in `write`.

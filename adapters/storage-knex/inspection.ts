@@ -7,7 +7,7 @@ import type { StoreCheck, StoreDamage, StoreInspection, TaskPage } from '../../c
 import { auditPageIn } from './audit/knex-audit-log.ts';
 import type { Row } from './engine.ts';
 import type { InspectionStatements } from './inspection-statements.ts';
-import type { SchemaDamage } from './migrations/unknown-steps.ts';
+import type { SchemaDamage } from './rows/unknown-steps.ts';
 import { eventsIn } from './rows/event-rows.ts';
 import { agentColumns, bodyIn, keyIn, stateIn, taskColumns, taskIn, tombstoneIn } from './rows/rows.ts';
 

@@ -100,7 +100,8 @@ export function knexTaskStore(
 
     read: (id) =>
       read(async (db) => {
-        const [row] = await rowsOf(db, db('tasks').select('id', 'created_at').where('id', id));
+        const { listTie } = use();
+        const [row] = await rowsOf(db, listed(db, listTie).where('id', id), listTie);
         if (row === undefined) return undefined;
         return { ...taskRowIn(row), events: await historyOf(db, id, HISTORY_PAGE) };
       }),
@@ -113,18 +114,18 @@ export function knexTaskStore(
         return row === undefined ? undefined : keptIn(row);
       }),
 
-    list: (query) => readOnce(async (db) => readable(await rowsOf(db, pageOf(db, query), orderOf(query)), taskRowIn)),
+    list: (query) =>
+      readOnce(async (db) => {
+        const { listTie } = use();
+        return readable(await rowsOf(db, pageOf(db, query, listTie), listTie, orderOf(query)), taskRowIn);
+      }),
 
     beginningWith: (prefix, limit) =>
       readOnce(async (db) => {
         // Ids end in hexadecimal digits, and `g` sorts after all of them.
-        const first = db('tasks')
-          .select('id', 'created_at')
-          .where('id', '>=', prefix)
-          .where('id', '<', `${prefix}g`)
-          .orderBy('id')
-          .limit(limit);
-        return readable((await rowsOf(db, first)).toSorted(byId), taskRowIn);
+        const { listTie } = use();
+        const first = listed(db, listTie).where('id', '>=', prefix).where('id', '<', `${prefix}g`).orderBy('id').limit(limit);
+        return readable((await rowsOf(db, first, listTie)).toSorted(byId), taskRowIn);
       }),
 
     stats: () =>
@@ -187,7 +188,10 @@ const byId = (a: Row, b: Row): number => (String(a['page_id']) < String(b['page_
 
 type Order = 'asc' | 'desc';
 const orderOf = ({ oldestFirst }: Pick<TaskQuery, 'oldestFirst'>): Order => (oldestFirst === true ? 'asc' : 'desc');
-const byTime = (order: Order, table = '') => ['created_at', 'id'].map((column) => ({ column: `${table}${column}`, order }));
+type ListTie = OpenEngine['listTie'];
+const byTime = (order: Order, columns: readonly [time: string, tie: string]) => columns.map((column) => ({ column, order }));
+/** Tasks of a list, each by its place in the order of lists. */
+const listed = (db: Knex, tie: ListTie): Knex.QueryBuilder => db('tasks').select({ tie, created_at: 'created_at' });
 
 /**
  * The tasks of a page, each found by an index that has them in order. There are indexes by status and lane, by submitter and status, and by
@@ -196,16 +200,16 @@ const byTime = (order: Order, table = '') => ['created_at', 'id'].map((column) =
  * index finds. Assigned tasks are only in the index by agent: their range scans all of them, which are no more than agents have slots. The
  * indexes contain all that most ranges need, so that the tasks themselves are read for the page alone.
  */
-function pageOf(db: Knex, query: TaskQuery): Knex.QueryBuilder {
+function pageOf(db: Knex, query: TaskQuery, tie: ListTie): Knex.QueryBuilder {
   const ranges = rangesOf(query);
-  const page = ranges.map((range) => tasksOf(db, query, range));
+  const page = ranges.map((range) => tasksOf(db, query, range, tie));
   const [only] = page;
   if (only !== undefined && page.length === 1) return only;
   const all = page.slice(1).reduce((union, next) => union.unionAll(db.select('*').from(next.as('part'))), db.select('*').from((only as Knex.QueryBuilder).as('part'))); // prettier-ignore
   return db
     .select('*')
     .from(all.as('parts'))
-    .orderBy(byTime(orderOf(query)))
+    .orderBy(byTime(orderOf(query), ['created_at', 'tie']))
     .limit(query.limit);
 }
 
@@ -227,9 +231,9 @@ function rangesOf({ status, priority, assignedTo, submittedBy }: TaskQuery): rea
 }
 
 /** One range of the page: the conditions that its index finds, and further ones as expressions, so that no other index is used for them. */
-function tasksOf(db: Knex, query: TaskQuery, range: IndexRange): Knex.QueryBuilder {
+function tasksOf(db: Knex, query: TaskQuery, range: IndexRange, tie: ListTie): Knex.QueryBuilder {
   const order = orderOf(query);
-  const tasks = db('tasks').select('id', 'created_at').orderBy(byTime(order));
+  const tasks = listed(db, tie).orderBy(byTime(order, ['created_at', tie]));
   if (query.assignedTo !== undefined) tasks.where('assigned_to', query.assignedTo);
   else if (query.submittedBy !== undefined) tasks.where('submitted_by', query.submittedBy);
   // The status is a literal: a partial index on some statuses is not used for a value that is passed as a parameter.
@@ -243,22 +247,32 @@ function tasksOf(db: Knex, query: TaskQuery, range: IndexRange): Knex.QueryBuild
   if (query.assignedTo !== undefined && query.submittedBy !== undefined) tasks.whereRaw(`submitted_by || '' = ?`, [query.submittedBy]);
   if (query.priority !== undefined && range.lane === undefined) tasks.whereRaw('lane + 0 = ?', [priorityRank(query.priority)]);
   if (query.sinceMs !== undefined) tasks.where('created_at', '>=', query.sinceMs);
-  if (query.after !== undefined)
-    tasks.whereRaw(`(created_at, id) ${order === 'desc' ? '<' : '>'} (?, ?)`, [query.after.createdAtMs, query.after.id]);
+  if (query.after !== undefined) {
+    const { createdAtMs, id } = query.after;
+    const than = order === 'desc' ? '<' : '>';
+    if (tie === 'id') tasks.whereRaw(`(created_at, id) ${than} (?, ?)`, [createdAtMs, id]);
+    // A task that was removed since then has no row, and IDs of the same millisecond are nearly always in the order of their rows.
+    else
+      tasks.whereRaw(
+        `created_at ${than}= ? AND (created_at ${than} ? OR CASE (SELECT count(*) FROM tasks WHERE id = ?)
+          WHEN 0 THEN id ${than} ? ELSE rowid ${than} (SELECT rowid FROM tasks WHERE id = ?) END)`,
+        [createdAtMs, createdAtMs, id, id, id],
+      );
+  }
   return tasks.limit(query.limit);
 }
 
-/** These tasks, given by `id` and `created_at`, with their bodies and results, newest first by default. */
-async function rowsOf(db: Knex, tasks: Knex.QueryBuilder, order: Order = 'desc'): Promise<readonly Row[]> {
+/** These tasks, from `listed`, with their bodies and results, newest first by default. */
+async function rowsOf(db: Knex, tasks: Knex.QueryBuilder, tie: ListTie, order: Order = 'desc'): Promise<readonly Row[]> {
   return (
     (await db
       .with('page', tasks)
       .from('page')
-      .join('tasks as t', 't.id', 'page.id')
+      .join('tasks as t', `t.${tie}`, 'page.tie')
       // A missing body is an error that names the task, not a task that does not exist.
-      .leftJoin('task_bodies', 'task_bodies.task_id', 'page.id')
-      .leftJoin('task_results', 'task_results.task_id', 'page.id')
-      .select('page.id as page_id', db.raw(taskRead('t')), 'task_bodies.body', 'task_results.json as result')
-      .orderBy(byTime(order, 'page.'))) as Row[]
+      .leftJoin('task_bodies', 'task_bodies.task_id', 't.id')
+      .leftJoin('task_results', 'task_results.task_id', 't.id')
+      .select('t.id as page_id', db.raw(taskRead('t')), 'task_bodies.body', 'task_results.json as result')
+      .orderBy(byTime(order, ['page.created_at', 'page.tie']))) as Row[]
   );
 }

@@ -71,8 +71,9 @@ export interface TaskStore {
   keptResult(key: KeptKey): Promise<KeptResult | undefined>;
 
   /**
-   * A page of tasks, newest first by (createdAtMs, id) or oldest first, with body and result but without events. MUST NOT skip or repeat
-   * a task that exists throughout, however many are added between two pages.
+   * A page of tasks, newest or oldest first by `createdAtMs`, with body and result but without events; tasks of the same millisecond in an
+   * order of the store's own, which never changes and is the reverse in the other direction. MUST NOT skip or repeat a task that exists
+   * throughout, however many are added between two pages.
    */
   list(query: TaskQuery): Promise<readonly TaskRow[]>;
 

@@ -15,6 +15,7 @@ import { rejectedApart } from './0014-rejected-apart.ts';
 import { listsWithoutAssigned } from './0015-lists-without-assigned.ts';
 import { fewerBatches } from './0016-fewer-batches.ts';
 import { lighterSaves } from './0017-lighter-saves.ts';
+import { shorterListIndexes } from './0018-shorter-list-indexes.ts';
 import type { Migration } from './migration.ts';
 
 export const ALL_MIGRATIONS: readonly Migration[] = [
@@ -34,4 +35,5 @@ export const ALL_MIGRATIONS: readonly Migration[] = [
   listsWithoutAssigned,
   fewerBatches,
   lighterSaves,
+  shorterListIndexes,
 ];

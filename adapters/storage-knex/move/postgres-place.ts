@@ -1,7 +1,7 @@
 /** A schema of a Postgres database as one side of a move. */
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { Log } from '../../../core/ports/log.ts';
-import { MOVE_UNFINISHED, refuseUnknownSteps, requireAllSteps } from '../migrations/unknown-steps.ts';
+import { MOVE_UNFINISHED, refuseUnknownSteps, requireAllSteps } from '../rows/unknown-steps.ts';
 import { placeOf, type PostgresSettings } from '../postgres/options.ts';
 import { migratePostgres, verifyServer } from '../postgres/schema.ts';
 import { openPostgresSession, refuseNoStore, stepsIn, tablesOf, type PostgresSession } from '../postgres/session.ts';

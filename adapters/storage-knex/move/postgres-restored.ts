@@ -2,7 +2,7 @@
 import type { RestoreSummary } from '../../../core/config/config.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
-import { refuseUnknownSteps } from '../migrations/unknown-steps.ts';
+import { refuseUnknownSteps } from '../rows/unknown-steps.ts';
 import type { PostgresSettings } from '../postgres/options.ts';
 import { lastNumberAfterRestore, noteSkipped } from './restored-numbers.ts';
 import { openPostgresSession, refuseNoStore, stepsIn } from '../postgres/session.ts';

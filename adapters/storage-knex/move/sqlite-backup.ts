@@ -11,7 +11,7 @@ import { isDamaged, sqliteFailure } from '../sqlite/failures.ts';
 import { cannotOpen, prepareSqliteFiles, restoringOf, type SqliteFiles, targetOf } from '../sqlite/files.ts';
 import { takeSqliteLock } from '../sqlite/lock.ts';
 import { isOfHub, stepsTaken } from '../sqlite/schema.ts';
-import { refuseUnknownSteps } from '../migrations/unknown-steps.ts';
+import { refuseUnknownSteps } from '../rows/unknown-steps.ts';
 import { newStoreId } from '../rows/store-id.ts';
 import { lastNumberAfterRestore, noteSkipped } from './restored-numbers.ts';
 import { isSameFile, partOf, removeLeftParts } from './part-files.ts';

@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { BackupProgress, StoreContents } from '../../../core/config/config.ts';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import { replaceFile, syncFile, syncFolder } from '../../kit/platform-files.ts';
-import { refuseUnknownSteps } from '../migrations/unknown-steps.ts';
+import { refuseUnknownSteps } from '../rows/unknown-steps.ts';
 import type { OpenSqlite, SqliteConnection } from '../sqlite/connection.ts';
 import type { SqliteDriver } from '../sqlite/sqlite-driver.ts';
 import { sqliteCodeOf, sqliteFailure } from '../sqlite/failures.ts';

@@ -2,7 +2,7 @@
 import { rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Log } from '../../../core/ports/log.ts';
-import { MOVE_UNFINISHED, refuseUnknownSteps, requireAllSteps } from '../migrations/unknown-steps.ts';
+import { MOVE_UNFINISHED, refuseUnknownSteps, requireAllSteps } from '../rows/unknown-steps.ts';
 import type { OpenSqlite, SqliteConnection } from '../sqlite/connection.ts';
 import { openSqliteConnections } from '../sqlite/connections.ts';
 import type { SqliteDriver } from '../sqlite/sqlite-driver.ts';

@@ -235,6 +235,7 @@ function openedEngine(opened: {
 
     lookUp: (work) => onReader(lookingUp, (raw) => work(lookingUp.readers.on(raw))),
     oldestReady: oldestReadyText(''),
+    listTie: 'id',
 
     committed: (batchId) =>
       onReader(reading, async (raw) => {

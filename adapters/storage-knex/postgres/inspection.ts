@@ -3,7 +3,7 @@ import type { Clock } from '../../../core/ports/clock.ts';
 import type { StoreInspection } from '../../../core/ports/store-inspection.ts';
 import { inspectionOver } from '../inspection.ts';
 import { inspectionStatements } from '../inspection-statements.ts';
-import { damageOfSteps } from '../migrations/unknown-steps.ts';
+import { damageOfSteps } from '../rows/unknown-steps.ts';
 import { openPostgresSession, refuseNoStore, stepsIn, type PostgresSession } from './session.ts';
 import type { PostgresSettings } from './options.ts';
 

@@ -2,7 +2,7 @@
 import type { Log } from '../../../core/ports/log.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { ALL_MIGRATIONS } from '../migrations/all-migrations.ts';
-import { knownSteps, refuseUnknownSteps } from '../migrations/unknown-steps.ts';
+import { knownSteps, refuseUnknownSteps } from '../rows/unknown-steps.ts';
 import type { PostgresConnection } from './connection.ts';
 import { cannotOpenPostgres, OWN_SESSIONS } from './failures.ts';
 import { newStoreId } from '../rows/store-id.ts';

@@ -168,6 +168,8 @@ function openedEngine(opened: {
     lookUp: (work) => readBy('lookUps', work, true),
     // These tables are never analyzed: without the name of the index SQLite would use another.
     oldestReady: oldestReadyText('INDEXED BY tasks_claimable'),
+    // Every index ends with it.
+    listTie: 'rowid',
 
     committed: (batchId) => read(async (db) => (await db('batches').where('batch_id', batchId).select('place')).length > 0, true),
 

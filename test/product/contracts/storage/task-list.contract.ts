@@ -27,14 +27,24 @@ const ids = (...numbers: readonly number[]): string[] => numbers.map(aTaskId);
 
 export function taskListCases(name: string, subject: StorageSubject, runner: TestRunner): void {
   inSuite(`Task list contract, ${name}`, runner, (test) => {
-    test('lists newest first by time and id, with body and result', async (t) => {
+    test('lists newest first, those of the same time in an order of the store, with body and result', async (t) => {
       const storage = await openedIn(t, subject);
       const first = { task: created(7, A_MOMENT_MS), dueAtMs: null, body: aBody({ description: 'seven' }) };
       await commit(storage, changes({ inserted: [first], results: [{ taskId: aTaskId(7), json: '"done"' }] }));
       await commit(storage, inserting(created(3, A_MOMENT_MS + 2), created(9, A_MOMENT_MS + 1), created(4, A_MOMENT_MS + 1)));
-      t.strictSame((await storage.tasks.list({ limit: 10 })).map(({ task }) => task.id), ids(3, 9, 4, 7)); // prettier-ignore
+      const listed = (await storage.tasks.list({ limit: 10 })).map(({ task }) => task.id as string);
+      const equals = listed.slice(1, 3);
+      t.strictSame(equals.toSorted(), ids(4, 9));
+      t.strictSame(listed, [...ids(3), ...equals, ...ids(7)]);
+      t.strictSame(
+        (await storage.tasks.list({ limit: 10, oldestFirst: true })).map(({ task }) => task.id),
+        listed.toReversed(),
+      );
       t.strictSame((await storage.tasks.list({ limit: 10 })).at(-1), { task: first.task, body: first.body, result: '"done"' });
-      t.strictSame((await storage.tasks.list({ limit: 2 })).map(({ task }) => task.id), ids(3, 9)); // prettier-ignore
+      t.strictSame(
+        (await storage.tasks.list({ limit: 2 })).map(({ task }) => task.id),
+        listed.slice(0, 2),
+      );
     });
 
     test('lists tasks created since a time, with any other filter', async (t) => {

@@ -1,7 +1,7 @@
 /** Keeps a hub off a database with steps that it does not know: of a newer version, or of a move that was never finished. */
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { StoreCheck } from '../../../core/ports/store-inspection.ts';
-import { ALL_MIGRATIONS } from './all-migrations.ts';
+import { ALL_MIGRATIONS } from '../migrations/all-migrations.ts';
 
 /**
  * Listed among the steps of a database while a store is moved into it, from before the first row until everything was compared. Every hub,
