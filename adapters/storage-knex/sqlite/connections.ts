@@ -24,7 +24,7 @@ const READERS_MAX = 2;
 /** The size to which the write-ahead log is truncated after it has grown. */
 const WAL_BYTES_KEPT = 67_108_864;
 /** Pages of 4 KiB after which the write-ahead log is copied into the database: a page that changed often by then is copied once. */
-const WAL_PAGES = 4_000;
+const WAL_PAGES = 8_000;
 /** The writer's page cache: with a million tasks, it holds the upper levels of every index and the ends that are written to. */
 const CACHE_KIB = 4_096;
 
