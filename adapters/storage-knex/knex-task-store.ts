@@ -254,9 +254,8 @@ function tasksOf(db: Knex, query: TaskQuery, range: IndexRange, tie: ListTie): K
     // A task that was removed since then has no row, and IDs of the same millisecond are nearly always in the order of their rows.
     else
       tasks.whereRaw(
-        `created_at ${than}= ? AND (created_at ${than} ? OR CASE (SELECT count(*) FROM tasks WHERE id = ?)
-          WHEN 0 THEN id ${than} ? ELSE rowid ${than} (SELECT rowid FROM tasks WHERE id = ?) END)`,
-        [createdAtMs, createdAtMs, id, id, id],
+        `created_at ${than}= ? AND (created_at ${than} ? OR coalesce(rowid ${than} (SELECT rowid FROM tasks WHERE id = ?), id ${than} ?))`,
+        [createdAtMs, createdAtMs, id, id],
       );
   }
   return tasks.limit(query.limit);
