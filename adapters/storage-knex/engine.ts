@@ -49,9 +49,10 @@ export interface Transaction extends StatementsRun<StatementName> {
   /**
    * Saves all rows at once and commits, as the last action of the transaction; returns the number of the newest event before. Null: nothing
    * was done, and the rows must be saved statement by statement. Undefined: this database cannot do it. `counts`: if `counting` is not
-   * null, how the rows change the counts if every new task is really new. If one is not, nothing is done.
+   * null, how the rows change the counts if every new task is really new. If one is not, nothing is done. `isCertain`: the database must
+   * accept the rows if every new task and key is really new.
    */
-  readonly saveAndCommit?: (rows: SavedRows, counts: readonly CountChange[]) => Promise<number | null>;
+  readonly saveAndCommit?: (rows: SavedRows, counts: readonly CountChange[], isCertain: boolean) => Promise<number | null>;
 }
 
 /** Where a task is counted: by its status, and its lane, which never changes. */

@@ -11,6 +11,7 @@ import { activeIn, knexClusterUnit } from './knex-cluster-unit.ts';
 import { heldBy, holdingsOf, loadInOrder, tombstonesOf } from './load-in-order.ts';
 import { agentColumns, agentIn, bodyIn, keptColumns, keyIn, requirementIn, taskColumns, taskIn } from './rows/rows.ts';
 import type { ReadableOf } from './rows/damaged-rows.ts';
+import { isCertain } from './rows/certain-changes.ts';
 import { countEvents, eventRows, storedEvent, type EventRow } from './rows/event-rows.ts';
 import { removeAgents, removeOldRows } from './old-rows.ts';
 import type { StateCache } from './cache/state-cache.ts';
@@ -226,7 +227,7 @@ export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null
         mail: changes.mail,
         events: changes.events,
         // Nothing is known after an earlier save of this unit: the cache is out of date then.
-        known: (id) => placeIn(before === null ? undefined : (seen.get(id) ?? before.task(id))),
+        taskOf: (id) => (before === null ? undefined : (seen.get(id) ?? before.task(id))),
         onRepeated: () => hooks?.onRepeated(),
       };
       cache = null;
@@ -303,8 +304,8 @@ interface Saving {
   readonly mail: Changes['mail'];
   /** Several of these may share a row. */
   readonly events: Changes['events'];
-  /** Where a task is counted before this save. */
-  readonly known: (id: TaskId) => CountedPlace | undefined;
+  /** A task before this save, if it is known. */
+  readonly taskOf: (id: TaskId) => Task | undefined;
   readonly onRepeated: () => void;
 }
 
@@ -352,10 +353,11 @@ const isSmall = (rows: SavedRows): boolean => keysOf(rows).every((statement) => 
 
 /** As `save`, and commits with the same statement if the database can and no statement would be too large. */
 async function saveLast(saving: Saving): Promise<readonly StoredEvent[]> {
-  const { transaction, rows, mail, events, known } = saving;
+  const { transaction, rows, mail, events, taskOf } = saving;
   const { counting, saveAndCommit } = transaction;
   if (saveAndCommit === undefined || !isSmall(rows) || mail.length > 0) return save(saving, true);
-  const last = await saveAndCommit(rows, counting === null ? [] : await countsOfNew(counting, rows, known));
+  const counts = counting === null ? [] : await countsOfNew(counting, rows, (id) => placeIn(taskOf(id)));
+  const last = await saveAndCommit(rows, counts, isCertain(rows, events, taskOf));
   if (last === null) return save(saving, true);
   return events.map((event, index) => storedEvent(event, last + index + 1));
 }

@@ -3,6 +3,7 @@ import { cp, link, lstat, mkdir, readdir, readFile, rename, rm, rmdir, symlink, 
 import path from 'node:path';
 import t, { type Test } from 'tap';
 import { restoreSqlite, backUpSqlite, type RestoreStep } from '../../adapters/storage-knex/move/sqlite-backup.ts';
+import { readStored } from '../chaos/rig/stored.ts';
 import { aTask, aTaskId, anEvent, changes, inserting } from '../product/contracts/fixtures.ts';
 import { commit } from '../product/contracts/storage/storage-room.ts';
 import { emptyFolder, outside, sqliteStorage, testedDriver } from '../adapters/storage-places/sqlite-storage-place.ts';
@@ -10,7 +11,7 @@ import { emptyFolder, outside, sqliteStorage, testedDriver } from '../adapters/s
 const STEPS: readonly RestoreStep[] = ['copied', 'checkpointed', 'log kept', 'store kept', 'log gone', 'restored'];
 const NOW_MS = Date.UTC(2026, 0, 1);
 
-/** A store as a killed hub leaves it: what it acknowledged last is only in the write-ahead log. */
+/** A store as a killed hub leaves it: what it acknowledged last is only in the commit log. */
 async function killedStore(t: Test): Promise<{ readonly folder: string; readonly file: string; readonly backup: string }> {
   const folder = await emptyFolder(t);
   const [live, file, backup] = [path.join(folder, 'live.db'), path.join(folder, 'hub', 'hub.db'), path.join(folder, 'backup.db')];
@@ -19,17 +20,16 @@ async function killedStore(t: Test): Promise<{ readonly folder: string; readonly
   await commit(storage, changes({ ...inserting(aTask()), events: [anEvent()] }));
   await backUpSqlite(testedDriver, live, { file: backup, replace: false });
   await commit(storage, changes({ ...inserting(aTask({ id: aTaskId(2) })), events: [anEvent({ taskId: aTaskId(2) })] }));
-  for (const end of ['', '-wal', '-shm']) await cp(`${live}${end}`, `${path.join(folder, 'hub', 'hub.db')}${end}`, { recursive: true });
+  for (const end of ['', '-wal', '-shm', '-commits'])
+    await cp(`${live}${end}`, `${path.join(folder, 'hub', 'hub.db')}${end}`, { recursive: true });
   await storage.close();
   return { folder: path.join(folder, 'hub'), file, backup };
 }
 
 /** The tasks of every complete store in the folder. */
 async function storesIn(folder: string): Promise<readonly (readonly unknown[])[]> {
-  const names = (await readdir(folder)).filter((name) => /^hub\.db(\.before-.*)?$/.test(name) && !/-(wal|shm)$/.test(name));
-  return Promise.all(
-    names.map(async (name) => (await outside(path.join(folder, name), 'SELECT id FROM tasks ORDER BY id')).map(({ id }) => id)),
-  );
+  const names = (await readdir(folder)).filter((name) => /^hub\.db(\.before-.*)?$/.test(name) && !/-(wal|shm|commits)$/.test(name));
+  return Promise.all(names.map(async (name) => [...(await readStored(path.join(folder, name))).tasks.keys()].toSorted()));
 }
 
 t.test('R1 R22: a restore killed at any step loses nothing, and no hub starts on an empty store', async (t) => {

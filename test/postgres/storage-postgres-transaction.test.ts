@@ -215,7 +215,7 @@ t.test('with exclusive use: one statement, or a transaction that begins with the
     await run(connection, work);
     return statements;
   };
-  t.strictSame(await sent(async ({ saveAndCommit }) => saveAndCommit?.(NO_ROWS, [])), ['SELECT pg_temp.save_batch($1::text,']);
+  t.strictSame(await sent(async ({ saveAndCommit }) => saveAndCommit?.(NO_ROWS, [], true)), ['SELECT pg_temp.save_batch($1::text,']);
   t.strictSame(await sent(({ rows }) => rows('loadTasks', [])), ['SELECT id,'], 'reads need no transaction');
   t.strictSame(await sent(async () => 'nothing'), ['SELECT clock'], 'a decision based only on the cache is verified');
   t.strictSame(
@@ -226,7 +226,7 @@ t.test('with exclusive use: one statement, or a transaction that begins with the
   t.strictSame(
     await sent(async ({ change, saveAndCommit }) => {
       await change('insertTasks', []);
-      t.equal(await saveAndCommit?.(NO_ROWS, []), null, 'not while a transaction is open');
+      t.equal(await saveAndCommit?.(NO_ROWS, [], true), null, 'not while a transaction is open');
     }),
     ['BEGIN ISOLATION', 'INSERT INTO', 'WITH old', 'COMMIT'],
   );
@@ -243,7 +243,7 @@ t.test('with exclusive use: one statement, or a transaction that begins with the
     const broken: unknown[] = [];
     await failsWith(
       t,
-      run(connection, async ({ saveAndCommit }) => saveAndCommit?.(NO_ROWS, []), broken),
+      run(connection, async ({ saveAndCommit }) => saveAndCommit?.(NO_ROWS, [], true), broken),
       code,
       fault.code,
     );

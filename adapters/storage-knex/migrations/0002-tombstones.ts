@@ -1,5 +1,5 @@
 /** For the removal of old rows: when a task ended, the tombstones of removed tasks, and the indexes to find both. */
-import type { Migration } from './migration.ts';
+import type { Migration } from '../rows/migration.ts';
 
 export const tombstones: Migration = {
   name: '0002-tombstones',

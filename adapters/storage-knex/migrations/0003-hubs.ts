@@ -1,5 +1,5 @@
 /** Several hubs on one store: which hubs are alive, which agents are connected to each, and what they ask each other to send. */
-import type { Migration } from './migration.ts';
+import type { Migration } from '../rows/migration.ts';
 
 export const hubs: Migration = {
   name: '0003-hubs',

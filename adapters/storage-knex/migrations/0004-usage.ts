@@ -2,7 +2,7 @@
  * Stores the usage of each attempt, the session of a task's last attempt, and why an agent is paused. The usage of older tasks is known
  * only as one sum.
  */
-import type { Migration } from './migration.ts';
+import type { Migration } from '../rows/migration.ts';
 
 export const usage: Migration = {
   name: '0004-usage',

@@ -3,7 +3,7 @@
  * longer indexed by agent or name; an agent's tasks have an index once they have ended, and until then the one of live tasks; the few
  * batches that are remembered need none. Whole states are read as before; older programs cannot read short ones.
  */
-import type { Migration } from './migration.ts';
+import type { Migration } from '../rows/migration.ts';
 
 const FEWER_INDEXES = [
   `DROP INDEX task_events_by_agent`,

@@ -19,7 +19,7 @@ import {
   type KeptResult,
 } from '../../../core/domain/task/kept-results.ts';
 import type { Row } from '../rows/row.ts';
-import type { MigratedDatabase, Migration } from './migration.ts';
+import type { MigratedDatabase, Migration } from '../rows/migration.ts';
 
 const KEPT_COLUMNS = 'task_id, generation, agent_id, kind, reason, bytes, sha256, kept_at, result, details';
 

@@ -2,7 +2,7 @@
  * The store's time continues from where it was, whatever the machine's clock says when a hub starts (core/domain/store-clock.ts). An older
  * store has no mark yet: the time of its newest event is used instead.
  */
-import type { Migration } from './migration.ts';
+import type { Migration } from '../rows/migration.ts';
 
 const COLUMNS = (integer: string): readonly string[] => [
   `ALTER TABLE store ADD COLUMN clock_mark ${integer}`,

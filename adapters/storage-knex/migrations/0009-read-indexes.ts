@@ -3,7 +3,7 @@
  * submitter's list of one status. One index on both also serves either filter alone, with a lookup for each status or lane; a submitter's
  * index includes the status. There is one index less to write for each submit, and one more for each change of status.
  */
-import type { Migration } from './migration.ts';
+import type { Migration } from '../rows/migration.ts';
 
 const STATEMENTS = [
   `CREATE INDEX tasks_by_status_and_lane ON tasks (status, lane, created_at, id)`,

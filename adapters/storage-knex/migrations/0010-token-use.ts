@@ -1,5 +1,5 @@
 /** Tokens may expire, and record when they were last used. Existing ones never expire and count as not used yet. */
-import type { Migration } from './migration.ts';
+import type { Migration } from '../rows/migration.ts';
 
 export const tokenUse: Migration = {
   name: '0010-token-use',

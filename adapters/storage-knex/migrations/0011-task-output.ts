@@ -1,5 +1,5 @@
 /** The live output of agents. It is removed with its task, or earlier once it is old. */
-import type { Migration } from './migration.ts';
+import type { Migration } from '../rows/migration.ts';
 
 export const taskOutput: Migration = {
   name: '0011-task-output',

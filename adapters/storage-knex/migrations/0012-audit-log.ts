@@ -1,5 +1,5 @@
 /** The audit log, and the two ends of its chain: the newest entry, and the newest of those that were removed. */
-import type { Migration } from './migration.ts';
+import type { Migration } from '../rows/migration.ts';
 
 export const auditLog: Migration = {
   name: '0012-audit-log',

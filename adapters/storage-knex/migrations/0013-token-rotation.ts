@@ -1,5 +1,5 @@
 /** Tokens record which one replaces them. No existing one was rotated. */
-import type { Migration } from './migration.ts';
+import type { Migration } from '../rows/migration.ts';
 
 export const tokenRotation: Migration = {
   name: '0013-token-rotation',

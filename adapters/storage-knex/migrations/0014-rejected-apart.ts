@@ -1,5 +1,5 @@
 /** Tasks that agents have rejected wait in queues of their own: their key includes these agents, sorted (`waitingRequirement`). */
-import type { Migration } from './migration.ts';
+import type { Migration } from '../rows/migration.ts';
 
 export const rejectedApart: Migration = {
   name: '0014-rejected-apart',

@@ -3,7 +3,7 @@
  * remove in each index for every run. Assigned tasks, of which there are no more than agents have slots, are listed with the index of live
  * tasks. It has the columns that lists filter and sort by, so that only the rows of the page are read.
  */
-import type { Migration } from './migration.ts';
+import type { Migration } from '../rows/migration.ts';
 
 const STATEMENTS = [
   `DROP INDEX tasks_by_status_and_lane`,

@@ -2,7 +2,7 @@
  * SQLite remembers the last 64 batches instead of 4,096. They fit on one page, so a commit, which adds its own and drops the oldest, writes
  * one page instead of two.
  */
-import type { Migration } from './migration.ts';
+import type { Migration } from '../rows/migration.ts';
 
 /** A hub asks about a batch right after its commit, when at most one other is being saved. */
 const BATCHES_KEPT = 64;

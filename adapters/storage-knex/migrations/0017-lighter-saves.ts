@@ -8,7 +8,7 @@
  * Bodies and results no longer have a foreign key to their task, which was looked up for each of them: they are saved in one transaction
  * with it, or with a change of it. When a task is removed, a trigger removes both.
  */
-import type { Migration } from './migration.ts';
+import type { Migration } from '../rows/migration.ts';
 
 const EARLIER_EVENTS = 'ALTER TABLE task_events ADD COLUMN earlier TEXT';
 

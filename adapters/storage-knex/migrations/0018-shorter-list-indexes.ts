@@ -3,7 +3,7 @@
  * of 56 for a commit of 32 new tasks. Tasks of the same millisecond are listed in the order of their rows, with which every index of SQLite
  * ends. Postgres, whose log has what changes in a page instead of the page, keeps its indexes.
  */
-import type { Migration } from './migration.ts';
+import type { Migration } from '../rows/migration.ts';
 
 export const shorterListIndexes: Migration = {
   name: '0018-shorter-list-indexes',

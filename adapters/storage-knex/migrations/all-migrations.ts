@@ -16,7 +16,8 @@ import { listsWithoutAssigned } from './0015-lists-without-assigned.ts';
 import { fewerBatches } from './0016-fewer-batches.ts';
 import { lighterSaves } from './0017-lighter-saves.ts';
 import { shorterListIndexes } from './0018-shorter-list-indexes.ts';
-import type { Migration } from './migration.ts';
+import { commitLog } from './0019-commit-log.ts';
+import type { Migration } from '../rows/migration.ts';
 
 export const ALL_MIGRATIONS: readonly Migration[] = [
   tasksAgentsEvents,
@@ -36,4 +37,5 @@ export const ALL_MIGRATIONS: readonly Migration[] = [
   fewerBatches,
   lighterSaves,
   shorterListIndexes,
+  commitLog,
 ];

@@ -5,6 +5,7 @@ import path from 'node:path';
 import type { BackupProgress, BackupSummary, RestoreSummary, StoreContents } from '../../../core/config/config.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { replaceFile, syncFolder } from '../../kit/platform-files.ts';
+import { saveCommitLog } from '../sqlite/commit-log/commit-log-file.ts';
 import type { SqliteConnection } from '../sqlite/connection.ts';
 import type { SqliteDriver } from '../sqlite/sqlite-driver.ts';
 import { isDamaged, sqliteFailure } from '../sqlite/failures.ts';
@@ -154,17 +155,18 @@ async function keepStore(
 ): Promise<void> {
   await checkpoint(driver, database);
   await onStep('checkpointed');
-  const log = `${database}-wal`;
-  if (await isNonEmptyFile(log)) {
-    await link(log, `${kept}-wal`).catch(() => copyFile(log, `${kept}-wal`, constants.COPYFILE_EXCL));
+  for (const end of ['-wal', '-commits']) {
+    const log = `${database}${end}`;
+    if (!(await isNonEmptyFile(log))) continue;
+    await link(log, `${kept}${end}`).catch(() => copyFile(log, `${kept}${end}`, constants.COPYFILE_EXCL));
     await syncFolder(path.dirname(database));
   }
   await onStep('log kept');
   await replaceFile(database, kept);
   await syncFolder(path.dirname(database));
   await onStep('store kept');
-  // SQLite would apply a leftover log to the next database of this name.
-  for (const end of ['-wal', '-shm']) await rm(`${database}${end}`, { force: true });
+  // A leftover log would be applied to the next database of this name.
+  for (const end of ['-wal', '-shm', '-commits']) await rm(`${database}${end}`, { force: true });
 }
 
 /**
@@ -172,7 +174,7 @@ async function keepStore(
  * store they belong to, so they are kept.
  */
 async function moveLeftAside(database: string): Promise<void> {
-  for (const end of ['-wal', '-shm'])
+  for (const end of ['-wal', '-shm', '-commits'])
     if (await isNonEmptyFile(`${database}${end}`)) await replaceFile(`${database}${end}`, `${database}.left${end}`);
 }
 
@@ -183,6 +185,8 @@ async function checkpoint(driver: SqliteDriver, database: string): Promise<void>
 
 /** The highest number that an event of the store ever had; 0 if it cannot be read. */
 async function lastNumberIn(driver: SqliteDriver, database: string): Promise<number> {
+  // If it cannot be saved, it is kept beside the store.
+  await Promise.allSettled([saveCommitLog(driver, database)]);
   const rows = await looked(driver, database, (connection) =>
     connection.rows("SELECT seq FROM sqlite_sequence WHERE name = 'task_events'"),
   );
@@ -223,6 +227,7 @@ async function renewed(driver: SqliteDriver, database: string, nowMs: number): P
     const rows = (sql: string) => connection.rows(sql);
     if (!(await isOfHub(rows))) throw cannotOpen(database, 'it is no database of a hub', 'Correct storage.file in the config.');
     refuseUnknownSteps('sqlite', `file "${path.basename(database)}"`, await stepsTaken(rows));
+    await saveCommitLog(driver, database);
     await connection.change('PRAGMA synchronous = FULL');
     await renew(connection, 0, nowMs);
     return await contentsOf(connection);

@@ -1,10 +1,12 @@
 /** Copies a whole SQLite database into one new file: to make a backup, or to restore one. */
 import { link, open, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { BackupProgress, StoreContents } from '../../../core/config/config.ts';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import { replaceFile, syncFile, syncFolder } from '../../kit/platform-files.ts';
 import { refuseUnknownSteps } from '../rows/unknown-steps.ts';
+import { applyCommitLog, isWhole, readCommitLog, type CommitLogContent } from '../sqlite/commit-log/commit-log-file.ts';
 import type { OpenSqlite, SqliteConnection } from '../sqlite/connection.ts';
 import type { SqliteDriver } from '../sqlite/sqlite-driver.ts';
 import { sqliteCodeOf, sqliteFailure } from '../sqlite/failures.ts';
@@ -13,6 +15,9 @@ import { isOfHub, stepsTaken } from '../sqlite/schema.ts';
 
 /** The interval between two polls of the size of a copy, milliseconds. */
 const WATCHED_EACH_MS = 100;
+/** How often a commit log that a hub changes meanwhile is read at most, and the interval, milliseconds. */
+const LOG_READS_MAX = 20;
+const LOG_READ_AGAIN_MS = 25;
 
 export interface CopyOptions {
   readonly change?: ((copy: SqliteConnection) => Promise<unknown>) | undefined;
@@ -20,17 +25,19 @@ export interface CopyOptions {
 }
 
 /**
- * Copies what is committed in `from` at this moment into `to`, a new file for this user only, lets `change` change the copy, checks it
- * completely and syncs it to disk. A file that was at `to` is removed, but only once `from` is known to be a store. If the copy fails after
- * that, it is removed. Fails with `AC_STORAGE_OPEN`, `AC_SCHEMA_UNKNOWN`, `AC_MOVE_UNFINISHED`, `AC_STORE_UNAVAILABLE` (a full disk),
- * `AC_COPY_DIFFERS`.
+ * Copies what is committed in `from` at this moment, also what only its commit log has, into `to`, a new file for this user only, lets
+ * `change` change the copy, checks it completely and syncs it to disk. A file that was at `to` is removed, but only once `from` is known to be
+ * a store. If the copy fails after that, it is removed. Fails with `AC_STORAGE_OPEN`, `AC_SCHEMA_UNKNOWN`, `AC_MOVE_UNFINISHED`,
+ * `AC_STORE_UNAVAILABLE` (a full disk), `AC_COPY_DIFFERS`.
  */
 export async function copySqlite(
   driver: SqliteDriver,
   { from, to, change, onProgress }: CopyOptions & { readonly from: string; readonly to: string },
 ): Promise<StoreContents> {
   const { connection, close } = await openStore(driver, from);
+  let commitLog: CommitLogContent | null;
   try {
+    commitLog = await readLog(connection, from);
     await removeCopy(to);
     // SQLite would make it readable by others; it accepts an existing empty file.
     await (await open(to, 'wx', 0o600)).close();
@@ -42,6 +49,7 @@ export async function copySqlite(
     const { size } = await stat(to);
     onProgress?.({ doing: 'checking', bytes: size, of: size });
     const contents = await inCopy(driver, to, async (copy) => {
+      await applyCommitLog(copy, from, commitLog);
       await change?.(copy);
       await refuseDamage(copy, from, to);
       return contentsOf(copy);
@@ -49,6 +57,20 @@ export async function copySqlite(
     await syncFile(to);
     return contents;
   });
+}
+
+/**
+ * The commit log of a store whose hub may be running. Read before the copy: what is overwritten in the log meanwhile is in the database
+ * already. A hub that saves faster than the log is read leaves a gap in what is read.
+ */
+async function readLog(connection: SqliteConnection, from: string): Promise<CommitLogContent | null> {
+  for (let reads = 1; ; reads += 1) {
+    const log = await readCommitLog(from);
+    if (log === null || reads === LOG_READS_MAX) return log;
+    const [row] = await connection.rows('SELECT last_number FROM commit_log');
+    if (isWhole(log, Number(row?.['last_number']))) return log;
+    await sleep(LOG_READ_AGAIN_MS);
+  }
 }
 
 async function orRemoved<T>(copy: string, work: () => Promise<T>): Promise<T> {

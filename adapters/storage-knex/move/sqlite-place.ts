@@ -3,6 +3,7 @@ import { rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Log } from '../../../core/ports/log.ts';
 import { MOVE_UNFINISHED, refuseUnknownSteps, requireAllSteps } from '../rows/unknown-steps.ts';
+import { saveCommitLog } from '../sqlite/commit-log/commit-log-file.ts';
 import type { OpenSqlite, SqliteConnection } from '../sqlite/connection.ts';
 import { openSqliteConnections } from '../sqlite/connections.ts';
 import type { SqliteDriver } from '../sqlite/sqlite-driver.ts';
@@ -66,6 +67,11 @@ async function alone<T extends Side>(driver: SqliteDriver, file: string, open: (
 }
 
 async function openSource(driver: SqliteDriver, database: string): Promise<Side> {
+  try {
+    await saveCommitLog(driver, database);
+  } catch (thrown) {
+    throw sqliteFailure(thrown, 'save the commit log', database);
+  }
   const { connection, close } = await openReader(driver, database);
   try {
     const rows = (sql: string) => connection.rows(sql);
@@ -95,7 +101,7 @@ async function openTarget(
   await claimSqliteFile(driver, database);
   const before = await lookedAt(driver, database);
   if (before.steps.includes(MOVE_UNFINISHED) && emptyUnfinished) {
-    for (const end of ['', '-wal', '-shm']) await rm(`${database}${end}`, { force: true });
+    for (const end of ['', '-wal', '-shm', '-commits']) await rm(`${database}${end}`, { force: true });
     await prepareSqliteFiles(database);
     await claimSqliteFile(driver, database);
   } else {

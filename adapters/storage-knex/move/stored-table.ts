@@ -23,6 +23,7 @@ export const STAYING: Readonly<Record<string, string>> = {
   sqlite_sequence: "SQLite's number of the last event: moved as a number",
   event_numbers: "Postgres' number of the last event: moved as a number",
   task_counts: 'recomputed from the copied tasks, and compared after the move',
+  commit_log: 'how far SQLite has its commit log: the log stays beside its own database',
   batches: 'committed batches, of which only the hub that wrote them asks',
   hubs: 'which hubs live: none does while a store is moved',
   hub_mail: 'messages between running hubs for immediate delivery; reconnecting agents get the same from the tasks themselves',

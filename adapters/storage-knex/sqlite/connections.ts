@@ -5,11 +5,15 @@
 import type { Knex } from 'knex';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { Log } from '../../../core/ports/log.ts';
+import type { Clock } from '../../../core/ports/clock.ts';
+import { CommitLog, type CommitLogDeps } from './commit-log/commit-log.ts';
+import { applyCommitLog, commitLogOf, readCommitLog, removeCommitLog } from './commit-log/commit-log-file.ts';
 import type { SqliteConnection } from './connection.ts';
 import type { RawDatabase, SqliteDriver, SqlitePool } from './sqlite-driver.ts';
 import { HINT_FOR_DAMAGE, isDamaged, sqliteFailure } from './failures.ts';
 import { cannotOpen } from './files.ts';
-import { SAVE_AT_ONCE, type EventNumbers } from './save.ts';
+import { NewestRows } from './newest-rows.ts';
+import { SAVE_AT_ONCE } from './save.ts';
 import { acquire, readersOn, release, type Readers } from '../knex-readers.ts';
 import { copySqlite, nameFile } from '../move/sqlite-copy.ts';
 import { newStoreId } from '../rows/store-id.ts';
@@ -31,8 +35,10 @@ const CACHE_KIB = 4_096;
 export interface SqliteConnections {
   readonly storeId: string;
   readonly writer: SqliteConnection;
-  /** The numbers of the events that the writer saves. */
-  readonly numbers: EventNumbers;
+  /** The newest rows that the writer saved. */
+  readonly newest: NewestRows;
+  /** Null: each batch is committed by SQLite. */
+  readonly commitLog: CommitLog | null;
   readonly readers: Readers;
   /** One connection that only looks up tokens. */
   readonly lookUps: Readers;
@@ -40,15 +46,20 @@ export interface SqliteConnections {
   close(): Promise<void>;
 }
 
-/** Opens the writer, migrates, checkpoints the write-ahead log, then opens the readers. Leaves nothing open if it fails. */
+/**
+ * Opens the writer, migrates, saves what only the commit log has, checkpoints the write-ahead log, then opens the readers. Leaves nothing
+ * open if it fails.
+ */
 export async function openSqliteConnections(deps: {
   readonly driver: SqliteDriver;
   readonly file: string;
   readonly log: Log;
   /** How long a statement waits for a lock that another program holds. */
   readonly busyMs: number;
+  /** For the commit log; without it, there is none. */
+  readonly clock?: Clock | undefined;
 }): Promise<SqliteConnections> {
-  const { driver, file, log, busyMs } = deps;
+  const { driver, file, log, busyMs, clock } = deps;
   const { default: knex } = await import('knex');
   const shared = { client: 'sqlite3', useNullAsDefault: true, log: knexLog(log) };
   const busy = `PRAGMA busy_timeout = ${busyMs}`;
@@ -58,14 +69,18 @@ export async function openSqliteConnections(deps: {
   const lookUpPool = poolOf({ mode: 'read', max: 1, pragmas: [busy] });
   let raw: RawDatabase | undefined;
   let writer: SqliteConnection | undefined;
+  let commitLog: CommitLog | null = null;
   // May be called again: after a failed reopening, the engine closes the old connections once more. Knex releases a connection only once.
   const close = async (): Promise<void> => {
     await Promise.all([pool.destroy(), lookUpPool.destroy()]);
+    const [logEnded] = await Promise.allSettled([commitLog?.close()]);
+    commitLog = null;
     const held = raw;
     raw = undefined;
     await writer?.finalize();
     if (held !== undefined) await release(writerKnex, held);
     await writerKnex.destroy();
+    if (logEnded.status === 'rejected') throw logEnded.reason as Error;
   };
   try {
     await migrateSqlite(writerKnex, file, async (step) => {
@@ -78,19 +93,33 @@ export async function openSqliteConnections(deps: {
     writer = driver.connectionOver(raw);
     const found = await verifyPragmas(writer, file);
     log.info('database opened', { file, driver: driver.name, sqlite: driver.version, ...found });
-    await checkpoint(writer, file);
     const storeId = await storeIdOf(writer);
     for (const statement of SAVE_AT_ONCE) await writer.change(statement);
+    const batches = await applyCommitLog(writer, file, await readCommitLog(file));
+    if (batches > 0) log.info('batches of the commit log saved in the database', { file, batches });
+    await checkpoint(writer, file);
+    if (clock !== undefined) commitLog = await createdLog({ writer, database: file, storeId, clock }, log);
     await pool.raw('SELECT store_id FROM store');
     // The client of the driver: that of Knex itself would load the package sqlite3.
     const readersOf = (of: Knex): Readers => readersOn(knex, of, { ...shared, client: of.client.constructor as typeof Knex.Client });
     const [readers, lookUps] = [readersOf(pool), readersOf(lookUpPool)];
-    return { storeId, writer, numbers: { last: null }, readers, lookUps, close };
+    return { storeId, writer, newest: new NewestRows(writer), commitLog, readers, lookUps, close };
   } catch (thrown) {
     await close().catch((failure: unknown) => log.warn('storage connections did not close', { file, error: messageOf(failure) }));
     throw AgentcomError.is(thrown)
       ? thrown
       : cannotOpen(file, messageOf(thrown), isDamaged(thrown) ? HINT_FOR_DAMAGE : 'Put it on a local disk with free space.', thrown);
+  }
+}
+
+/** Null if it cannot be created: a hub starts on a full disk. */
+async function createdLog(deps: CommitLogDeps, log: Log): Promise<CommitLog | null> {
+  try {
+    return await CommitLog.create(deps);
+  } catch (thrown) {
+    await removeCommitLog(deps.database);
+    log.warn('no commit log could be created: commits are slower', { file: commitLogOf(deps.database), error: messageOf(thrown) });
+    return null;
   }
 }
 

@@ -8,12 +8,11 @@ import { NULL_NOTIFIER } from '../../../core/ports/hub-notifier.ts';
 import { turns } from '../../../core/ports/timing/turns.ts';
 import type { StoreCapabilities } from '../../../core/ports/task-store.ts';
 import type { Engine, OpenEngine } from '../engine.ts';
-import type { SqliteConnection } from './connection.ts';
 import { openSqliteConnections, type SqliteConnections } from './connections.ts';
 import type { SqliteDriver } from './sqlite-driver.ts';
 import { prepareSqliteFiles, refuseUnfinishedRestore } from './files.ts';
 import { takeSqliteLock } from './lock.ts';
-import { breaksConnection, sqliteFailure } from './failures.ts';
+import { breaksConnection, sqliteCodeOf, sqliteFailure } from './failures.ts';
 import { claimSqliteFile } from './schema.ts';
 import { sqliteRead, sqliteTransaction } from './transaction.ts';
 import { oldestReadyText } from '../oldest-ready.ts';
@@ -51,7 +50,7 @@ async function openSqliteEngine({ driver, file, clock, log, busyMs = BUSY_MS }: 
   const lock = await takeSqliteLock(driver, files);
   try {
     await claimSqliteFile(driver, files.database);
-    const connect = () => openSqliteConnections({ driver, file: files.database, log, busyMs });
+    const connect = () => openSqliteConnections({ driver, file: files.database, log, busyMs, clock });
     const connections = await connect();
     const opened = { file: files.database, clock, log, connect, connections, release: lock.release };
     try {
@@ -92,11 +91,16 @@ function openedEngine(opened: {
     connections: opened.connections,
   };
 
-  const markBroken = (of: SqliteConnections) => (why: unknown) => {
-    if (state.kind !== 'open' || state.connections !== of) return;
-    log.error('storage failed; it is reopened before it is used again', { file, error: messageOf(why) });
-    state = { kind: 'broken', connections: of };
-  };
+  const markBroken =
+    (of: SqliteConnections) =>
+    (why: unknown): void => {
+      if (state.kind !== 'open' || state.connections !== of) return;
+      log.error('storage failed; it is reopened before it is used again', { file, error: messageOf(why) });
+      state = { kind: 'broken', connections: of };
+    };
+
+  const watchLog = (of: SqliteConnections): void => of.commitLog?.watch(markBroken(of));
+  watchLog(opened.connections);
 
   /** Connections that are not broken. Only within a turn, since it may have to open them. */
   const healthyConnections = async (): Promise<SqliteConnections> => {
@@ -106,10 +110,20 @@ function openedEngine(opened: {
       await state.connections.close();
       const connections = await opened.connect();
       state = { kind: 'open', connections };
+      watchLog(connections);
       return connections;
     } catch (thrown) {
       const message = `Storage "sqlite" failed and cannot be reopened yet; the next use tries again. ${messageOf(thrown)}`;
-      throw new AgentcomError('AC_STORE_UNAVAILABLE', message, { cause: thrown, details: { file } });
+      const cause = AgentcomError.is(thrown) ? (thrown.cause ?? thrown) : thrown;
+      throw new AgentcomError('AC_STORE_UNAVAILABLE', message, { cause: thrown, details: { file, sqlite: sqliteCodeOf(cause) ?? null } });
+    }
+  };
+
+  const flushed = async ({ commitLog }: SqliteConnections): Promise<void> => {
+    try {
+      await commitLog?.flushForReader();
+    } catch (thrown) {
+      throw sqliteFailure(thrown, 'commit', file);
     }
   };
 
@@ -120,6 +134,8 @@ function openedEngine(opened: {
       const begin = (): void => void (hasBegun = true);
       const options = { file, clock, readMs: READ_MS_MAX, work, isSingleStatement, begin, markBroken: markBroken(connections) };
       try {
+        // Tokens are never saved through the commit log.
+        if (of === 'readers') await flushed(connections);
         return await sqliteRead(connections[of], options);
       } catch (thrown) {
         // A read that waits for a connection while all are reopened is refused by the closed ones: it is retried on the new ones.
@@ -134,7 +150,7 @@ function openedEngine(opened: {
     if (state.kind !== 'open') return;
     const { connections } = state;
     try {
-      await saveClock(connections.writer, storeClock);
+      await saveClock(connections.commitLog ?? connections.writer, storeClock);
     } catch (thrown) {
       if (breaksConnection(thrown)) markBroken(connections)(thrown);
       log.warn("the mark of the store's clock could not be written", { file, error: messageOf(thrown) });
@@ -150,10 +166,10 @@ function openedEngine(opened: {
       inTurn(async (turn) => {
         // A transaction that began early finds out at its first statement whether they broke meanwhile.
         const connections = turn.isEarly && state.kind !== 'closed' ? state.connections : await healthyConnections();
-        const { writer, numbers } = connections;
+        const { writer, newest, commitLog } = connections;
         storeClock.step();
         const notified = early && { ...turn, waiting: () => early.waiting(), saving: () => early.saving() };
-        const write = { file, clock: storeClock, numbers, batchId, work, early: notified, markBroken: markBroken(connections) };
+        const write = { file, clock: storeClock, newest, commitLog, batchId, work, early: notified, markBroken: markBroken(connections) };
         try {
           return await sqliteTransaction(writer, write);
         } finally {
@@ -190,7 +206,7 @@ function openedEngine(opened: {
 
 const SAVE_CLOCK = `UPDATE store SET clock_mark = max(coalesce(clock_mark, 0), ?1 ->> 0), clock_offset = ?1 ->> 1, removals_from = ?1 ->> 2`;
 
-async function saveClock(writer: SqliteConnection, clock: StoreClock): Promise<void> {
+async function saveClock(writer: { change(sql: string, parameter: string): Promise<unknown> }, clock: StoreClock): Promise<void> {
   const { markMs, offsetMs, removalsFromMs } = clock.state;
   await writer.change(SAVE_CLOCK, JSON.stringify([markMs, offsetMs, removalsFromMs]));
 }

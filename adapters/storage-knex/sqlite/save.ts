@@ -5,7 +5,6 @@
  * whereas its statement would open a table and all of its indexes.
  */
 import type { CountChange, SavedRows } from '../engine.ts';
-import type { SqliteConnection } from './connection.ts';
 import { sqliteCodeOf } from './failures.ts';
 import { parameterOf } from './parameters.ts';
 import { GROUP_STATEMENTS, groupsMax, groupsOf } from './row-groups.ts';
@@ -18,6 +17,9 @@ const NEVER_INSERTED = 'agentcom: a changed task was never inserted';
 
 /** Raised if an idempotency key belongs to other tasks: it was not looked up, and is not new. */
 const KEY_TAKEN = 'agentcom: an idempotency key was saved before';
+
+/** Raised if the batch before it in the commit log is not in the database. */
+const GAP = 'agentcom: the batch before this one is missing';
 
 /** Kept results are rare, and never saved this way. */
 type RowKind = Exclude<keyof SavedRows, 'saveKept' | 'dropKept'>;
@@ -80,15 +82,20 @@ const triggerOf = (kind: Kind): string => {
   return trigger(kind, steps, after === undefined ? '' : ` AND NEW.${after} IS NULL`);
 };
 
-const COLUMNS = ['recordBatch', ...KINDS, 'saveCounts', ...COUNTED.map(countOf), 'lastEvent'];
+/** Of the view, in the order of a batch's values. */
+export const BATCH_COLUMNS: readonly string[] = ['recordBatch', ...KINDS, 'saveCounts', ...COUNTED.map(countOf), 'logged', 'lastEvent'];
 
 /** Run once on a connection that saves this way. */
 export const SAVE_AT_ONCE: readonly string[] = [
   `CREATE TEMP TRIGGER refuse_taken_key BEFORE UPDATE ON idempotency_keys BEGIN SELECT RAISE(ABORT, '${KEY_TAKEN}'); END`,
-  `CREATE TEMP VIEW saved_batch AS SELECT ${COLUMNS.map((column) => `NULL AS ${column}`).join(', ')}`,
+  `CREATE TEMP VIEW saved_batch AS SELECT ${BATCH_COLUMNS.map((column) => `NULL AS ${column}`).join(', ')}`,
   trigger('recordBatch', stepWith('recordBatch', SQLITE_STATEMENTS.recordBatch)),
   ...KINDS.map(triggerOf),
   trigger('saveCounts', stepWith('saveCounts', SQLITE_STATEMENTS.saveCounts)),
+  trigger(
+    'logged',
+    `SELECT RAISE(ABORT, '${GAP}') WHERE (SELECT last_number FROM commit_log) <> NEW.logged - 1; UPDATE commit_log SET last_number = NEW.logged;`,
+  ),
 ];
 
 /**
@@ -97,34 +104,47 @@ export const SAVE_AT_ONCE: readonly string[] = [
  */
 export const NEW_TASKS_IN_ROW = 128;
 
-/** The statement that saves a batch. `lastEvent`: the number of the newest event before it. */
+export type BatchValue = string | number | null;
+
+/**
+ * The statement that saves a batch. `lastEvent`: the number of the newest event before it. `logged`: its number in the commit log; null: it
+ * is not there.
+ */
 export interface SaveBatch {
   readonly sql: string;
-  readonly parameters: (lastEvent: number) => readonly (string | number | null)[];
+  readonly parameters: (lastEvent: number, logged: number | null) => readonly BatchValue[];
 }
 
 export function saveBatch(batchId: string, rows: SavedRows, counts: readonly CountChange[]): SaveBatch {
   const values = divided(rows).map((part, nth) => (nth === 0 ? valuesOf(JSON.stringify(batchId), part, counts) : valuesOf(null, part, [])));
-  return { sql: insertOf(values.length), parameters: (lastEvent) => values.flatMap((row) => [...row, lastEvent]) };
+  return {
+    sql: statementOf(values.length),
+    parameters: (lastEvent, logged) => values.flatMap((row, nth) => [...row, nth === 0 ? logged : null, lastEvent]),
+  };
 }
 
 const inserts = new Map<number, string>();
 
-/** The statement that inserts this many rows into the view. */
-function insertOf(rows: number): string {
+/** The statement of a batch that has this many rows of the view. */
+function statementOf(rows: number): string {
   const known = inserts.get(rows);
   if (known !== undefined) return known;
-  const row = (nth: number): string => `(${COLUMNS.map((_, column) => `?${nth * COLUMNS.length + column + 1}`).join(', ')})`;
-  const text = `INSERT INTO saved_batch VALUES ${Array.from({ length: rows }, (_, nth) => row(nth)).join(', ')}`;
+  const text = insertOf(rows, BATCH_COLUMNS);
   inserts.set(rows, text);
   return text;
+}
+
+/** The statement that inserts this many rows into the view, with values for these columns. */
+export function insertOf(rows: number, columns: readonly string[]): string {
+  const row = (nth: number): string => `(${columns.map((_, column) => `?${nth * columns.length + column + 1}`).join(', ')})`;
+  return `INSERT INTO saved_batch (${columns.join(', ')}) VALUES ${Array.from({ length: rows }, (_, nth) => row(nth)).join(', ')}`;
 }
 
 /** The part of a batch in one row of the view: the rows of some kinds. */
 type Part = Partial<SavedRows>;
 
-/** The values of a row of the view, without the last: the number of the newest event. */
-const valuesOf = (batchId: string | null, rows: Part, counts: readonly CountChange[]): readonly (string | number | null)[] => {
+/** The values of a row of the view, without the last two. */
+const valuesOf = (batchId: string | null, rows: Part, counts: readonly CountChange[]): readonly BatchValue[] => {
   const given = givenRows(rows);
   return [
     batchId,
@@ -175,14 +195,3 @@ const isRaised = (thrown: unknown, text: string): boolean =>
   sqliteCodeOf(thrown) === 'SQLITE_CONSTRAINT' && thrown instanceof Error && thrown.message.endsWith(text);
 export const isRepeat = (thrown: unknown): boolean => isRaised(thrown, REPEATED);
 export const isKeyTaken = (thrown: unknown): boolean => isRaised(thrown, KEY_TAKEN);
-
-/** The numbers of events as known on a connection. */
-export interface EventNumbers {
-  /** The number of the newest event; null: must be looked up. */
-  last: number | null;
-}
-
-export async function lastEventNumber(connection: SqliteConnection): Promise<number> {
-  const [row] = await connection.rows(`SELECT seq FROM sqlite_sequence WHERE name = 'task_events'`);
-  return Number(row?.['seq'] ?? 0);
-}

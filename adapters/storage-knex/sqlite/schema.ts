@@ -3,7 +3,7 @@ import type { Knex } from 'knex';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import { ALL_MIGRATIONS } from '../migrations/all-migrations.ts';
 import type { Row } from '../engine.ts';
-import type { Migration } from '../migrations/migration.ts';
+import type { Migration } from '../rows/migration.ts';
 import { damageOfSteps, knownSteps, refuseUnknownSteps, type SchemaDamage } from '../rows/unknown-steps.ts';
 import type { SqliteDriver } from './sqlite-driver.ts';
 import { HINT_FOR_DAMAGE, isDamaged } from './failures.ts';

@@ -7,12 +7,14 @@ import { oneAtATime } from '../../../core/ports/timing/one-at-a-time.ts';
 import type { EarlyTransaction, Turn } from '../../../core/ports/timing/turns.ts';
 import type { CountChange, CountingStatementName, Row, SavedRows, StatementsRun, Transaction } from '../engine.ts';
 import { acquire, evict, release, type Readers } from '../knex-readers.ts';
+import type { CommitLog } from './commit-log/commit-log.ts';
 import type { SqliteConnection } from './connection.ts';
 import type { RawDatabase } from './sqlite-driver.ts';
 import { breaksConnection, commitUnknown, isBusy, keyTaken, leftInTransaction, sqliteCodeOf, sqliteFailure } from './failures.ts';
 import { countEvents } from '../rows/event-rows.ts';
 import { parameterOf } from './parameters.ts';
-import { isKeyTaken, isRepeat, lastEventNumber, saveBatch, type EventNumbers } from './save.ts';
+import type { NewestRows } from './newest-rows.ts';
+import { isKeyTaken, isRepeat, saveBatch } from './save.ts';
 import { SQLITE_STATEMENTS } from './statements.ts';
 import { isWrite, type StatementName } from '../statements.ts';
 
@@ -22,8 +24,9 @@ export interface SqliteWrite<T> {
   /** Gives the transaction its time. */
   readonly clock: Pick<StoreClock, 'nowMs' | 'removableMs'>;
   readonly file: string;
-  /** The numbers of events of this connection. */
-  readonly numbers: EventNumbers;
+  readonly newest: NewestRows;
+  /** Null: SQLite commits each batch. */
+  readonly commitLog?: CommitLog | null | undefined;
   readonly batchId: string | null;
   readonly work: (transaction: Transaction) => Promise<T>;
   /** Its turn among the transactions, and the callbacks for that; without it, the transaction neither begins early nor lets the next one do so. */
@@ -41,7 +44,7 @@ export interface SqliteWrite<T> {
  * every other one is refused: SQLite may have rolled back by itself, and later statements would be committed on their own.
  */
 export async function sqliteTransaction<T>(writer: SqliteConnection, write: SqliteWrite<T>): Promise<T> {
-  const { file, clock, numbers, batchId, markBroken } = write;
+  const { file, clock, newest, commitLog, batchId, markBroken } = write;
   const { early } = write;
   let state = 'reading' as 'reading' | 'writing' | 'ended';
   let failure: AgentcomError | undefined;
@@ -59,8 +62,8 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
   };
   const begin = async (): Promise<void> => {
     if (state === 'writing') return;
-    numbers.last = null;
     try {
+      await commitLog?.flush();
       await writer.change('BEGIN IMMEDIATE');
     } catch (thrown) {
       throw fail(thrown, 'begin a transaction');
@@ -72,37 +75,41 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
       await early?.requireBefore();
       requireAlive(name);
       if (isWrite(name)) await begin();
+      newest.forgetSavedBy(name);
       try {
+        await commitLog?.executed();
         return await work();
       } catch (thrown) {
         throw fail(thrown, `run ${name}`);
       }
     });
-  const saveAndCommit = async (rows: SavedRows, counts: readonly CountChange[]): Promise<number | null> => {
+  const saveAndCommit = async (rows: SavedRows, counts: readonly CountChange[], isCertain: boolean): Promise<number | null> => {
     requireAlive('saveAndCommit');
     // Kept results are rare, so the statement that saves nearly every batch has no step for them.
     if (batchId === null || state === 'writing' || rows.saveKept.length + rows.dropKept.length > 0) return null;
     let last: number | null = null;
     // Made while the previous transaction is being saved.
-    const { sql, parameters } = saveBatch(batchId, rows, counts);
+    const batch = saveBatch(batchId, rows, counts);
     if (early?.isEarly === true) early.waiting();
     await early?.requireBefore();
     try {
-      last = numbers.last ??= await lastEventNumber(writer);
-      numbers.last = last + countEvents(rows.insertEvents);
-      const saved = writer.change(sql, ...parameters(last));
+      if (!newest.isKnown) await commitLog?.executed();
+      last = await newest.nextEvents(countEvents(rows.insertEvents));
+      const cannotFail = commitLog ? (await newest.areNew(rows)) && isCertain : false;
+      const saved = commitLog ? commitLog.save(batch, last, cannotFail) : writer.change(batch.sql, ...batch.parameters(last, null));
       early?.letNextBegin();
       early?.saving();
       await saved;
       state = 'ended';
       return last;
     } catch (thrown) {
-      numbers.last = null;
+      newest.forget();
       if (isRepeat(thrown)) {
         early?.voidNext();
         return null;
       }
-      if (last === null || !breaksConnection(thrown)) throw fail(thrown, 'save a batch');
+      const isUnknown = commitLog ? sqliteCodeOf(thrown) === undefined : breaksConnection(thrown);
+      if (last === null || !isUnknown) throw fail(thrown, 'save a batch');
       // As with a failed COMMIT: the work is complete, and the caller finds out whether it was committed.
       markBroken(thrown);
       state = 'ended';
@@ -120,7 +127,7 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
     removableMs: clock.removableMs(),
     cluster: null,
     counting: statements,
-    exclusive: numbers,
+    exclusive: newest,
     saveAndCommit,
   };
   const rollBack = async (): Promise<void> => {

@@ -129,7 +129,13 @@ t.test(
     await commit(storage, inserting(aTask()));
     t.equal(await modeOf(path.join(folder, 'made')), '700');
     t.equal(await modeOf(path.dirname(file)), '700');
-    t.strictSame((await readdir(path.dirname(file))).toSorted(), ['agentcom.db', 'agentcom.db-shm', 'agentcom.db-wal', 'hub.lock']);
+    t.strictSame((await readdir(path.dirname(file))).toSorted(), [
+      'agentcom.db',
+      'agentcom.db-commits',
+      'agentcom.db-shm',
+      'agentcom.db-wal',
+      'hub.lock',
+    ]);
     for (const name of await readdir(path.dirname(file))) t.equal(await modeOf(path.join(path.dirname(file), name)), '600', name);
 
     await storage.close();
@@ -294,6 +300,7 @@ t.test('the clock never falls behind the newest event of a killed hub, and an ol
   clock.advance(50_000); // The clock mark is written once a minute.
   const atMs = first.tasks.nowMs();
   await commit(first, { ...inserting(aTask()), events: [anEvent({ atMs })] });
+  await first.tasks.stats(); // Since then, SQLite has it.
   const killed = `${file}.killed`;
   await outside(file, `VACUUM INTO '${killed}'`);
   clock.advance(3_600_000);

@@ -21,6 +21,7 @@ export interface PlantedFault {
 const HUB = 'test/core/hub';
 const DOMAIN = 'test/core/domain';
 const SIDECAR = 'test/core/sidecar';
+const COMMIT_LOG = 'adapters/storage-knex/sqlite/commit-log';
 
 const OF_THE_HUB: readonly PlantedFault[] = [
   {
@@ -229,6 +230,42 @@ const OF_THE_HUB: readonly PlantedFault[] = [
     find: 'isClaimable(task, nowMs) && !isOver(task, nowMs);',
     replace: 'isClaimable(task, nowMs);',
     test: `${HUB}/time/passing-time.test.ts`,
+  },
+  {
+    name: 'P57',
+    what: 'a batch is acknowledged before its record in the commit log is on disk',
+    breaks: ['R2'],
+    file: `${COMMIT_LOG}/commit-log.ts`,
+    find: '    await appended;\n',
+    replace: '    void settled(appended);\n',
+    test: 'test/adapters/storage/storage-sqlite-commit-log.test.ts',
+  },
+  {
+    name: 'P58',
+    what: 'the first batch that only the commit log has is left out when a store is opened',
+    breaks: ['R1'],
+    file: `${COMMIT_LOG}/commit-log-file.ts`,
+    find: 'log.batches.filter(({ number }) => number > last)',
+    replace: 'log.batches.filter(({ number }) => number > last + 1)',
+    test: 'test/adapters/storage/storage-sqlite-commit-log.test.ts',
+  },
+  {
+    name: 'P59',
+    what: 'the commit log skips the number of a batch that SQLite refused',
+    breaks: ['R2'],
+    file: `${COMMIT_LOG}/commit-log.ts`,
+    find: '    this.#number -= 1;\n',
+    replace: '',
+    test: 'test/adapters/storage/storage-sqlite-commit-log.test.ts',
+  },
+  {
+    name: 'P60',
+    what: 'a torn record of the commit log counts as complete',
+    breaks: ['R1'],
+    file: `${COMMIT_LOG}/commit-records.ts`,
+    find: '  if (crc32(bytes.subarray(start + 8, end)) !== bytes.readUInt32LE(start + 4)) return null;\n',
+    replace: '',
+    test: 'test/adapters/storage/storage-sqlite-commit-records.test.ts',
   },
 ];
 

@@ -1,4 +1,9 @@
 /** What the store contains, read from outside hubs that may be running or dead: an SQLite file, opened read-only, or a Postgres schema. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { copySqlite } from '../../../adapters/storage-knex/move/sqlite-copy.ts';
+import { readCommitLog } from '../../../adapters/storage-knex/sqlite/commit-log/commit-log-file.ts';
 import type { Row } from '../../../adapters/storage-knex/engine.ts';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { connectWriter } from '../../../adapters/storage-knex/postgres/connections.ts';
@@ -50,12 +55,26 @@ export interface Rest {
 type Ask = (sql: string) => Promise<readonly Row[]>;
 
 export const sqliteReader = (database: string): StoreReader => {
-  const withConnection = async <T>(work: (ask: Ask) => Promise<T>): Promise<T> => {
-    const { connection, close } = await (await sqliteDriver()).open(database, 'read');
+  const onFile = async <T>(file: string, work: (ask: Ask) => Promise<T>): Promise<T> => {
+    const { connection, close } = await (await sqliteDriver()).open(file, 'read');
     try {
       return await work((sql) => connection.rows(sql));
     } finally {
       await close();
+    }
+  };
+  const withConnection = async <T>(work: (ask: Ask) => Promise<T>): Promise<T> => {
+    const newest = (await readCommitLog(database))?.batches.at(-1)?.number ?? 0;
+    const isBehind = newest > 0 && (await onFile(database, async (ask) => Number((await ask('SELECT last_number FROM commit_log'))[0]?.['last_number']))) < newest; // prettier-ignore
+    if (!isBehind) return onFile(database, work);
+    // What only the commit log has is saved in a copy.
+    const folder = await mkdtemp(path.join(tmpdir(), 'agentcom-stored-'));
+    try {
+      const to = path.join(folder, 'copy.db');
+      await copySqlite(await sqliteDriver(), { from: database, to });
+      return await onFile(to, work);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
     }
   };
   const integrity = async (ask: Ask): Promise<string> => String((await ask('PRAGMA integrity_check'))[0]?.['integrity_check']);

@@ -1,0 +1,115 @@
+/** What is known on the writing connection about the newest rows, so that a batch can be known to be new without a lookup of its rows. */
+import type { SavedRows } from '../engine.ts';
+import type { StatementName } from '../statements.ts';
+import type { SqliteConnection } from './connection.ts';
+
+/** How many keys a generation has. */
+const KEYS_IN_GENERATION = 8_192;
+
+/** The keys that clients make begin with the time as 12 hexadecimal digits, so until the year 2527 with this one. */
+const TIMED = '0';
+const AFTER_TIMED = '1';
+
+export class NewestRows {
+  readonly #connection: SqliteConnection;
+  /** The number of the newest event. */
+  #event: number | null = null;
+  /** The greatest ID of a task; IDs are ordered by time. */
+  #task: string | null = null;
+  #keys: NewestKeys | null = null;
+
+  constructor(connection: SqliteConnection) {
+    this.#connection = connection;
+  }
+
+  /** Whether nothing has to be looked up to save a batch. */
+  get isKnown(): boolean {
+    return this.#event !== null && this.#task !== null && this.#keys !== null;
+  }
+
+  /** Returns the number of the newest event before these, which are about to be saved. */
+  async nextEvents(count: number): Promise<number> {
+    const last = (this.#event ??= Number(
+      (await this.#connection.rows(`SELECT seq FROM sqlite_sequence WHERE name = 'task_events'`))[0]?.['seq'] ?? 0,
+    ));
+    this.#event = last + count;
+    return last;
+  }
+
+  /** Whether these tasks and keys, which are about to be saved, are certainly new. */
+  async areNew({ insertTasks, insertKeys }: Pick<SavedRows, 'insertTasks' | 'insertKeys'>): Promise<boolean> {
+    const tasks = insertTasks.length === 0 || this.#areNewTasks(insertTasks, (this.#task ??= await this.#greatestTask()));
+    const keys = insertKeys.length === 0 || (this.#keys ??= new NewestKeys(await this.#greatestKey())).areNew(insertKeys);
+    return tasks && keys;
+  }
+
+  /** After a batch was refused, or before rows are saved by statements. */
+  forget(): void {
+    this.#event = null;
+    this.#task = null;
+    this.#keys = null;
+  }
+
+  /** Before a statement that may save rows of which nothing is noted here. */
+  forgetSavedBy(statement: StatementName | string): void {
+    if (statement === 'insertTasks') this.#task = null;
+    else if (statement === 'insertKeys') this.#keys = null;
+    else if (statement === 'insertEvents') this.#event = null;
+  }
+
+  #areNewTasks(tasks: SavedRows['insertTasks'], greatest: string): boolean {
+    const areNew = tasks.every(({ id }) => id > greatest);
+    this.#task = tasks.reduce((most: string, { id }) => (id > most ? id : most), greatest);
+    return areNew;
+  }
+
+  async #greatestTask(): Promise<string> {
+    return String((await this.#connection.rows('SELECT max(id) AS id FROM tasks'))[0]?.['id'] ?? '');
+  }
+
+  async #greatestKey(): Promise<string> {
+    return String((await this.#connection.rows(GREATEST_KEY))[0]?.['key'] ?? '');
+  }
+}
+
+/** The keys of each owner are in order: finds the owners one by one, and the greatest key of each. */
+const GREATEST_KEY = `
+  WITH RECURSIVE owners (owner) AS (
+    SELECT min(owner) FROM idempotency_keys
+    UNION ALL SELECT (SELECT min(owner) FROM idempotency_keys AS k WHERE k.owner > owners.owner) FROM owners WHERE owners.owner IS NOT NULL)
+  SELECT max((SELECT max(key) FROM idempotency_keys AS k WHERE k.owner = owners.owner AND k.key >= '${TIMED}' AND k.key < '${AFTER_TIMED}')) AS key
+  FROM owners WHERE owner IS NOT NULL`;
+
+/** Keys that begin with the time: the latest ones, whoever they belong to, and the greatest of all others. */
+class NewestKeys {
+  /** Not less than any key that is in neither generation. */
+  #greatestOther: string;
+  #young = new Set<string>();
+  #youngGreatest = '';
+  #old = new Set<string>();
+  #oldGreatest = '';
+
+  constructor(greatest: string) {
+    this.#greatestOther = greatest;
+  }
+
+  areNew(keys: SavedRows['insertKeys']): boolean {
+    let areNew = true;
+    for (const { key } of keys) {
+      const isTimed = key >= TIMED && key < AFTER_TIMED;
+      areNew &&= isTimed && key > this.#greatestOther && !this.#young.has(key) && !this.#old.has(key);
+      if (isTimed) this.#add(key);
+    }
+    return areNew;
+  }
+
+  #add(key: string): void {
+    if (this.#young.size >= KEYS_IN_GENERATION) {
+      if (this.#oldGreatest > this.#greatestOther) this.#greatestOther = this.#oldGreatest;
+      [this.#old, this.#oldGreatest] = [this.#young, this.#youngGreatest];
+      [this.#young, this.#youngGreatest] = [new Set(), ''];
+    }
+    this.#young.add(key);
+    if (key > this.#youngGreatest) this.#youngGreatest = key;
+  }
+}
