@@ -49,7 +49,7 @@ t.test('SQLite commits a batch once it is old, and other connections see it', as
   const { file, storage, clock, acknowledged } = await loggedStore(t, 2);
   clock.advance(50);
   await storage.tasks.peek([]);
-  for (let tries = 0; tries < 500 && (await tasksSeen(file)) === 0; tries += 1) await new Promise(setImmediate);
+  for (let tries = 0; tries < 1_000 && (await tasksSeen(file)) === 0; tries += 1) await sleep(5);
   t.equal(await tasksSeen(file), 2);
   t.equal(clock.pending, 0, 'no timer is left');
   await hasAfterKill(t, file, acknowledged, 'after that');
@@ -260,7 +260,7 @@ t.test('R1: when SQLite cannot commit, the store is reopened with everything tha
   const { file, storage, clock, acknowledged } = await loggedStore(t, 3);
   statements.count.arm({ nth: 1, lasting: false });
   clock.advance(50);
-  for (let tries = 0; tries < 500 && !statements.count.isMet; tries += 1) await new Promise(setImmediate);
+  for (let tries = 0; tries < 1_000 && !statements.count.isMet; tries += 1) await sleep(5);
   t.equal(statements.count.isMet, true, 'COMMIT has failed');
   statements.count.disarm();
   await hasAfterKill(t, file, acknowledged, 'killed then');
