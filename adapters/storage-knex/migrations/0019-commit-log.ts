@@ -1,6 +1,6 @@
 /**
- * The number of the newest batch of the commit log that SQLite has (sqlite/commit-log/commit-log.ts). The step also keeps programs that do not know the
- * log off a store whose log may have more.
+ * The number of the newest batch of the commit log (sqlite/commit-log/commit-log.ts) that SQLite has. The step also keeps programs that do
+ * not know the log off a store whose log may have more.
  */
 import type { Migration } from '../rows/migration.ts';
 

@@ -9,7 +9,7 @@ import { saveCommitLog } from '../sqlite/commit-log/commit-log-file.ts';
 import type { SqliteConnection } from '../sqlite/connection.ts';
 import type { SqliteDriver } from '../sqlite/sqlite-driver.ts';
 import { isDamaged, sqliteFailure } from '../sqlite/failures.ts';
-import { cannotOpen, prepareSqliteFiles, restoringOf, type SqliteFiles, targetOf } from '../sqlite/files.ts';
+import { cannotOpen, ENDS_BESIDE, prepareSqliteFiles, restoringOf, type SqliteFiles, targetOf } from '../sqlite/files.ts';
 import { takeSqliteLock } from '../sqlite/lock.ts';
 import { isOfHub, stepsTaken } from '../sqlite/schema.ts';
 import { refuseUnknownSteps } from '../rows/unknown-steps.ts';
@@ -166,7 +166,7 @@ async function keepStore(
   await syncFolder(path.dirname(database));
   await onStep('store kept');
   // A leftover log would be applied to the next database of this name.
-  for (const end of ['-wal', '-shm', '-commits']) await rm(`${database}${end}`, { force: true });
+  for (const end of ENDS_BESIDE) await rm(`${database}${end}`, { force: true });
 }
 
 /**
@@ -174,7 +174,7 @@ async function keepStore(
  * store they belong to, so they are kept.
  */
 async function moveLeftAside(database: string): Promise<void> {
-  for (const end of ['-wal', '-shm', '-commits'])
+  for (const end of ENDS_BESIDE)
     if (await isNonEmptyFile(`${database}${end}`)) await replaceFile(`${database}${end}`, `${database}.left${end}`);
 }
 

@@ -8,7 +8,7 @@ import type { OpenSqlite, SqliteConnection } from '../sqlite/connection.ts';
 import { openSqliteConnections } from '../sqlite/connections.ts';
 import type { SqliteDriver } from '../sqlite/sqlite-driver.ts';
 import { sqliteFailure } from '../sqlite/failures.ts';
-import { cannotOpen, prepareSqliteFiles, type SqliteFiles } from '../sqlite/files.ts';
+import { cannotOpen, ENDS_BESIDE, prepareSqliteFiles, type SqliteFiles } from '../sqlite/files.ts';
 import { takeSqliteLock } from '../sqlite/lock.ts';
 import { claimSqliteFile, isOfHub, stepsTaken } from '../sqlite/schema.ts';
 import { columnNames, pageText, type Place, type Side, type SideText, type Target } from './side.ts';
@@ -101,7 +101,7 @@ async function openTarget(
   await claimSqliteFile(driver, database);
   const before = await lookedAt(driver, database);
   if (before.steps.includes(MOVE_UNFINISHED) && emptyUnfinished) {
-    for (const end of ['', '-wal', '-shm', '-commits']) await rm(`${database}${end}`, { force: true });
+    for (const end of ['', ...ENDS_BESIDE]) await rm(`${database}${end}`, { force: true });
     await prepareSqliteFiles(database);
     await claimSqliteFile(driver, database);
   } else {

@@ -103,7 +103,7 @@ export async function openSqliteConnections(deps: {
     // The client of the driver: that of Knex itself would load the package sqlite3.
     const readersOf = (of: Knex): Readers => readersOn(knex, of, { ...shared, client: of.client.constructor as typeof Knex.Client });
     const [readers, lookUps] = [readersOf(pool), readersOf(lookUpPool)];
-    return { storeId, writer, newest: new NewestRows(writer), commitLog, readers, lookUps, close };
+    return { storeId, writer, newest: new NewestRows(writer, async () => commitLog?.executed()), commitLog, readers, lookUps, close };
   } catch (thrown) {
     await close().catch((failure: unknown) => log.warn('storage connections did not close', { file, error: messageOf(failure) }));
     throw AgentcomError.is(thrown)

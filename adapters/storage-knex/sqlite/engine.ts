@@ -12,7 +12,7 @@ import { openSqliteConnections, type SqliteConnections } from './connections.ts'
 import type { SqliteDriver } from './sqlite-driver.ts';
 import { prepareSqliteFiles, refuseUnfinishedRestore } from './files.ts';
 import { takeSqliteLock } from './lock.ts';
-import { breaksConnection, sqliteCodeOf, sqliteFailure } from './failures.ts';
+import { breaksConnection, sqliteCodeBehind, sqliteFailure } from './failures.ts';
 import { claimSqliteFile } from './schema.ts';
 import { sqliteRead, sqliteTransaction } from './transaction.ts';
 import { oldestReadyText } from '../oldest-ready.ts';
@@ -114,8 +114,10 @@ function openedEngine(opened: {
       return connections;
     } catch (thrown) {
       const message = `Storage "sqlite" failed and cannot be reopened yet; the next use tries again. ${messageOf(thrown)}`;
-      const cause = AgentcomError.is(thrown) ? (thrown.cause ?? thrown) : thrown;
-      throw new AgentcomError('AC_STORE_UNAVAILABLE', message, { cause: thrown, details: { file, sqlite: sqliteCodeOf(cause) ?? null } });
+      throw new AgentcomError('AC_STORE_UNAVAILABLE', message, {
+        cause: thrown,
+        details: { file, sqlite: sqliteCodeBehind(thrown) ?? null },
+      });
     }
   };
 

@@ -29,6 +29,10 @@ export function sqliteCodeOf(thrown: unknown): string | undefined {
   return typeof code === 'string' && code.startsWith('SQLITE_') ? code : undefined;
 }
 
+/** As `sqliteCodeOf`, also of the error that caused one of ours. */
+export const sqliteCodeBehind = (thrown: unknown): string | undefined =>
+  sqliteCodeOf(thrown) ?? (AgentcomError.is(thrown) ? sqliteCodeOf(thrown.cause) : undefined);
+
 /** Whether the file is damaged, or is not a database. */
 export const isDamaged = (thrown: unknown): boolean => DAMAGED.has(sqliteCodeOf(thrown) ?? '');
 
@@ -82,5 +86,5 @@ export const commitUnknown = (thrown: unknown, batchId: string | null, file: str
   new AgentcomError(
     'AC_COMMIT_UNKNOWN',
     `Cannot tell whether batch ${batchId ?? '(none)'} was committed in "${file}": ${messageOf(thrown)}. The hub checks again once the disk works.`,
-    { cause: thrown, details: { file, batchId, sqlite: sqliteCodeOf(thrown) ?? null } },
+    { cause: thrown, details: { file, batchId, sqlite: sqliteCodeBehind(thrown) ?? null } },
   );

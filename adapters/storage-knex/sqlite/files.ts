@@ -53,6 +53,9 @@ export async function targetOf(file: string, linksLeft = MAX_LINKS): Promise<str
   }
 }
 
+/** How the names of the files that belong to a database in use end: SQLite's, and the commit log. */
+export const ENDS_BESIDE = ['-wal', '-shm', '-commits'] as const;
+
 /** What a restore makes beside the database: `part` while it copies, `made` once the copy is complete. */
 export const restoringOf = (database: string): { readonly part: string; readonly made: string } => ({
   part: `${database}.restoring.part`,

@@ -1,6 +1,5 @@
 /** What is known on the writing connection about the newest rows, so that a batch can be known to be new without a lookup of its rows. */
 import type { SavedRows } from '../engine.ts';
-import type { StatementName } from '../statements.ts';
 import type { SqliteConnection } from './connection.ts';
 
 /** How many keys a generation has. */
@@ -12,25 +11,23 @@ const AFTER_TIMED = '1';
 
 export class NewestRows {
   readonly #connection: SqliteConnection;
+  readonly #executed: () => Promise<unknown>;
   /** The number of the newest event. */
   #event: number | null = null;
   /** The greatest ID of a task; IDs are ordered by time. */
   #task: string | null = null;
   #keys: NewestKeys | null = null;
 
-  constructor(connection: SqliteConnection) {
+  /** `executed`: resolves once all batches before a lookup are in the database. */
+  constructor(connection: SqliteConnection, executed: () => Promise<unknown>) {
     this.#connection = connection;
-  }
-
-  /** Whether nothing has to be looked up to save a batch. */
-  get isKnown(): boolean {
-    return this.#event !== null && this.#task !== null && this.#keys !== null;
+    this.#executed = executed;
   }
 
   /** Returns the number of the newest event before these, which are about to be saved. */
   async nextEvents(count: number): Promise<number> {
     const last = (this.#event ??= Number(
-      (await this.#connection.rows(`SELECT seq FROM sqlite_sequence WHERE name = 'task_events'`))[0]?.['seq'] ?? 0,
+      (await this.#lookedUp("SELECT seq AS found FROM sqlite_sequence WHERE name = 'task_events'")) ?? 0,
     ));
     this.#event = last + count;
     return last;
@@ -38,12 +35,14 @@ export class NewestRows {
 
   /** Whether these tasks and keys, which are about to be saved, are certainly new. */
   async areNew({ insertTasks, insertKeys }: Pick<SavedRows, 'insertTasks' | 'insertKeys'>): Promise<boolean> {
-    const tasks = insertTasks.length === 0 || this.#areNewTasks(insertTasks, (this.#task ??= await this.#greatestTask()));
-    const keys = insertKeys.length === 0 || (this.#keys ??= new NewestKeys(await this.#greatestKey())).areNew(insertKeys);
+    const tasks =
+      insertTasks.length === 0 || this.#areNewTasks(insertTasks, (this.#task ??= String((await this.#lookedUp(GREATEST_TASK)) ?? '')));
+    const keys =
+      insertKeys.length === 0 || (this.#keys ??= new NewestKeys(String((await this.#lookedUp(GREATEST_KEY)) ?? ''))).areNew(insertKeys);
     return tasks && keys;
   }
 
-  /** After a batch was refused, or before rows are saved by statements. */
+  /** After a batch was refused. */
   forget(): void {
     this.#event = null;
     this.#task = null;
@@ -51,7 +50,7 @@ export class NewestRows {
   }
 
   /** Before a statement that may save rows of which nothing is noted here. */
-  forgetSavedBy(statement: StatementName | string): void {
+  forgetSavedBy(statement: string): void {
     if (statement === 'insertTasks') this.#task = null;
     else if (statement === 'insertKeys') this.#keys = null;
     else if (statement === 'insertEvents') this.#event = null;
@@ -63,24 +62,23 @@ export class NewestRows {
     return areNew;
   }
 
-  async #greatestTask(): Promise<string> {
-    return String((await this.#connection.rows('SELECT max(id) AS id FROM tasks'))[0]?.['id'] ?? '');
-  }
-
-  async #greatestKey(): Promise<string> {
-    return String((await this.#connection.rows(GREATEST_KEY))[0]?.['key'] ?? '');
+  async #lookedUp(sql: string): Promise<unknown> {
+    await this.#executed();
+    return (await this.#connection.rows(sql))[0]?.['found'];
   }
 }
+
+const GREATEST_TASK = 'SELECT max(id) AS found FROM tasks';
 
 /** The keys of each owner are in order: finds the owners one by one, and the greatest key of each. */
 const GREATEST_KEY = `
   WITH RECURSIVE owners (owner) AS (
     SELECT min(owner) FROM idempotency_keys
     UNION ALL SELECT (SELECT min(owner) FROM idempotency_keys AS k WHERE k.owner > owners.owner) FROM owners WHERE owners.owner IS NOT NULL)
-  SELECT max((SELECT max(key) FROM idempotency_keys AS k WHERE k.owner = owners.owner AND k.key >= '${TIMED}' AND k.key < '${AFTER_TIMED}')) AS key
+  SELECT max((SELECT max(key) FROM idempotency_keys AS k WHERE k.owner = owners.owner AND k.key >= '${TIMED}' AND k.key < '${AFTER_TIMED}')) AS found
   FROM owners WHERE owner IS NOT NULL`;
 
-/** Keys that begin with the time: the latest ones, whoever they belong to, and the greatest of all others. */
+/** The latest keys that begin with the time, of all owners, and the greatest of the older ones. */
 class NewestKeys {
   /** Not less than any key that is in neither generation. */
   #greatestOther: string;

@@ -93,7 +93,6 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
     if (early?.isEarly === true) early.waiting();
     await early?.requireBefore();
     try {
-      if (!newest.isKnown) await commitLog?.executed();
       last = await newest.nextEvents(countEvents(rows.insertEvents));
       const cannotFail = commitLog ? (await newest.areNew(rows)) && isCertain : false;
       const saved = commitLog ? commitLog.save(batch, last, cannotFail) : writer.change(batch.sql, ...batch.parameters(last, null));

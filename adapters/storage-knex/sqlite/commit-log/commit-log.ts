@@ -3,10 +3,10 @@
  * that follow each other change many of the same.
  *
  * A batch is committed once its record is in the log, on disk. Its statement runs at the same time, in a transaction of SQLite that stays
- * open until it has `BATCHES_MAX` batches, `BYTES_MAX` or `AGE_MS`, or somebody reads. So whoever reads on the writing connection after
- * `executed`, or on any other after `flush`, sees all batches. After a crash, `applyCommitLog` saves what SQLite does not have.
+ * open until it holds `BATCHES_MAX` batches or `BYTES_MAX`, is `AGE_MS` old, or is flushed for a read. A read sees all batches if it runs on
+ * the writing connection after `executed`, or on any other after `flush`. After a crash, `applyCommitLog` saves what SQLite does not have.
  *
- * Once SQLite has committed, the log begins from its start.
+ * Once SQLite has committed, the log is overwritten from its start.
  */
 import { AgentcomError, messageOf } from '../../../../core/errors/agentcom-error.ts';
 import type { Clock, Timer } from '../../../../core/ports/clock.ts';
@@ -90,11 +90,14 @@ export class CommitLog {
    */
   async save({ sql, parameters }: SaveBatch, lastEvent: number, isCertain: boolean): Promise<void> {
     this.#requireWorking();
+    if (this.#direct > 0 && !this.#isOpen) return this.#saveDirectly(sql, parameters(lastEvent, null));
     const number = this.#number + 1;
     const values = parameters(lastEvent, number);
     const bytesMax = recordBytesMax(values);
-    if (bytesMax > RECORDS_BYTES) await this.flush();
-    if (bytesMax > RECORDS_BYTES || (this.#direct > 0 && !this.#isOpen)) return this.#saveDirectly(sql, parameters(lastEvent, null));
+    if (bytesMax > RECORDS_BYTES) {
+      await this.flush();
+      return this.#saveDirectly(sql, parameters(lastEvent, null));
+    }
     if (this.#offset + bytesMax > RECORDS_BYTES) void this.flush();
     // After the COMMIT, so that the log may be overwritten. A reader may flush before the next line runs.
     while (!this.#isOpen) await this.#begin();
