@@ -1,6 +1,6 @@
 /** The commit log beside the SQLite database: what was acknowledged is in it before SQLite commits, and is there after the hub was killed. */
 import fs from 'node:fs';
-import { mkdir, readdir, readFile, rename, rmdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rmdir, stat, writeFile } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -232,6 +232,27 @@ t.test('a log whose batches are all in the database is ignored', async (t) => {
   await hasExactly(t, next.storage, acknowledged, 'opened');
   await saveBatch(next.storage, acknowledged, 6);
   await hasAfterKill(t, file, acknowledged, 'and it continues');
+});
+
+t.test('R1: a store is reopened with the same log, whose overwriting may be interrupted anywhere', async (t) => {
+  const statements = statementFaults();
+  t.teardown(() => statements.remove());
+  const { file, storage, acknowledged } = await loggedStore(t, 3);
+  const { ino } = await stat(commitLogOf(file));
+  statements.count.arm({ nth: 1, lasting: false });
+  await storage.tasks.stats();
+  t.equal(statements.count.isMet, true, 'COMMIT has failed');
+  statements.count.disarm();
+  await saveBatches(storage, acknowledged, 4, 6);
+  t.equal((await stat(commitLogOf(file))).ino, ino, 'a full disk has no room for a second one');
+  const log = await readFile(commitLogOf(file));
+  await storage.close();
+  for (const overwritten of [1, 40, 1_000]) {
+    await writeFile(commitLogOf(file), Buffer.from(log).fill(0, RECORDS_START, RECORDS_START + overwritten), { mode: 0o600 });
+    const next = await opened(t, file);
+    await hasExactly(t, next.storage, acknowledged, `${overwritten} bytes`);
+    await next.storage.close();
+  }
 });
 
 t.test('without a commit log SQLite commits each batch', async (t) => {

@@ -120,27 +120,29 @@ export class CommitLogFile {
   readonly #path: string;
   readonly #writesSync = writesSync();
 
-  /** Makes a new one in place of one whose batches the database has. */
+  /** Empty. The database MUST have the batches of one that is there: it is overwritten, since a full disk has no room for a second one. */
   static async create(database: string, storeId: string): Promise<CommitLogFile> {
     const file = commitLogOf(database);
-    const part = `${file}.part`;
-    await rm(part, { force: true });
-    const handle = await open(
-      part,
-      constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | (writesSync() ? constants.O_DSYNC : 0),
-      0o600,
-    );
+    const content = Buffer.alloc(HEADER_BYTES + RECORDS_BYTES);
+    content.write([FORMAT, storeId, BATCH_COLUMNS.join(','), ''].join('\n'));
+    const found = await unlessMissing(async () => readRegularFile(file).subarray(0, HEADER_BYTES), null);
+    // While it is overwritten, its header stays readable.
+    const isOverwritten = found?.equals(content.subarray(0, HEADER_BYTES)) === true;
+    const target = isOverwritten ? file : `${file}.part`;
+    if (!isOverwritten) await rm(target, { force: true });
+    const flags = (isOverwritten ? 0 : constants.O_CREAT | constants.O_EXCL) | (writesSync() ? constants.O_DSYNC : 0);
+    const handle = await open(target, constants.O_RDWR | flags, 0o600);
     try {
-      const content = Buffer.alloc(HEADER_BYTES + RECORDS_BYTES);
-      content.write([FORMAT, storeId, BATCH_COLUMNS.join(','), ''].join('\n'));
       await handle.writeFile(content);
       await handle.sync();
-      await replaceFile(part, file);
-      await syncFolder(path.dirname(file));
+      if (!isOverwritten) {
+        await replaceFile(target, file);
+        await syncFolder(path.dirname(file));
+      }
       return new CommitLogFile(handle, file);
     } catch (thrown) {
       await handle.close();
-      await rm(part, { force: true });
+      if (!isOverwritten) await rm(target, { force: true });
       throw thrown;
     }
   }
