@@ -118,15 +118,15 @@ export interface SaveBatch {
 export function saveBatch(batchId: string, rows: SavedRows, counts: readonly CountChange[]): SaveBatch {
   const values = divided(rows).map((part, nth) => (nth === 0 ? valuesOf(JSON.stringify(batchId), part, counts) : valuesOf(null, part, [])));
   return {
-    sql: statementOf(values.length),
+    sql: saveStatement(values.length),
     parameters: (lastEvent, logged) => values.flatMap((row, nth) => [...row, nth === 0 ? logged : null, lastEvent]),
   };
 }
 
 const inserts = new Map<number, string>();
 
-/** The statement of a batch that has this many rows of the view. */
-function statementOf(rows: number): string {
+/** The statement that inserts this many rows into the view. */
+export function saveStatement(rows: number): string {
   const known = inserts.get(rows);
   if (known !== undefined) return known;
   const text = insertOf(rows, BATCH_COLUMNS);

@@ -267,6 +267,24 @@ const OF_THE_HUB: readonly PlantedFault[] = [
     replace: '',
     test: 'test/adapters/storage/storage-sqlite-commit-records.test.ts',
   },
+  {
+    name: 'P61',
+    what: 'half of the commit log is overwritten before SQLite has committed its batches',
+    breaks: ['R1'],
+    file: `${COMMIT_LOG}/commit-log.ts`,
+    find: '    await Promise.allSettled([this.#flushedBefore]);\n',
+    replace: '',
+    test: 'test/adapters/storage/storage-sqlite-commit-halves.test.ts',
+  },
+  {
+    name: 'P62',
+    what: 'SQLite commits without the batches whose statement was deferred',
+    breaks: ['R1'],
+    file: `${COMMIT_LOG}/commit-log.ts`,
+    find: '    this.#isOpen = false;\n    this.#runDeferred();\n',
+    replace: '    this.#isOpen = false;\n',
+    test: 'test/adapters/storage/storage-sqlite-commit-halves.test.ts',
+  },
 ];
 
 const OF_THE_SIDECAR: readonly PlantedFault[] = [

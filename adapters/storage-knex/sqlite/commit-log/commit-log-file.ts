@@ -16,8 +16,9 @@ import { BATCH_COLUMNS, insertOf, SAVE_AT_ONCE } from '../save.ts';
 
 const FORMAT = 'agentcom commit log 1';
 const HEADER_BYTES = 4_096;
-/** The size of all records together: a larger batch does not go through the log. */
-export const RECORDS_BYTES = 2_097_152;
+/** The size of each half of the records: a larger batch does not go through the log. */
+export const HALF_BYTES = 1_048_576;
+export const RECORDS_BYTES = 2 * HALF_BYTES;
 
 /** Where the commit log of this database is. */
 export const commitLogOf = (database: string): string => `${database}-commits`;
@@ -54,8 +55,15 @@ export async function readCommitLog(database: string): Promise<CommitLogContent 
       `its commit log "${file}" is damaged or of another version`,
       'If the hub was updated after it was killed, start the previous version once. Otherwise restore the newest backup: `agentcom restore FILE --force`.',
     );
-  const { records, highestAfter } = recordsIn(bytes.subarray(HEADER_BYTES));
-  return { storeId, columns: columns.split(','), batches: records, highestAfter };
+  const halves = [0, HALF_BYTES]
+    .map((start) => recordsIn(bytes.subarray(HEADER_BYTES + start, HEADER_BYTES + start + HALF_BYTES)))
+    .sort((a, b) => (a.records[0]?.number ?? 0) - (b.records[0]?.number ?? 0));
+  return {
+    storeId,
+    columns: columns.split(','),
+    batches: halves.flatMap(({ records }) => records),
+    highestAfter: Math.max(...halves.map(({ highestAfter }) => highestAfter)),
+  };
 }
 
 /**

@@ -2,27 +2,29 @@
  * Makes batches durable by a log, and lets SQLite commit several of them at once: a commit writes every page that it changes, and batches
  * that follow each other change many of the same.
  *
- * A batch is committed once its record is in the log, on disk. Its statement runs at the same time, in a transaction of SQLite that stays
- * open until it holds `BATCHES_MAX` batches or `BYTES_MAX`, is `AGE_MS` old, or is flushed for a read. A read sees all batches if it runs on
- * the writing connection after `executed`, or on any other after `flush`. After a crash, `applyCommitLog` saves what SQLite does not have.
+ * A batch is committed once its record is in the log, on disk. Its statement runs at the same time or, if SQLite cannot refuse it, together
+ * with those of later batches, in a transaction of SQLite that stays open until it holds `BATCHES_MAX` batches or half of the log, is `AGE_MS`
+ * old, or is flushed for a read. A read sees all batches if it runs on the writing connection after `executed`, or on any other after `flush`.
+ * After a crash, `applyCommitLog` saves what SQLite does not have.
  *
- * Once SQLite has committed, the log is overwritten from its start.
+ * The batches of a transaction are in one half of the log, which is overwritten once SQLite has committed them. Meanwhile the other half is
+ * written to.
  */
 import { AgentcomError, messageOf } from '../../../../core/errors/agentcom-error.ts';
 import type { Clock, Timer } from '../../../../core/ports/clock.ts';
-import { CommitLogFile, commitLogOf, RECORDS_BYTES } from './commit-log-file.ts';
+import { CommitLogFile, commitLogOf, HALF_BYTES } from './commit-log-file.ts';
 import { RECORD_HEADER_BYTES, recordBytesMax, writeRecord } from './commit-records.ts';
 import type { SqliteConnection, SqliteParameter } from '../connection.ts';
 import { breaksConnection } from '../failures.ts';
-import type { SaveBatch } from '../save.ts';
+import { BATCH_COLUMNS, saveStatement, type SaveBatch } from '../save.ts';
 
 /** Maximum number of batches in a transaction of SQLite. */
 const BATCHES_MAX = 16;
-/** Size of the records after which SQLite commits, bytes. */
-const BYTES_MAX = 1_048_576;
 /** The time after which SQLite commits a batch, milliseconds. */
 const AGE_MS = 50;
-/** Maximum number of committed batches whose statements wait to be run; more wait to be committed. */
+/** Certain batches are saved by one statement once their records have this size, bytes. */
+const DEFERRED_BYTES_MAX = 16_384;
+/** Maximum number of such statements that wait to be run; further batches wait to be committed. */
 const WAITING_MAX = 4;
 /** Readers come often if one comes after at most this many batches; then this many are committed directly. */
 const READ_SOON = 2;
@@ -51,6 +53,9 @@ export class CommitLog {
   /** Of the newest batch. */
   #number: number;
   #buffer = Buffer.alloc(BUFFER_BYTES);
+  /** The half that has the batches of the newest transaction; the other one has those that SQLite may still be committing. */
+  #half: 0 | 1 = 1;
+  /** In that half. */
   #offset = 0;
   /** Of the open transaction. */
   #batches = 0;
@@ -58,12 +63,17 @@ export class CommitLog {
   /** How many of the next batches are committed directly. */
   #direct = 0;
   #timer: Timer | null = null;
-  /** Batches that are committed, whose statements have not run yet. */
+  /** The values of certain batches whose statement does not run yet. */
+  #deferred: (readonly SqliteParameter[])[] = [];
+  #deferredBytes = 0;
+  /** How many statements of certain batches wait to be run. */
   #waiting = 0;
   /** The end of the newest statement. */
   #executed: Promise<unknown> = Promise.resolve();
-  /** The end of the newest COMMIT. */
+  #isFlushing = false;
+  /** The ends of the newest COMMIT and of the one before. */
   #flushed: Promise<void> = Promise.resolve();
+  #flushedBefore: Promise<void> = Promise.resolve();
 
   /** The database MUST have all batches of a log that is there. */
   static async create(deps: CommitLogDeps): Promise<CommitLog> {
@@ -94,30 +104,40 @@ export class CommitLog {
     const number = this.#number + 1;
     const values = parameters(lastEvent, number);
     const bytesMax = recordBytesMax(values);
-    if (bytesMax > RECORDS_BYTES) {
+    if (bytesMax > HALF_BYTES) {
       await this.flush();
       return this.#saveDirectly(sql, parameters(lastEvent, null));
     }
-    if (this.#offset + bytesMax > RECORDS_BYTES) void this.flush();
-    // After the COMMIT, so that the log may be overwritten. A reader may flush before the next line runs.
+    if (this.#offset + bytesMax > HALF_BYTES) void this.flush();
+    // A reader may flush before the next line runs.
     while (!this.#isOpen) await this.#begin();
     if (this.#buffer.length < bytesMax) this.#buffer = Buffer.alloc(bytesMax);
     const length = writeRecord(this.#buffer, { number, isCertain, values });
-    const offset = this.#offset;
+    const place = { half: this.#half, offset: this.#offset };
     this.#offset += length;
     this.#batches += 1;
     this.#number = number;
-    const appended = this.#write(this.#buffer, length, offset);
-    const executed = this.#run(sql, values, !isCertain);
-    if (this.#batches >= BATCHES_MAX || this.#offset >= BYTES_MAX) void this.flush();
-    if (isCertain) return this.#acknowledged(appended, executed);
+    const appended = this.#write(this.#buffer, length, place);
+    const isFull = this.#batches >= BATCHES_MAX;
+    if (isCertain) {
+      this.#deferred.push(values);
+      this.#deferredBytes += length;
+      if (this.#deferredBytes >= DEFERRED_BYTES_MAX) this.#runDeferred();
+      if (isFull) void this.flush();
+      await appended;
+      if (this.#waiting > WAITING_MAX) await this.#executed;
+      return;
+    }
+    this.#runDeferred();
+    const executed = this.#run(sql, values, true);
+    if (isFull) void this.flush();
     const [, outcome] = await Promise.all([appended, settled(executed)]);
     if (outcome === null) return;
     // Otherwise it would be saved after a crash.
-    await this.#write(ERASED, ERASED.length, offset);
+    await this.#write(ERASED, ERASED.length, place);
     this.#number -= 1;
-    if (this.#offset === offset + length) {
-      this.#offset = offset;
+    if (this.#isOpen && this.#half === place.half) {
+      this.#offset = place.offset;
       this.#batches -= 1;
     }
     throw outcome.failure as Error;
@@ -135,20 +155,24 @@ export class CommitLog {
     }
   }
 
-  async #acknowledged(appended: Promise<void>, executed: Promise<unknown>): Promise<void> {
+  #runDeferred(): void {
+    if (this.#deferred.length === 0) return;
+    const values = this.#deferred.length === 1 ? (this.#deferred[0] as readonly SqliteParameter[]) : this.#deferred.flat();
+    this.#deferred = [];
+    this.#deferredBytes = 0;
     this.#waiting += 1;
-    const ended = settled(executed).then(() => void (this.#waiting -= 1));
-    await appended;
-    if (this.#waiting > WAITING_MAX) await ended;
+    void settled(this.#run(saveStatement(values.length / BATCH_COLUMNS.length), values, false)).then(() => void (this.#waiting -= 1));
   }
 
   /** Runs a statement of no batch, after those of all batches so far. */
   async change(sql: string, ...values: readonly SqliteParameter[]): Promise<void> {
+    this.#runDeferred();
     await this.#run(sql, values, true);
   }
 
   /** Resolves once the statements of all batches have run. */
   async executed(): Promise<void> {
+    this.#runDeferred();
     await this.#executed;
     this.#requireWorking();
   }
@@ -166,13 +190,17 @@ export class CommitLog {
   flush(): Promise<void> {
     if (!this.#isOpen) return this.#flushed;
     this.#isOpen = false;
+    this.#runDeferred();
     this.#timer?.cancel();
-    this.#offset = 0;
-    this.#batches = 0;
-    this.#flushed = this.#run('COMMIT', [], false).then(() => undefined);
+    this.#flushedBefore = this.#flushed;
+    const flushed = this.#run('COMMIT', [], false).then(() => undefined);
+    this.#flushed = flushed;
     // Its failure is reported by `watch`, and each use fails from then on.
-    void Promise.allSettled([this.#flushed]);
-    return this.#flushed;
+    void settled(flushed).then(() => {
+      if (this.#flushed === flushed) this.#isFlushing = false;
+    });
+    this.#isFlushing = true;
+    return flushed;
   }
 
   /** Once no batch is being saved. The file is removed if the database has everything. */
@@ -184,15 +212,24 @@ export class CommitLog {
     else await this.#file.close();
   }
 
+  /** Once SQLite has the batches of the half that is overwritten now. */
   async #begin(): Promise<void> {
-    await this.#run('BEGIN IMMEDIATE', [], true);
+    await Promise.allSettled([this.#flushedBefore]);
+    this.#requireWorking();
+    // Another program may hold a lock, but not while SQLite commits.
+    const begun = this.#run('BEGIN IMMEDIATE', [], !this.#isFlushing);
+    if (this.#isFlushing) void settled(begun);
+    else await begun;
     this.#isOpen = true;
+    this.#half = this.#half === 0 ? 1 : 0;
+    this.#offset = 0;
+    this.#batches = 0;
     this.#timer = this.#clock.after(AGE_MS, () => void this.flush());
   }
 
-  async #write(record: Buffer, length: number, offset: number): Promise<void> {
+  async #write(record: Buffer, length: number, { half, offset }: { readonly half: 0 | 1; readonly offset: number }): Promise<void> {
     try {
-      await this.#file.write(record, length, offset);
+      await this.#file.write(record, length, half * HALF_BYTES + offset);
     } catch (thrown) {
       const file = commitLogOf(this.#database);
       const failure = unavailable(`Cannot write to "${file}": ${messageOf(thrown)}.`, file, thrown);
