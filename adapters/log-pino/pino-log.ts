@@ -98,7 +98,8 @@ const saying = (logger: Logger, outer: LogFields, flush: () => void): Log => {
 /** Reading a field may throw (a getter, a proxy); the line then contains that error instead of the fields. */
 const merged = (outer: LogFields, fields: LogFields): LogFields => {
   try {
-    if (!needsChange(fields)) return outer === NO_FIELDS ? fields : { ...outer, ...fields };
+    // With spreads, Node 20 takes twenty times as long.
+    if (!needsChange(fields)) return outer === NO_FIELDS ? fields : Object.assign({}, outer, fields);
     const all: Record<string, unknown> = { ...outer };
     for (const [key, value] of Object.entries(fields)) {
       all[TAKEN_KEYS.has(key) ? `${key}_` : key] = value instanceof Error ? stdSerializers.err(value) : value;
