@@ -15,7 +15,7 @@ import type { Clock, Timer } from '../../../../core/ports/clock.ts';
 import { CommitLogFile, commitLogOf, HALF_BYTES } from './commit-log-file.ts';
 import { RECORD_HEADER_BYTES, recordBytesMax, writeRecord } from './commit-records.ts';
 import type { SqliteConnection, SqliteParameter } from '../connection.ts';
-import { breaksConnection } from '../failures.ts';
+import { breaksConnection, sqliteCodeBehind } from '../failures.ts';
 import { BATCH_COLUMNS, saveStatement, type SaveBatch } from '../save.ts';
 
 /** Maximum number of batches in a transaction of SQLite. */
@@ -277,5 +277,5 @@ const unavailable = (message: string, file: string, cause: unknown): AgentcomErr
   new AgentcomError('AC_STORE_UNAVAILABLE', message, {
     cause,
     hint: 'Check its disk: free space, mount, permissions. A hub opens it again by itself.',
-    details: { file },
+    details: { file, sqlite: sqliteCodeBehind(cause) ?? null },
   });
