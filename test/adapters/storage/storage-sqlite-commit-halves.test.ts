@@ -2,7 +2,6 @@
 import { copyFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import type { SavedRows } from '../../../adapters/storage-knex/engine.ts';
 import { commitLogOf } from '../../../adapters/storage-knex/sqlite/commit-log/commit-log-file.ts';
 import { CommitLog } from '../../../adapters/storage-knex/sqlite/commit-log/commit-log.ts';
 import type { SqliteConnection } from '../../../adapters/storage-knex/sqlite/connection.ts';
@@ -11,23 +10,10 @@ import { failsWith } from '../../product/contracts/storage/storage-room.ts';
 import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import { type Acknowledged, hasAfterKill, hasExactly, killed, loggedStore, opened, saveBatch } from '../storage-places/logged-store.ts';
 import { testedDriver } from '../storage-places/sqlite-storage-place.ts';
+import { NO_ROWS } from '../suites/no-rows.ts';
 
 const BATCHES_IN_TRANSACTION = 16;
 const WAITS_MS = 300;
-const NO_ROWS: SavedRows = {
-  insertTasks: [],
-  insertBodies: [],
-  insertDependencies: [],
-  updateTasks: [],
-  saveResults: [],
-  dropKept: [],
-  saveKept: [],
-  saveAgents: [],
-  clearStops: [],
-  saveStops: [],
-  insertKeys: [],
-  insertEvents: [],
-};
 
 /** The n-th batch that SQLite cannot refuse. */
 const certain = (n: number): number => 2 * n;
