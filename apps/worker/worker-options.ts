@@ -168,7 +168,8 @@ export function logOf(log: WorkerLog = STANDARD_ERROR, outer: LogFields = {}): L
     (message: string, fields: LogFields = {}): void => {
       if (log[level] === undefined) return;
       try {
-        log[level]?.(message, { ...outer, ...fields });
+        // With spreads, Node 20 takes twenty times as long.
+        log[level]?.(message, Object.assign({}, outer, fields));
       } catch (thrown) {
         console.error(`agentcom/worker: the log threw at "${message}": ${messageOf(thrown)}`);
       }
