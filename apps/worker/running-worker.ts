@@ -85,8 +85,7 @@ export function worker(options: WorkerOptions): RunningWorker {
       digest: systemDigest(),
       log,
       stopController: runStopController,
-      // Handlers begin in the first turn, so that those that end immediately have ended by then.
-      afterTurn: (work) => void setImmediate(() => setImmediate(work)),
+      afterTurn: (work) => void setImmediate(work),
       onLink,
     });
     await sidecar.start();

@@ -30,6 +30,10 @@ export class PersistentMap<V extends NonNullable<unknown> | null> {
     return this.#own().has(key);
   }
 
+  get isEmpty(): boolean {
+    return this.#own().isEmpty;
+  }
+
   /** In no particular order. */
   values(): readonly V[] {
     return [...this.#own().values()];

@@ -27,6 +27,10 @@ export class RenewedMap<K, V> {
     this.#entries.set(key, value);
   }
 
+  get isEmpty(): boolean {
+    return this.#entries.size === 0;
+  }
+
   /** In the order of their first `set`. */
   values(): Iterable<V> {
     return this.#entries.values();

@@ -9,8 +9,8 @@ import { TwoGenerations } from './two-generations.ts';
 /** The size of the cache, in characters; the oldest bodies are evicted. */
 const CHARACTERS_MAX = 8_388_608;
 /** How much is read ahead at once: fewer bodies if they are large. */
-const AHEAD_CHARACTERS = 131_072;
-const AHEAD_MAX = 128;
+const AHEAD_CHARACTERS = 262_144;
+const AHEAD_MAX = 512;
 /** What a body counts in addition to its texts, in characters. */
 const BODY_CHARACTERS = 256;
 

@@ -1,6 +1,6 @@
-/** A sidecar whose runs may end within a turn of the event loop: acceptances wait for the end of the turn. */
+/** A sidecar whose runs may end within the next turn of the event loop: acceptances wait for the end of that turn. */
 import t from 'tap';
-import { keyOf, TASK } from './rig/stage.ts';
+import { keyOf, OTHER, TASK } from './rig/stage.ts';
 import { obliging, offer, openRoom, type RoomOptions } from './rig/sidecar-room.ts';
 
 const TURN_MS = 50;
@@ -28,9 +28,9 @@ const heardAfter = async (agentMs: number, options: RoomOptions = {}) => {
 
 const ofTasks = (types: readonly unknown[]): readonly unknown[] => types.filter((type) => String(type).startsWith('task_'));
 
-t.test('an acceptance is sent at the end of the turn', async (t) => {
+t.test('an acceptance is sent at the end of the next turn', async (t) => {
   const room = await heardAfter(10_000);
-  await room.pass(TURN_MS - 1);
+  await room.pass(2 * TURN_MS - 1);
   t.same(ofTasks(room.types()), []);
   await room.pass(1);
   t.same(ofTasks(room.types()), ['task_accepted']);
@@ -45,10 +45,18 @@ t.test('the acceptance of a later assignment is sent at once: a run that kills t
   t.same(ofTasks(room.types()), ['task_accepted']);
 });
 
-t.test('a run that ends within the turn is accepted by its final report', async (t) => {
+t.test('a run that ends within the next turn is accepted by its final report', async (t) => {
   const room = await heardAfter(0);
   await room.pass(20_000);
   t.same(ofTasks(room.types()), ['task_complete'], 'once, and without an acceptance');
+});
+
+t.test('an assignment that arrives one turn later waits one turn longer', async (t) => {
+  const room = await heardAfter(TURN_MS + 30, { slots: 2 });
+  await room.pass(TURN_MS + 1);
+  room.say({ ...offer(), task_id: OTHER });
+  await room.pass(20_000);
+  t.same(ofTasks(room.types()), ['task_complete', 'task_complete'], 'neither is accepted before it completes');
 });
 
 t.test('an acceptance pending when the connection breaks is sent on the next one', async (t) => {

@@ -5,7 +5,7 @@ import type { HubFrameOf, NackReason } from '../../../protocol/hub-frames.ts';
 import type { V2Frame } from '../../../protocol/sidecar-frames.ts';
 import { beginStop } from './end-of-run.ts';
 import { renew, reportWake } from './lease.ts';
-import { closeReport, sendAllReports, sendReport } from '../report/outbox-reports.ts';
+import { closeReport, resendReport, sendAllReports } from '../report/outbox-reports.ts';
 import { assignmentIdIn } from '../state/state.ts';
 import type { StepContext } from '../state/step-context.ts';
 
@@ -64,7 +64,7 @@ function onUnmatchedAnswer(step: StepContext, entry: EndEntry, reason: string): 
   const key = assignmentKey(entry);
   if (!step.state.link.mayBeRefused.has(key)) return closeReport(step, entry, reason);
   step.forgetRefusable(entry);
-  sendReport(step, entry);
+  resendReport(step, entry);
 }
 
 function stopReclaimed(step: StepContext, assignment: AssignmentId, reason: string): void {

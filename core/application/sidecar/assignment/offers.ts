@@ -10,7 +10,7 @@ import type { HubFrameOf } from '../../../protocol/hub-frames.ts';
 import { copyRareParts, type WirePart } from '../../../protocol/task-body.ts';
 import { beginStop } from './end-of-run.ts';
 import { startAssignmentTimers } from './lease.ts';
-import { report, sendReport } from '../report/outbox-reports.ts';
+import { report, resendReport } from '../report/outbox-reports.ts';
 import type { SignatureVerdict } from '../state/inputs.ts';
 import { assignmentIdIn, frameIds } from '../state/state.ts';
 import type { StepContext } from '../state/step-context.ts';
@@ -27,7 +27,7 @@ export function onAssign(step: StepContext, frame: AssignFrame, signature?: Sign
     case 'held':
       return answerHeld(step, decision.slot);
     case 'reported':
-      return sendReport(step, decision.entry);
+      return resendReport(step, decision.entry);
     case 'ended':
       return answerEnded(step, decision.ended);
     case 'superseded':

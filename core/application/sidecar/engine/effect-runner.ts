@@ -56,7 +56,7 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
   let scans: Set<Timer> | null = new Set();
   const removals = fileRemovals(options);
   let connection: LinkConnection | null = null;
-  /** The assignments that wait for the end of this turn. */
+  /** The assignments of this turn that wait for the end of the next one. */
   let awaited: AssignmentId[] = [];
   const hasRoom = (): boolean => (connection?.bufferedBytes() ?? 0) < SOCKET_BYTES_MAX;
   const reports = reportSendQueue({
@@ -145,9 +145,10 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
     awaited.push(assignment);
     if (awaited.length > 1) return;
     options.afterTurn?.(() => {
+      // Those that arrive from now on begin in a later turn.
       const assignments = awaited;
       awaited = [];
-      deliver({ type: 'turn_over', assignments });
+      options.afterTurn?.(() => deliver({ type: 'turn_over', assignments }));
     });
   }
 

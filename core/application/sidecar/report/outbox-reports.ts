@@ -46,15 +46,22 @@ export interface ReportAbout {
 
 /** After `identified`: resends every unanswered report in its original order. */
 export function sendAllReports(step: StepContext): void {
-  step.state = { ...step.state, sendCounts: new PersistentMap() };
+  step.state = { ...step.state, resendCounts: new PersistentMap() };
   for (const entry of step.state.journal.outbox) sendReport(step, entry);
 }
 
-/** Sends the report, or requests its body first, and schedules the next attempt. */
-export function sendReport(step: StepContext, entry: OutboxEntry): void {
+/** Sends the report for the first time on this link, or requests its body first, and schedules the next attempt. */
+export const sendReport = (step: StepContext, entry: OutboxEntry): void => send(step, entry, 0);
+
+/** The same for a report that was sent on this link before. */
+export function resendReport(step: StepContext, entry: OutboxEntry): void {
+  if (step.state.link.phase === 'identified') send(step, entry, step.countResend(entry));
+}
+
+function send(step: StepContext, entry: OutboxEntry, resends: number): void {
   if (step.state.link.phase !== 'identified') return;
   const assignment = assignmentIdOf(entry);
-  planRepeat(step, assignment);
+  planRepeat(step, assignment, resends);
   if (hasBody(entry)) return step.afterPersist({ type: 'readReport', assignment });
   if (entry.report === 'accepted')
     return step.sendRefusable(assignment, { type: 'task_accepted', task_id: entry.taskId, generation: entry.generation });
@@ -123,17 +130,17 @@ function parseEnd(text: string): EndFrame | null {
 /** Sends an end report whose body is already in memory. */
 export function sendEnd(step: StepContext, assignment: AssignmentId, frame: EndFrame): void {
   if (step.state.link.phase !== 'identified') return;
-  planRepeat(step, assignmentIdOf(assignment));
+  planRepeat(step, assignmentIdOf(assignment), 0);
   step.send(frame);
 }
 
-function planRepeat(step: StepContext, assignment: AssignmentId): void {
-  step.startTimerOf(assignment, 'repeat', backoffMs(step.settings.timing.reportRepeat, step.countSending(assignment)));
+function planRepeat(step: StepContext, assignment: AssignmentId, resends: number): void {
+  step.startTimerOf(assignment, 'repeat', backoffMs(step.settings.timing.reportRepeat, resends + 1));
 }
 
 export function onRepeatTimer(step: StepContext, assignment: AssignmentId): void {
   const entry = step.findReport(assignment);
-  if (entry !== undefined) sendReport(step, entry);
+  if (entry !== undefined) resendReport(step, entry);
 }
 
 /**

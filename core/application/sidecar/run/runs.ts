@@ -29,17 +29,19 @@ export function followRuns(
   { runner, stopController, log }: Pick<SidecarPorts, 'runner' | 'stopController' | 'log'>,
   take: (input: SidecarInput, done?: () => void) => void,
 ): Runs {
-  const followed = new RenewedMap<string, Followed>();
+  /** Not by id: a new id is hashed for each run, but few runs are looked up. */
+  const followed = new RenewedMap<Followed, Followed>();
   /** Called once nothing is followed. */
   let onAllOver: (() => void) | null = null;
   const notifyIfAllOver = (): void => {
-    if ([...followed.values()].length === 0) onAllOver?.();
+    if (followed.isEmpty) onAllOver?.();
   };
 
   const follow = (run: WakeRequest, begin: (runner: WakeRunner, controller: StopController) => AsyncIterable<WakeEvent>): void => {
     const about = { assignment: assignmentIdOf(run), runId: run.runId };
+    let following: Followed | null = null;
     const onOver = (error: string | null): void => {
-      followed.delete(run.runId);
+      if (following !== null) followed.delete(following);
       if (onAllOver !== null) notifyIfAllOver();
       take({ type: 'wake_stream_ended', ...about, error });
     };
@@ -47,7 +49,8 @@ export function followRuns(
     const controller = stopController();
     const listen = async (): Promise<void> => {
       const iterator = begin(runner, controller)[Symbol.asyncIterator]();
-      followed.set(run.runId, { runId: run.runId, controller, iterator });
+      following = { runId: run.runId, controller, iterator };
+      followed.set(following, following);
       let isBroken = false;
       for (let next = await nextStep(iterator); next.done !== true; next = await nextStep(iterator)) {
         const parsed = readWakeEvent(next.value);
@@ -80,7 +83,9 @@ export function followRuns(
         if (stop !== null) controller.abort(stop);
         return by.attach(run, controller.signal);
       }),
-    kill: (runId, reason) => followed.get(runId)?.controller.abort(reason),
+    kill(runId, reason) {
+      for (const each of followed.values()) if (each.runId === runId) each.controller.abort(reason);
+    },
     over: () =>
       new Promise((resolve) => {
         onAllOver = resolve;

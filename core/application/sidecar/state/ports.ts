@@ -44,8 +44,9 @@ export interface SidecarPorts {
   /** `() => new AbortController()` */
   readonly stopController: () => StopController;
   /**
-   * Runs `work` after everything that this turn of the event loop begins. Given if runs may end within a turn: the acceptance of a first
-   * assignment then waits for the end of the turn, and is not sent if the run has ended, because the hub treats the end as an acceptance, too.
+   * Runs `work` at the end of this turn of the event loop, or of the next one if this is the end of a turn. Given if runs may end within the
+   * turn after the one in which they were woken: the acceptance of a first assignment then waits for the end of that turn, and is not sent if
+   * the run has ended, because the hub treats the end as an acceptance, too.
    */
   readonly afterTurn?: ((work: () => void) => void) | undefined;
 }

@@ -66,8 +66,8 @@ export interface SidecarState {
   readonly link: LinkState;
   /** By `assignmentKey`. */
   readonly live: PersistentMap<LiveSlot>;
-  /** How often each unanswered report was sent on this link, by `assignmentKey`. */
-  readonly sendCounts: PersistentMap<number>;
+  /** How often unanswered reports were resent on this link, by `assignmentKey`; nearly all are answered before that. */
+  readonly resendCounts: PersistentMap<number>;
   readonly drain: { readonly reason: string; readonly drainedSent: boolean } | null;
   /** Set once this process accepts no more tasks; `notified`: nothing was left, and the caller was notified. */
   readonly ownDrain: { readonly notified: boolean } | null;
@@ -260,7 +260,7 @@ export const loadedState = (journal: JournalState, instanceId: string): SidecarS
     mayBeRefused: new PersistentMap(),
   },
   live: new PersistentMap(),
-  sendCounts: new PersistentMap(),
+  resendCounts: new PersistentMap(),
   drain: null,
   ownDrain: null,
   fault: null,
@@ -272,7 +272,7 @@ export const loadedState = (journal: JournalState, instanceId: string): SidecarS
 /** Releases the map versions that only the state `before` has; it must not be used any more. See `PersistentMap`. */
 export function releaseState(before: SidecarState, now: SidecarState): void {
   if (before.live !== now.live) before.live.release();
-  if (before.sendCounts !== now.sendCounts) before.sendCounts.release();
+  if (before.resendCounts !== now.resendCounts) before.resendCounts.release();
   if (before.link.mayBeRefused !== now.link.mayBeRefused) before.link.mayBeRefused.release();
 }
 

@@ -158,7 +158,7 @@ export class StepContext {
 
   putReport(entry: OutboxEntry): void {
     this.#ownJournal().outbox = withEntryLast(this.state.journal.outbox, entry);
-    this.#forgetSendings(entry);
+    this.#forgetResends(entry);
   }
 
   /** Updates the report in place. */
@@ -172,7 +172,7 @@ export class StepContext {
     const left = withoutEntry(outbox, assignment);
     if (left === outbox) return;
     this.#ownJournal().outbox = left;
-    this.#forgetSendings(assignment);
+    this.#forgetResends(assignment);
     this.cancelTimersOf(assignment, ['repeat']);
   }
 
@@ -225,11 +225,11 @@ export class StepContext {
     state.link = { ...state.link, ...patch };
   }
 
-  /** Counts one more sending of its report on this link; returns how many there have been. */
-  countSending(assignment: AssignmentId): number {
+  /** Counts one more resend of its report on this link; returns how many there have been. */
+  countResend(assignment: AssignmentId): number {
     const key = this.#keyOf(assignment);
-    const count = (this.state.sendCounts.get(key) ?? 0) + 1;
-    this.#own().sendCounts = this.state.sendCounts.with(key, count);
+    const count = (this.state.resendCounts.get(key) ?? 0) + 1;
+    this.#own().resendCounts = this.state.resendCounts.with(key, count);
     return count;
   }
 
@@ -257,9 +257,11 @@ export class StepContext {
     return state.journal;
   }
 
-  #forgetSendings(assignment: AssignmentId): void {
-    const sendCounts = this.state.sendCounts.without(this.#keyOf(assignment));
-    if (sendCounts !== this.state.sendCounts) this.#own().sendCounts = sendCounts;
+  #forgetResends(assignment: AssignmentId): void {
+    // Making a key, hashing it and looking it up take longer than the rest of what a report needs.
+    if (this.state.resendCounts.isEmpty) return;
+    const resendCounts = this.state.resendCounts.without(this.#keyOf(assignment));
+    if (resendCounts !== this.state.resendCounts) this.#own().resendCounts = resendCounts;
   }
 }
 
