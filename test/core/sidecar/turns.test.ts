@@ -54,7 +54,7 @@ t.test('a run that ends within the next turn is accepted by its final report', a
 t.test('an assignment that arrives one turn later waits one turn longer', async (t) => {
   const room = await heardAfter(TURN_MS + 30, { slots: 2 });
   await room.pass(TURN_MS + 1);
-  room.say({ ...offer(), task_id: OTHER });
+  room.say(offer(1, OTHER));
   await room.pass(20_000);
   t.same(ofTasks(room.types()), ['task_complete', 'task_complete'], 'neither is accepted before it completes');
 });

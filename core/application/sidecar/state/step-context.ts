@@ -2,6 +2,7 @@
  * One step in progress. Handlers update `state` and request effects through it; `end` puts the effects in the order
  * that guarantees durability: those before persisting, the journal if it changed, those after.
  */
+import type { PersistentMap } from '../../../domain/persistent-map.ts';
 import { ENDED_IN_PROCESS_MAX, ENDED_MAX, recall, remember, type Ended } from '../../../domain/assignment/ended-assignments.ts';
 import { findIn, withEntry, withEntryLast, withoutEntry } from '../../../domain/assignment/assignment-list.ts';
 import type { OutboxEntry } from '../../../domain/assignment/outbox.ts';
@@ -107,7 +108,7 @@ export class StepContext {
 
   /** From now on a refusal counts as the answer to its end report. */
   forgetRefusable(assignment: AssignmentId): void {
-    this.#patchRefusable(this.state.link.mayBeRefused.without(this.#keyOf(assignment)));
+    this.#patchRefusable(this.#without(this.state.link.mayBeRefused, assignment));
   }
 
   /** Restarts the timer if it is running. */
@@ -147,7 +148,7 @@ export class StepContext {
     const slots = withoutEntry(this.state.journal.slots, assignment);
     this.#ownJournal().slots = slots;
     const state = this.#own();
-    state.live = state.live.without(this.#keyOf(assignment));
+    state.live = this.#without(state.live, assignment);
     if (slots.length === 0) state.tasksBytes = 0;
   }
 
@@ -245,6 +246,11 @@ export class StepContext {
     return this.#keyed.key;
   }
 
+  /** Most of these maps are empty most of the time: then no key is made, which would take longer than the rest. */
+  #without<V extends NonNullable<unknown>>(map: PersistentMap<V>, assignment: AssignmentId): PersistentMap<V> {
+    return map.isEmpty ? map : map.without(this.#keyOf(assignment));
+  }
+
   /** A copy of the state that only this step has: it is changed in place, so the state is copied once per step. */
   #own(): Own<SidecarState> {
     if (this.state === this.#before) this.state = { ...this.state };
@@ -258,9 +264,7 @@ export class StepContext {
   }
 
   #forgetResends(assignment: AssignmentId): void {
-    // Making a key, hashing it and looking it up take longer than the rest of what a report needs.
-    if (this.state.resendCounts.isEmpty) return;
-    const resendCounts = this.state.resendCounts.without(this.#keyOf(assignment));
+    const resendCounts = this.#without(this.state.resendCounts, assignment);
     if (resendCounts !== this.state.resendCounts) this.#own().resendCounts = resendCounts;
   }
 }

@@ -184,9 +184,9 @@ export async function openRoom(options: RoomOptions = {}): Promise<Room> {
   return made;
 }
 
-export const offer = (generation = 1): SentFrame => ({
+export const offer = (generation = 1, taskId = TASK): SentFrame => ({
   type: 'task_assign',
-  task_id: TASK,
+  task_id: taskId,
   generation,
   description: 'count the words',
   assigned_at: START_MS,
