@@ -321,7 +321,7 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
     what: 'a report is dropped as soon as it is sent',
     breaks: ['R5'],
     file: 'core/application/sidecar/report/outbox-reports.ts',
-    find: '  planRepeat(step, assignmentIdOf(assignment));\n  step.send(frame);',
+    find: '  planRepeat(step, assignmentIdOf(assignment), 0);\n  step.send(frame);',
     replace: '  step.send(frame);\n  step.dropReport(assignment);',
     test: `${SIDECAR}/reports.test.ts`,
   },

@@ -36,7 +36,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'the outbox is emptied when it is sent',
     caughtBy: 'J2',
     file: 'core/application/sidecar/report/outbox-reports.ts',
-    find: '  planRepeat(step, assignmentIdOf(assignment));\n  step.send(frame);',
+    find: '  planRepeat(step, assignmentIdOf(assignment), 0);\n  step.send(frame);',
     replace: '  step.send(frame);\n  step.dropReport(assignment);',
   },
   {

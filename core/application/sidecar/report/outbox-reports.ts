@@ -54,9 +54,7 @@ export function sendAllReports(step: StepContext): void {
 export const sendReport = (step: StepContext, entry: OutboxEntry): void => send(step, entry, 0);
 
 /** The same for a report that was sent on this link before. */
-export function resendReport(step: StepContext, entry: OutboxEntry): void {
-  if (step.state.link.phase === 'identified') send(step, entry, step.countResend(entry));
-}
+export const resendReport = (step: StepContext, entry: OutboxEntry): void => send(step, entry, step.countResend(entry));
 
 function send(step: StepContext, entry: OutboxEntry, resends: number): void {
   if (step.state.link.phase !== 'identified') return;
