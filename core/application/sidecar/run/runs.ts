@@ -30,7 +30,7 @@ export function followRuns(
   take: (input: SidecarInput, done?: () => void) => void,
 ): Runs {
   /** Not by id: a new id is hashed for each run, but few runs are looked up. */
-  const followed = new RenewedMap<Followed, Followed>();
+  const followed = new RenewedMap<object, Followed>();
   /** Called once nothing is followed. */
   let onAllOver: (() => void) | null = null;
   const notifyIfAllOver = (): void => {
@@ -39,9 +39,8 @@ export function followRuns(
 
   const follow = (run: WakeRequest, begin: (runner: WakeRunner, controller: StopController) => AsyncIterable<WakeEvent>): void => {
     const about = { assignment: assignmentIdOf(run), runId: run.runId };
-    let following: Followed | null = null;
     const onOver = (error: string | null): void => {
-      if (following !== null) followed.delete(following);
+      followed.delete(about);
       if (onAllOver !== null) notifyIfAllOver();
       take({ type: 'wake_stream_ended', ...about, error });
     };
@@ -49,8 +48,7 @@ export function followRuns(
     const controller = stopController();
     const listen = async (): Promise<void> => {
       const iterator = begin(runner, controller)[Symbol.asyncIterator]();
-      following = { runId: run.runId, controller, iterator };
-      followed.set(following, following);
+      followed.set(about, { runId: run.runId, controller, iterator });
       let isBroken = false;
       for (let next = await nextStep(iterator); next.done !== true; next = await nextStep(iterator)) {
         const parsed = readWakeEvent(next.value);
