@@ -54,6 +54,8 @@ t.test('the end of a task is logged with its id, agent, outcome and duration', a
   await peer.cut();
   const waiting = await rig.submit();
   await rig.queue.do({ kind: 'cancel', taskId: waiting, by: 'tok-1' });
+  // Logged behind the answer.
+  await rig.pass(0);
   const lines = linesOf(rig.log, 'a task ended');
   t.match(lines, [
     { level: 'info', fields: { task_id: done, outcome: 'completed', agent_id: 'a1', generation: 1 } },

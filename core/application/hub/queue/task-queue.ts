@@ -364,6 +364,8 @@ export class TaskQueue implements CommandInbox {
         ? [...done.batch.outgoing, ...notices]
         : [...first, ...done.batch.outgoing, ...notices.filter((one) => !first.includes(one))],
     );
+    // Frames are written in a microtask, and nobody waits for metrics and logs.
+    await Promise.resolve();
     const { batch, events, dueAtMs } = done;
     const hint = hintFor(batch, events, this.#deps.roster);
     this.#deps.committed({ events, dueAtMs, hint, ends: batch.ends, commands: entries.length, tookMs: this.#lastSuccessMs - startedMs });

@@ -51,13 +51,18 @@ export function sendAllReports(step: StepContext): void {
 }
 
 /** Sends the report for the first time on this link, or requests its body first, and schedules the next attempt. */
-export const sendReport = (step: StepContext, entry: OutboxEntry): void => send(step, entry, 0);
+export function sendReport(step: StepContext, entry: OutboxEntry): void {
+  if (isIdentified(step)) send(step, entry, 0);
+}
 
 /** The same for a report that was sent on this link before. */
-export const resendReport = (step: StepContext, entry: OutboxEntry): void => send(step, entry, step.countResend(entry));
+export function resendReport(step: StepContext, entry: OutboxEntry): void {
+  if (isIdentified(step)) send(step, entry, step.countResend(entry));
+}
+
+const isIdentified = (step: StepContext): boolean => step.state.link.phase === 'identified';
 
 function send(step: StepContext, entry: OutboxEntry, resends: number): void {
-  if (step.state.link.phase !== 'identified') return;
   const assignment = assignmentIdOf(entry);
   planRepeat(step, assignment, resends);
   if (hasBody(entry)) return step.afterPersist({ type: 'readReport', assignment });
@@ -127,7 +132,7 @@ function parseEnd(text: string): EndFrame | null {
 
 /** Sends an end report whose body is already in memory. */
 export function sendEnd(step: StepContext, assignment: AssignmentId, frame: EndFrame): void {
-  if (step.state.link.phase !== 'identified') return;
+  if (!isIdentified(step)) return;
   planRepeat(step, assignmentIdOf(assignment), 0);
   step.send(frame);
 }
