@@ -1,8 +1,8 @@
 /** The data directory of a hub or a sidecar, and the small secret files in it: for their owner only. */
 import { constants } from 'node:fs';
-import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
+import { rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { modeOfOthers, readRegularFile, replaceFile } from '../adapters/kit/platform-files.ts';
+import { makeFolders, modeOfOthers, readRegularFile, replaceFile } from '../adapters/kit/platform-files.ts';
 import { AgentcomError, messageOf } from '../core/errors/agentcom-error.ts';
 
 // Windows has neither of the last two flags. Without O_NONBLOCK, opening a FIFO waits for a reader.
@@ -17,7 +17,7 @@ export async function makeDataDir(dataDir: string, setting: string, platform: st
   let mode: number;
   let isOpen: boolean;
   try {
-    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    await makeFolders(dataDir, 0o700);
     mode = (await stat(dataDir)).mode;
     isOpen = modeOfOthers(mode, platform) !== 0;
     // Nothing is written into a directory that others can access, nor through a link in it.

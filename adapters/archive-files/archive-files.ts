@@ -2,12 +2,12 @@
  * The archive: a folder of NDJSON files, one for each day (UTC), with a line for each task that was removed from the store. Its files
  * are append-only. A line that a crash cut short stays, and the next one starts on a new line.
  */
-import { mkdir, open, type FileHandle } from 'node:fs/promises';
+import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { WholeTask } from '../../core/domain/task/removal.ts';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { TaskArchive } from '../../core/ports/storage.ts';
-import { syncFolder } from '../kit/platform-files.ts';
+import { makeFolders, syncFolder } from '../kit/platform-files.ts';
 import { archivedTaskJson } from '../../core/protocol/task-json.ts';
 
 /** Once a file has this many bytes, another one is started for the same day. */
@@ -38,7 +38,7 @@ export function archiveFiles({ dir, fileBytesMax = FILE_BYTES_MAX }: ArchiveFile
   return {
     async append(tasks, nowMs) {
       try {
-        await mkdir(dir, { recursive: true, mode: 0o700 });
+        await makeFolders(dir, 0o700);
         const [handle, size] = await openLast(new Date(nowMs).toISOString().slice(0, 10));
         try {
           await handle.appendFile(`${(await endsInLine(handle, size)) ? '' : '\n'}${linesOf(tasks, nowMs)}`);

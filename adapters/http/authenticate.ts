@@ -159,7 +159,7 @@ export function authenticator(
   const lookUpOwner = async (hash: string, address: string): Promise<Read<Principal>> => {
     const found = cached.has(hash) ? read(await find(hash)) : await lookUp(address, () => find(hash));
     if (found.kind === 'refused') return found;
-    return found.value === undefined ? refused(unauthorized()) : read(principal(hash, found.value));
+    return found.value === undefined ? refused(unauthorized(WRONG_TOKEN)) : read(principal(hash, found.value));
   };
 
   const lookUpInTime = async (hash: string, address: string): Promise<Read<Principal>> => {
@@ -182,7 +182,8 @@ export function authenticator(
     },
     authenticate(authorization, address, mayBeOld = false) {
       const token = bearerToken(authorization);
-      if (token === undefined || token.length > TOKEN_CHARACTERS_MAX) return refused(unauthorized());
+      if (token === undefined) return refused(unauthorized(NO_TOKEN));
+      if (token.length > TOKEN_CHARACTERS_MAX) return refused(unauthorized(WRONG_TOKEN));
       const known = hashed.get(token);
       if (known?.isAdmin === true) return read(ADMIN);
       const hash = known?.hash ?? digest.sha256(token);
@@ -212,7 +213,6 @@ function dropOldest(map: Map<string, unknown>, max: number): void {
   if (oldest !== undefined) map.delete(oldest);
 }
 
-const unauthorized = () =>
-  refusal('unauthorized', 'This route requires the header "Authorization: Bearer TOKEN" with a valid token.', {
-    headers: { 'www-authenticate': 'Bearer realm="agentcom"' },
-  });
+const NO_TOKEN = 'This route requires the header "Authorization: Bearer TOKEN"; the request has no such header.';
+const WRONG_TOKEN = 'The token in the header "Authorization" is not valid: it is mistyped, revoked or expired.';
+const unauthorized = (message: string) => refusal('unauthorized', message, { headers: { 'www-authenticate': 'Bearer realm="agentcom"' } });

@@ -17,11 +17,20 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { lstat, mkdir, opendir, readdir, stat, statfs } from 'node:fs/promises';
+import { lstat, opendir, readdir, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
-import { modeOfOthers, notRegular, readRegularFile, replaceFile, storedBytes, syncFolder, unlessMissing } from '../kit/platform-files.ts';
+import {
+  makeFolders,
+  modeOfOthers,
+  notRegular,
+  readRegularFile,
+  replaceFile,
+  storedBytes,
+  syncFolder,
+  unlessMissing,
+} from '../kit/platform-files.ts';
 
 export interface JournalFiles {
   /** Creates the folder and its parents, readable by their owner only. Idempotent. */
@@ -59,7 +68,7 @@ const OWNER_ONLY_FILE = 0o600;
 
 export const nodeJournalFiles: JournalFiles = {
   async makeFolder(path) {
-    const first = await mkdir(path, { recursive: true, mode: OWNER_ONLY_FOLDER });
+    const first = await makeFolders(path, OWNER_ONLY_FOLDER);
     if (first !== undefined) await this.syncFolder(dirname(first));
   },
   async isOpenToOthers(path) {

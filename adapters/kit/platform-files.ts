@@ -3,7 +3,8 @@
  * pass one other than its own.
  */
 import { closeSync, constants, fstatSync, openSync, readFileSync, renameSync, type Stats } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { mkdir, open, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 
@@ -101,6 +102,36 @@ export async function unlessMissing<T, M>(work: () => Promise<T>, missing: M): P
     return await work();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return missing;
+    throw error;
+  }
+}
+
+/**
+ * Creates a folder, with its parents, and returns the first one that was missing; undefined if none was. Below a folder that exists but can
+ * hold no others, such as /proc, the `recursive` of Node's `mkdir` never ends, in a thread that no signal stops; this fails with `ENOENT`.
+ */
+export async function makeFolders(folder: string, mode: number): Promise<string | undefined> {
+  try {
+    return (await makeFolder(folder, mode)) ? folder : undefined;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || dirname(folder) === folder) throw error;
+  }
+  const first = await makeFolders(dirname(folder), mode);
+  await makeFolder(folder, mode);
+  return first ?? folder;
+}
+
+/** The errors of `mkdir` for a folder that exists; for a drive or the root folder, the last two on some platforms. */
+const MAY_EXIST: ReadonlySet<unknown> = new Set(['EEXIST', 'EISDIR', 'EPERM']);
+
+/** False: it exists. */
+async function makeFolder(folder: string, mode: number): Promise<boolean> {
+  try {
+    await mkdir(folder, { mode });
+    return true;
+  } catch (error) {
+    const mayExist = MAY_EXIST.has((error as NodeJS.ErrnoException).code);
+    if (mayExist && (await unlessMissing(async () => (await stat(folder)).isDirectory(), false))) return false;
     throw error;
   }
 }

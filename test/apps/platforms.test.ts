@@ -1,5 +1,5 @@
 /** What differs on Windows and macOS, tested by passing in that platform: nothing here was run on either. */
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -7,7 +7,7 @@ import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { placeOf } from '../../adapters/journal-file/folder-place.ts';
 import { isListening, listenAt } from '../../adapters/journal-file/lock-socket.ts';
 import { isStillRunning, processMark } from '../../adapters/journal-file/process-mark.ts';
-import { modeOfOthers, retriedWhileHeld, syncFolder } from '../../adapters/kit/platform-files.ts';
+import { makeFolders, modeOfOthers, retriedWhileHeld, syncFolder } from '../../adapters/kit/platform-files.ts';
 import { refuseIfShared } from '../../adapters/storage-knex/sqlite/files.ts';
 import { listenerCommand } from '../../apps/cli/doctor/examine-hub.ts';
 import { examineFolder } from '../../apps/cli/doctor/examine-folder.ts';
@@ -26,6 +26,22 @@ function openFile(t: Test, name: string, text: string): string {
   chmodSync(file, 0o666);
   return file;
 }
+
+t.test('a folder is created with its parents, and what is in its way is an error', async (t) => {
+  const at = (...names: string[]): string => join(root, ...names);
+  const root = t.testdir({ file: '' });
+  t.equal(await makeFolders(at('a', 'b', 'c'), 0o700), at('a'), 'the first that was missing');
+  t.equal(statSync(at('a', 'b')).mode & 0o777, 0o700);
+  t.equal(await makeFolders(at('a', 'b', 'd'), 0o700), at('a', 'b', 'd'));
+  t.equal(await makeFolders(at('a', 'b'), 0o700), undefined, 'none was missing');
+  await t.resolves(Promise.all([makeFolders(at('x', 'y'), 0o700), makeFolders(at('x', 'y'), 0o700)]), 'by two at once');
+  symlinkSync(at('nowhere'), at('link'));
+  await t.rejects(makeFolders(at('file'), 0o700), { code: 'EEXIST' });
+  await t.rejects(makeFolders(at('file', 'a'), 0o700), { code: 'ENOTDIR' });
+  await t.rejects(makeFolders(at('link'), 0o700), { code: 'EEXIST' });
+  // Where there is such a folder, it can hold no others.
+  if (existsSync('/proc/self')) await t.rejects(makeDataDir('/proc/agentcom/data', 'set it'), { code: 'AC_DATA_DIR', message: /ENOENT/ });
+});
 
 t.test('files readable by others are refused, except on Windows, which has no modes', async (t) => {
   t.equal(modeOfOthers(0o100644, 'linux'), 0o044);

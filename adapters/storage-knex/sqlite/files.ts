@@ -4,10 +4,10 @@
  * A file that SQLite has open is never opened here a second time: closing it would drop SQLite's locks, which the system keeps for the
  * process, not for the handle.
  */
-import { mkdir, open, readlink, realpath, stat } from 'node:fs/promises';
+import { open, readlink, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
-import { modeOfOthers, syncFolder, unlessMissing } from '../../kit/platform-files.ts';
+import { makeFolders, modeOfOthers, syncFolder, unlessMissing } from '../../kit/platform-files.ts';
 
 /** As Linux follows at most. */
 const MAX_LINKS = 40;
@@ -83,7 +83,7 @@ export const cannotOpen = (file: string, found: string, hint: string, cause?: un
   new AgentcomError('AC_STORAGE_OPEN', `Cannot open storage "sqlite": file "${file}": ${found}.`, { cause, hint, details: { file } });
 
 async function makeFolder(folder: string): Promise<void> {
-  const first = await mkdir(folder, { recursive: true, mode: 0o700 });
+  const first = await makeFolders(folder, 0o700);
   if (first === undefined) return;
   for (let made = folder; made.length >= first.length; made = path.dirname(made)) await syncFolder(path.dirname(made));
 }
