@@ -108,7 +108,7 @@ export async function unlessMissing<T, M>(work: () => Promise<T>, missing: M): P
 
 /**
  * Creates a folder, with its parents, and returns the first one that was missing; undefined if none was. Below a folder that exists but can
- * hold no others, such as /proc, the `recursive` of Node's `mkdir` never ends, in a thread that no signal stops; this fails with `ENOENT`.
+ * hold no others, such as /proc, it fails with `ENOENT`; Node's `mkdir` with `recursive` would never return.
  */
 export async function makeFolders(folder: string, mode: number): Promise<string | undefined> {
   try {
