@@ -214,5 +214,5 @@ function dropOldest(map: Map<string, unknown>, max: number): void {
 }
 
 const NO_TOKEN = 'This route requires the header "Authorization: Bearer TOKEN"; the request has no such header.';
-const WRONG_TOKEN = 'The token in the header "Authorization" is not valid: it is mistyped, revoked or expired.';
+export const WRONG_TOKEN = 'This token is not valid: it is mistyped, revoked or expired.';
 const unauthorized = (message: string) => refusal('unauthorized', message, { headers: { 'www-authenticate': 'Bearer realm="agentcom"' } });

@@ -3,7 +3,7 @@ import { messageOf } from '../../../core/errors/agentcom-error.ts';
 import { bodyReader } from '../../../core/protocol/body-reader.ts';
 import { sessionSchema } from '../../../core/protocol/http-bodies.ts';
 import { auditDraft } from '../audit-source.ts';
-import type { Authenticator } from '../authenticate.ts';
+import { WRONG_TOKEN, type Authenticator } from '../authenticate.ts';
 import { buckets } from '../buckets.ts';
 import type { HttpApiDeps } from '../deps.ts';
 import { invalid, ok, refusal, tooMany, type Reply } from '../reply.ts';
@@ -68,4 +68,4 @@ export function sessionHandlers(
   };
 }
 
-const wrongToken = refusal('unauthorized', 'This token is not valid: it is mistyped, revoked or expired.');
+const wrongToken = refusal('unauthorized', WRONG_TOKEN);

@@ -1,5 +1,5 @@
 /** `agentcom invite` at the hub and `agentcom join` on a new machine. */
-import { mkdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { isAgentId } from '../../../core/domain/ids.ts';
@@ -10,6 +10,7 @@ import { enrolAt, type Enrolling } from '../../enrol.ts';
 import { tokenFile } from '../../sidecar/enrolment.ts';
 import { fingerprintFile, fingerprintsInEnvironment, hubTrust, isVouchedFor } from '../../tls/hub-trust.ts';
 import { joinCode, readJoinCode, type JoinCode } from '../../../core/config/fingerprint.ts';
+import { makeFolders } from '../../../adapters/kit/platform-files.ts';
 import type { HubTrust } from '../../../adapters/kit/trusted-hub.ts';
 import type { CliEnvironment } from '../cli-environment.ts';
 import type { Action, Context } from '../cli-context.ts';
@@ -215,7 +216,7 @@ function unreachableFromHere(url: URL, thrown: unknown): unknown {
 }
 
 async function makeFolder(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
+  await makeFolders(folder, 0o777).catch((cause: unknown) => {
     throw new AgentcomError('AC_USAGE', `Cannot write into ${folder}: ${messageOf(cause)}.`, { cause, hint: 'Choose another --dir.' });
   });
 }

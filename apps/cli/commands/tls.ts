@@ -1,10 +1,11 @@
 /** `agentcom tls`: the hub's own certificate. */
 import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
-import { mkdir, unlink } from 'node:fs/promises';
+import { unlink } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import type { Command } from 'commander';
 import { fingerprintOf } from '../../../adapters/kit/hub-connection.ts';
+import { makeFolders } from '../../../adapters/kit/platform-files.ts';
 import { isLoopback } from '../../../core/config/loopback.ts';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import { makeDataDir } from '../../data-dir.ts';
@@ -90,7 +91,7 @@ const isAny = (host: string): boolean => host === '0.0.0.0' || host === '::';
 
 /** Replaces no file: other machines may rely on the fingerprint of the existing key. */
 async function writeNew(file: string, text: string): Promise<void> {
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
+  await makeFolders(dirname(file), 0o700).catch((cause: unknown) => {
     throw new AgentcomError('AC_USAGE', `Cannot write ${file}: ${messageOf(cause)}.`, { cause });
   });
   await writeNewFile(file, text, { mode: 0o600, hint: 'To replace the key, move it away.' });

@@ -51,20 +51,15 @@ export function sendAllReports(step: StepContext): void {
 }
 
 /** Sends the report for the first time on this link, or requests its body first, and schedules the next attempt. */
-export function sendReport(step: StepContext, entry: OutboxEntry): void {
-  if (isIdentified(step)) send(step, entry, 0);
-}
+export const sendReport = (step: StepContext, entry: OutboxEntry): void => send(step, entry, false);
 
 /** The same for a report that was sent on this link before. */
-export function resendReport(step: StepContext, entry: OutboxEntry): void {
-  if (isIdentified(step)) send(step, entry, step.countResend(entry));
-}
+export const resendReport = (step: StepContext, entry: OutboxEntry): void => send(step, entry, true);
 
-const isIdentified = (step: StepContext): boolean => step.state.link.phase === 'identified';
-
-function send(step: StepContext, entry: OutboxEntry, resends: number): void {
+function send(step: StepContext, entry: OutboxEntry, isResend: boolean): void {
+  if (step.state.link.phase !== 'identified') return;
   const assignment = assignmentIdOf(entry);
-  planRepeat(step, assignment, resends);
+  planRepeat(step, assignment, isResend ? step.countResend(entry) : 0);
   if (hasBody(entry)) return step.afterPersist({ type: 'readReport', assignment });
   if (entry.report === 'accepted')
     return step.sendRefusable(assignment, { type: 'task_accepted', task_id: entry.taskId, generation: entry.generation });
@@ -132,7 +127,7 @@ function parseEnd(text: string): EndFrame | null {
 
 /** Sends an end report whose body is already in memory. */
 export function sendEnd(step: StepContext, assignment: AssignmentId, frame: EndFrame): void {
-  if (!isIdentified(step)) return;
+  if (step.state.link.phase !== 'identified') return;
   planRepeat(step, assignmentIdOf(assignment), 0);
   step.send(frame);
 }
