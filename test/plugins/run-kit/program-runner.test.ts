@@ -67,7 +67,7 @@ withRuns('program output is reported in order, all of it before the exit', async
   const many = 3_000;
   const events = await eventsOf(
     world,
-    `console.log('{"type":"started"}'); console.log('no JSON'); console.log('{ nor this'); console.log('[1]'); console.log(' ');
+    `console.log('{"type":"started"}\\nno JSON\\n{ nor this\\n[1]\\n ');
      for (let n = 0; n < ${many}; n += 1) console.log(JSON.stringify({ type: 'progress', message: 'é' + n }));
      console.log('{"type":"completed","output":{"n":1}}');`,
   );
@@ -97,7 +97,7 @@ withRuns('a line may yield several events, and the last line needs no line end',
 });
 
 withRuns('a line for which the plugin returns null yields no event', async (t, world) => {
-  const events = await eventsOf(world, `console.log('one'); console.log('two')`, { onLine: (() => null) as never });
+  const events = await eventsOf(world, `console.log('one\\ntwo')`, { onLine: (() => null) as never });
   t.match(events, [{ type: 'spawned' }, { type: 'output', stream: 'stdout', text: 'one\ntwo' }, { type: 'exited', exitCode: 0 }]);
   t.equal(events.length, 3);
 });
