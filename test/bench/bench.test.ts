@@ -116,7 +116,7 @@ t.test('the page shows which targets were reached', async (t) => {
 });
 
 t.test('a whole run fills every part of the page', async (t) => {
-  const measured = PARTS.filter((part) => !['environment', 'growth', 'long', 'profile', 'budget', 'peers'].includes(part));
+  const measured = PARTS.filter((part) => !['environment', 'growth', 'long', 'profile', 'budget', 'allocations', 'peers'].includes(part));
   const points = [10, 100].map((at) => result({ series: { name: 'list', over: 'waiting tasks', at } }));
   const kept: KeptResults = {
     date: '2026-01-01T00:00:00Z',
@@ -130,7 +130,7 @@ t.test('a whole run fills every part of the page', async (t) => {
   const page = readFileSync(join(ROOT, 'docs/performance.md'), 'utf8');
   for (const [name, part] of Object.entries(pageParts(kept))) {
     t.ok(page.includes(`<!-- generated: ${name} -->`), `the page has a place for ${name}`);
-    if (!['profile', 'budget', 'long', 'peers'].includes(name)) t.notMatch(part, /Not measured yet/, name);
+    if (!['profile', 'budget', 'allocations', 'long', 'peers'].includes(name)) t.notMatch(part, /Not measured yet/, name);
   }
   t.equal(pageParts(kept)['commits'], 'Not shown: strace is not installed.');
 });

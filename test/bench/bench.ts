@@ -9,6 +9,7 @@ import { progressBar } from '../chaos/rig/progress-bar.ts';
 import { postgresServer, type PostgresServer } from '../adapters/storage-places/postgres-server.ts';
 import { builtTree } from '../rig/built-tree.ts';
 import { readOrExit } from '../rig/script-options.ts';
+import { allocationLines, type Allocations } from './rig/allocations.ts';
 import { drifted, readStored, storeRatios } from './rig/check-targets.ts';
 import { environment, printEnvironment } from './rig/environment.ts';
 import { isDefault, type Bench, type Scenario } from './rig/bench-rig.ts';
@@ -19,6 +20,7 @@ import { printProfiles, type KeptProfile } from './rig/profiler.ts';
 import { lineOf, median, type Pair, type Result } from './rig/result.ts';
 import type { StageTimes } from './rig/stage-times.ts';
 import { agents } from './scenarios/agents-scenario.ts';
+import { allocations } from './scenarios/allocations-scenario.ts';
 import { backlog } from './scenarios/backlog-scenario.ts';
 import { budget } from './scenarios/budget-scenario.ts';
 import { commits } from './scenarios/commits-scenario.ts';
@@ -50,6 +52,7 @@ const SCENARIOS: readonly Scenario[] = [
   removal,
   profile,
   budget,
+  allocations,
 ];
 const RUNS = { default: 5, others: 2, quick: 2 };
 
@@ -88,6 +91,7 @@ async function measure({
   const secondsOf: Record<string, number> = {};
   const notShown: Record<string, string> = {};
   const budgets: StageTimes[] = [];
+  const allocated: Allocations[] = [];
   const profiled: { readonly profile: KeptProfile; readonly picture: string }[] = [];
   const beganMs = performance.now();
   await withEnds(async (end) => {
@@ -126,6 +130,11 @@ async function measure({
         if (isJson) process.stdout.write(`${JSON.stringify({ ...budgetJson(times), environment: here })}\n`);
         else for (const line of budgetLines(times)) say(line);
       },
+      tellAllocations(those) {
+        allocated.push(those);
+        if (isJson) process.stdout.write(`${JSON.stringify({ scenario: 'allocations', ...those, environment: here })}\n`);
+        else for (const line of allocationLines(those)) say(line);
+      },
       keepProfile: (kept, picture) => void profiled.push({ profile: kept, picture }),
       say,
     };
@@ -158,6 +167,7 @@ async function measure({
     writeFileSync(file, picture);
   }
   if (budgets.length > 0) writeFigures('bench-budget', true, { budgets }, 'bench', into);
+  if (allocated.length > 0) writeFigures('bench-allocations', true, { allocations: allocated }, 'bench', into);
   // A profile alone leaves the other figures unchanged.
   const file = options.isLong ? 'bench-long' : 'bench';
   if (results.length > 0) writeFigures(file, true, { seconds, secondsOf, environment: here, notShown, results }, 'bench', into);

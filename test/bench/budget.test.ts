@@ -1,15 +1,19 @@
-/** The budget of a task's life: each sample of a profile belongs to one stage, and a stage over its budget is reported. */
+/**
+ * The budget of a task's life: each sample of a profile belongs to one stage, and a stage over its budget is reported. What a task allocates is
+ * divided in the same way.
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { ROOT } from '../architecture/cruise.ts';
 import { filesUnder } from '../architecture/tree.ts';
 import { builtTree } from '../rig/built-tree.ts';
+import { ALLOCATED_MAX, allocationLines, allocationsIn, allocationsPart } from './rig/allocations.ts';
 import type { Bench } from './rig/bench-rig.ts';
 import { budgetLines, budgetPart, judgedStages, sumUs } from './rig/budget-table.ts';
 import { BUDGET_US, BUDGETS } from './rig/budgets.ts';
 import type { CpuProfile } from './rig/flame-graph.ts';
-import { profiledHub } from './rig/profiled-hub.ts';
+import { allocatingHub, profiledHub } from './rig/profiled-hub.ts';
 import { placeOf } from './rig/profiler.ts';
 import { stageTimes } from './rig/stage-times.ts';
 import { isOurs, listedStage, PLACES, stageOf, STAGES, WORKLOADS } from './rig/stages.ts';
@@ -135,8 +139,9 @@ t.test('a stage over its budget is marked, with its hottest functions and a next
   t.match(part, /\| read: [^|]+ \| 7\.00 \| 0\.00 \| kept \|/);
 });
 
+const bench = { tree: builtTree(), profileDir: null, postgresOf: () => Promise.resolve(null), say: () => undefined } as unknown as Bench;
+
 t.test('a real hub is profiled, and all of its sampled code belongs to a stage', async (t) => {
-  const bench = { tree: builtTree(), postgresOf: () => Promise.resolve(null), say: () => undefined } as unknown as Bench;
   const seen = await profiledHub(bench, 'together', 400);
   const ours = seen.profile.nodes.map(({ callFrame }) => callFrame).filter(({ url }) => isOurs(url));
   t.ok(ours.length > 0, 'the code of the hub is recognized');
@@ -151,4 +156,35 @@ t.test('a real hub is profiled, and all of its sampled code belongs to a stage',
   t.ok((us['decide'] ?? 0) > 0 && (us['sqlite'] ?? 0) > 0, 'both threads worked');
   const sum = stages.filter(({ stage }) => stage !== 'sqlite').reduce((total, one) => total + one.us, 0);
   t.ok(Math.abs(sum - (seen.times.main * 1_000) / seen.tasks) < 0.01, "the stages are all of the main thread's time");
+});
+
+t.test('what is allocated is divided among the stages, and too much is marked', async (t) => {
+  const node = (name: string, file: string, selfSize: number, children: readonly object[] = []) =>
+    ({ callFrame: frame(name, file), selfSize, children }) as Parameters<typeof allocationsIn>[0];
+  const head = node('(root)', '', 0, [
+    node('serve', 'adapters/http/serve.js', 2_048, [
+      node('end', 'adapters/transport-ws/node-exchange.js', 1_024, [node('slice', '', 512)]),
+    ]),
+    node('(V8 API)', '', 512),
+  ]);
+  const allocated = allocationsIn(head, 'submit', 2);
+  t.equal(allocated.bytes, 2_048);
+  t.strictSame(allocated.stages, [
+    { stage: 'check', bytes: 1_024 },
+    { stage: 'answer', bytes: 768 },
+    { stage: 'other', bytes: 256 },
+  ]);
+  t.strictSame(allocated.most[0], { what: 'serve adapters/http/serve.js', stage: 'check', bytes: 1_024 });
+  t.match(allocationLines(allocated).join('\n'), /all +2\.00, at most [0-9.]+\n +1\.00 {2}serve adapters\/http\/serve\.js \(check\)/);
+  const over = allocationsIn({ ...head, selfSize: 2 * ALLOCATED_MAX.submit }, 'submit', 2);
+  t.match(allocationLines(over).join('\n'), /at most [0-9.]+: over/);
+  const kept = { date: '2026-01-01T00:00:00Z', command: 'npm run bench', machine: { node: 'v0' }, allocations: [allocated, over] };
+  t.match(allocationsPart(kept), /\| at most \| [0-9.]+: kept \| [0-9.]+: \*\*over\*\* \|/);
+});
+
+t.test("a real hub's allocations are measured, those that were collected included", async (t) => {
+  const { stages, bytes } = allocationsIn(await allocatingHub(bench, 'together', 400), 'together', 400);
+  const of = Object.fromEntries(stages.map((one) => [one.stage, one.bytes]));
+  for (const stage of ['read', 'decide', 'encode', 'frame in'] as const) t.ok((of[stage] ?? 0) > 100, `${stage}: ${of[stage]}`);
+  t.ok(bytes > 20_000, `${bytes} bytes a task`);
 });

@@ -65,6 +65,8 @@ export interface BenchHubOptions {
   readonly profileDir: string | null;
   /** Default: no limit on the requests and frames of the few clients and sidecars of a bench. */
   readonly limits?: Partial<HubLimits> | undefined;
+  /** More arguments of node. */
+  readonly nodeArgs?: readonly string[] | undefined;
   /** Called before the hub is first started. */
   readonly prepare?: ((world: ChaosWorld) => Promise<void>) | undefined;
 }
@@ -76,7 +78,7 @@ let schemas = 0;
 
 export async function startBenchHub(
   t: TestEnd,
-  { tree, pair, postgres, hubs = 1, profileDir, prepare, limits = UNBOUNDED }: BenchHubOptions,
+  { tree, pair, postgres, hubs = 1, profileDir, nodeArgs: more = [], prepare, limits = UNBOUNDED }: BenchHubOptions,
 ): Promise<BenchHub> {
   const schema = `bench_${process.pid}_${(schemas += 1)}`;
   const world = await makeChaosWorld(t, {
@@ -87,7 +89,7 @@ export async function startBenchHub(
     ...(postgres === null ? {} : { postgres: { options: { url: postgres.url, schema }, hubs } }),
   });
   await prepare?.(world);
-  const nodeArgs = profileDir === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`];
+  const nodeArgs = [...more, ...(profileDir === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`])];
   // The chaos runs' own event loop gauge is left out: it would be measured too.
   const start = (env: Readonly<Record<string, string>> = {}, nth = 0): Program =>
     world.startHub({ nodeArgs, hub: nth, env: { NODE_OPTIONS: '', ...env } });

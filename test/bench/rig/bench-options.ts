@@ -30,7 +30,7 @@ export interface BenchOptions {
 }
 
 /** A quick run skips these unless they are requested. */
-const SLOW = ['history', 'agents', 'neighbours', 'removal', 'profile', 'budget'];
+const SLOW = ['history', 'agents', 'neighbours', 'removal', 'profile', 'budget', 'allocations'];
 
 /** Fails with a message that says what is wrong with it. `limits` always runs: every figure is related to it. */
 export function readBenchOptions(known: readonly string[]): BenchOptions {
@@ -44,6 +44,7 @@ export function readBenchOptions(known: readonly string[]): BenchOptions {
       'cpu-prof': { type: 'string' },
       profile: { type: 'boolean', default: false },
       budget: { type: 'boolean', default: false },
+      allocations: { type: 'boolean', default: false },
       into: { type: 'string' },
       quick: { type: 'boolean', default: false },
       long: { type: 'boolean', default: false },
@@ -58,7 +59,7 @@ export function readBenchOptions(known: readonly string[]): BenchOptions {
     process.stdout.write(usageOf(known));
     process.exit(0);
   }
-  const parts = [...(values.profile ? ['profile'] : []), ...(values.budget ? ['budget'] : [])];
+  const parts = (['profile', 'budget', 'allocations'] as const).filter((name) => values[name]);
   const only = parts.length > 0 ? parts : values.only;
   for (const name of only ?? []) requireKnown('--only', name, known);
   if (values.storage !== undefined) requireKnown('--storage', values.storage, Object.keys(STORAGES));
@@ -104,6 +105,7 @@ Measures how fast the hub and the sidecar are. Without options: everything, abou
   --json             one line for each result, and nothing else
   --profile          only where the hub's time goes, into the page
   --budget           only the processor time that each stage of a task may take and does take, into the page
+  --allocations      only the bytes that each stage of a task allocates in the hub, into the page
   --cpu-prof DIR     writes the hub's profiles there
   --into DIR         stores the measurements there
   --page             measures nothing; rewrites the page from stored measurements

@@ -2,6 +2,7 @@
 import type { PostgresServer } from '../../adapters/storage-places/postgres-server.ts';
 import { withEnds } from '../../chaos/rig/chaos-figures.ts';
 import type { BuiltTree } from '../../rig/built-tree.ts';
+import type { Allocations } from './allocations.ts';
 import { startBenchHub, type BenchHub, type BenchHubOptions } from './bench-hub.ts';
 import { startLoad, type LoadProcess } from './load-process.ts';
 import type { KeptProfile } from './profiler.ts';
@@ -43,6 +44,8 @@ export interface Bench {
   notShown(scenario: string, why: string): void;
   /** Prints what each stage took next to its budget, and stores it. */
   tellBudget(times: StageTimes): void;
+  /** Prints what was allocated, and stores it. */
+  tellAllocations(allocations: Allocations): void;
   /** Stores where the hub's time went, with its picture. */
   keepProfile(profile: KeptProfile, picture: string): void;
   /** A message for people. */
@@ -60,7 +63,7 @@ export async function withHub<T>(
   bench: Bench,
   pair: Pair,
   work: (hub: BenchHub, load: LoadProcess, another: () => LoadProcess) => Promise<T>,
-  more: Pick<BenchHubOptions, 'prepare' | 'hubs' | 'limits'> = {},
+  more: Pick<BenchHubOptions, 'prepare' | 'hubs' | 'limits' | 'nodeArgs'> = {},
 ): Promise<T> {
   return withEnds(async (end) => {
     const { tree, profileDir } = bench;

@@ -74,7 +74,7 @@ export const BUDGETS: Readonly<Record<Stage, Budget>> = {
   garbage: {
     us: { submit: 6, together: 10 },
     from: 'one part in fifteen to twenty of all, as with the bare program',
-    next: 'Find who allocates with `--heap-prof`, and begin with what is made for each request and each command.',
+    next: '`npm run bench -- --allocations` shows who allocates: begin with what is made for each request and each command.',
   },
   other: {
     us: { submit: 16, together: 20 },

@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { ROOT } from '../../architecture/cruise.ts';
 import { cell as escapedCell, withParts } from '../../architecture/promises/pages.ts';
 import { say } from '../../chaos/rig/chaos-figures.ts';
+import { allocationsPart, type KeptAllocations } from './allocations.ts';
 import { budgetPart, type KeptBudget } from './budget-table.ts';
 import { failedRuns, peerTable, type FailedRuns, type PeerResult } from '../peers/peer-table.ts';
 import { plot, seriesIn, type Series } from './growth.ts';
@@ -21,6 +22,7 @@ const LONG_RESULTS = 'results/bench-long.json';
 const LONG_PICTURES = 'long-';
 const PROFILE = 'results/bench-profile.json';
 const BUDGET = 'results/bench-budget.json';
+const ALLOCATIONS = 'results/bench-allocations.json';
 const PEERS = 'results/bench-peers.json';
 const PICTURES = 'performance';
 export const FLAME_GRAPH = `${PICTURES}/lifecycle.svg`;
@@ -45,6 +47,7 @@ export const PARTS = [
   'long',
   'profile',
   'budget',
+  'allocations',
   'peers',
 ];
 
@@ -95,6 +98,7 @@ export function writePage(into: string): void {
     long: longOf(long),
     profile: profileOf(read(PROFILE) as KeptProfileRun | null, sentencesIn(page)),
     budget: budgetOf(read(BUDGET) as KeptBudget | null),
+    allocations: allocationsOf(read(ALLOCATIONS) as KeptAllocations | null),
     peers: peersOf(read(PEERS) as KeptPeers | null),
   };
   mkdirSync(join(into, PICTURES), { recursive: true });
@@ -160,6 +164,7 @@ export function profileOf(run: KeptProfileRun | null, sentences: ReadonlyMap<str
 }
 
 const budgetOf = (kept: KeptBudget | null): string => (kept === null ? NOTHING : budgetPart(kept));
+const allocationsOf = (kept: KeptAllocations | null): string => (kept === null ? NOTHING : allocationsPart(kept));
 
 /** Other queues next to AgentCom, with what they ran on. */
 export function peersOf(kept: KeptPeers | null): string {

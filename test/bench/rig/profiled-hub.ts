@@ -1,8 +1,12 @@
-/** A hub under V8's profiler: what its own thread did while tasks were submitted and completed, and the CPU time of each of its threads. */
+/**
+ * A hub under V8's profilers, while tasks are submitted and completed: what its own thread does, the CPU time of each of its threads, and what
+ * it allocates.
+ */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { withEnds } from '../../chaos/rig/chaos-figures.ts';
+import { allocatedDuring, INSPECTED, inspectorIn, type AllocationNode } from './allocations.ts';
 import type { BenchHub } from './bench-hub.ts';
 import { DEFAULT_PAIR, withHub, type Bench } from './bench-rig.ts';
 import type { CpuProfile } from './flame-graph.ts';
@@ -38,6 +42,18 @@ export function profiledHub(bench: Bench, workload: Workload, tasks: number): Pr
     return { tasks, thread, profile: within(JSON.parse(readFileSync(file, 'utf8')) as CpuProfile, window), times };
   });
 }
+
+/** As `profiledHub`. */
+export const allocatingHub = (bench: Bench, workload: Workload, tasks: number): Promise<AllocationNode> =>
+  withHub(
+    bench,
+    DEFAULT_PAIR,
+    async (hub, load) => {
+      await WORK[workload](hub, load, tasks / 4);
+      return allocatedDuring(inspectorIn(hub.world.logOf('hub')), () => WORK[workload](hub, load, tasks));
+    },
+    { nodeArgs: [INSPECTED] },
+  );
 
 const WORK: Readonly<Record<Workload, (hub: BenchHub, load: LoadProcess, count: number) => Promise<unknown>>> = {
   submit: (hub, load, count) =>

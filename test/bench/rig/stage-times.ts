@@ -38,7 +38,7 @@ const HOTTEST = 3;
  * call that woke another thread.
  */
 export function stageTimes(workload: Workload, { tasks, profile, times }: Seen): StageTimes {
-  const samples = samplesIn(profile);
+  const samples = byStage(samplesIn(profile));
   const all = sum([...samples.values()].flatMap((functions) => [...functions.values()]));
   const usPerSample = all === 0 ? 0 : (times.main * 1_000) / tasks / all;
   const stages = STAGES.map((stage): StageTime => {
@@ -50,33 +50,41 @@ export function stageTimes(workload: Workload, { tasks, profile, times }: Seen):
   return { workload, tasks, stages, helpersUs: (times.helpers * 1_000) / tasks };
 }
 
-/** How many samples each function has, by its stage; without those in which the thread was idle. */
-function samplesIn({ nodes, samples }: CpuProfile): ReadonlyMap<Stage, ReadonlyMap<string, number>> {
+/** The number of samples of each stack; without those in which the thread was idle. */
+function* samplesIn({ nodes, samples }: CpuProfile): Generator<readonly [Stack, number]> {
   const byId = new Map(nodes.map((node) => [node.id, node]));
   const callers = new Map(nodes.flatMap(({ id, children = [] }) => children.map((child) => [child, id] as const)));
   const counts = new Map<number, number>();
   for (const id of samples) counts.set(id, (counts.get(id) ?? 0) + 1);
-  const stages = new Map<Stage, Map<string, number>>();
   for (const [id, count] of counts) {
     const stack: Frame[] = [];
     for (let at: number | undefined = id; at !== undefined; at = callers.get(at)) {
       const frame = byId.get(at)?.callFrame;
       if (frame !== undefined) stack.push(frame);
     }
-    if (stack[0]?.functionName === '(idle)') continue;
+    if (stack[0]?.functionName !== '(idle)') yield [stack, count];
+  }
+}
+
+type Frame = CpuProfile['nodes'][number]['callFrame'];
+/** Leaf first. */
+export type Stack = readonly Frame[];
+
+/** How much each function has, by its stage. */
+export function byStage(stacks: Iterable<readonly [Stack, number]>): ReadonlyMap<Stage, ReadonlyMap<string, number>> {
+  const stages = new Map<Stage, Map<string, number>>();
+  for (const [stack, much] of stacks) {
     const stage = stageOf(stack);
     const functions = stages.get(stage) ?? new Map<string, number>();
     stages.set(stage, functions);
     const what = nameOf(stack);
-    functions.set(what, (functions.get(what) ?? 0) + count);
+    functions.set(what, (functions.get(what) ?? 0) + much);
   }
   return stages;
 }
 
-type Frame = CpuProfile['nodes'][number]['callFrame'];
-
 /** The function itself, followed by the nearest own one if it is not own code; without lines, which move. */
-function nameOf(stack: readonly Frame[]): string {
+function nameOf(stack: Stack): string {
   const [leaf] = stack;
   const ours = stack.findIndex(({ url }) => isOurs(url));
   const name = leaf === undefined ? '' : functionIn(leaf, stack[1]);
