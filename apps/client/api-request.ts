@@ -32,14 +32,16 @@ export interface Call {
   /** Overrides that of the connection. */
   readonly retryWithinMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Each attempt waits for its turn. */
-  readonly turns?: Turns | undefined;
+  /** The hub answers it once something has happened: it takes no turn of the reads. */
+  readonly isHeld?: boolean | undefined;
   /** Called with the status of the successful response. */
   readonly onStatus?: ((status: number) => void) | undefined;
 }
 
 /** Timeout of one attempt; the hub usually responds within milliseconds. */
 const ANSWER_WITHIN_MS = 30_000;
+/** Reads of a client at the same time; the others wait here. A hub refuses more than 64 reads of one token, and runs two of them at a time. */
+const READS_MAX = 32;
 /** The code of an attempt that timed out, as of a connection that did. */
 const TIMED_OUT = 'ETIMEDOUT';
 
@@ -48,6 +50,7 @@ interface Link extends Connection {
   readonly exchange: Exchange;
   /** The address of the hub. Parsed once: parsing takes as long as the rest of an attempt. */
   readonly base: URL;
+  readonly reads: Turns;
 }
 
 async function request<T>(link: Link, call: Call, retries?: Retries): Promise<T> {
@@ -65,9 +68,10 @@ async function request<T>(link: Link, call: Call, retries?: Retries): Promise<T>
 /** Sends the request until it succeeds, within the limits of its retries. */
 async function retried<T>(link: Link, call: Call, read: (response: HttpAnswer) => Promise<T>, retries = new Retries()): Promise<T> {
   retries.begin(call.retryWithinMs ?? link.retryWithinMs, link.onRetry);
+  const isRead = call.method === 'GET' && call.isHeld !== true;
   for (;;) {
     try {
-      return await (call.turns === undefined ? attempt(link, call, read) : call.turns(() => attempt(link, call, read), call.signal));
+      return await (isRead ? link.reads(() => attempt(link, call, read), call.signal) : attempt(link, call, read));
     } catch (thrown) {
       if (!AgentcomError.is(thrown) || !isTemporary(thrown) || !(call.idempotent || wasNotSent(thrown))) throw thrown;
       if (!(await retries.next(thrown.message, requestedWaitMs(thrown), call.signal))) throw thrown;
@@ -76,10 +80,10 @@ async function retried<T>(link: Link, call: Call, read: (response: HttpAnswer) =
 }
 
 /** Runs what it is given once it is its turn. Rejects with the reason of the signal if that is aborted first. */
-export type Turns = <T>(run: () => Promise<T>, signal: AbortSignal | undefined) => Promise<T>;
+type Turns = <T>(run: () => Promise<T>, signal: AbortSignal | undefined) => Promise<T>;
 
 /** Runs this many at once, and the others in their order. */
-export function turns(atOnce: number): Turns {
+function turns(atOnce: number): Turns {
   let running = 0;
   const waiting = new Set<() => void>();
   return async (run, signal) => {
@@ -133,7 +137,7 @@ export interface Requester {
 /** Throws `AC_USAGE` if the connection is none to a hub. */
 export function requester(connection: Connection, exchange: Exchange): Requester {
   checkMs('retryWithinMs', connection.retryWithinMs, [0, Infinity]);
-  const link: Link = { ...connection, exchange, base: baseOf(connection.url) };
+  const link: Link = { ...connection, exchange, base: baseOf(connection.url), reads: turns(READS_MAX) };
   const send = <T>(path: string, body: unknown, idempotent: boolean): Promise<T> =>
     request<T>(link, { method: 'POST', path, body, idempotent });
   return {

@@ -7,7 +7,7 @@ import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { isEndedStatus, type EndedStatus } from './ended-status.ts';
 import type { SignTask } from '../signing/signing-options.ts';
 import type { EventsClient, EventsOptions } from './events.ts';
-import { pathTo, turns, type Call, type Requester } from './api-request.ts';
+import { pathTo, type Call, type Requester } from './api-request.ts';
 import { checkMs, OUTAGE_MAX_MS, TIMER_MS_MAX } from './retries.ts';
 import { signedBodies, signedBody, signedPush } from './signed-bodies.ts';
 import { submitBatcher } from './submit-batcher.ts';
@@ -41,8 +41,8 @@ const HISTORY_PAGE_EVENTS = 500;
  */
 const MAY_END: ReadonlySet<string> = new Set(['completed', 'cancelled', 'dead_lettered', 'gap']);
 
-/** How many waits ask for their task at once. A hub refuses more than 64 reads of one token, and runs two of them at a time. */
-const ASKING_MAX = 32;
+/** After the path of a task. */
+const OUTPUT_WAIT = '/output/wait';
 
 /** A task that has ended, with the newest events of its history. */
 export type EndedTask = TaskDetail & { readonly status: EndedStatus };
@@ -160,10 +160,9 @@ export function tasksClient({ get, postOnce, request }: Requester, followEvents:
   const signerOf = (options: SubmitOptions | string | undefined): SignTask | undefined =>
     (typeof options === 'object' ? options.signWith : undefined) ?? parts.signWith;
   const submitTogether = submitBatcher({ request });
-  const asking = turns(ASKING_MAX);
   /** Null if the task has not ended, or if the signal was aborted. */
   const endedTask = async (taskId: string, { giveUpAfterMs = OUTAGE_MAX_MS, signal }: WatchOptions): Promise<EndedTask | null> => {
-    const call = { method: 'GET', path: path(taskId), idempotent: true, retryWithinMs: giveUpAfterMs, signal, turns: asking } as const;
+    const call = { method: 'GET', path: path(taskId), idempotent: true, retryWithinMs: giveUpAfterMs, signal } as const;
     const task = await unlessAborted(request<TaskDetail>(call), signal);
     return task !== null && isEndedStatus(task.status) ? { ...task, status: task.status } : null;
   };
@@ -196,10 +195,16 @@ export function tasksClient({ get, postOnce, request }: Requester, followEvents:
     },
     output: (taskId, query) => get(path(taskId, '/output'), query),
     waitForOutput: (taskId, after, signal) =>
-      request({ method: 'GET', path: path(taskId, '/output/wait'), query: { after }, idempotent: true, signal }),
+      request({ method: 'GET', path: path(taskId, OUTPUT_WAIT), query: { after }, idempotent: true, signal, isHeld: true }),
     async *followOutput(taskId, query = {}, signal) {
       const read = <T>(more: string, wanted: OutputQuery): Promise<T | null> => {
-        const call = { method: 'GET', path: path(taskId, more), query: { ...wanted }, idempotent: true } as const;
+        const call = {
+          method: 'GET',
+          path: path(taskId, more),
+          query: { ...wanted },
+          idempotent: true,
+          isHeld: more === OUTPUT_WAIT,
+        } as const;
         return unlessAborted(request<T>({ ...call, retryWithinMs: OUTAGE_MAX_MS, signal }), signal);
       };
       for (let after = query.after ?? 0; signal?.aborted !== true;) {
@@ -208,7 +213,7 @@ export function tasksClient({ get, postOnce, request }: Requester, followEvents:
         yield* page.output;
         after = page.next_after;
         if (page.more) continue;
-        const next = await read<OutputWaitResult>('/output/wait', { after });
+        const next = await read<OutputWaitResult>(OUTPUT_WAIT, { after });
         if (next === null || (next.ended && !next.more)) return;
       }
     },

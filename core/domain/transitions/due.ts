@@ -10,17 +10,16 @@ import { decideDeadline, decideExpire, decideReclaim, type ReclaimReason } from 
 export function dueAtMs(task: Task, nowMs: number): number | null {
   switch (task.status) {
     case 'scheduled':
-      return earliest(task.runAtMs, task.completeByMs);
+      return earlier(task.runAtMs, task.completeByMs);
     case 'blocked':
       return task.completeByMs;
     case 'queued':
-      return earliest(
-        task.expiresAtMs,
-        task.completeByMs,
+      return earlier(
+        earlier(task.expiresAtMs, task.completeByMs),
         !task.parked && task.eligibleAtMs !== null && task.eligibleAtMs > nowMs ? task.eligibleAtMs : null,
       );
     case 'assigned':
-      return earliest(task.deadlineAtMs, task.runDeadlineAtMs, task.completeByMs);
+      return earlier(earlier(task.deadlineAtMs, task.runDeadlineAtMs), task.completeByMs);
     case 'completed':
       return task.dependentsAfter === null ? null : task.updatedAtMs;
     case 'cancelled':
@@ -87,7 +86,7 @@ const reasonOf = (task: Task, view: SweepView, nowMs: number): ReclaimReason => 
 
 const isPast = (timeMs: number | null, nowMs: number): boolean => timeMs !== null && timeMs <= nowMs;
 
-const earliest = (...times: readonly (number | null)[]): number | null => {
-  const known = times.filter((time) => time !== null);
-  return known.length === 0 ? null : Math.min(...known);
-};
+function earlier(one: number | null, other: number | null): number | null {
+  if (one === null || other === null) return one ?? other;
+  return Math.min(one, other);
+}

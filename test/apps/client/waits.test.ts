@@ -1,5 +1,6 @@
-/** Waits for tasks: what they ask the hub for, and when they end. */
+/** Waits for tasks and other reads: what they ask the hub for, how many at a time, and when they end. */
 import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { hubClient } from '../../../apps/client/index.ts';
 import { freePort } from '../cli/cli-world.ts';
@@ -135,4 +136,30 @@ t.test(
 t.test('a wait gives up on a hub that is unreachable from its start', async (t) => {
   const url = `http://127.0.0.1:${await freePort()}`;
   await t.rejects(hubClient({ url }).tasks.wait('task-00000000000000aa', { giveUpAfterMs: 1 }), { code: 'AC_API_UNREACHABLE' });
+});
+
+t.test('a client has 32 reads in flight and the others wait, but not for output that is to come', async (t) => {
+  let [held, reading, most] = [0, 0, 0];
+  const never = new Promise<void>(() => undefined);
+  const app = new ScriptedApp()
+    .get('/api/tasks/:id/output/wait', async (c) => {
+      held += 1;
+      await never;
+      return c.json({});
+    })
+    .get('/api/tasks/:id', async (c) => {
+      reading += 1;
+      most = Math.max(most, reading);
+      // Long enough for all that the client sends at once to arrive.
+      await sleep(20);
+      reading -= 1;
+      return c.json({ status: 'queued' });
+    });
+  const { tasks } = hubClient({ url: (await listening(t, app)).url });
+  const controller = new AbortController();
+  const waiting = Array.from({ length: 40 }, () => tasks.waitForOutput('task-00000000000000aa', 0, controller.signal));
+  const read = await Promise.all(Array.from({ length: 200 }, () => tasks.get('task-00000000000000aa')));
+  t.strictSame([read.length, most, held], [200, 32, 40]);
+  controller.abort();
+  await Promise.allSettled(waiting);
 });

@@ -20,7 +20,14 @@ export const SECURITY_PAGE = 'SECURITY.md';
 export const PAGES = [PROMISES_PAGE, RELIABILITY_PAGE, SECURITY_PAGE, 'docs/http-api.md', 'docs/protocol.md', 'docs/configuration.md'];
 const RESULTS = 'docs/results';
 /** Covered by docs/performance.md, with targets of their own. */
-const BENCHMARK = ['bench.json', 'bench-long.json', 'bench-profile.json', 'bench-budget.json', 'bench-allocations.json', 'bench-peers.json'];
+const BENCHMARK = [
+  'bench.json',
+  'bench-long.json',
+  'bench-profile.json',
+  'bench-budget.json',
+  'bench-allocations.json',
+  'bench-peers.json',
+];
 
 /** What proves one promise. */
 export interface Proof {

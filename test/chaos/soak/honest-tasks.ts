@@ -1,5 +1,4 @@
 /** The tasks of honest submitters, next to everything that is done to the hub. */
-import { turns } from '../../../apps/client/api-request.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { ChaosWorld } from '../rig/chaos-world.ts';
 import { readStream, submitter, type Submitter } from '../rig/observed.ts';
@@ -7,8 +6,6 @@ import { readStream, submitter, type Submitter } from '../rig/observed.ts';
 const HISTORIES_MAX = 5;
 /** A killed hub is back long before this. */
 const LOOK_UP_MS = 60_000;
-/** Lookups at the same time: a hub refuses more than 64 unanswered reads of a token. */
-const LOOK_UPS_MAX = 16;
 
 export interface HonestTasks extends Pick<Submitter, 'submit'> {
   /** Submitted, and not completed. */
@@ -43,11 +40,10 @@ export function honestTasks({ api }: ChaosWorld): HonestTasks {
   };
   let gaps = 0;
   let lookedUp: Promise<unknown> = Promise.resolve();
-  const inTurn = turns(LOOK_UPS_MAX);
   /** Null: it was removed. */
   const statusOf = async (taskId: string): Promise<string | null> => {
     try {
-      return (await inTurn(() => api.tasks.get(taskId, { retryWithinMs: LOOK_UP_MS }), undefined)).status;
+      return (await api.tasks.get(taskId, { retryWithinMs: LOOK_UP_MS })).status;
     } catch (thrown) {
       if (AgentcomError.is(thrown, 'AC_API') && thrown.details?.['status'] === 404) return null;
       throw thrown;
