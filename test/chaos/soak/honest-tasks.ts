@@ -39,7 +39,8 @@ export function honestTasks({ api }: ChaosWorld): HonestTasks {
     settle(taskId);
   };
   let gaps = 0;
-  let lookedUp: Promise<unknown> = Promise.resolve();
+  let lookedUp: Promise<void> | null = null;
+  let mustLookAgain = false;
   /** Null: it was removed. */
   const statusOf = async (taskId: string): Promise<string | null> => {
     try {
@@ -54,6 +55,13 @@ export function honestTasks({ api }: ChaosWorld): HonestTasks {
     const status = await statusOf(taskId);
     if (status === null || status === 'completed') complete(taskId);
   };
+  const lookUpAll = async (): Promise<void> => {
+    for (mustLookAgain = true; mustLookAgain;) {
+      mustLookAgain = false;
+      await Promise.all([...beganMs.keys()].map(lookUp));
+    }
+    lookedUp = null;
+  };
   const history = async (taskId: string): Promise<string> => {
     const status = await statusOf(taskId);
     return JSON.stringify([taskId, status, status === null ? [] : (await api.tasks.events(taskId)).events]);
@@ -62,7 +70,8 @@ export function honestTasks({ api }: ChaosWorld): HonestTasks {
     if (event === 'completed') complete(taskId);
     if (event !== 'gap') return;
     gaps += 1;
-    lookedUp = Promise.all([lookedUp, ...[...beganMs.keys()].map(lookUp)]);
+    mustLookAgain = true;
+    lookedUp ??= lookUpAll();
   });
   return {
     tookMs,
