@@ -41,9 +41,6 @@ const HISTORY_PAGE_EVENTS = 500;
  */
 const MAY_END: ReadonlySet<string> = new Set(['completed', 'cancelled', 'dead_lettered', 'gap']);
 
-/** After the path of a task. */
-const OUTPUT_WAIT = '/output/wait';
-
 /** A task that has ended, with the newest events of its history. */
 export type EndedTask = TaskDetail & { readonly status: EndedStatus };
 /** How to follow one task. */
@@ -160,6 +157,13 @@ export function tasksClient({ get, postOnce, request }: Requester, followEvents:
   const signerOf = (options: SubmitOptions | string | undefined): SignTask | undefined =>
     (typeof options === 'object' ? options.signWith : undefined) ?? parts.signWith;
   const submitTogether = submitBatcher({ request });
+  const outputWait = (taskId: string, after: number): Call => ({
+    method: 'GET',
+    path: path(taskId, '/output/wait'),
+    query: { after },
+    idempotent: true,
+    isHeld: true,
+  });
   /** Null if the task has not ended, or if the signal was aborted. */
   const endedTask = async (taskId: string, { giveUpAfterMs = OUTAGE_MAX_MS, signal }: WatchOptions): Promise<EndedTask | null> => {
     const call = { method: 'GET', path: path(taskId), idempotent: true, retryWithinMs: giveUpAfterMs, signal } as const;
@@ -194,26 +198,18 @@ export function tasksClient({ get, postOnce, request }: Requester, followEvents:
       }
     },
     output: (taskId, query) => get(path(taskId, '/output'), query),
-    waitForOutput: (taskId, after, signal) =>
-      request({ method: 'GET', path: path(taskId, OUTPUT_WAIT), query: { after }, idempotent: true, signal, isHeld: true }),
+    waitForOutput: (taskId, after, signal) => request({ ...outputWait(taskId, after), signal }),
     async *followOutput(taskId, query = {}, signal) {
-      const read = <T>(more: string, wanted: OutputQuery): Promise<T | null> => {
-        const call = {
-          method: 'GET',
-          path: path(taskId, more),
-          query: { ...wanted },
-          idempotent: true,
-          isHeld: more === OUTPUT_WAIT,
-        } as const;
-        return unlessAborted(request<T>({ ...call, retryWithinMs: OUTAGE_MAX_MS, signal }), signal);
-      };
+      const read = <T>(call: Call): Promise<T | null> =>
+        unlessAborted(request<T>({ ...call, retryWithinMs: OUTAGE_MAX_MS, signal }), signal);
       for (let after = query.after ?? 0; signal?.aborted !== true;) {
-        const page = await read<OutputPage>('/output', { ...query, after });
+        const wanted = { ...query, after };
+        const page = await read<OutputPage>({ method: 'GET', path: path(taskId, '/output'), query: wanted, idempotent: true });
         if (page === null) return;
         yield* page.output;
         after = page.next_after;
         if (page.more) continue;
-        const next = await read<OutputWaitResult>(OUTPUT_WAIT, { after });
+        const next = await read<OutputWaitResult>(outputWait(taskId, after));
         if (next === null || (next.ended && !next.more)) return;
       }
     },

@@ -115,7 +115,7 @@ export function allocationLines(allocations: Allocations): readonly string[] {
 export function allocationsPart({ date, command, machine, allocations }: KeptAllocations): string {
   const [first] = allocations;
   const bytesOf = ({ stages }: Allocations, stage: Stage): number => stages.find((one) => one.stage === stage)?.bytes ?? 0;
-  const row = (cells: readonly string[]): string => `| ${cells.map((text) => text.replaceAll('|', '\\|')).join(' | ')} |`;
+  const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
   const named = STAGES.filter((stage) => allocations.some((one) => bytesOf(one, stage) > 0));
   return [
     `\`${command}\`, ${date.slice(0, 10)}, node ${machine.node}; ${first?.tasks.toLocaleString('en-US')} tasks each.`,

@@ -56,7 +56,7 @@ export function honestTasks({ api }: ChaosWorld): HonestTasks {
     if (status === null || status === 'completed') complete(taskId);
   };
   const lookUpAll = async (): Promise<void> => {
-    for (mustLookAgain = true; mustLookAgain;) {
+    while (mustLookAgain) {
       mustLookAgain = false;
       await Promise.all([...beganMs.keys()].map(lookUp));
     }
