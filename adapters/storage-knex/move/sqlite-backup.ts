@@ -5,7 +5,7 @@ import path from 'node:path';
 import type { BackupProgress, BackupSummary, RestoreSummary, StoreContents } from '../../../core/config/config.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { replaceFile, syncFolder } from '../../kit/platform-files.ts';
-import { saveCommitLog } from '../sqlite/commit-log/commit-log-file.ts';
+import { saveAndRemoveCommitLog } from '../sqlite/commit-log/commit-log-file.ts';
 import type { SqliteConnection } from '../sqlite/connection.ts';
 import type { SqliteDriver } from '../sqlite/sqlite-driver.ts';
 import { isDamaged, sqliteFailure } from '../sqlite/failures.ts';
@@ -49,14 +49,17 @@ export async function backUpSqlite(
  * and SQLite would apply the old write-ahead log to the copy.
  */
 async function refuseStore(file: string, database: string): Promise<void> {
-  const isSame = (await placeOf(file)) === (await placeOf(database));
+  const place = await placeOf(file);
+  const store = await targetOf(database);
+  const files = [await placeOf(database), ...['', ...ENDS_BESIDE].map((end) => store + end), path.join(path.dirname(store), 'hub.lock')];
+  const isSame = files.includes(place);
   // An empty one counts too.
   const isOpen = await stat(`${file}-wal`).then(
     () => true,
     () => false,
   );
   if (!isSame && !isOpen) return;
-  const what = isSame ? 'it is the store that is to be backed up' : `it may be a store in use: ${file}-wal lies beside it`;
+  const what = isSame ? 'it is a file of the store that is to be backed up' : `it may be a store in use: ${file}-wal lies beside it`;
   const hint = isSame ? 'Name another file.' : 'Name another file, or remove both if no program has them open.';
   throw new AgentcomError('AC_TARGET_EXISTS', `Cannot write "${file}": ${what}.`, { hint, details: { file } });
 }
@@ -112,7 +115,7 @@ async function replaceStore(
 ): Promise<RestoreSummary> {
   const before = await isNonEmptyFile(database);
   if (before && !replace) {
-    const message = `Cannot restore to "${database}": there is a store. Pass --force to put the backup in its place; the store is then kept beside it.`;
+    const message = `Cannot restore to "${database}": a store already exists there. Pass --force to replace it; it is then kept beside the new one.`;
     throw new AgentcomError('AC_TARGET_EXISTS', message, { details: { file: database } });
   }
   const { part, made } = restoringOf(database);
@@ -186,7 +189,7 @@ async function checkpoint(driver: SqliteDriver, database: string): Promise<void>
 /** The highest number that an event of the store ever had; 0 if it cannot be read. */
 async function lastNumberIn(driver: SqliteDriver, database: string): Promise<number> {
   // If it cannot be saved, it is kept beside the store.
-  await Promise.allSettled([saveCommitLog(driver, database)]);
+  await Promise.allSettled([saveAndRemoveCommitLog(driver, database)]);
   const rows = await looked(driver, database, (connection) =>
     connection.rows("SELECT seq FROM sqlite_sequence WHERE name = 'task_events'"),
   );
@@ -225,9 +228,9 @@ async function renewed(driver: SqliteDriver, database: string, nowMs: number): P
   const { connection, close } = await driver.open(database, 'write');
   try {
     const rows = (sql: string) => connection.rows(sql);
-    if (!(await isOfHub(rows))) throw cannotOpen(database, 'it is no database of a hub', 'Correct storage.file in the config.');
+    if (!(await isOfHub(rows))) throw cannotOpen(database, 'it is not a database of a hub', 'Correct storage.file in the config.');
     refuseUnknownSteps('sqlite', `file "${path.basename(database)}"`, await stepsTaken(rows));
-    await saveCommitLog(driver, database);
+    await saveAndRemoveCommitLog(driver, database);
     await connection.change('PRAGMA synchronous = FULL');
     await renew(connection, 0, nowMs);
     return await contentsOf(connection);

@@ -1,23 +1,19 @@
 /** Copies a whole SQLite database into one new file: to make a backup, or to restore one. */
 import { link, open, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { BackupProgress, StoreContents } from '../../../core/config/config.ts';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import { replaceFile, syncFile, syncFolder } from '../../kit/platform-files.ts';
 import { refuseUnknownSteps } from '../rows/unknown-steps.ts';
-import { applyCommitLog, isWhole, readCommitLog, type CommitLogContent } from '../sqlite/commit-log/commit-log-file.ts';
+import { applyCommitLog, type CommitLogContent, readLiveCommitLog } from '../sqlite/commit-log/commit-log-file.ts';
 import type { OpenSqlite, SqliteConnection } from '../sqlite/connection.ts';
 import type { SqliteDriver } from '../sqlite/sqlite-driver.ts';
 import { sqliteCodeOf, sqliteFailure } from '../sqlite/failures.ts';
-import { cannotOpen } from '../sqlite/files.ts';
+import { cannotOpen, targetOf } from '../sqlite/files.ts';
 import { isOfHub, stepsTaken } from '../sqlite/schema.ts';
 
 /** The interval between two polls of the size of a copy, milliseconds. */
 const WATCHED_EACH_MS = 100;
-/** How often a commit log that a hub changes meanwhile is read at most, and the interval, milliseconds. */
-const LOG_READS_MAX = 20;
-const LOG_READ_AGAIN_MS = 25;
 
 export interface CopyOptions {
   readonly change?: ((copy: SqliteConnection) => Promise<unknown>) | undefined;
@@ -32,12 +28,14 @@ export interface CopyOptions {
  */
 export async function copySqlite(
   driver: SqliteDriver,
-  { from, to, change, onProgress }: CopyOptions & { readonly from: string; readonly to: string },
+  { from: named, to, change, onProgress }: CopyOptions & { readonly from: string; readonly to: string },
 ): Promise<StoreContents> {
+  // The commit log is beside the file itself, not beside a link to it.
+  const from = await targetOf(named);
   const { connection, close } = await openStore(driver, from);
   let commitLog: CommitLogContent | null;
   try {
-    commitLog = await readLog(connection, from);
+    commitLog = await readLiveCommitLog(connection, from);
     await removeCopy(to);
     // SQLite would make it readable by others; it accepts an existing empty file.
     await (await open(to, 'wx', 0o600)).close();
@@ -57,20 +55,6 @@ export async function copySqlite(
     await syncFile(to);
     return contents;
   });
-}
-
-/**
- * The commit log of a store whose hub may be running. Read before the copy: what is overwritten in the log meanwhile is in the database
- * already. A hub that saves faster than the log is read leaves a gap in what is read.
- */
-async function readLog(connection: SqliteConnection, from: string): Promise<CommitLogContent | null> {
-  for (let reads = 1; ; reads += 1) {
-    const log = await readCommitLog(from);
-    if (log === null || reads === LOG_READS_MAX) return log;
-    const [row] = await connection.rows('SELECT last_number FROM commit_log');
-    if (isWhole(log, Number(row?.['last_number']))) return log;
-    await sleep(LOG_READ_AGAIN_MS);
-  }
 }
 
 async function orRemoved<T>(copy: string, work: () => Promise<T>): Promise<T> {
@@ -97,13 +81,13 @@ async function openStore(driver: SqliteDriver, from: string): Promise<OpenSqlite
   }
   try {
     const rows = (sql: string) => opened.connection.rows(sql);
-    if (!(await isOfHub(rows))) throw cannotOpen(from, 'it is no database of a hub', 'Correct the path.');
+    if (!(await isOfHub(rows))) throw cannotOpen(from, 'it is not a database of a hub', 'Correct the path.');
     refuseUnknownSteps('sqlite', `file "${from}"`, await stepsTaken(rows));
     return opened;
   } catch (thrown) {
     await opened.close();
     if (AgentcomError.is(thrown)) throw thrown;
-    if (sqliteCodeOf(thrown) === 'SQLITE_NOTADB') throw cannotOpen(from, 'it is no SQLite database', 'Correct the path.', thrown);
+    if (sqliteCodeOf(thrown) === 'SQLITE_NOTADB') throw cannotOpen(from, 'it is not an SQLite database', 'Correct the path.', thrown);
     throw sqliteFailure(thrown, 'read', from);
   }
 }
@@ -195,13 +179,9 @@ export async function refuseExistingFile(file: string): Promise<void> {
 }
 
 const fileExists = (file: string): AgentcomError =>
-  new AgentcomError(
-    'AC_TARGET_EXISTS',
-    `Cannot write "${file}": it is there already. Name another file, or pass --force to write over it.`,
-    {
-      details: { file },
-    },
-  );
+  new AgentcomError('AC_TARGET_EXISTS', `Cannot write "${file}": it already exists. Name another file, or pass --force to overwrite it.`, {
+    details: { file },
+  });
 
 export const cannotWrite = (file: string, thrown: unknown): AgentcomError =>
   new AgentcomError(

@@ -3,7 +3,7 @@ import { rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Log } from '../../../core/ports/log.ts';
 import { MOVE_UNFINISHED, refuseUnknownSteps, requireAllSteps } from '../rows/unknown-steps.ts';
-import { saveCommitLog } from '../sqlite/commit-log/commit-log-file.ts';
+import { saveAndRemoveCommitLog } from '../sqlite/commit-log/commit-log-file.ts';
 import type { OpenSqlite, SqliteConnection } from '../sqlite/connection.ts';
 import { openSqliteConnections } from '../sqlite/connections.ts';
 import type { SqliteDriver } from '../sqlite/sqlite-driver.ts';
@@ -68,14 +68,14 @@ async function alone<T extends Side>(driver: SqliteDriver, file: string, open: (
 
 async function openSource(driver: SqliteDriver, database: string): Promise<Side> {
   try {
-    await saveCommitLog(driver, database);
+    await saveAndRemoveCommitLog(driver, database);
   } catch (thrown) {
     throw sqliteFailure(thrown, 'save the commit log', database);
   }
   const { connection, close } = await openReader(driver, database);
   try {
     const rows = (sql: string) => connection.rows(sql);
-    if (!(await isOfHub(rows))) throw cannotOpen(database, 'it is no database of a hub', 'Correct the path.');
+    if (!(await isOfHub(rows))) throw cannotOpen(database, 'it is not a database of a hub', 'Correct the path.');
     requireAllSteps('sqlite', placeOf(database), await stepsTaken(rows));
     await connection.change('BEGIN');
     return sideOver(database, connection, close);
@@ -99,14 +99,16 @@ async function openTarget(
   { log, emptyUnfinished }: { readonly log: Log; readonly emptyUnfinished: boolean },
 ): Promise<Target> {
   await claimSqliteFile(driver, database);
-  const before = await lookedAt(driver, database);
-  if (before.steps.includes(MOVE_UNFINISHED) && emptyUnfinished) {
+  const { steps } = await lookedAt(driver, database);
+  if (steps.includes(MOVE_UNFINISHED) && emptyUnfinished) {
     for (const end of ['', ...ENDS_BESIDE]) await rm(`${database}${end}`, { force: true });
     await prepareSqliteFiles(database);
     await claimSqliteFile(driver, database);
   } else {
-    refuseUnknownSteps('sqlite', placeOf(database), before.steps);
-    if (before.full !== null) throw targetExists(placeOf(database), before.full);
+    refuseUnknownSteps('sqlite', placeOf(database), steps);
+    await saveAndRemoveCommitLog(driver, database);
+    const { full } = await lookedAt(driver, database);
+    if (full !== null) throw targetExists(placeOf(database), full);
   }
   const connections = await openSqliteConnections({ driver, file: database, log, busyMs: BUSY_MS });
   const { writer } = connections;

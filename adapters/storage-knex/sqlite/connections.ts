@@ -7,7 +7,7 @@ import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts
 import type { Log } from '../../../core/ports/log.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import { CommitLog, type CommitLogDeps } from './commit-log/commit-log.ts';
-import { applyCommitLog, commitLogOf, readCommitLog, removeCommitLog } from './commit-log/commit-log-file.ts';
+import { commitLogOf, removeCommitLog, saveCommitLog } from './commit-log/commit-log-file.ts';
 import type { SqliteConnection } from './connection.ts';
 import type { RawDatabase, SqliteDriver, SqlitePool } from './sqlite-driver.ts';
 import { HINT_FOR_DAMAGE, isDamaged, sqliteFailure } from './failures.ts';
@@ -47,8 +47,8 @@ export interface SqliteConnections {
 }
 
 /**
- * Opens the writer, migrates, saves what only the commit log has, checkpoints the write-ahead log, then opens the readers. Leaves nothing
- * open if it fails.
+ * Saves what only the commit log has, opens the writer, migrates, checkpoints the write-ahead log, then opens the readers. Leaves nothing open
+ * if it fails.
  */
 export async function openSqliteConnections(deps: {
   readonly driver: SqliteDriver;
@@ -83,6 +83,9 @@ export async function openSqliteConnections(deps: {
     if (logEnded.status === 'rejected') throw logEnded.reason as Error;
   };
   try {
+    // Before steps are taken, which change what it saves, too.
+    const batches = await saveCommitLog(driver, file);
+    if (batches > 0) log.info('batches of the commit log saved in the database', { file, batches });
     await migrateSqlite(writerKnex, file, async (step) => {
       const to = `${file}.before-${step}`;
       log.info('backing up the store before it is migrated', { file: to });
@@ -95,8 +98,6 @@ export async function openSqliteConnections(deps: {
     log.info('database opened', { file, driver: driver.name, sqlite: driver.version, ...found });
     const storeId = await storeIdOf(writer);
     for (const statement of SAVE_AT_ONCE) await writer.change(statement);
-    const batches = await applyCommitLog(writer, file, await readCommitLog(file));
-    if (batches > 0) log.info('batches of the commit log saved in the database', { file, batches });
     await checkpoint(writer, file);
     if (clock !== undefined) commitLog = await createdLog({ writer, database: file, storeId, clock }, log);
     await pool.raw('SELECT store_id FROM store');

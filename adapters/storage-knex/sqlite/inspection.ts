@@ -1,7 +1,7 @@
 /** An SQLite database opened only to be inspected, beside its hub or without one. */
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
-import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
+import { AgentcomError, messageOf, withoutStop } from '../../../core/errors/agentcom-error.ts';
 import type { StoreInspection } from '../../../core/ports/store-inspection.ts';
 import type { Row } from '../engine.ts';
 import { inspectionOver } from '../inspection.ts';
@@ -9,7 +9,8 @@ import { inspectionStatements } from '../inspection-statements.ts';
 import type { OpenSqlite } from './connection.ts';
 import type { SqliteDriver } from './sqlite-driver.ts';
 import { isDamaged, sqliteFailure } from './failures.ts';
-import { cannotOpen, refuseIfShared } from './files.ts';
+import { missingBatches, readLiveCommitLog } from './commit-log/commit-log-file.ts';
+import { cannotOpen, refuseIfShared, targetOf } from './files.ts';
 import { schemaDamage } from './schema.ts';
 import { READ_CLOCK } from '../stored-clock.ts';
 
@@ -50,7 +51,10 @@ export async function inspectSqlite(
         throw thrown;
       }
     },
-    file: async () => pagesWrong(await rows(`PRAGMA integrity_check(${LINES_MAX})`)),
+    file: async () => [
+      ...pagesWrong(await rows(`PRAGMA integrity_check(${LINES_MAX})`)),
+      ...(await logWrong(driver, await targetOf(file))),
+    ],
     async quick() {
       const [size] = await rows('SELECT page_count * page_size AS bytes FROM pragma_page_count, pragma_page_size');
       if (Number(size?.['bytes']) <= quickBytesMax) return pagesWrong(await rows(`PRAGMA quick_check(${LINES_MAX})`));
@@ -62,6 +66,21 @@ export async function inspectSqlite(
     },
     close,
   });
+}
+
+/** What keeps a hub from starting with the commit log that is beside the database. On a connection of its own: a hub may change both. */
+async function logWrong(driver: SqliteDriver, database: string): Promise<readonly string[]> {
+  const { connection, close } = await driver.open(database, 'read');
+  try {
+    const log = await readLiveCommitLog(connection, database);
+    if (log !== null) await missingBatches(connection, database, log);
+    return [];
+  } catch (thrown) {
+    if (AgentcomError.is(thrown, 'AC_STORAGE_OPEN')) return [withoutStop(thrown.found)];
+    throw thrown;
+  } finally {
+    await close();
+  }
 }
 
 /** Maximum number of lines that SQLite reports about a damaged file. */

@@ -2,6 +2,9 @@
 import type { SavedRows } from '../engine.ts';
 import type { SqliteConnection } from './connection.ts';
 
+/** Others are compared by bytes in SQLite, and by UTF-16 units in JavaScript: their orders differ. */
+const isAscii = (text: string): boolean => /^[\x20-\x7e]*$/.test(text);
+
 /** How many keys a generation has. */
 const KEYS_IN_GENERATION = 8_192;
 
@@ -57,7 +60,7 @@ export class NewestRows {
   }
 
   #areNewTasks(tasks: SavedRows['insertTasks'], greatest: string): boolean {
-    const areNew = tasks.every(({ id }) => id > greatest);
+    const areNew = tasks.every(({ id }) => id > greatest && isAscii(id));
     this.#task = tasks.reduce((most: string, { id }) => (id > most ? id : most), greatest);
     return areNew;
   }
@@ -95,7 +98,7 @@ class NewestKeys {
     let areNew = true;
     for (const { key } of keys) {
       const isTimed = key >= TIMED && key < AFTER_TIMED;
-      areNew &&= isTimed && key > this.#greatestOther && !this.#young.has(key) && !this.#old.has(key);
+      areNew &&= isTimed && isAscii(key) && key > this.#greatestOther && !this.#young.has(key) && !this.#old.has(key);
       if (isTimed) this.#add(key);
     }
     return areNew;

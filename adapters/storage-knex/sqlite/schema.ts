@@ -69,7 +69,7 @@ export async function migrateSqlite(writer: Knex, file: string, beforeSteps: (fi
 
 /** What keeps this program from reading a database as it is, without changing it; empty if nothing does. */
 export async function schemaDamage(rows: (sql: string) => Promise<readonly Row[]>): Promise<readonly SchemaDamage[]> {
-  return (await isOfHub(rows)) ? damageOfSteps(await stepsTaken(rows)) : [{ check: 'schema', what: 'it is no database of a hub' }];
+  return (await isOfHub(rows)) ? damageOfSteps(await stepsTaken(rows)) : [{ check: 'schema', what: 'it is not a database of a hub' }];
 }
 
 /** Whether its header says that it is a database of ours. */

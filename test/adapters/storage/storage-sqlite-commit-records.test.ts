@@ -86,8 +86,8 @@ t.test('a log that does not belong to the database is refused, and nothing is ch
   damaged.writeUInt8(0xff, RECORDS_START + 40);
   const wrong: readonly (readonly [what: string, bytes: Buffer, found: RegExp])[] = [
     ['of another store', withHeader(format, 'another', columns), /is of store another, expected/],
-    ['that skips a number', skipping, /it has not all batches after number 0/],
-    ['with a damaged batch before the last one', damaged, /it has not all batches after number 0/],
+    ['that skips a number', skipping, /it has not all batches after number \d+/],
+    ['with a damaged batch before the last one', damaged, /it has not all batches after number \d+/],
     ['with an unknown column', withHeader(format, storeId, `${columns},unknown`), /was written by a newer version/],
     ['with a damaged header', withHeader(`x${format}`, storeId, columns), /is damaged or of another version/],
     ['that is empty', Buffer.alloc(0), /is damaged or of another version/],

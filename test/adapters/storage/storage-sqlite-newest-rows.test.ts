@@ -43,6 +43,16 @@ t.test('a key is new if it begins with the time, is later than all that were sto
   t.strictSame([lookups[0], lookups.length], ['executed', 2], 'looked up once, after all batches');
 });
 
+t.test('a key or a task is only known to be new if SQLite and JavaScript agree on its order', async (t) => {
+  const [first, second] = ['0\uff00', '0\u{1f600}'];
+  t.ok(first > second, 'by UTF-16 units');
+  const { newest, areNew } = await newestWith(t, [first, second]);
+  t.equal(await areNew(first), false, 'stored, but later than the greatest one of SQLite');
+  t.equal(await areNew('0\uffff'), false, 'not stored');
+  t.equal(await newest.areNew({ insertTasks: [{ id: '\uff00' }] as never, insertKeys: [] }), false);
+  t.equal(await newest.areNew({ insertTasks: [{ id: '~' }] as never, insertKeys: [] }), false, 'earlier than that one');
+});
+
 t.test('keys that are remembered no longer count as saved', async (t) => {
   const { areNew } = await newestWith(t, []);
   const many = Array.from({ length: 30_000 }, (_, n) => keyAt(100 + 2 * n));

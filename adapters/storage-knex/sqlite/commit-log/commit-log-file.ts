@@ -5,12 +5,15 @@
 import { constants, write } from 'node:fs';
 import { open, rm, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
-import { messageOf } from '../../../../core/errors/agentcom-error.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type AgentcomError, messageOf } from '../../../../core/errors/agentcom-error.ts';
 import { readRegularFile, replaceFile, syncFolder, unlessMissing } from '../../../kit/platform-files.ts';
+import { refuseUnknownSteps } from '../../rows/unknown-steps.ts';
 import type { SqliteConnection } from '../connection.ts';
 import { recordsIn, type LoggedBatch } from './commit-records.ts';
 import { sqliteCodeOf } from '../failures.ts';
 import { cannotOpen } from '../files.ts';
+import { stepsTaken } from '../schema.ts';
 import type { SqliteDriver } from '../sqlite-driver.ts';
 import { BATCH_COLUMNS, insertOf, SAVE_AT_ONCE } from '../save.ts';
 
@@ -19,6 +22,9 @@ const HEADER_BYTES = 4_096;
 /** The size of each half of the records: a larger batch does not go through the log. */
 export const HALF_BYTES = 1_048_576;
 export const RECORDS_BYTES = 2 * HALF_BYTES;
+/** How often a commit log that a hub changes meanwhile is read at most, and the interval, milliseconds. */
+const LIVE_READS_MAX = 20;
+const LIVE_READ_AGAIN_MS = 25;
 
 /** Where the commit log of this database is. */
 export const commitLogOf = (database: string): string => `${database}-commits`;
@@ -49,12 +55,9 @@ export async function readCommitLog(database: string): Promise<CommitLogContent 
   const bytes = await unlessMissing(async () => readRegularFile(file), null);
   if (bytes === null) return null;
   const [format, storeId = '', columns = ''] = bytes.toString('utf8', 0, HEADER_BYTES).split('\n');
-  if (format !== FORMAT)
-    throw cannotOpen(
-      database,
-      `its commit log "${file}" is damaged or of another version`,
-      'If the hub was updated after it was killed, start the previous version once. Otherwise restore the newest backup: `agentcom restore FILE --force`.',
-    );
+  // It is created in its full size before it gets its name.
+  if (format !== FORMAT || bytes.length !== HEADER_BYTES + RECORDS_BYTES)
+    throw cannotOpen(database, `its commit log "${file}" is damaged or of another version`, HINT_FOR_OTHER_VERSION);
   const halves = [0, HALF_BYTES]
     .map((start) => recordsIn(bytes.subarray(HEADER_BYTES + start, HEADER_BYTES + start + HALF_BYTES)))
     .sort((a, b) => (a.records[0]?.number ?? 0) - (b.records[0]?.number ?? 0));
@@ -67,54 +70,107 @@ export async function readCommitLog(database: string): Promise<CommitLogContent 
 }
 
 /**
+ * The commit log of a database whose hub may be running. Read before a copy is made: what is overwritten in the log meanwhile is in the database
+ * already. A hub that saves faster than the log is read leaves a gap in what is read.
+ */
+export async function readLiveCommitLog(connection: SqliteConnection, database: string): Promise<CommitLogContent | null> {
+  for (let reads = 1; ; reads += 1) {
+    const log = await readCommitLog(database);
+    if (log === null || reads === LIVE_READS_MAX || isWhole(log, (await stateOf(connection)).last)) return log;
+    await sleep(LIVE_READ_AGAIN_MS);
+  }
+}
+
+interface DatabaseState {
+  /** Null: the database has none yet. */
+  readonly storeId: string | null;
+  /** The number of its newest batch. */
+  readonly last: number;
+}
+
+async function stateOf(connection: SqliteConnection): Promise<DatabaseState> {
+  const [table] = await connection.rows("SELECT 1 FROM sqlite_master WHERE name = 'commit_log'");
+  if (table === undefined) return { storeId: null, last: 0 };
+  const [row] = await connection.rows('SELECT last_number, (SELECT store_id FROM store) AS store_id FROM commit_log');
+  return { storeId: row?.['store_id'] as string | null, last: Number(row?.['last_number']) };
+}
+
+/** The batches of a commit log that the database does not have. Fails with `AC_STORAGE_OPEN` if it belongs to another state of the database. */
+export async function missingBatches(
+  connection: SqliteConnection,
+  database: string,
+  log: CommitLogContent,
+): Promise<readonly LoggedBatch[]> {
+  const { storeId, last } = await stateOf(connection);
+  if (storeId !== log.storeId)
+    throw otherLog(database, `is of store ${log.storeId}, expected ${storeId ?? 'none: the database is new or older'}`);
+  if (!isWhole(log, last))
+    throw otherLog(database, `is damaged, or of another state of the database: it has not all batches after number ${last}`);
+  return log.batches.filter(({ number }) => number > last);
+}
+
+/**
  * Saves the batches of a commit log that the database does not have yet, each in a transaction of its own, and returns their number. The last
- * one may be refused: then it was not acknowledged. Fails with `AC_STORAGE_OPEN` if the log belongs to another state of the database, and with
- * SQLite's errors.
+ * one may be refused: then it was not acknowledged. Fails with `AC_STORAGE_OPEN` if the log belongs to another state of the database, or to
+ * another version of its schema, and with SQLite's errors.
  */
 export async function applyCommitLog(connection: SqliteConnection, database: string, log: CommitLogContent | null): Promise<number> {
   if (log === null) return 0;
-  const [row] = await connection.rows('SELECT last_number, (SELECT store_id FROM store) AS store_id FROM commit_log');
-  const last = Number(row?.['last_number']);
-  const newer = log.batches.filter(({ number }) => number > last);
-  const refuse = (found: string): never => {
-    throw cannotOpen(
-      database,
-      `its commit log "${commitLogOf(database)}" ${found}`,
-      'Put the database and the log that belong together there. To go on without what is only in the log, move the log away.',
-    );
-  };
-  if (row?.['store_id'] !== log.storeId) refuse(`is of store ${log.storeId}, expected ${String(row?.['store_id'])}`);
-  if (!isWhole(log, last)) refuse(`is damaged, or of another state of the database: it has not all batches after number ${last}`);
-  if (newer.length === 0) return 0;
-  if (log.columns.some((name) => !BATCH_COLUMNS.includes(name))) refuse('was written by a newer version');
+  const batches = await missingBatches(connection, database, log);
+  if (batches.length === 0) return 0;
+  if (log.columns.some((name) => !BATCH_COLUMNS.includes(name))) throw otherLog(database, 'was written by a newer version');
   const [view] = await connection.rows("SELECT 1 FROM sqlite_temp_master WHERE name = 'saved_batch'");
   if (view === undefined) for (const statement of SAVE_AT_ONCE) await connection.change(statement);
   let applied = 0;
-  for (const { number, isCertain, values } of newer)
+  for (const [nth, { number, isCertain, values }] of batches.entries())
     try {
       await connection.change(insertOf(values.length / log.columns.length, log.columns), ...values);
       applied += 1;
     } catch (thrown) {
-      if (sqliteCodeOf(thrown) !== 'SQLITE_CONSTRAINT') throw thrown;
+      const code = sqliteCodeOf(thrown);
+      // The schema lacks what its message names.
+      if (code === 'SQLITE_ERROR') throw otherLog(database, `was written by another version: ${messageOf(thrown)}`, HINT_FOR_OTHER_VERSION);
+      if (code !== 'SQLITE_CONSTRAINT') throw thrown;
+      const after = batches.length - nth - 1;
       // It was not acknowledged: a batch that is refused is erased before the next one is written.
-      if (isCertain || number !== newer.at(-1)?.number) refuse(`has batch ${number}, which SQLite refuses: ${messageOf(thrown)}`);
+      if (isCertain || after > 0)
+        throw otherLog(database, `has batch ${number}, which SQLite refuses, and ${after} after it: ${messageOf(thrown)}`);
       await connection.change('UPDATE commit_log SET last_number = ?1', number);
     }
   return applied;
 }
 
-/** Saves what a hub that was killed left in the commit log, and removes it. The caller MUST hold the lock. Fails as `applyCommitLog`. */
-export async function saveCommitLog(driver: SqliteDriver, database: string): Promise<void> {
+const otherLog = (database: string, found: string, hint = HINT_FOR_OTHER_LOG): AgentcomError =>
+  cannotOpen(database, `its commit log "${commitLogOf(database)}" ${found}`, hint);
+
+const HINT_FOR_OTHER_LOG =
+  'Put the database and the log that belong together there. To go on without what is only in the log, move the log away.';
+const HINT_FOR_OTHER_VERSION =
+  'If the hub was updated after it was killed, start the previous version once. Otherwise restore the newest backup: `agentcom restore FILE --force`.';
+
+/**
+ * Saves what a hub that was killed left in the commit log, and returns the number of batches. The log stays. The caller MUST hold the lock.
+ * Fails as `applyCommitLog`, and with `AC_SCHEMA_UNKNOWN` or `AC_MOVE_UNFINISHED`.
+ */
+export async function saveCommitLog(driver: SqliteDriver, database: string): Promise<number> {
   const log = await readCommitLog(database);
-  if (log === null) return;
+  if (log === null) return 0;
   const { connection, close } = await driver.open(database, 'write');
   try {
-    await connection.change('PRAGMA synchronous = FULL');
-    await applyCommitLog(connection, database, log);
+    refuseUnknownSteps('sqlite', `file "${database}"`, await stepsTaken((sql) => connection.rows(sql)));
+    for (const pragma of ['synchronous = FULL', 'fullfsync = ON']) await connection.change(`PRAGMA ${pragma}`);
+    return await applyCommitLog(connection, database, log);
   } finally {
     await close();
   }
+}
+
+/** As `saveCommitLog`, and removes the log. */
+export async function saveAndRemoveCommitLog(driver: SqliteDriver, database: string): Promise<void> {
+  await saveCommitLog(driver, database);
   await removeCommitLog(database);
+  // After a power loss it would be there again, beside a store that may have another id by then.
+  await syncFolder(path.dirname(database));
 }
 
 /** The database MUST have all of its batches. */

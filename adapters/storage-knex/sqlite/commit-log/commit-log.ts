@@ -10,12 +10,13 @@
  * The batches of a transaction are in one half of the log, which is overwritten once SQLite has committed them. Meanwhile the other half is
  * written to.
  */
+import { randomInt } from 'node:crypto';
 import { AgentcomError, messageOf } from '../../../../core/errors/agentcom-error.ts';
 import type { Clock, Timer } from '../../../../core/ports/clock.ts';
 import { CommitLogFile, commitLogOf, HALF_BYTES } from './commit-log-file.ts';
 import { RECORD_HEADER_BYTES, recordBytesMax, writeRecord } from './commit-records.ts';
 import type { SqliteConnection, SqliteParameter } from '../connection.ts';
-import { breaksConnection, sqliteCodeBehind } from '../failures.ts';
+import { breaksConnection, isBusy, sqliteCodeBehind } from '../failures.ts';
 import { BATCH_COLUMNS, saveStatement, type SaveBatch } from '../save.ts';
 
 /** Maximum number of batches in a transaction of SQLite. */
@@ -30,6 +31,10 @@ const WAITING_MAX = 4;
 const READ_SOON = 2;
 const DIRECT_BATCHES = 16;
 const BUFFER_BYTES = 65_536;
+/** How many numbers are skipped at most when the database is opened. */
+const SKIPPED_MAX = 1_048_576;
+/** How often SQLite waits for the lock of another program before batches that are in the log already, until the database is reopened. */
+const BEGINS_MAX = 6;
 const ERASED = Buffer.alloc(RECORD_HEADER_BYTES);
 
 export interface CommitLogDeps {
@@ -77,6 +82,8 @@ export class CommitLog {
 
   /** The database MUST have all batches of a log that is there. */
   static async create(deps: CommitLogDeps): Promise<CommitLog> {
+    // A log never continues the numbers of an earlier one: a copy of the database from before this does not fit the new log.
+    await deps.writer.change('UPDATE commit_log SET last_number = last_number + ?1', randomInt(1, SKIPPED_MAX));
     const [row] = await deps.writer.rows('SELECT last_number FROM commit_log');
     return new CommitLog(deps, await CommitLogFile.create(deps.database, deps.storeId), Number(row?.['last_number']));
   }
@@ -100,13 +107,13 @@ export class CommitLog {
    */
   async save({ sql, parameters }: SaveBatch, lastEvent: number, isCertain: boolean): Promise<void> {
     this.#requireWorking();
-    if (this.#direct > 0 && !this.#isOpen) return this.#saveDirectly(sql, parameters(lastEvent, null));
     const number = this.#number + 1;
     const values = parameters(lastEvent, number);
+    if (this.#direct > 0 && !this.#isOpen) return this.#saveDirectly(sql, values, number);
     const bytesMax = recordBytesMax(values);
     if (bytesMax > HALF_BYTES) {
       await this.flush();
-      return this.#saveDirectly(sql, parameters(lastEvent, null));
+      return this.#saveDirectly(sql, values, number);
     }
     if (this.#offset + bytesMax > HALF_BYTES) void this.flush();
     // A reader may flush before the next line runs.
@@ -144,10 +151,11 @@ export class CommitLog {
   }
 
   /** SQLite commits it. After a failure of the disk, it may be committed nevertheless. */
-  async #saveDirectly(sql: string, values: readonly SqliteParameter[]): Promise<void> {
+  async #saveDirectly(sql: string, values: readonly SqliteParameter[], number: number): Promise<void> {
     this.#direct = Math.max(0, this.#direct - 1);
     try {
       await this.#run(sql, values, true);
+      this.#number = number;
     } catch (thrown) {
       throw breaksConnection(thrown)
         ? unavailable(`Cannot commit in "${this.#database}": ${messageOf(thrown)}.`, this.#database, thrown)
@@ -216,10 +224,9 @@ export class CommitLog {
   async #begin(): Promise<void> {
     await Promise.allSettled([this.#flushedBefore]);
     this.#requireWorking();
-    // Another program may hold a lock, but not while SQLite commits.
-    const begun = this.#run('BEGIN IMMEDIATE', [], !this.#isFlushing);
-    if (this.#isFlushing) void settled(begun);
-    else await begun;
+    // Another program may hold the lock. After a COMMIT that is still running, that is only known once batches are in the log.
+    if (this.#isFlushing) void settled(this.#inOrder(() => this.#begunAtLast(), false));
+    else await this.#run('BEGIN IMMEDIATE', [], true);
     this.#isOpen = true;
     this.#half = this.#half === 0 ? 1 : 0;
     this.#offset = 0;
@@ -240,9 +247,23 @@ export class CommitLog {
 
   /** Runs a statement after all earlier ones: the package sqlite3 may run those of one connection in any order. */
   #run(sql: string, values: readonly SqliteParameter[], mayBeRefused: boolean): Promise<unknown> {
+    return this.#inOrder(() => this.#writer.change(sql, ...values), mayBeRefused);
+  }
+
+  async #begunAtLast(): Promise<void> {
+    for (let begins = 1; ; begins += 1)
+      try {
+        await this.#writer.change('BEGIN IMMEDIATE');
+        return;
+      } catch (thrown) {
+        if (!isBusy(thrown) || begins === BEGINS_MAX) throw thrown;
+      }
+  }
+
+  #inOrder(work: () => Promise<unknown>, mayBeRefused: boolean): Promise<unknown> {
     const running = this.#executed.then(() => {
       this.#requireWorking();
-      return this.#writer.change(sql, ...values);
+      return work();
     });
     this.#executed = running.catch((thrown: unknown) => {
       // Of a statement that is refused, SQLite rolls back that statement alone.
