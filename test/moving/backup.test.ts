@@ -99,7 +99,10 @@ t.test('a backup never replaces a store, even with --force', async (t) => {
   for (const file of [database, path.join(link, 'hub.db')]) {
     const { code, err } = await agentcom('backup', file, '--force');
     t.equal(code, 4);
-    t.match(JSON.parse(err), { error: 'AC_TARGET_EXISTS', message: /it is a file of the store that is to be backed up\. Name another file\.$/ });
+    t.match(JSON.parse(err), {
+      error: 'AC_TARGET_EXISTS',
+      message: /it is a file of the store that is to be backed up\. Name another file\.$/,
+    });
   }
   const others = path.join(world.dir, 'others.db');
   await Promise.all([writeFile(others, ''), writeFile(`${others}-wal`, '')]);
