@@ -33,7 +33,7 @@ export interface Agent {
   readonly replacedAtMs: readonly number[];
   /** Set after too many replacements: until then another connection is refused. */
   readonly conflictUntilMs: number | null;
-  /** The status that it last reported (version 1); shown only. */
+  /** The status that it last reported; shown only. Null: none since it connected. */
   readonly reportedStatus: string | null;
   /** An operator drains it: it gets no tasks until an operator resumes it. */
   readonly draining: boolean;

@@ -2,6 +2,7 @@
 import t from 'tap';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
 import { HUB_LIMITS } from '../../../core/config/limits.ts';
+import { agentJson } from '../../../core/protocol/agent-json.ts';
 import { hubRig } from './hub-rig.ts';
 
 const types = (frames: readonly { readonly type: string }[]): string => frames.map((frame) => frame.type).join(' ');
@@ -298,4 +299,29 @@ t.test('R7: an assignment whose acceptance was lost does not go to another machi
   await back.identify({ held: [{ task_id: id, generation: 1, status: 'reporting' }] });
   await back.send({ type: 'task_complete', task_id: id, generation: 1, result: 'of the first' });
   t.match(back.newFrames().at(-1), { type: 'task_nack', reason: 'stale_generation' }, 'so the result stays where its operator sees it');
+});
+
+t.test('an agent of version 2 is shown as working while it has a task, whatever it said when it connected', async (t) => {
+  // Before, one that had connected in the middle of a task was shown as working from then on.
+  const rig = await hubRig({ timing: { heartbeatMs: 10_000_000, reconnectGraceMs: 180_000 } });
+  let peer = await rig.peer('a1');
+  const shown = async () => {
+    const row = await rig.storage.agents.getAgent('a1' as AgentId);
+    const { status, reported_status: reports } = row === undefined ? {} : agentJson(row, rig.clock.nowMs());
+    await peer.send({ type: 'list_agents' });
+    return { status, reports, card: (peer.newFrames().at(-1)?.['agents'] as { readonly status: string }[])[0]?.status };
+  };
+  await peer.identify({ status: 'idle' });
+  const id = await rig.submit();
+  await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  t.match(await shown(), { status: 'working', reports: null, card: 'working' });
+  await peer.cut();
+  peer = await peer.reconnect();
+  await peer.identify({ status: 'working', held: [{ task_id: id, generation: 1, status: 'working' }] });
+  t.match(await shown(), { status: 'working', reports: null, card: 'working' });
+  await peer.send({ type: 'task_complete', task_id: id, generation: 1, result: 'x' });
+  t.match(await shown(), { status: 'idle', reports: null, card: 'idle' });
+
+  await peer.send({ type: 'status', status: 'resting' });
+  t.match(await shown(), { status: 'idle', reports: 'resting', card: 'resting' }, 'a change that it reports itself is shown');
 });

@@ -111,7 +111,8 @@ export async function identifyCommand(
         version === 1
           ? 1
           : Math.min(frame.slots ?? 1, token.maxSlots ?? deps.context.limits.slotsPerAgent, deps.context.limits.slotsPerAgent),
-      reportedStatus: frame.status ?? null,
+      // A version 2 sidecar would not renew it: the hub itself knows which tasks the agent has.
+      reportedStatus: version === 1 ? (frame.status ?? null) : null,
       held:
         version === 1
           ? null
