@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { HubClient } from '../../client/index.ts';
 import type { Action, Context } from '../cli-context.ts';
+import { newChecks } from '../doctor/examine-agent.ts';
 import { EXIT_INTERRUPTED, exitCodeOf } from '../exit-codes.ts';
 import { parseDuration } from '../parse.ts';
 
@@ -30,7 +31,7 @@ export function addAgentControl(program: Command, action: Action): void {
     .description('End a drain or a pause')
     .action(
       action(async (context, _options: object, agentIds: readonly string[]) => {
-        await eachAgent(context, agentIds, (hub, agentId) => hub.agents.resume(agentId), 'gets tasks again');
+        await eachAgent(context, agentIds, resume);
       }),
     );
   program
@@ -38,7 +39,11 @@ export function addAgentControl(program: Command, action: Action): void {
     .description('Let another machine take over the ID of an agent whose machine is gone')
     .action(
       action(async (context, _options: object, agentIds: readonly string[]) => {
-        await eachAgent(context, agentIds, (hub, agentId) => hub.agents.takeover(agentId), 'can connect from another machine');
+        await eachAgent(
+          context,
+          agentIds,
+          withOutcome('can connect from another machine', (hub, agentId) => hub.agents.takeover(agentId)),
+        );
       }),
     );
   program
@@ -46,7 +51,11 @@ export function addAgentControl(program: Command, action: Action): void {
     .description('Remove unused agents: not connected, without a task and without a live token')
     .action(
       action(async (context, _options: object, agentIds: readonly string[]) => {
-        await eachAgent(context, agentIds, (hub, agentId) => hub.agents.remove(agentId), 'was removed, with its tokens');
+        await eachAgent(
+          context,
+          agentIds,
+          withOutcome('was removed, with its tokens', (hub, agentId) => hub.agents.remove(agentId)),
+        );
       }),
     );
 }
@@ -54,23 +63,48 @@ export function addAgentControl(program: Command, action: Action): void {
 async function drain(context: Context, { deadline, wait = false }: DrainOptions, agentIds: readonly string[]): Promise<void> {
   const outcome =
     deadline === undefined ? 'finishes what it has and gets no new tasks' : 'gets no new tasks and hands back what is left at the deadline';
-  const drained = await eachAgent(context, agentIds, (hub, agentId) => hub.agents.drain(agentId, { deadline_ms: deadline }), outcome);
+  const drained = await eachAgent(
+    context,
+    agentIds,
+    withOutcome(outcome, (hub, agentId) => hub.agents.drain(agentId, { deadline_ms: deadline })),
+  );
   if (wait) for (const agentId of drained) await waitUntilEmpty(context, agentId);
 }
 
+/** An agent whose checks failed gets tasks again only once they pass; waits until its sidecar has repeated them. */
+async function resume(hub: HubClient, agentId: string): Promise<Acted> {
+  const before = await hub.agents.get(agentId);
+  const resumed = await hub.agents.resume(agentId);
+  if (before.checks?.ok !== false) return { answer: resumed, outcome: 'gets tasks again' };
+  const { agent, isFresh } = await newChecks(hub, before);
+  const answer = { ...resumed, checks: agent.checks };
+  if (!isFresh) return { answer, outcome: 'gets tasks again once its checks pass' };
+  const { ok = true, failed = [] } = agent.checks ?? {};
+  const failures = failed.map(({ check, message }) => `${check}: ${message}`).join('; ');
+  return { answer, outcome: ok ? 'gets tasks again' : `gets no tasks yet, because its checks still fail (${failures})` };
+}
+
+interface Acted {
+  readonly answer: unknown;
+  /** Printed after the agent. */
+  readonly outcome: string;
+}
+
+type Act = (hub: HubClient, agentId: string) => Promise<Acted>;
+
+const withOutcome =
+  (outcome: string, act: (hub: HubClient, agentId: string) => Promise<unknown>): Act =>
+  async (hub, agentId) => ({ answer: await act(hub, agentId), outcome });
+
 /** Acts on each agent; a failure is printed and the rest continue. The first failure decides the exit code. Returns the agents that succeeded. */
-async function eachAgent(
-  { output, hub, exitWith }: Context,
-  agentIds: readonly string[],
-  act: (hub: HubClient, agentId: string) => Promise<unknown>,
-  outcome: string,
-): Promise<readonly string[]> {
+async function eachAgent({ output, hub, exitWith }: Context, agentIds: readonly string[], act: Act): Promise<readonly string[]> {
   const client = await hub();
   const done: string[] = [];
   let firstFailure: unknown;
   for (const agentId of agentIds) {
     try {
-      output.data(await act(client, agentId));
+      const { answer, outcome } = await act(client, agentId);
+      output.data(answer);
       output.line(`${agentId} ${outcome}`);
       done.push(agentId);
     } catch (thrown) {

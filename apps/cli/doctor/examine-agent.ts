@@ -1,4 +1,4 @@
-/** Asks an agent, through the hub, to run its checks, and waits for the results. */
+/** Asks an agent, through the hub, to run its checks or to take tasks again, and waits for the results of its checks. */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { AgentJson, HubClient } from '../../client/index.ts';
 
@@ -16,6 +16,12 @@ export async function examineAgent(hub: HubClient, agentId: string): Promise<Age
   const before = await hub.agents.get(agentId);
   if (!before.connected) return { agent: before, isFresh: false };
   await hub.agents.check(agentId);
+  return newChecks(hub, before);
+}
+
+/** Waits until it reports other checks than those in `before`. */
+export async function newChecks(hub: HubClient, before: AgentJson): Promise<AgentAnswer> {
+  const { agent_id: agentId } = before;
   for (const endMs = performance.now() + ANSWER_WITHIN_MS; performance.now() < endMs;) {
     await pause(POLL_EVERY_MS);
     const agent = await hub.agents.get(agentId);

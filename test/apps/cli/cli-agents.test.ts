@@ -170,11 +170,13 @@ t.test('tokens rotate prints the new token and how long the old one still works'
 
 t.test('each agent is reported separately, and the first refusal decides the exit code', async (t) => {
   const hub = await testHub(t, (app) =>
-    app.post('/api/agents/:id/:change', (c) => {
-      const { id, change } = c.params;
-      if (id === 'nobody') return c.json({ error: 'unknown_agent', message: 'There is no such agent.' }, 404);
-      return c.json({ agent_id: id, change });
-    }),
+    app
+      .get('/api/agents/:id', (c) => c.json({ agent_id: c.params['id'], connected: true, checks: null }))
+      .post('/api/agents/:id/:change', (c) => {
+        const { id, change } = c.params;
+        if (id === 'nobody') return c.json({ error: 'unknown_agent', message: 'There is no such agent.' }, 404);
+        return c.json({ agent_id: id, change });
+      }),
   );
   t.strictSame(await hub.run(['drain', 'w1', 'w.2']), {
     code: 0,
@@ -184,7 +186,7 @@ t.test('each agent is reported separately, and the first refusal decides the exi
   t.strictSame(await hub.run(['resume', 'w1', '--json']), { code: 0, out: '{"agent_id":"w1","change":"resume"}\n', err: '' });
   t.match(await hub.run(['takeover', 'nobody', 'w1']), { code: 7, out: 'w1 can connect from another machine\n', err: /no such agent/i });
   t.strictSame(
-    hub.requests.map(({ request }) => request),
+    hub.requests.map(({ request }) => request).filter((request) => request.startsWith('POST')),
     ['drain', 'drain', 'resume', 'takeover', 'takeover'].map(
       (change, index) => `POST /api/agents/${['w1', 'w.2', 'w1', 'nobody', 'w1'][index] ?? ''}/${change}`,
     ),

@@ -15,7 +15,7 @@ t.test('R13: dispatch is blocked while its checks fail, with the reason, and rel
   await world.startHub();
   const program = join(world.dir, 'agent-program');
   await world.startSidecar('a1', { argv: [program, resolve(import.meta.dirname, '../../durability/ledger-agent.mjs')] });
-  const { task_id: id } = await world.api.tasks.submit({ description: 'waits for a program', metadata: { ms: 10 } });
+  const { task_id: id } = await world.api.tasks.submit({ description: 'waits for a program', metadata: { ms: 10 }, max_retries: 0 });
   t.match(await world.api.tasks.get(id), { status: 'queued', waiting_for: { message: /until its checks pass \(program: There is no / } });
 
   const env = { AGENTCOM_API_URL: `http://127.0.0.1:${world.port}`, AGENTCOM_ADMIN_TOKEN: world.adminToken };
@@ -24,9 +24,18 @@ t.test('R13: dispatch is blocked while its checks fail, with the reason, and rel
   t.equal(ill.code, 8);
   t.match(ill.out, /^a1: paused\n {2}program: There is no ".*agent-program"/);
 
+  const resume = (...more: readonly string[]) => run(['resume', 'a1', ...more], { env });
+  t.match(await resume(), {
+    code: 0,
+    out: /^a1 gets no tasks yet, because its checks still fail \(program: There is no ".*agent-program"/,
+  });
+  t.match(JSON.parse((await resume('--json')).out), { agent_id: 'a1', change: 'resume', checks: { ok: false } });
+  t.match(await world.api.tasks.get(id), { status: 'queued', generation: 0 }, 'it was not assigned, not even for a moment');
+
   symlinkSync(process.execPath, program);
   const well = JSON.parse((await doctor('--json')).out) as Record<string, unknown>;
   t.match(well, { checked_now: true, checks: { ok: true, failed: [], passed: [{ check: 'cwd' }, { check: 'program' }] } });
+  t.match(await resume(), { code: 0, out: 'a1 gets tasks again\n' });
   await world.event(id, ['completed']);
   t.strictSame((await world.api.tasks.get(id)).retry_count, 0);
 });

@@ -22,7 +22,8 @@ async function nextAssignment(rig: HubRig, id: TaskId): Promise<number> {
   for (let seconds = 0; seconds < 700 && (await status(rig, id)) !== 'assigned'; seconds += 1) await rig.pass(1_000);
   return (await rig.record(id)).task.generation;
 }
-const control = (rig: HubRig, change: 'resume' | 'check') => rig.queue.do({ kind: 'agent_control', agentId: 'a1' as AgentId, change });
+const control = (rig: HubRig, change: 'drain' | 'resume' | 'check') =>
+  rig.queue.do({ kind: 'agent_control', agentId: 'a1' as AgentId, change });
 
 t.test('R13: a rate limited agent is paused until its retry time and shows it, and other agents take the work', async (t) => {
   const rig = await hubRig(NO_HEARTBEATS);
@@ -253,6 +254,28 @@ t.test('R13: an agent whose checks fail at identify gets no task, not even for a
   await peer.send({ type: 'ping', draining_reason: null, checks: { ok: false } });
   t.match(await shown(rig, 'a1'), { paused_reason: 'runner: its checks failed; it did not say which' });
   t.ok(next);
+});
+
+t.test('R13: a resume of an agent whose checks fail assigns nothing before its sidecar has checked again', async (t) => {
+  // Before, the resume cleared the checks: the task was assigned at once, and dead-lettered if it had no retry left.
+  const rig = await hubRig(NO_HEARTBEATS);
+  const id = await rig.submit({ maxRetries: 0 });
+  const peer = await rig.peer('a1');
+  const failed = [{ check: 'program', message: 'there is no claude' }];
+  await peer.identify({ checks: { ok: false, failed } });
+  peer.newFrames();
+  for (const change of ['resume', 'drain', 'resume'] as const) await control(rig, change);
+  await rig.pass(5_000);
+  t.same(
+    peer.newFrames().map(({ type }) => type),
+    ['resume', 'drain', 'resume'],
+  );
+  t.match(await shown(rig, 'a1'), { status: 'paused', draining: false, paused_cause: 'checks' });
+  await peer.send({ type: 'runner_checks', ok: false, failed });
+  t.equal(await status(rig, id), 'queued');
+  await control(rig, 'resume');
+  await peer.send({ type: 'runner_checks', ok: true });
+  t.equal(await status(rig, id), 'assigned');
 });
 
 t.test('an operator can ask an agent to run its checks at once', async (t) => {

@@ -262,7 +262,7 @@ export function handleAgentControl(batch: Batch, command: AgentControlCommand): 
         // If its own reason to drain still applies, it reports it again.
         ownDrain: null,
         ...NO_PAUSE,
-        checks: null,
+        // Checks that failed are kept until its sidecar, which checks again when it is resumed, reports others.
         brokenUntilMs: null,
         brokenReason: null,
         strikes: [],
