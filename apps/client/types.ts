@@ -183,7 +183,7 @@ export interface KeptResultJson extends KeptNameJson {
   readonly details: unknown;
 }
 
-/** A task with the newest events of its history. `waiting_for`: why it is not running; null if it is running or has ended. */
+/** A task with the newest events of its history. `waiting_for`: why it is not running or, once cancelled, not stopped; otherwise null. */
 export interface TaskDetail extends TaskJson {
   /** The name of the token in `submitted_by`; null: the admin token, or one that is gone. Absent from older hubs. */
   readonly submitted_by_name?: string | null | undefined;

@@ -5,6 +5,7 @@ import t from 'tap';
 import { hubClient, type StreamEvent } from '../../apps/client/index.ts';
 import type { Output } from '../../apps/cli/output/output.ts';
 import { whyNotes } from '../../apps/cli/why-notes.ts';
+import { run } from './cli/cli-world.ts';
 import { runningHub } from './running-hub.ts';
 
 t.setTimeout(120_000);
@@ -114,4 +115,36 @@ t.test('R21: a reader that missed 10,000 events resumes over a socket without ga
     ids.every((id, place) => id === place + 1),
     'each once, in order',
   );
+});
+
+t.test('R19: a cancelled task says that its agent may still be running, until the agent has confirmed the stop', async (t) => {
+  const hub = await runningHub();
+  t.teardown(() => hub.stop());
+  const agentcom = async (...argv: readonly string[]): Promise<string> =>
+    (await run(argv, { env: { AGENTCOM_API_URL: hub.url, AGENTCOM_ADMIN_TOKEN: hub.adminToken } })).out;
+  const running = async (agentId: string) => {
+    const agent = await hub.agent(agentId);
+    const { task_id: id } = await hub.api.tasks.submit({ description: 'x', assign_to: agentId });
+    await agent.frame('task_assign');
+    agent.send({ type: 'task_accepted', task_id: id, generation: 1 });
+    await agent.frame('task_ack');
+    return { agent, id };
+  };
+
+  const away = await running('a1');
+  away.agent.leave();
+  while ((await hub.api.agents.get('a1')).connected) await new Promise((resolve) => setTimeout(resolve, 20));
+  const outcome = 'a1 is offline, so its agent may still be running';
+  t.equal(await agentcom('cancel', away.id), `${away.id} is cancelled; ${outcome}\n`);
+  for (const command of ['why', 'watch', 'show'] as const) t.match(await agentcom(command, away.id), outcome, command);
+  t.match(await agentcom('agents'), /a1 +offline .*waits for 1 run to stop\n/);
+
+  const here = await running('a2');
+  t.match(await agentcom('cancel', here.id), `${here.id} is cancelled; a2 has yet to confirm that its agent has stopped\n`);
+  here.agent.send({ type: 'task_cancel_ack', task_id: here.id, generation: 1, outcome: 'killed' });
+  for await (const { event } of hub.api.events({ taskId: here.id, lastEventId: '0' })) if (event === 'stop_confirmed') break;
+  t.match(await agentcom('why', here.id), /was cancelled after \S+\n$/);
+
+  const { task_id: queued } = await hub.api.tasks.submit({ description: 'never assigned', needed_capabilities: ['none'] });
+  t.equal(await agentcom('cancel', queued), `${queued} is cancelled\n`);
 });

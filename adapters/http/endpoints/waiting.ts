@@ -1,6 +1,9 @@
 /** Reads what is needed to explain why a task is not running, and why an agent gets no tasks. */
+import type { AgentId } from '../../../core/domain/ids.ts';
+import type { TaskEvent } from '../../../core/domain/task/event.ts';
 import { PRIORITIES, type Task } from '../../../core/domain/task/task.ts';
 import { explainAgent, type AgentLoad, type AgentWaiting } from '../../../core/domain/waiting/agent-waiting.ts';
+import { unconfirmedStop } from '../../../core/domain/waiting/unconfirmed-stop.ts';
 import { explainWaiting, type TasksAhead, type WaitingFor, type WaitingView } from '../../../core/domain/waiting/waiting-for.ts';
 import type { AgentRow } from '../../../core/ports/agent-store.ts';
 import type { HttpApiDeps } from '../deps.ts';
@@ -9,7 +12,8 @@ import type { AllAgents } from './all-agents.ts';
 type Deps = Pick<HttpApiDeps, 'tasks' | 'agents' | 'clock' | 'quietUntilMs'>;
 
 export interface Waiting {
-  ofTask(task: Task): Promise<WaitingFor | null>;
+  /** `events`: the newest of its history, oldest first. */
+  ofTask(task: Task, events: readonly TaskEvent[]): Promise<WaitingFor | null>;
   ofAgent(row: AgentRow): Promise<AgentWaiting>;
 }
 
@@ -17,11 +21,13 @@ export function waiting({ tasks, agents, clock, quietUntilMs }: Deps, everyAgent
   const explain = (task: Task, view: Partial<WaitingView> = {}): WaitingFor | null =>
     explainWaiting(task, { dependencies: [], agents: [], nowMs: clock.nowMs(), quietUntilMs: quietUntilMs(), ...view });
 
+  const rowOf = async (id: AgentId): Promise<readonly AgentRow[]> => {
+    const row = await agents.getAgent(id);
+    return row === undefined ? [] : [row];
+  };
   const rowsFor = async (task: Task): Promise<readonly AgentRow[]> => {
     const only = task.status === 'assigned' ? task.assignedTo : task.requirement.assignTo;
-    if (only === null) return everyAgent();
-    const row = await agents.getAgent(only);
-    return row === undefined ? [] : [row];
+    return only === null ? everyAgent() : rowOf(only);
   };
 
   /** Counts by priority, whatever the tasks require: counting only competitors would need an index of its own. */
@@ -32,7 +38,11 @@ export function waiting({ tasks, agents, clock, quietUntilMs }: Deps, everyAgent
   };
 
   return {
-    async ofTask(task) {
+    async ofTask(task, events) {
+      if (task.status === 'cancelled') {
+        const stopping = unconfirmedStop(events);
+        return stopping === null ? null : explain(task, { agents: (await rowOf(stopping)).map(loadOf) });
+      }
       if (task.status === 'blocked') return explain(task, { dependencies: await tasks.peek(task.dependsOn) });
       if (task.status !== 'queued' && task.status !== 'assigned') return explain(task);
       const loads = (await rowsFor(task)).map(loadOf);

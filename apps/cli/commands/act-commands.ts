@@ -7,6 +7,7 @@ import type { ActAnswer, HubClient, TaskJson } from '../../client/index.ts';
 import type { Action, Context } from '../cli-context.ts';
 import { EXIT_INTERRUPTED, exitCodeOf } from '../exit-codes.ts';
 import { addFilter, isFiltered, queryOf, taskColumns, type FilterOptions } from '../task-filter.ts';
+import { stillRuns } from '../output/task-outcome.ts';
 import { progressOn, progressText } from '../output/progress.ts';
 import { isLast, taskNamed } from '../task-names.ts';
 
@@ -20,6 +21,8 @@ interface Act {
   readonly run: (hub: HubClient, taskId: string) => Promise<ActAnswer>;
   /** Printed between a task and its new status. */
   readonly verb: string;
+  /** Printed after its new status. */
+  readonly note?: (hub: HubClient, taskId: string) => Promise<string>;
   /** The statuses that it applies to: the default of a filter without a status. */
   readonly statuses: readonly Status[];
 }
@@ -29,6 +32,7 @@ const CANCEL: Act = {
   name: 'cancel',
   run: (hub, taskId) => hub.tasks.cancel(taskId),
   verb: 'is',
+  note: async (hub, taskId) => stillRuns(await hub.tasks.get(taskId)),
   statuses: STATUSES.filter((status) => !isEndedStatus(status)),
 };
 
@@ -64,7 +68,7 @@ async function run(context: Context, act: Act, options: ActOptions, names: reado
 }
 
 /** Acts on each task; a failure is printed and the rest continue. The first failure decides the exit code. */
-async function actOnEach(context: Context, { run: runOn, verb }: Act, names: readonly string[]): Promise<void> {
+async function actOnEach(context: Context, { run: runOn, verb, note }: Act, names: readonly string[]): Promise<void> {
   const { output, exitWith } = context;
   const client = await context.hub();
   let firstFailure: unknown;
@@ -73,7 +77,7 @@ async function actOnEach(context: Context, { run: runOn, verb }: Act, names: rea
       const taskId = await taskNamed(context, client, name);
       const answer = await runOn(client, taskId);
       output.data({ task_id: taskId, ...answer });
-      output.line(`${taskId} ${verb} ${answer.status}`);
+      output.line(`${taskId} ${verb} ${answer.status}${output.json ? '' : ((await note?.(client, taskId)) ?? '')}`);
       await isLast(context, client, taskId);
     } catch (thrown) {
       firstFailure ??= thrown;

@@ -26,7 +26,7 @@ async function why(context: Context, _options: object, name: string): Promise<vo
   }
   const task = await client.tasks.get(id);
   output.data({ task_id: task.id, status: task.status, waiting_for: task.waiting_for });
-  if (task.waiting_for === null) return output.line(notWaiting(task));
+  if (task.waiting_for === null || isEndedStatus(task.status)) return output.line(notWaiting(task));
   output.line(`${task.id} is ${task.status}`);
   output.line(task.waiting_for.message);
   showTimes(output, task.waiting_for);

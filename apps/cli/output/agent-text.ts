@@ -12,8 +12,7 @@ export function seenText({ connected, connected_at, last_seen }: AgentJson, nowM
   return connected && isFresh ? 'now' : age(last_seen, nowMs);
 }
 
-export const stopsText = (stops: number): string =>
-  stops === 0 ? '' : `waits for ${stops} reclaimed ${stops === 1 ? 'run' : 'runs'} to stop`;
+export const stopsText = (stops: number): string => (stops === 0 ? '' : `waits for ${stops} ${stops === 1 ? 'run' : 'runs'} to stop`);
 
 /** Why it gets fewer tasks than it has slots; empty if there is no such reason. */
 export const reasonOf = (agent: AgentJson): string =>

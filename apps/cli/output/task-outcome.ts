@@ -14,13 +14,17 @@ export function taskOutcome(task: TaskDetail): string {
     case 'completed':
       return `${task.id} completed by ${task.assigned_to ?? 'an agent'} ${took}${tokens}${cost}`;
     case 'cancelled':
-      return `${task.id} was cancelled ${took}`;
+      return `${task.id} was cancelled ${took}${stillRuns(task)}`;
     case 'dead_letter':
       return `${task.id} was dead-lettered ${took}: ${task.last_error ?? 'no reason given'}`;
     default:
       return `${task.id} is ${task.status}`;
   }
 }
+
+/** Continues a sentence about a cancelled task: that its agent may still be running; empty if it is not. */
+export const stillRuns = ({ waiting_for: waiting }: Pick<TaskDetail, 'waiting_for'>): string =>
+  waiting === null ? '' : `; ${waiting.message.replace(/\.$/, '')}`;
 
 /** The result's `output` if it has one; text unchanged, anything else as JSON. */
 export function resultText(result: unknown): string {

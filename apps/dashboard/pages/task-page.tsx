@@ -139,7 +139,8 @@ function Callouts({ task }: { readonly task: TaskDetail }): JSX.Element {
     <>
       {task.waiting_for !== null && (
         <div class="callout" data-reason={task.waiting_for.reason}>
-          <strong>Why it is not running:</strong> <LineText text={task.waiting_for.message} max={2_000} />
+          <strong>{task.status === 'cancelled' ? 'Not stopped yet:' : 'Why it is not running:'}</strong>{' '}
+          <LineText text={task.waiting_for.message} max={2_000} />
           {typeof task.waiting_for['until'] === 'number' && (
             <>
               {' '}

@@ -13,7 +13,8 @@ import { durationText, listText, NAMED_MAX, quoted } from './words.ts';
 
 /**
  * `agent_…`: all agents that could run it have this blocker; `agents_unavailable`: they have different ones.
- * `about_to_be_assigned`: nothing blocks it. `agent_away`: it is assigned, and its agent is not connected.
+ * `about_to_be_assigned`: nothing blocks it. `agent_away`: it is assigned, and its agent is not connected. `not_stopped`: it is cancelled,
+ * and its agent has not confirmed that its run has ended.
  */
 export type WaitingReason =
   | 'scheduled'
@@ -30,6 +31,7 @@ export type WaitingReason =
   | 'agent_away'
   | 'not_accepted'
   | 'not_woken'
+  | 'not_stopped'
   | 'about_to_be_assigned';
 
 /** The same in more detail. For a queued task that agents could run: the kind that all these agents share, or `agents_unavailable`. */
@@ -59,6 +61,7 @@ export const WAITING_KINDS = [
   'agent_away',
   'not_accepted',
   'not_woken',
+  'not_stopped',
 ] as const;
 export type WaitingKind = (typeof WAITING_KINDS)[number];
 
@@ -92,7 +95,7 @@ export interface TasksAhead {
 export interface WaitingView {
   /** The tasks in `dependsOn`; missing ones count as unfinished. Only for a blocked task. */
   readonly dependencies: readonly Pick<Task, 'id' | 'status'>[];
-  /** All known agents, or at least the one that it is assigned to. */
+  /** All known agents, or at least the one that it is assigned to; of a cancelled task, the one that has yet to confirm a stop, if any. */
   readonly agents: readonly AgentLoad[];
   readonly nowMs: number;
   /** The end of the hub's quiet period. Default: in the past. */
@@ -104,7 +107,7 @@ export interface WaitingView {
 /** Soonest to clear first: a busy agent becomes free by itself, an offline one perhaps never. */
 const BLOCKER_ORDER: readonly Blocker[] = ['busy', 'paused', 'draining', 'offline'];
 
-/** Null for a task that waits for nothing: its agent works on it, or it has ended. */
+/** Null for a task that waits for nothing: its agent works on it, or it has ended and, if it was cancelled, been stopped. */
 export function explainWaiting(task: Task, view: WaitingView): WaitingFor | null {
   switch (task.status) {
     case 'scheduled':
@@ -115,11 +118,23 @@ export function explainWaiting(task: Task, view: WaitingView): WaitingFor | null
       return queuedFor(task, view);
     case 'assigned':
       return assignedFor(task, view);
-    case 'completed':
     case 'cancelled':
+      return stopAwaited(view.agents);
+    case 'completed':
     case 'dead_letter':
       return null;
   }
+}
+
+/** Only an agent that is connected can be stopped, and confirm it. */
+function stopAwaited(agents: readonly AgentLoad[]): WaitingFor | null {
+  const load = agents.find(({ stopCount }) => stopCount > 0);
+  if (load === undefined) return null;
+  const { id, connected } = load.agent;
+  const message = connected
+    ? `${id} has yet to confirm that its agent has stopped.`
+    : `${id} is offline, so its agent may still be running.`;
+  return { reason: 'not_stopped', kind: 'not_stopped', message };
 }
 
 function assignedFor(task: Task, view: WaitingView): WaitingFor | null {

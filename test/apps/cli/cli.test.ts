@@ -244,11 +244,13 @@ t.test('show prints why a task waits, and its history', async (t) => {
 
 t.test('retry and cancel act on each task, and report each refusal', async (t) => {
   const hub = await testHub(t, (app) =>
-    app.post('/api/tasks/:id/:act', (c) =>
-      c.params['id'] === 'task-00000000000000a2'
-        ? c.json({ error: 'invalid_state', message: 'It has ended.' }, 409)
-        : c.json({ status: c.params['act'] === 'retry' ? 'queued' : 'cancelled' }),
-    ),
+    app
+      .get('/api/tasks/:id', (c) => c.json({ waiting_for: null }))
+      .post('/api/tasks/:id/:act', (c) =>
+        c.params['id'] === 'task-00000000000000a2'
+          ? c.json({ error: 'invalid_state', message: 'It has ended.' }, 409)
+          : c.json({ status: c.params['act'] === 'retry' ? 'queued' : 'cancelled' }),
+      ),
   );
   const ran = await hub.run(['cancel', 'task-00000000000000a1', 'task-00000000000000a2', 'task-00000000000000a3']);
   t.equal(ran.code, 7);

@@ -319,6 +319,27 @@ const SITUATIONS: readonly Situation[] = [
     },
     kind: null,
   },
+  ...(['connected', 'offline', 'stopped', 'away for longer than the grace'] as const).map((which): Situation => ({
+    name: `cancelled while it runs, and its agent is ${which}`,
+    options: GRACE,
+    async make(rig) {
+      const peer = await agent(rig, 'a1');
+      const id = await rig.submit();
+      await accepts(peer, id);
+      if (which === 'offline') await peer.cut();
+      await rig.queue.do({ kind: 'cancel', taskId: id, by: 'op' });
+      await rig.pass(1);
+      if (which === 'stopped') await peer.send({ type: 'task_cancel_ack', task_id: id, generation: 1, outcome: 'killed' });
+      if (which === 'away for longer than the grace') await peer.cut();
+      if (which !== 'stopped') await rig.pass(which === 'connected' || which === 'offline' ? 60_000 : 180_000);
+      return id;
+    },
+    kind: which === 'connected' || which === 'offline' ? 'not_stopped' : null,
+    want: {
+      message:
+        which === 'offline' ? 'a1 is offline, so its agent may still be running.' : 'a1 has yet to confirm that its agent has stopped.',
+    },
+  })),
 ];
 
 t.test('why a task is not running: each situation has its kind', async (t) => {

@@ -17,7 +17,10 @@ const whyOf = ({ storage, clock, context }: HubRig) =>
     () => storage.agents.listAgents({ limit: 500 }),
   );
 
-export const whyTask = async (rig: HubRig, id: TaskId): Promise<WaitingFor | null> => whyOf(rig).ofTask((await rig.record(id)).task);
+export async function whyTask(rig: HubRig, id: TaskId): Promise<WaitingFor | null> {
+  const { task, events } = await rig.record(id);
+  return whyOf(rig).ofTask(task, events);
+}
 
 export async function whyAgent(rig: HubRig, id: string): Promise<AgentWaiting> {
   const row = await rig.storage.agents.getAgent(id as AgentId);
