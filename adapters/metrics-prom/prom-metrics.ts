@@ -5,7 +5,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { tallyEvents, type AssignmentEnded, type Ended } from '../../core/domain/task/event-tally.ts';
 import { PRIORITIES, STATUSES, type DeadReason } from '../../core/domain/task/task.ts';
-import type { ReclaimReason } from '../../core/domain/transitions/taking-back.ts';
+import { RECLAIM_REASONS } from '../../core/domain/transitions/reclaim-reason.ts';
 import type { HubMetrics, HubReading } from '../../core/ports/hub-metrics.ts';
 import { FAILURE_KINDS } from '../../core/protocol/sidecar-frames.ts';
 import { HTTP_ERRORS } from '../../core/protocol/http-errors.ts';
@@ -34,25 +34,15 @@ const ENDED_REASONS: Readonly<Record<Ended['status'], readonly string[]>> = {
   dead_letter: DEAD_REASONS,
   cancelled: ['operator'],
 };
-const RECLAIM_REASONS = Object.keys({
-  not_accepted: true,
-  lease_expired: true,
-  disconnected: true,
-  run_limit: true,
-  not_held: true,
-  lost: true,
-  recovering: true,
-  sidecar_restarted: true,
-  store_rolled_back: true,
-} satisfies Record<ReclaimReason, true>);
+const RECLAIMS = Object.keys(RECLAIM_REASONS);
 /** The possible reasons for each end of an assignment; `none` if it gives no reason. */
 const END_REASONS: Readonly<Record<AssignmentEnded['how'], readonly string[]>> = {
   completed: ['none'],
   failed: FAILURE_KINDS,
   rejected: ['none'],
   released: ['none'],
-  reclaimed: RECLAIM_REASONS,
-  lost: RECLAIM_REASONS,
+  reclaimed: RECLAIMS,
+  lost: RECLAIMS,
   cancelled: ['none'],
   deadline: ['none'],
 };

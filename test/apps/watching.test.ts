@@ -6,7 +6,7 @@ import { hubClient, type StreamEvent } from '../../apps/client/index.ts';
 import type { Output } from '../../apps/cli/output/output.ts';
 import { whyNotes } from '../../apps/cli/why-notes.ts';
 import { run } from './cli/cli-world.ts';
-import { runningHub } from './running-hub.ts';
+import { runningHub, type RunningHub } from './running-hub.ts';
 
 t.setTimeout(120_000);
 
@@ -117,11 +117,16 @@ t.test('R21: a reader that missed 10,000 events resumes over a socket without ga
   );
 });
 
+/** Runs a command against this hub, and returns what it prints. */
+const commandsOf =
+  ({ url, adminToken }: RunningHub) =>
+  async (...argv: readonly string[]): Promise<string> =>
+    (await run(argv, { env: { AGENTCOM_API_URL: url, AGENTCOM_ADMIN_TOKEN: adminToken } })).out;
+
 t.test('R19: a cancelled task says that its agent may still be running, until the agent has confirmed the stop', async (t) => {
   const hub = await runningHub();
   t.teardown(() => hub.stop());
-  const agentcom = async (...argv: readonly string[]): Promise<string> =>
-    (await run(argv, { env: { AGENTCOM_API_URL: hub.url, AGENTCOM_ADMIN_TOKEN: hub.adminToken } })).out;
+  const agentcom = commandsOf(hub);
   const running = async (agentId: string) => {
     const agent = await hub.agent(agentId);
     const { task_id: id } = await hub.api.tasks.submit({ description: 'x', assign_to: agentId });
@@ -147,4 +152,24 @@ t.test('R19: a cancelled task says that its agent may still be running, until th
 
   const { task_id: queued } = await hub.api.tasks.submit({ description: 'never assigned', needed_capabilities: ['none'] });
   t.equal(await agentcom('cancel', queued), `${queued} is cancelled\n`);
+});
+
+t.test('a history says in words why a task was reclaimed, and of a start only that it was one', async (t) => {
+  const hub = await runningHub();
+  t.teardown(() => hub.stop());
+  const agentcom = commandsOf(hub);
+  const agent = await hub.agent('a1', { process_id: 'process-1', volatile: true });
+  const { task_id: id } = await hub.api.tasks.submit({ description: 'x', max_retries: 0 });
+  await agent.frame('task_assign');
+  agent.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  agent.send({ type: 'wake_result', task_id: id, generation: 1, status: 'success', attempt: 1 });
+  for await (const { event } of hub.api.events({ taskId: id, lastEventId: '0' })) if (event === 'woken') break;
+  agent.leave();
+  await hub.agent('a1', { process_id: 'process-2', volatile: true });
+  const why = 'its sidecar or worker no longer had the task when it connected again, as after a restart';
+  t.match(await hub.api.tasks.wait(id), { status: 'dead_letter', last_error: why });
+  const shown = await agentcom('show', id);
+  t.match(shown, new RegExp(` woken +a1 g1 +attempt=1\\n.* lost +a1 g1 +${why}\\n`));
+  t.match(shown, `last error    ${why}\n`);
+  t.notMatch(shown, /not_held|success/);
 });

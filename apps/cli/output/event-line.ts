@@ -1,4 +1,5 @@
 /** An event of a task or an agent as one line. */
+import { reclaimText } from '../../../core/domain/transitions/reclaim-reason.ts';
 import type { Color, Output } from './output.ts';
 import type { Times } from './time-text.ts';
 
@@ -52,7 +53,7 @@ export function eventLine(event: string, data: EventData, options: { readonly wi
   const generation = typeof data['generation'] === 'number' ? `g${data['generation']}` : '';
   const who = [agent, generation].filter((part) => part !== '').join(' ');
   const task = options.withTask && typeof data['task_id'] === 'string' ? data['task_id'] : '';
-  return [time, task, event.padEnd(EVENT_CHARACTERS), who, detailsText(data['details'], moment)]
+  return [time, task, event.padEnd(EVENT_CHARACTERS), who, detailsText(event, data['details'], moment)]
     .filter((part) => part !== '')
     .join('  ')
     .trimEnd();
@@ -87,12 +88,13 @@ function outputTail(details: unknown, name: 'last_output' | 'stderr_tail'): stri
   return typeof tail === 'string' ? tail : '';
 }
 
-/** The plain values among the details; `percent` and `message` first and without names. */
-function detailsText(details: unknown, moment: Times['moment']): string {
+/** The plain values among the details; `percent`, `message` and why the hub reclaimed the task first and without names. */
+function detailsText(event: string, details: unknown, moment: Times['moment']): string {
   if (typeof details !== 'object' || details === null) return '';
-  const { percent, message, ...rest } = details as EventData;
-  const first = [typeof percent === 'number' ? `${Math.round(percent)}%` : '', typeof message === 'string' ? message : ''];
-  const others = Object.entries(rest)
+  const { percent, message, reason, status, ...rest } = details as EventData;
+  const why = event === 'lost' || event === 'reclaimed' ? reclaimText(reason) : undefined;
+  const first = [typeof percent === 'number' ? `${Math.round(percent)}%` : '', typeof message === 'string' ? message : '', why ?? ''];
+  const others = Object.entries({ ...rest, ...(why === undefined ? { reason } : {}), ...(event === 'woken' ? {} : { status }) })
     .filter(([, value]) => ['string', 'number', 'boolean'].includes(typeof value))
     .map(([name, value]) => `${name}=${isTime(name, value) ? moment(value) : String(value)}`);
   return [...first, ...others].filter((part) => part !== '').join(' ');

@@ -1,6 +1,7 @@
 /** The history of a task: what happened, when, by whom and why, with what was refused. */
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
+import { reclaimText } from '../../../core/domain/transitions/reclaim-reason.ts';
 import type { HistoryEntry, TaskDetail, TaskEventsPage } from '../../client/types.ts';
 import { get } from '../hub/hub-requests.ts';
 import { href } from '../hub/routing.ts';
@@ -48,6 +49,11 @@ const toneOf = (event: string): string => (BAD.has(event) ? 'bad' : GOOD.has(eve
 /** Details that say why, best first. */
 const CODE = /^[a-z_]{1,64}$/;
 const REASONS = ['error', 'reason', 'message'] as const;
+
+function whyText(event: string, reason: string): string {
+  const why = event === 'lost' || event === 'reclaimed' ? reclaimText(reason) : undefined;
+  return why ?? (CODE.test(reason) ? reason.replaceAll('_', ' ') : reason);
+}
 
 export function TaskTimeline({ task }: { readonly task: TaskDetail }): JSX.Element {
   const [older, setOlder] = useState<readonly HistoryEntry[]>([]);
@@ -110,7 +116,7 @@ function TimelineEntry({ entry, previousMs }: { readonly entry: HistoryEntry; re
         </p>
         {reason !== undefined && (
           <p class="timeline-why">
-            <LineText text={CODE.test(reason) ? reason.replaceAll('_', ' ') : reason} max={1_000} />
+            <LineText text={whyText(entry.event, reason)} max={1_000} />
           </p>
         )}
         {Object.keys(details).length > 0 && (

@@ -4,7 +4,8 @@ import { isEnded, type Task } from '../task/task.ts';
 import { notBefore } from './assigning.ts';
 import { change, type Change } from './change.ts';
 import { decideDue } from './submitting.ts';
-import { decideDeadline, decideExpire, decideReclaim, type ReclaimReason } from './taking-back.ts';
+import type { ReclaimReason } from './reclaim-reason.ts';
+import { decideDeadline, decideExpire, decideReclaim } from './taking-back.ts';
 
 /** The next time at which the task changes without a command; null: never. */
 export function dueAtMs(task: Task, nowMs: number): number | null {

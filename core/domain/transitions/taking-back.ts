@@ -5,6 +5,7 @@ import { withRefusal } from '../task/kept-results.ts';
 import { refuse } from '../task/refusal.ts';
 import type { Rules } from '../task/rules.ts';
 import { isEnded, type Task } from '../task/task.ts';
+import { RECLAIM_REASONS, type ReclaimReason } from './reclaim-reason.ts';
 import { deadLetter, handBack, endAttempt } from './retrying.ts';
 import {
   change,
@@ -17,20 +18,6 @@ import {
   type Reporter,
   type Transition,
 } from './change.ts';
-
-/** Why the hub reclaims an assignment. */
-export type ReclaimReason =
-  | 'not_accepted'
-  | 'lease_expired'
-  | 'disconnected'
-  | 'run_limit'
-  /** The agent itself reported that it does not have it. */
-  | 'not_held'
-  | 'lost'
-  | 'recovering'
-  /** Its sidecar restarted again before accepting it. */
-  | 'sidecar_restarted'
-  | 'store_rolled_back';
 
 /**
  * Reclaims a live assignment. An accepted one uses up a retry, an unaccepted one does not. With `stop` its agent is sent a stop, and
@@ -54,7 +41,7 @@ export function decideReclaim(
   const after =
     task.acceptedAtMs === null
       ? handBack(task, event, nowMs, rules)
-      : endAttempt(task, event, { error: why.reason, notRetryable: false }, nowMs, rules);
+      : endAttempt(task, event, { error: RECLAIM_REASONS[why.reason], notRetryable: false }, nowMs, rules);
   const takenBack = { agentId, generation: task.generation };
   return withStop({ ...after, task: { ...after.task, takenBack } }, stop, nowMs);
 }

@@ -5,7 +5,8 @@ import { decideAhead, decideHeld, decideMissing, isCurrent, type AheadDecision }
 import { SENDINGS_MAX } from '../../../domain/task/rules.ts';
 import { resumedDeadline } from '../../../domain/transitions/assigning.ts';
 import { decideAccept } from '../../../domain/transitions/reporting.ts';
-import { decideRaise, decideReclaim, type ReclaimReason } from '../../../domain/transitions/taking-back.ts';
+import type { ReclaimReason } from '../../../domain/transitions/reclaim-reason.ts';
+import { decideRaise, decideReclaim } from '../../../domain/transitions/taking-back.ts';
 import type { AgentId, TaskId } from '../../../domain/ids.ts';
 import type { Task } from '../../../domain/task/task.ts';
 import type { Batch } from '../batch/batch.ts';
