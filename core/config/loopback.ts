@@ -14,10 +14,10 @@ export interface SocketAddress {
   readonly host: string;
 }
 
-const SOCKET_ADDRESS = /^(wss?):\/\/(?:[^\s/?#@\\]*@)?(\[[0-9a-f:.]+\]|[^\s/?#@:[\]\\]+)(?::(\d{1,5}))?(?:[/?][^\s#\\]*)?$/i;
+const SOCKET_ADDRESS = /^(wss?):\/\/(?:[^\s/?#@\\]*@)?(\[[0-9a-f:.]+\]|[^\s/?#@:[\]\\]+)(?::(\d{1,5}))?(?:\/[^\s?#\\]*)?\/ws(?:\?[^\s#\\]*)?$/i;
 const PORT_MAX = 65_535;
 
-/** Reads `ws://host:port/path`; null if it is not the address of a WebSocket. */
+/** Reads `ws://host:port/ws`, with any path before `/ws`; null if it is not the address of a hub's WebSocket. */
 export function readSocketAddress(text: string): SocketAddress | null {
   const match = SOCKET_ADDRESS.exec(text);
   const [, scheme, host, port] = match ?? [];

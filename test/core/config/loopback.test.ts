@@ -10,12 +10,17 @@ t.test('loopback addresses never leave the machine', async (t) => {
 t.test('WebSocket URLs are parsed as browsers parse them', async (t) => {
   const cases: readonly (readonly [string, ReturnType<typeof readSocketAddress>])[] = [
     ['ws://127.0.0.1:4000/ws', { scheme: 'ws', host: '127.0.0.1' }],
-    ['WSS://Hub.example.org', { scheme: 'wss', host: 'Hub.example.org' }],
+    ['WSS://Hub.example.org/agents/ws', { scheme: 'wss', host: 'Hub.example.org' }],
     ['ws://[::1]:4000/ws', { scheme: 'ws', host: '::1' }],
     ['ws://localhost@evil.example/ws', { scheme: 'ws', host: 'evil.example' }],
     ['ws://127.0.0.1:80@evil.example/ws', { scheme: 'ws', host: 'evil.example' }],
     ['wss://hub/ws?a=b', { scheme: 'wss', host: 'hub' }],
     ['http://hub/ws', null],
+    ['ws://hub:4000', null],
+    ['ws://ws', null],
+    ['ws://hub:4000/wss', null],
+    ['ws://hub:4000/ws/', null],
+    ['ws://hub:4000/?to=/ws', null],
     ['ws://', null],
     ['ws:///ws', null],
     ['ws://hub:0/ws', null],
