@@ -10,8 +10,8 @@ const LAST = '@last';
 const BEFORE_DIGITS = 'task-';
 /** Digits of our IDs. */
 const DIGITS = 32;
-/** The fewest digits in a list: our IDs begin with the time, and this many digits change about once a minute. */
-const SHORT_DIGITS_MIN = 8;
+/** The fewest digits in a list: of the time and the count within a millisecond, which no other task of the same hub has. */
+const SHORT_DIGITS_MIN = 16;
 
 /** The ID of the task that `name` means. Throws `AC_USAGE` if it means none or several, and lists these. */
 export async function taskNamed(context: Context, hub: HubClient, name: string): Promise<string> {

@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { tableLines, type Column } from '../../../apps/cli/output/text-table.ts';
+import { systemIds } from '../../../adapters/ids-system/system-ids.ts';
 import { shortNames } from '../../../apps/cli/task-names.ts';
+import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import { run, taskJson, testHub } from './cli-world.ts';
 
 const FULL = 'task-01a2041a54f4000040cf2a5e8407aa60';
@@ -39,8 +41,11 @@ t.test('a table shrinks in order: cut, leave out, and share the room that is lef
 
 t.test('ids are shortened as far as they stay unique', async (t) => {
   t.equal(shortNames([FULL, OTHER])(FULL), '01a2041a54f4000040c');
-  t.equal(shortNames([FULL])(FULL), '01a2041a');
-  t.equal(shortNames([FULL, FULL])(FULL), '01a2041a', 'a task twice');
+  t.equal(shortNames([FULL])(FULL), '01a2041a54f40000');
+  t.equal(shortNames([FULL, FULL])(FULL), '01a2041a54f40000', 'a task twice');
+  const ids = systemIds({ clock: virtualClock() });
+  const all = Array.from({ length: 100 }, () => ids.task());
+  t.equal(new Set(all.map((id) => shortNames([id])(id))).size, all.length, 'also those that are not in the same list');
 });
 
 t.test('a list in a terminal fits and says why tasks failed; in a pipe it is complete', async (t) => {
@@ -57,7 +62,7 @@ t.test('a list in a terminal fits and says why tasks failed; in a pipe it is com
   const { out } = await hub.run(['list'], { tty: true, env: { NO_COLOR: '1' } });
   const lines = out.trimEnd().split('\n');
   for (const line of lines) t.ok([...line].length <= 120, line);
-  t.match(lines[1], /^01a2041a {2}dead_letter .* w1 +4 of 4 .*x… {2}exit code 7 .*…$/);
+  t.match(lines[1], /^01a2041a54f40000 {2}dead_letter .* w1 +4 of 4 .*x… {2}exit code 7 .*…$/);
   const piped = (await hub.run(['list'])).out;
   t.ok(piped.includes(FULL) && piped.includes(error) && piped.includes('x'.repeat(90)));
   t.match((await hub.run(['list'], { env: { FORCE_COLOR: '1' } })).out, /^\u001b\[1mTASK/);
