@@ -1,7 +1,7 @@
 /** The command line: the options that every command takes, and the commands that this call needs. */
 import { Command } from 'commander';
 import { VERSION } from '../version.ts';
-import { isHelpRequested, isJsonRequested, groupsFor } from './command-groups.ts';
+import { commonOptionsOf, isHelpRequested, isJsonRequested, groupsFor } from './command-groups.ts';
 import type { Action, CommonOptions, Context, Run } from './cli-context.ts';
 import { EXIT_CODES_HELP } from './exit-codes.ts';
 import { outputFor } from './output/output.ts';
@@ -21,7 +21,11 @@ export async function agentcomProgram(
     .option('--url <url>', 'the hub (default: AGENTCOM_API_URL, then hub.listen in the config)')
     .option('--token <token>', 'the bearer token (default: AGENTCOM_ADMIN_TOKEN, then hub.dataDir/admin-token)')
     .option('-c, --config <file>', 'the config (default: agentcom.config.ts, .js or .mjs in this folder)')
-    .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
+    .configureHelp({
+      showGlobalOptions: true,
+      sortSubcommands: false,
+      visibleGlobalOptions: (command) => (command.parent === null ? [] : [...commonOptionsOf(command)]),
+    })
     .configureOutput({
       writeOut: (text) => void environment.stdout.write(text),
       // With `--json` an error is one object, which the caller prints.
@@ -31,7 +35,12 @@ export async function agentcomProgram(
     })
     .addHelpText('after', EXIT_CODES_HELP)
     .helpCommand(false)
-    .exitOverride();
+    .exitOverride()
+    .hook('preAction', (_program, command) => {
+      const taken = commonOptionsOf(command);
+      const other = program.options.find((option) => !taken.includes(option) && program.getOptionValue(option.attributeName()) !== undefined);
+      if (other !== undefined) command.error(`error: this command takes no ${other.long ?? other.flags}`, { code: 'commander.unknownOption' });
+    });
 
   const action: Action =
     <Args extends readonly unknown[], Options>(run: Run<Args, Options>) =>

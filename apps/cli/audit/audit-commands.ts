@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import type { AuditPlace } from '../../../core/domain/audit/audit-entry.ts';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { AuditEntryJson } from '../../client/index.ts';
 import type { Action, Context } from '../cli-context.ts';
 import { EXIT_INTERRUPTED, EXIT_UNHEALTHY } from '../exit-codes.ts';
@@ -21,6 +22,10 @@ interface ListOptions {
   readonly after?: number;
 }
 
+interface VerifyOptions {
+  readonly head?: AuditPlace | null;
+}
+
 export function addAudit(program: Command, action: Action): void {
   const audit = program
     .command('audit')
@@ -33,7 +38,12 @@ export function addAudit(program: Command, action: Action): void {
     .command('verify [file]')
     .description('Verify the chain of the hub, or of a file that `agentcom audit --after 0 --json` printed')
     .option('--head <seq:hash>', 'an entry printed by an earlier check, which the chain must still contain', parsePlace)
-    .action(action(verify));
+    .action(
+      action((context, options: VerifyOptions, file: string | undefined) => {
+        if (Object.keys(audit.opts()).length === 0) return verify(context, options, file);
+        throw new AgentcomError('AC_USAGE', 'audit verify checks the whole chain. Leave out --follow, --since and --after.');
+      }),
+    );
 }
 
 function parsePlace(text: string): AuditPlace {
@@ -79,11 +89,7 @@ function lineOf({ seq, at, actor, address, act, object, outcome, details }: Audi
   return `${seq}  ${moment(at)}  ${who}${from}  ${what}`;
 }
 
-async function verify(
-  { output, hub, exitWith }: Context,
-  { head = null }: { readonly head?: AuditPlace | null },
-  file?: string,
-): Promise<void> {
+async function verify({ output, hub, exitWith }: Context, { head = null }: VerifyOptions, file?: string): Promise<void> {
   const verified = file === undefined ? await verifyHub(await hub(), head) : await verifyFile(file, head);
   const { count, first, last, fault } = verified;
   output.data({ whole: fault === null, count, first, last, fault });

@@ -1,6 +1,7 @@
 /** `agentcom completion`: a script with which a shell completes commands, options and their values. */
 import { Argument, type Command } from 'commander';
 import type { Action } from '../cli-context.ts';
+import { commonOptionsOf } from '../command-groups.ts';
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
 type Shell = (typeof SHELLS)[number];
@@ -38,7 +39,7 @@ function optionsOf(
   program: Command,
   command: Command,
 ): readonly { readonly long: string; readonly choices: readonly string[]; readonly description: string }[] {
-  const options = command === program ? program.options : [...command.options, ...program.options];
+  const options = command === program ? program.options : [...command.options, ...commonOptionsOf(command)];
   return options.flatMap(({ long, argChoices, description }) =>
     typeof long === 'string' ? [{ long, choices: argChoices ?? [], description }] : [],
   );

@@ -107,6 +107,10 @@ t.test('a wrong value exits with 2, even if the hub finds it', async (t) => {
 
 t.test('a wrong command line exits with 2 and reports what is wrong', async (t) => {
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
+    [['backup', 'b.db', '--url', 'http://h'], /this command takes no --url/],
+    [['--token', 't', 'hub'], /this command takes no --token/],
+    [['audit', 'verify', '--since', '1d'], /checks the whole chain. Leave out --follow, --since and --after/],
+    [['audit', '--follow', 'verify'], /checks the whole chain/],
     [['lst'], /unknown command 'lst'[\s\S]*Did you mean list/],
     [['list', '--status', 'nope'], /argument 'nope' is invalid\. Allowed choices are scheduled, blocked/],
     [
