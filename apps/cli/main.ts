@@ -43,8 +43,9 @@ function unwritten(error: Error, made: readonly string[]): AgentcomError {
 
 /** Runs one command in any environment; never throws. */
 export async function runCli(given: readonly string[], environment: CliEnvironment): Promise<number> {
-  // Some programs use `-V` for the version.
-  const argv = given[0] === '-V' ? ['--version', ...given.slice(1)] : given;
+  const [first, ...others] = given;
+  // Some programs use `-V` for the version, and `help COMMAND`.
+  const argv = first === '-V' ? ['--version', ...others] : first === 'help' ? [...others, '--help'] : given;
   if (argv.length === 0) {
     environment.stdout.write(FIRST_PAGE);
     return 0;

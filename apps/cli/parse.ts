@@ -9,7 +9,7 @@ export function parseDuration(text: string): number {
   const [, amount, unit = ''] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text.trim()) ?? [];
   const milliseconds = Math.round(Number(amount) * (UNIT_MS[unit] ?? NaN));
   if (!Number.isSafeInteger(milliseconds) || milliseconds < 1) {
-    throw new InvalidArgumentError('Expected a duration with a unit, such as 500ms, 90s, 15m, 2h or 1d.');
+    throw new InvalidArgumentError('Expected a duration with a unit, greater than 0, such as 500ms, 90s, 15m, 2h or 1d.');
   }
   return milliseconds;
 }
@@ -72,7 +72,7 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw new InvalidArgumentError('Expected JSON, found text that is not JSON.');
+    throw new InvalidArgumentError('Not valid JSON.');
   }
 }
 

@@ -23,7 +23,6 @@ export const addFilter = (command: Command, statuses: readonly Status[]): Comman
   command
     .addOption(new Option('-s, --status <status>', 'only tasks with this status').choices([...statuses]))
     .addOption(new Option('-p, --priority <priority>', 'only tasks with this priority').choices([...PRIORITIES]))
-    .option('-a, --agent <agent>', 'only tasks that this agent has or completed')
     .option('--submitted-by <id>', 'only tasks that this token submitted: its ID, or admin (the admin token)')
     .option('--failed-by <agent>', 'only tasks that this agent was the last to fail or lose')
     .option('-n, --needs <capability>', 'only tasks that need this capability')

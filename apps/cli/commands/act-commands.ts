@@ -45,14 +45,16 @@ const SHOWN_TASKS = 10;
 const AT_ONCE = 4;
 
 export function addActs(program: Command, action: Action): void {
-  const add = (act: Act, description: string, all: string): void => {
+  const add = (act: Act, description: string, all: string): Command =>
     addFilter(program.command(`${act.name} [tasks...]`).description(description), act.statuses)
       .option('--all', all)
       .option('-y, --yes', 'with a filter: do not ask for confirmation')
       .action(action((context, options: ActOptions, names: readonly string[]) => run(context, act, options, names)));
-  };
   add(RETRY, 'Requeue tasks that are dead-lettered or parked: these, or all that match the filters', 'all dead-lettered tasks');
-  add(CANCEL, 'Cancel tasks and stop their agents: these, or all that match the filters', 'all tasks that have not ended');
+  add(CANCEL, 'Cancel tasks and stop their agents: these, or all that match the filters', 'all tasks that have not ended').option(
+    '-a, --agent <agent>',
+    'only tasks that this agent has',
+  );
 }
 
 async function run(context: Context, act: Act, options: ActOptions, names: readonly string[]): Promise<void> {
@@ -60,7 +62,7 @@ async function run(context: Context, act: Act, options: ActOptions, names: reado
   if (hasFilter === names.length > 0) {
     throw new AgentcomError(
       'AC_USAGE',
-      `Expected the tasks to ${act.name}, or filters that select them, such as --since 1h, or --all; not both.`,
+      `Name the tasks to ${act.name}, or select them with filters, such as --since 1h, or with --all, but not both.`,
     );
   }
   if (hasFilter) return actOnFound(context, act, options);

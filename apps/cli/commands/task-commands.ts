@@ -31,6 +31,7 @@ interface WatchOptions {
 
 export function addTasks(program: Command, action: Action): void {
   addFilter(program.command('list').description('List tasks, newest first'), STATUSES)
+    .option('-a, --agent <agent>', 'only tasks that this agent has or completed')
     .option('-l, --limit <count>', 'how many, at most 500 (default: 50)', parseWhole)
     .option('--oldest-first', 'list the oldest first')
     .option('--cursor <cursor>', 'continue after the previous page')

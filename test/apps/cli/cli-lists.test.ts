@@ -166,7 +166,10 @@ t.test('an action on a filter shows the tasks found and asks for confirmation', 
   t.equal(asJson.out.trimEnd().split('\n').length, 11, 'one object for each');
 
   t.match(await hub.run(['cancel', '--all', '--yes']), { code: 0, out: 'No task to cancel was found.\n' });
-  t.match(await hub.run(['retry']), { code: 2, err: /Expected the tasks to retry, or filters that select them/ });
+  t.match(await hub.run(['retry']), { code: 2, err: /Name the tasks to retry, or select them with filters/ });
+  t.match(await hub.run(['retry', '--agent', 'w1']), { code: 2, err: /unknown option '--agent'/ }, 'no agent has a dead-lettered task');
+  t.match(await hub.run(['cancel', '--agent', 'w1']), { code: 0, out: 'No task to cancel was found.\n' });
+  t.match(hub.requests.at(-1)?.request, /assigned_to=w1/);
   t.match(await hub.run(['retry', FULL, '--all']), { code: 2, err: /not both/ });
   t.match(await hub.run(['retry', '--status', 'completed']), { code: 2, err: /Allowed choices are dead_letter/ });
 });

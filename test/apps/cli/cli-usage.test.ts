@@ -45,6 +45,13 @@ t.test('help lists each command under a heading, and its examples are command li
   }
 });
 
+t.test('help as a word is --help', async (t) => {
+  t.strictSame(await run(['help']), await run(['--help']));
+  t.strictSame(await run(['help', 'submit']), await run(['submit', '--help']));
+  t.strictSame(await run(['help', 'tokens', 'create']), await run(['tokens', 'create', '--help']));
+  t.match(await run(['submit', 'help']), { code: 2, err: /No hub|No config|no agentcom.config/ }, 'a description');
+});
+
 t.test('an error of the command line names the command, and with --json it is one object', async (t) => {
   t.match(
     (await run(['list', '--stauts', 'queued'])).err,
@@ -115,8 +122,9 @@ t.test('a wrong command line exits with 2 and reports what is wrong', async (t) 
     [['list', '--status', 'nope'], /argument 'nope' is invalid\. Allowed choices are scheduled, blocked/],
     [
       ['submit', 'x', '--ttl', 'soon'],
-      /'--ttl <duration>' argument 'soon' is invalid\. Expected a duration with a unit, such as 500ms, 90s/,
+      /'--ttl <duration>' argument 'soon' is invalid\. Expected a duration with a unit, greater than 0, such as 500ms, 90s/,
     ],
+    [['submit', 'x', '--ttl', '0s'], /'--ttl <duration>' argument '0s' is invalid\. Expected a duration with a unit, greater than 0/],
     [['submit', 'x', '--ttl', '5'], /'--ttl <duration>' argument '5' is invalid\. Expected a duration with a unit/],
     [['submit', 'x', '--run-at', '+15'], /'--run-at <time>' argument '\+15' is invalid\. Expected a duration with a unit/],
     [
