@@ -92,7 +92,7 @@ async function enrol(deps: EnrolmentDeps, code: JoinCode | null, trust: HubTrust
     if (outcome.kind === 'enrolled') return outcome.token;
     if (outcome.refused) refusals += 1;
     if (refusals >= REFUSED_TRIES_MAX) {
-      throw new AgentcomError('AC_ENROL', `Agent "${deps.config.agentId}" could not enroll: ${outcome.because}. ${HOW_TO_GET_A_TOKEN}`);
+      throw new AgentcomError('AC_ENROL', `Agent "${deps.config.agentId}" could not enroll: ${outcome.because}. ${howToGetAToken(deps.config.agentId)}`);
     }
     if (!hasWarned) deps.log.warn('not enrolled yet; retrying until a hub answers', { because: outcome.because, hub });
     hasWarned = true;
@@ -145,8 +145,9 @@ function notProved(kind: 'not_proved' | 'older', hubUrl: string, code: JoinCode 
   );
 }
 
-async function secretOfHub({ hub }: EnrolmentDeps): Promise<string | null> {
-  if (hub === null) throw new AgentcomError('AC_ENROL', `The sidecar has no token and no secret to enroll with. ${HOW_TO_GET_A_TOKEN}`);
+async function secretOfHub({ hub, config }: EnrolmentDeps): Promise<string | null> {
+  if (hub === null)
+    throw new AgentcomError('AC_ENROL', `The sidecar has no token and no secret to enroll with. ${howToGetAToken(config.agentId)}`);
   return readSecretFile(join(hub.dataDir, 'enrol-secret'));
 }
 
@@ -162,8 +163,8 @@ function givenCode(): JoinCode | null {
   );
 }
 
-export const HOW_TO_GET_A_TOKEN =
-  'On the hub\'s machine run "agentcom tokens create --agent NAME" and set AGENTCOM_TOKEN here, or "agentcom invite" and set AGENTCOM_ENROL_SECRET here to what it prints.';
+export const howToGetAToken = (agentId: string): string =>
+  `On the hub's machine run "agentcom tokens create --agent ${agentId}" and set AGENTCOM_TOKEN here, or "agentcom invite" and set AGENTCOM_ENROL_SECRET here to what it prints.`;
 
 /** `ws://host:port/ws` → `http://host:port`, `wss://host/prefix/ws` → `https://host/prefix`. */
 export function apiUrlOf(hubUrl: string): string {

@@ -11,7 +11,7 @@ import type { DeviceKey } from '../../../core/ports/trust/device-key.ts';
 import { DEVICE_KEY_FILE, existingDeviceKey } from '../../signing/device-key-file.ts';
 import { sidecarTrust } from '../../tls/hub-trust.ts';
 import { hubKnowsSecret } from '../../enrol.ts';
-import { apiUrlOf, HOW_TO_GET_A_TOKEN, knownToken, tokenFile, type KnownToken } from '../../sidecar/enrolment.ts';
+import { apiUrlOf, howToGetAToken, knownToken, tokenFile, type KnownToken } from '../../sidecar/enrolment.ts';
 import { INSTANCE_ID } from '../../../adapters/journal-file/file-journal.ts';
 import { askHub } from './ask-hub.ts';
 import { finding, findingOf, type Finding } from './finding.ts';
@@ -215,7 +215,7 @@ async function secretFindings(url: string, { sidecar, config, env, trust }: Trus
     return [
       finding('no_token', `the sidecar of agent ${agentId} has no token and no secret to enroll with`, {
         agentId,
-        hint: HOW_TO_GET_A_TOKEN,
+        hint: howToGetAToken(agentId),
       }),
     ];
   }

@@ -212,7 +212,7 @@ export const sidecarFaults = ({ hub, hubPort, token, usedSecret }: FaultWorld): 
       plant: (m) => onlySidecar(m, hubsAt(hubPort)),
       check: 'no_token',
       found: /^the sidecar of agent a1 has no token and no secret to enroll with$/,
-      hint: /"agentcom tokens create --agent NAME" and set AGENTCOM_TOKEN here/,
+      hint: /"agentcom tokens create --agent a1" and set AGENTCOM_TOKEN here/,
     },
     {
       name: 'an enrollment secret that was used',
