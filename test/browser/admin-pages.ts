@@ -137,7 +137,7 @@ export async function adminPages(t: Test, { browser }: BrowserRoom): Promise<voi
     await row(second).getByRole('button', { name: 'Revoke…' }).click();
     await hub.api.tokens.revoke(second);
     await page.getByRole('button', { name: 'Revoke the token' }).click();
-    await page.getByText('There is no live token with this ID').waitFor();
+    await page.getByText('No live token has this ID').waitFor();
     await state(second, 'revoked').waitFor();
     const { entries } = await hub.api.audit.list({ limit: 500 });
     const revokes = entries.filter(({ act }) => act === 'token.revoke');

@@ -110,4 +110,4 @@ function whyNeeded({ agent, live, pendingStops }: AgentRow): string {
 }
 
 const unknownAgent = (id: string | undefined): Reply =>
-  refusal('unknown_agent', `There is no agent ${JSON.stringify(id)}. GET /api/agents lists the agents.`);
+  refusal('unknown_agent', `There is no agent ${JSON.stringify(id)}. \`agentcom agents\` lists them.`);

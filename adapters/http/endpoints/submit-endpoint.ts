@@ -151,9 +151,11 @@ function unsigned(body: SubmitBody): Omit<SubmitBody, 'signature'> {
 }
 
 const notConnected = (agentId: string): Reply =>
-  refusal('agent_not_connected', 'The agent is not connected; submit the task with assign_to to let it wait.', {
-    more: { agent_id: agentId },
-  });
+  refusal(
+    'agent_not_connected',
+    `No agent ${JSON.stringify(agentId)} is connected. If it is one that \`agentcom agents\` lists, submit the task with assign_to to let it wait.`,
+    { more: { agent_id: agentId } },
+  );
 
 /** One submit, as given by its request or by its line of a batch. */
 interface Submitted {
@@ -203,10 +205,12 @@ function submitRefusal(answer: SubmitRefused, lineOf: (index: number) => number 
     return invalid([{ ...(line === undefined ? {} : { line }), field: 'complete_by', error: 'past', detail }]);
   }
   const [field, name] =
-    answer.kind === 'unknown_agent' ? (['assign_to', answer.agentId] as const) : (['depends_on', answer.taskId] as const);
+    answer.kind === 'unknown_agent'
+      ? (['assign_to', `agent ${JSON.stringify(answer.agentId)}`] as const)
+      : (['depends_on', `task ${answer.taskId}`] as const);
   const line = lineOf(answer.index);
-  const detail = `names ${name}, which does not exist`;
-  return refusal(answer.kind, `${field} ${detail}.`, {
+  const detail = `there is no ${name}`;
+  return refusal(answer.kind, `${field}: ${detail}.`, {
     status: 400,
     details: [{ ...(line === undefined ? {} : { line }), field, error: answer.kind, detail }],
   });

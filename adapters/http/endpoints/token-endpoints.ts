@@ -169,7 +169,7 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
     if ((await agents.addToken(record, { unlessTaken: agentId === null, audit })) === 'taken') {
       return refusal(
         'name_taken',
-        `There is already a live ${role} token named ${JSON.stringify(record.name)}. Choose another name, or revoke that one first: GET /admin/tokens lists it.`,
+        `There is already a live ${role} token named ${JSON.stringify(record.name)}. Choose another name, or revoke that one first: \`agentcom tokens list\` lists it.`,
       );
     }
     log.info('A token was created.', { token_id: record.id, role: record.role, agent_id: record.agentId });
@@ -200,7 +200,7 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
     const id = request.params['id'] ?? '';
     const old = TOKEN_ID.test(id) ? await agents.getToken(id) : undefined;
     if (old === undefined)
-      return refusal('unknown_token', `There is no token with the ID ${JSON.stringify(id)}: GET /admin/tokens lists them.`);
+      return refusal('unknown_token', `There is no token with the ID ${JSON.stringify(id)}. \`agentcom tokens list\` lists them.`);
     const { token, record } = mint(old, lifetimeMs(old));
     const overlapMs = body.value.overlap_ms ?? OVERLAP_MS_DEFAULT;
     const act = {
@@ -223,7 +223,7 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
     const audit = (token: TokenRecord): AuditDraft => auditDraft(request, by, nowMs, tokenAct('token.revoke', token));
     let revoked: readonly TokenRecord[] = TOKEN_ID.test(id) ? await agents.revokeTokens({ id }, nowMs, audit) : [];
     if (revoked.length === 0 && isAgentId(id)) revoked = await agents.revokeTokens({ agentId: id }, nowMs, audit);
-    if (revoked.length === 0) return refusal('unknown_token', 'There is no live token with this ID or of this agent.');
+    if (revoked.length === 0) return refusal('unknown_token', 'No live token has this ID or belongs to this agent.');
     auth.invalidate();
     deps.endTokens(revoked);
     log.info('Tokens were revoked.', { token_ids: revoked.map((token) => token.id) });

@@ -411,7 +411,11 @@ t.test('push: submits an urgent task for exactly that agent', async (t) => {
   for (const nobody of [BENCH_AGENT, 'nobody', '../etc']) {
     const got = await push({ agent_id: nobody, description: 'x' });
     t.equal(got.status, 404);
-    t.match(got.json, { error: 'agent_not_connected', agent_id: nobody });
+    t.match(got.json, {
+      error: 'agent_not_connected',
+      agent_id: nobody,
+      message: `No agent "${nobody}" is connected. If it is one that \`agentcom agents\` lists, submit the task with assign_to to let it wait.`,
+    });
   }
   t.strictSame(errorsOf(await push({ agent_id: BENCH_AGENT, description: 'x', priority: 'low' })), [['priority', 'unknown_field']]);
   await bench.commit(changes({ agents: [anAgent({ id: BENCH_AGENT })] }));

@@ -157,7 +157,7 @@ t.test('a second live token with the same name and role is refused', async (t) =
   const first = await admin('/admin/tokens', body);
   const second = await admin('/admin/tokens', body);
   t.strictSame(refusals(second), [409, 'name_taken']);
-  t.match(second.json['message'], /viewer token named "ci".*another name.*revoke.*GET \/admin\/tokens/);
+  t.match(second.json['message'], /viewer token named "ci".*another name.*revoke.*agentcom tokens list/);
   t.equal((await admin('/admin/tokens', { ...body, role: 'submitter' })).status, 201, 'with another role');
   await admin(`/admin/tokens/${String(first.json['id'])}`, undefined, 'DELETE');
   t.equal((await admin('/admin/tokens', { ...body, expires_in_ms: 1_000 })).status, 201, 'after it was revoked');

@@ -87,7 +87,7 @@ t.test('an error says which line of the file is wrong, whatever is wrong with it
   };
   t.match(
     await errorOf('{"description":"b","assign_to":"nobody"}'),
-    /unknown_agent.*\n {2}line 2, assign_to: names nobody, which does not exist\n$/s,
+    /unknown_agent.*\n {2}line 2, assign_to: there is no agent "nobody"\n$/s,
   );
   t.match(await errorOf('{"description":"b","depends_on":["task-0000"]}'), /line 2/);
   const said = await errorOf('{"description":7}');
