@@ -128,7 +128,9 @@ export class Lifecycle {
       stopFailures.push(...(failure instanceof AggregateError ? failure.errors : [failure]).map(messageOf));
     }
     const details = { service: service.name, ...(stopFailures.length > 0 ? { stopFailures } : {}) };
-    return new AgentcomError(codeOf(cause), `Cannot start "${service.name}": ${messageOf(cause)}`, { details, cause });
+    // Our own errors say what cannot be done.
+    const message = AgentcomError.is(cause) ? cause.message : `Cannot start "${service.name}": ${messageOf(cause)}`;
+    return new AgentcomError(codeOf(cause), message, { details, cause });
   }
 
   /** The state of `work` once it has settled or `withinMs` have passed. Leaves no timer behind. */

@@ -43,7 +43,7 @@ export function resolveConfig(config: unknown, place: ConfigPlace): ResolveAnswe
   const written = completed as AgentcomConfig;
   const problems = [...mistakes, ...crossProblems(written, mistakes)];
   if (problems.length === 0 && written.hub === undefined && written.sidecar === undefined) {
-    problems.push({ path: WHOLE_CONFIG, message: 'expected hub, sidecar or both in what the file exports by default, found neither' });
+    problems.push({ path: WHOLE_CONFIG, message: 'the default export must contain hub, sidecar or both' });
   }
   if (problems.length > 0) {
     const isFromPlace = completed !== config;

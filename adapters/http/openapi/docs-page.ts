@@ -28,7 +28,7 @@ export function docsPage(document: OpenApiDocument): string {
   return `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>${escaped(title)} API</title><style>${STYLE}</style></head><body>
 <h1>${escaped(title)} API <span class="d">${escaped(version)}</span></h1>${paragraphs(description)}
-<p>The same as <a href="openapi.json">OpenAPI 3.1</a>.</p>${sections.join('')}<h2>Schemas</h2>${schemas.join('')}</body></html>`;
+<p>Also available as <a href="openapi.json">OpenAPI 3.1</a>.</p>${sections.join('')}<h2>Schemas</h2>${schemas.join('')}</body></html>`;
 }
 
 function operationHtml(method: string, path: string, operation: Operation): string {
@@ -76,8 +76,7 @@ function typeHtml(schema: JsonObject): string {
   const options = schema['enum'] as readonly string[] | undefined;
   if (options !== undefined) return options.map((one) => `<code>${escaped(one)}</code>`).join(', ');
   if (schema['const'] !== undefined) return `<code>${escaped(JSON.stringify(schema['const']))}</code>`;
-  const bounds = BOUNDS.flatMap(([name, words]) => (schema[name] === undefined ? [] : [`${words} ${String(schema[name])}`]));
-  const more = [...bounds, ...(typeof schema['description'] === 'string' ? [schema['description']] : [])];
+  const more = [...boundsOf(schema), ...(typeof schema['description'] === 'string' ? [schema['description']] : [])];
   const note = more.length === 0 ? '' : ` <span class="d">(${escaped(more.join(', '))})</span>`;
   const type = typeof schema['type'] === 'string' ? schema['type'] : 'any JSON value';
   if (type === 'array') return `array${note} of ${typeHtml((schema['items'] as JsonObject | undefined) ?? {})}`;
@@ -85,14 +84,19 @@ function typeHtml(schema: JsonObject): string {
   return `${escaped(type)}${note}`;
 }
 
-const BOUNDS = [
-  ['minLength', 'at least characters:'],
-  ['maxLength', 'at most characters:'],
-  ['pattern', 'matches'],
-  ['minimum', 'at least'],
-  ['maximum', 'at most'],
-  ['maxItems', 'at most items:'],
-] as const;
+/** `1 to 128 characters`, `matches …`, `at most 50 items` */
+const boundsOf = (schema: JsonObject): readonly string[] => [
+  ...rangeText(schema['minLength'], schema['maxLength'], ' characters'),
+  ...(schema['pattern'] === undefined ? [] : [`matches ${String(schema['pattern'])}`]),
+  ...rangeText(schema['minimum'], schema['maximum'], ''),
+  ...rangeText(schema['minItems'], schema['maxItems'], ' items'),
+];
+
+function rangeText(min: unknown, max: unknown, unit: string): readonly string[] {
+  if (min === undefined && max === undefined) return [];
+  if (min === undefined) return [`at most ${String(max)}${unit}`];
+  return [max === undefined ? `at least ${String(min)}${unit}` : `${String(min)} to ${String(max)}${unit}`];
+}
 
 const CODES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
 const escaped = (text: string): string => text.replace(/[&<>"']/g, (one) => CODES[one] ?? '');

@@ -271,8 +271,8 @@ export const ROUTE_DOCS: Readonly<Record<RouteName, RouteDoc>> = {
     summary: 'JSON Schemas of all bodies, queries and frames',
     answers: [ok('The schemas.', agents.schemasSchema)],
   },
-  openApi: { tag: 'Hub', summary: 'This document', answers: [ok('OpenAPI 3.1.', Type.Record(Type.String(), Type.Unknown()))] },
-  docsPage: { tag: 'Hub', summary: 'This document as a page', answers: [text('HTML.', 'text/html')] },
+  openApi: { tag: 'Hub', summary: 'The OpenAPI document', answers: [ok('OpenAPI 3.1.', Type.Record(Type.String(), Type.Unknown()))] },
+  docsPage: { tag: 'Hub', summary: 'The OpenAPI document as a page', answers: [text('HTML.', 'text/html')] },
   metrics: { tag: 'Hub', summary: 'Metrics for Prometheus', answers: [text('The text format of Prometheus.', 'text/plain')] },
   health: {
     tag: 'Hub',

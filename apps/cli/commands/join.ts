@@ -195,11 +195,11 @@ async function tokenFrom(url: URL, enrolling: Enrolling): Promise<{ token: strin
   if (enrolled.kind === 'enrolled') return enrolled;
   throw new AgentcomError(
     'AC_ENROL',
-    `Expected a hub that proves that it knows the secret of the code, found one at ${baseOf(url)} that does not. ` +
+    `The hub at ${baseOf(url)} did not prove that it knows this code. ` +
       (enrolled.kind === 'older'
-        ? 'It is older than this command, or not a hub. Update it, use https://, or pass --insecure to send it the secret anyway. '
-        : 'The secret is wrong, used or over 15 minutes old (on the hub\'s machine run "agentcom invite"), or this is not that hub. ') +
-      'The secret was not sent.',
+        ? 'It is older than this command, or not a hub. Update it, use https://, or pass --insecure to send it the code anyway. '
+        : 'The code is wrong, used or over 15 minutes old (on the hub\'s machine run "agentcom invite"), or this is not that hub. ') +
+      'The code was not sent.',
   );
 }
 

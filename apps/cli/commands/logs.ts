@@ -69,5 +69,5 @@ async function logs(context: Context, options: LogsOptions, name: string): Promi
   }
   if (previous !== undefined) return;
   if (!isStored) output.note('This hub stores no output: hub.limits.outputBytes is 0.');
-  else output.note(`Nothing is kept of ${taskId}${search === undefined ? '' : ' that contains this text'}.`);
+  else output.note(search === undefined ? `No output of ${taskId} is stored.` : `No stored output of ${taskId} contains this text.`);
 }

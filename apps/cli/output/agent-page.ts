@@ -16,7 +16,7 @@ export function showAgent(output: Output, agent: AgentJson, nowMs: number): void
 
   output.line(agent.agent_id, 'bold');
   if (agent.name !== agent.agent_id) field('name', agent.name);
-  field('status', [agent.status, agent.waiting_for?.message ?? ''].filter((part) => part !== '').join(': '));
+  field('status', statusText(agent));
   field('connected', connectionText(agent, moment, zone));
   field('seen', seenText(agent, nowMs));
   field('slots', `${agent.tasks.length} of ${agent.slots} taken`);
@@ -43,6 +43,12 @@ export function showAgent(output: Output, agent: AgentJson, nowMs: number): void
     );
   }
   if (agent.checks) showChecks(output, agent.checks);
+}
+
+/** The message completes a sentence about the agent: `is paused for 60 s (not logged in)`. */
+function statusText({ status, waiting_for: waiting }: AgentJson): string {
+  const text = (waiting?.message ?? '').replace(/^(is |has (?=\d))/, '');
+  return text === '' || text.startsWith(status) ? text || status : `${status}: ${text}`;
 }
 
 function connectionText(agent: AgentJson, moment: Output['times']['moment'], zone: string): string {

@@ -188,7 +188,7 @@ function scheduledFor(task: Task, { nowMs }: WaitingView): WaitingFor {
   const runAtMs = task.runAtMs ?? nowMs;
   const about = { reason: 'scheduled', kind: 'not_due' } as const;
   if (runAtMs <= nowMs) return { ...about, message: 'Its run_at has passed: the next sweep queues it.' };
-  return { ...about, message: `It is scheduled to be queued in ${durationText(runAtMs - nowMs)} (run_at).`, untilMs: runAtMs };
+  return { ...about, message: `It is scheduled to start in ${durationText(runAtMs - nowMs)} (run_at).`, untilMs: runAtMs };
 }
 
 function blockedBy(task: Task, dependencies: WaitingView['dependencies']): WaitingFor {
@@ -319,14 +319,14 @@ function blockedByAgents(able: readonly AgentLoad[], { requirement }: Task, { no
   const clauses = listText(blocked.map((agent) => `${agent.agentId} ${agent.message}`));
   const who =
     requirement.assignTo !== null
-      ? 'It is for this agent alone'
+      ? `Only ${requirement.assignTo} may run it, and `
       : able.length === 1
-        ? 'Only one agent can run it'
-        : `${able.length} agents can run it; none is free`;
+        ? 'Only one agent can run it: '
+        : `${able.length} agents can run it; none is free: `;
   return {
     reason: blockers.size === 1 && blocker !== undefined ? `agent_${blocker}` : 'agents_unavailable',
     kind: kinds.size === 1 && kind !== undefined ? (kind satisfies AgentKind) : 'agents_unavailable',
-    message: `${who}: ${clauses}.${aheadText(ahead)}`,
+    message: `${who}${clauses}.${aheadText(ahead)}`,
     ...(ends.length === 0 ? {} : { untilMs: Math.min(...ends) }),
     agents: blocked.slice(0, NAMED_MAX),
     agentCount: able.length,

@@ -171,9 +171,9 @@ t.test('a task for an agent whose tokens are revoked states this as the reason f
   await admin('/admin/tokens', { agent_id: 'worker-4' });
   const task = await admin('/api/tasks', { description: 'x', assign_to: 'worker-4' });
   const waitingFor = async (): Promise<unknown> => (await admin(`/api/tasks/${String(task.json['task_id'])}`)).json['waiting_for'];
-  t.match(await waitingFor(), { reason: 'agent_offline', message: 'It is for this agent alone: worker-4 has never connected.' });
+  t.match(await waitingFor(), { reason: 'agent_offline', message: 'Only worker-4 may run it, and worker-4 has never connected.' });
   await admin('/admin/tokens/worker-4', undefined, 'DELETE');
-  const message = 'It is for this agent alone: worker-4 cannot connect because its token is revoked.';
+  const message = 'Only worker-4 may run it, and worker-4 cannot connect because its token is revoked.';
   t.match(await waitingFor(), { reason: 'agent_offline', message });
   await admin('/admin/tokens', { agent_id: 'worker-4', expires_in_ms: 1_000 });
   t.match(await waitingFor(), { message: /has never connected/ });

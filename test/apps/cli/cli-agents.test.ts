@@ -102,7 +102,7 @@ t.test('push, agents, stats and tokens', async (t) => {
   t.equal(
     (await hub.run(['agents', 'w1', '--utc'])).out,
     `w1
-status        paused: is paused
+status        paused
 connected     yes, since 2023-11-14 22:13:20 UTC
 seen          now
 slots         1 of 2 taken

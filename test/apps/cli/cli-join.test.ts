@@ -111,7 +111,7 @@ t.test('a hub that cannot prove that it knows the secret does not get it, an old
     cwd: dir,
   });
   t.equal(wrong.code, 2);
-  t.match(wrong.err, /wrong, used.*agentcom invite.*was not sent/);
+  t.match(wrong.err, /The hub at http:\S+ did not prove that it knows this code\. .*wrong, used.*agentcom invite.*was not sent/);
   const older = await enrolling(t, true);
   const argv = ['join', older.url, '--agent', 'gcu-two', '--dir', dir];
   const refused = await run(argv, { env: SECRET, cwd: dir });

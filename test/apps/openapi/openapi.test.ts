@@ -57,6 +57,7 @@ t.test('the page is small, runs no scripts and loads nothing', async (t) => {
   t.match(DOCS_PAGE_CSP, /^default-src 'none'; style-src 'sha256-[A-Za-z0-9+/=]+'; frame-ancestors 'none'$/);
   t.notMatch(text, /<script|javascript:|\son\w+=|url\(|@import|https?:\/\//i, 'no scripts and no external resources');
   t.ok(gzipSync(text).length < PAGE_BYTES_MAX, `${gzipSync(text).length} bytes compressed`);
+  t.match(text, '(1 to 64 characters)');
   for (const { operation } of operationsOf(document)) t.ok(text.includes(`id="${operation.operationId}"`), operation.operationId);
   for (const name of Object.keys(document.components.schemas)) t.ok(text.includes(`id="${name}"`), name);
 });

@@ -61,7 +61,7 @@ t.test('a failed start stops the running services, and reports the service, the 
   const failure = await failureOf(lifecycle.start(services));
   if (!AgentcomError.is(failure)) throw failure;
   t.equal(failure.code, 'AC_PORT_BUSY');
-  t.equal(failure.message, 'Cannot start "transport": Port 4000 is taken.');
+  t.equal(failure.message, 'Port 4000 is taken.', 'our own error needs no other before it');
   t.equal(failure.cause, cause);
   t.strictSame(failure.details, { service: 'transport' });
   t.strictSame(calls, ['+store', '+scheduler', '-scheduler', '-store'], 'the one that failed is not stopped');

@@ -101,7 +101,7 @@ const MISTAKES: readonly (readonly [name: string, config: unknown, expected: rea
   ['not an object', 'hub', [['(the whole config)', /^expected an object with hub, sidecar or both, found "hub"$/]]],
   ['a list', [], [['(the whole config)', /found an empty list$/]]],
   ['nothing', null, [['(the whole config)', /found null$/]]],
-  ['neither part', {}, [['(the whole config)', /found neither$/]]],
+  ['neither part', {}, [['(the whole config)', /^the default export must contain hub, sidecar or both$/]]],
   ['a misspelt part', { hub, sidcar: sidecar }, [['sidcar', /did you mean "sidecar"\?$/]]],
   ['a misspelt key', { hub: { ...hub, dataDri: 'x' } }, [['hub.dataDri', /did you mean "dataDir"\?$/]]],
   ['a misspelt key by case', { hub: { ...hub, datadir: 'x' } }, [['hub.datadir', /did you mean "dataDir"\?$/]]],

@@ -36,7 +36,7 @@ const CASES: readonly Case[] = [
   {
     name: 'a scheduled task waits for its time',
     task: aTask({ status: 'scheduled', runAtMs: NOW + 7_200_000 }),
-    want: { reason: 'scheduled', message: 'It is scheduled to be queued in 2 h (run_at).', untilMs: NOW + 7_200_000 },
+    want: { reason: 'scheduled', message: 'It is scheduled to start in 2 h (run_at).', untilMs: NOW + 7_200_000 },
   },
   {
     name: 'a scheduled task whose time has come waits for the next sweep',
@@ -142,7 +142,7 @@ const CASES: readonly Case[] = [
     agents: [load('a1', offline), load('b1')],
     want: {
       reason: 'agent_offline',
-      message: 'It is for this agent alone: a1 has been offline for 5 min.',
+      message: 'Only a1 may run it, and a1 has been offline for 5 min.',
       agents: [{ agentId: anAgentId('a1'), blocker: 'offline', message: 'has been offline for 5 min' }],
     },
   },
@@ -152,7 +152,7 @@ const CASES: readonly Case[] = [
     agents: [load('a1', { connected: false, disconnectedAtMs: null })],
     want: {
       reason: 'agent_offline',
-      message: 'It is for this agent alone: a1 has never connected.',
+      message: 'Only a1 may run it, and a1 has never connected.',
       agents: [{ agentId: anAgentId('a1'), blocker: 'offline', message: 'has never connected' }],
     },
   },
@@ -162,7 +162,7 @@ const CASES: readonly Case[] = [
     agents: [load('a1', { pausedUntilMs: NOW + 60_000, pausedReason: 'not logged in' })],
     want: {
       reason: 'agent_paused',
-      message: 'It is for this agent alone: a1 is paused for 60 s (not logged in).',
+      message: 'Only a1 may run it, and a1 is paused for 60 s (not logged in).',
       untilMs: NOW + 60_000,
       agents: [{ agentId: anAgentId('a1'), blocker: 'paused', message: 'is paused for 60 s (not logged in)' }],
     },
@@ -173,7 +173,7 @@ const CASES: readonly Case[] = [
     agents: [load('a1', { draining: true })],
     want: {
       reason: 'agent_draining',
-      message: 'It is for this agent alone: a1 is draining and accepts no new tasks.',
+      message: 'Only a1 may run it, and a1 is draining and accepts no new tasks.',
       agents: [{ agentId: anAgentId('a1'), blocker: 'draining', message: 'is draining and accepts no new tasks' }],
     },
   },
