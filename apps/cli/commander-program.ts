@@ -38,8 +38,11 @@ export async function agentcomProgram(
     .exitOverride()
     .hook('preAction', (_program, command) => {
       const taken = commonOptionsOf(command);
-      const other = program.options.find((option) => !taken.includes(option) && program.getOptionValue(option.attributeName()) !== undefined);
-      if (other !== undefined) command.error(`error: this command takes no ${other.long ?? other.flags}`, { code: 'commander.unknownOption' });
+      const other = program.options.find(
+        (option) => !taken.includes(option) && program.getOptionValue(option.attributeName()) !== undefined,
+      );
+      if (other !== undefined)
+        command.error(`error: this command takes no ${other.long ?? other.flags}`, { code: 'commander.unknownOption' });
     });
 
   const action: Action =

@@ -92,7 +92,10 @@ async function enrol(deps: EnrolmentDeps, code: JoinCode | null, trust: HubTrust
     if (outcome.kind === 'enrolled') return outcome.token;
     if (outcome.refused) refusals += 1;
     if (refusals >= REFUSED_TRIES_MAX) {
-      throw new AgentcomError('AC_ENROL', `Agent "${deps.config.agentId}" could not enroll: ${outcome.because}. ${howToGetAToken(deps.config.agentId)}`);
+      throw new AgentcomError(
+        'AC_ENROL',
+        `Agent "${deps.config.agentId}" could not enroll: ${outcome.because}. ${howToGetAToken(deps.config.agentId)}`,
+      );
     }
     if (!hasWarned) deps.log.warn('not enrolled yet; retrying until a hub answers', { because: outcome.because, hub });
     hasWarned = true;

@@ -137,5 +137,7 @@ async function restore(context: Context, { force = false }: { readonly force?: b
   output.line(
     'Keep the sidecars stopped until you have reviewed the tasks with outside effects (docs/moving.md, "Before sidecars connect").',
   );
-  output.line('Start the hub. It names sidecars that hold newer work than this store in its log, and `agentcom stats` counts their tasks as `of_another_store`.');
+  output.line(
+    'Start the hub. It names sidecars that hold newer work than this store in its log, and `agentcom stats` counts their tasks as `of_another_store`.',
+  );
 }

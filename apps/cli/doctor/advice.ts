@@ -105,7 +105,8 @@ const ADVICE: Readonly<Record<DoctorCheck, string>> = {
     'If a sidecar should run here, see in its log whether it reaches the hub, and check sidecar.dataDir. Otherwise there is nothing to do.',
   no_reserve: 'The sidecar creates it at its start, and while it runs once 16 MiB are free. If it runs, free disk space.',
   set_aside: 'A file was damaged on disk. Check whether anything is missing, then remove what was set aside.',
-  refused: 'Check it: it may be finished work. `agentcom show TASK` shows what became of the task, unless the hub has no such task (`unknown_task`), for example after a restore. Remove the file afterwards.',
+  refused:
+    'Check it: it may be finished work. `agentcom show TASK` shows what became of the task, unless the hub has no such task (`unknown_task`), for example after a restore. Remove the file afterwards.',
   data_dir: 'Give the folder to the user of the program (`chown`), or choose another dataDir.',
   data_dir_held: 'Give each sidecar a sidecar.dataDir of its own, or stop that process.',
   secret_file: 'Run `chmod 600` on the file.',
