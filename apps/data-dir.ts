@@ -3,7 +3,7 @@ import { constants } from 'node:fs';
 import { rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeFolders, modeOfOthers, readRegularFile, replaceFile } from '../adapters/kit/platform-files.ts';
-import { AgentcomError, messageOf } from '../core/errors/agentcom-error.ts';
+import { AgentcomError, fileReasonOf, messageOf } from '../core/errors/agentcom-error.ts';
 
 // Windows has neither of the last two flags. Without O_NONBLOCK, opening a FIFO waits for a reader.
 const WRITE_WITHOUT_FOLLOWING =
@@ -74,7 +74,7 @@ export async function readSecretFile(file: string, platform: string = process.pl
   } catch (error) {
     if (AgentcomError.is(error)) throw error;
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw new AgentcomError('AC_DATA_DIR', `Cannot read ${file}: ${messageOf(error)}.`, {
+    throw new AgentcomError('AC_DATA_DIR', `Cannot read ${file}: ${fileReasonOf(error)}.`, {
       cause: error,
       hint: 'Run this as the user that the file belongs to, or give the file to this user (`chown`).',
     });

@@ -9,7 +9,7 @@ import { invalid, read, refused, type Read, type Reply } from './reply.ts';
 export function queryReader<S extends TSchema & { readonly properties: Readonly<Record<string, TSchema>> }>(
   schema: S,
 ): (query: URLSearchParams) => Read<Static<S>> {
-  const reader = bodyReader(schema);
+  const reader = bodyReader(schema, 'parameters');
   return (query) => {
     const given: Record<string, string> = Object.create(null) as Record<string, string>;
     for (const [name, value] of query) {

@@ -1,6 +1,6 @@
 /** Files that a command writes for its user. */
 import { open, unlink } from 'node:fs/promises';
-import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
+import { AgentcomError, fileReasonOf, messageOf } from '../../core/errors/agentcom-error.ts';
 
 /** Never replaces a file nor follows a link: it may be the only copy. `hint`: what to do if the file exists. Fails with `AC_USAGE`. */
 export async function writeNewFile(
@@ -14,7 +14,7 @@ export async function writeNewFile(
     const isThere = (cause as NodeJS.ErrnoException).code === 'EEXIST';
     throw new AgentcomError(
       'AC_USAGE',
-      isThere ? `${file} already exists and was not changed. ${hint}` : `Cannot write ${file}: ${messageOf(cause)}.`,
+      isThere ? `${file} already exists and was not changed. ${hint}` : `Cannot write ${file}: ${fileReasonOf(cause)}.`,
       { cause },
     );
   }

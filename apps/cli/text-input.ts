@@ -3,7 +3,7 @@ import { isUtf8 } from 'node:buffer';
 import { readFile, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { buffer } from 'node:stream/consumers';
-import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
+import { AgentcomError, fileReasonOf } from '../../core/errors/agentcom-error.ts';
 import type { CliEnvironment } from './cli-environment.ts';
 
 /** A byte order mark is kept. `bytesMax`: a larger file is refused. Fails with `AC_USAGE`. */
@@ -40,4 +40,4 @@ async function readBytes(path: string, bytesMax: number): Promise<Buffer> {
 }
 
 const unreadable = (name: string, thrown: unknown): AgentcomError =>
-  new AgentcomError('AC_USAGE', `Cannot read ${name}: ${messageOf(thrown)}.`, { cause: thrown });
+  new AgentcomError('AC_USAGE', `Cannot read ${name}: ${fileReasonOf(thrown)}.`, { cause: thrown });

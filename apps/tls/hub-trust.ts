@@ -8,7 +8,7 @@ import { rootCertificates } from 'node:tls';
 import type { HubTrust } from '../../adapters/kit/trusted-hub.ts';
 import type { ResolvedHubConfig, ResolvedSidecarConfig } from '../../core/config/config.ts';
 import { isLoopback } from '../../core/config/loopback.ts';
-import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
+import { AgentcomError, fileReasonOf } from '../../core/errors/agentcom-error.ts';
 import { FINGERPRINT_WANTED, readFingerprints, type JoinCode } from '../../core/config/fingerprint.ts';
 import { readSecretFile } from '../data-dir.ts';
 import { keyInFile } from './certificate-files.ts';
@@ -99,7 +99,7 @@ async function readPem(file: string): Promise<string> {
     tls.createSecureContext({ ca: text });
     if (text.includes('-----BEGIN CERTIFICATE-----')) return text;
   } catch (cause) {
-    throw new AgentcomError('AC_TLS', `Cannot read CA certificates from ${file}: ${messageOf(cause)}.`, { cause });
+    throw new AgentcomError('AC_TLS', `Cannot read CA certificates from ${file}: ${fileReasonOf(cause)}.`, { cause });
   }
   throw new AgentcomError('AC_TLS', `Expected CA certificates in PEM in ${file}, found none.`);
 }

@@ -62,3 +62,6 @@ export function messageOf(thrown: unknown): string {
     return 'the error cannot be displayed'; // It has no text, or throws when converted to text.
   }
 }
+
+/** The message of an error of the file system without the call and its path, for a sentence that names the path itself. */
+export const fileReasonOf = (thrown: unknown): string => messageOf(thrown).replace(/^(E[A-Z]+: [^,]+), \w+ '.*'$/s, '$1');

@@ -14,10 +14,11 @@ const UNKNOWN_REPORTED_MAX = 20;
 
 /**
  * A reader for objects of this closed schema. It returns an object with only the schema's fields: the given one if it has no others; fields
- * that are `null` are omitted, and any other field is an error `unknown_field`.
+ * that are `null` are omitted, and any other field is an error `unknown_field`. `fields`: the word for them in its text.
  */
 export function bodyReader<S extends TSchema & { readonly properties: Readonly<Record<string, TSchema>> }>(
   schema: S,
+  fields = 'fields',
 ): (value: unknown) => ReadBody<Static<S>> {
   const names = Object.keys(schema.properties);
   const known: ReadonlySet<string> = new Set(names);
@@ -31,7 +32,7 @@ export function bodyReader<S extends TSchema & { readonly properties: Readonly<R
       .map((name, index) => ({
         field: name,
         error: 'unknown_field',
-        detail: index === 0 ? `is unknown; known fields are ${names.join(', ')}` : 'is unknown',
+        detail: index === 0 ? `is unknown; known ${fields} are ${names.join(', ')}` : 'is unknown',
       }));
   const isAsWanted = (given: Readonly<Record<string, unknown>>): boolean => {
     for (const name in given) if (!known.has(name) || given[name] === null) return false;

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { ChainReader, type VerifiedChain } from '../../../core/application/doctor/chain-reader.ts';
 import { AUDIT_START, type AuditEntry, type AuditPlace } from '../../../core/domain/audit/audit-entry.ts';
-import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
+import { AgentcomError, fileReasonOf } from '../../../core/errors/agentcom-error.ts';
 import type { AuditEntryJson, AuditPageJson, HubClient } from '../../client/index.ts';
 
 /** Entries per page. */
@@ -47,7 +47,7 @@ export async function verifyFile(file: string, wanted: AuditPlace | null): Promi
     }
   } catch (thrown) {
     if (AgentcomError.is(thrown)) throw thrown;
-    throw new AgentcomError('AC_USAGE', `Cannot read ${file}: ${messageOf(thrown)}`, { cause: thrown });
+    throw new AgentcomError('AC_USAGE', `Cannot read ${file}: ${fileReasonOf(thrown)}`, { cause: thrown });
   }
   return reader.end(null);
 }

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { isAgentId } from '../../../core/domain/ids.ts';
 import { isLoopback } from '../../../core/config/loopback.ts';
-import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
+import { AgentcomError, fileReasonOf, messageOf } from '../../../core/errors/agentcom-error.ts';
 import { makeDataDir, mustHaveSpace, writeSecretFile } from '../../data-dir.ts';
 import { enrolAt, type Enrolling } from '../../enrol.ts';
 import { tokenFile } from '../../sidecar/enrolment.ts';
@@ -224,7 +224,7 @@ async function makeFolder(folder: string): Promise<void> {
 async function mustNotExist(file: string): Promise<void> {
   const found = await stat(file).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null;
-    throw new AgentcomError('AC_USAGE', `Cannot write ${file}: ${messageOf(error)}.`, { cause: error });
+    throw new AgentcomError('AC_USAGE', `Cannot write ${file}: ${fileReasonOf(error)}.`, { cause: error });
   });
   if (found !== null) throw new AgentcomError('AC_USAGE', `${file} already exists. Move it away, or choose another --dir.`);
 }

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import type { Command } from 'commander';
-import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
+import { AgentcomError, fileReasonOf } from '../../../core/errors/agentcom-error.ts';
 import type { Action, Context } from '../cli-context.ts';
 import { parseJsonValue, parsePercent, parseWhole } from '../parse.ts';
 import { agentFiles } from '../report/agent-report-files.ts';
@@ -82,7 +82,7 @@ async function readOutput({ environment }: Context, options: CompleteOptions, ar
   if (options.file !== undefined) {
     const path = resolve(environment.cwd, options.file);
     return readFile(path, 'utf8').catch((thrown: unknown) => {
-      throw new AgentcomError('AC_USAGE', `Cannot read ${path}: ${messageOf(thrown)}.`, { cause: thrown });
+      throw new AgentcomError('AC_USAGE', `Cannot read ${path}: ${fileReasonOf(thrown)}.`, { cause: thrown });
     });
   }
   return argument === '-' ? text(environment.stdin) : (argument ?? '');

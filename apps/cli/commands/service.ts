@@ -4,7 +4,7 @@ import { userInfo } from 'node:os';
 import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import { Argument, Option, type Command } from 'commander';
-import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
+import { AgentcomError, fileReasonOf } from '../../../core/errors/agentcom-error.ts';
 import { PACKAGE_ROOT } from '../../package-root.ts';
 import { install, otherUnit, statusOf, uninstall, unitFor, type OtherUnit } from '../../service/manager.ts';
 import { VERSION } from '../../version.ts';
@@ -228,7 +228,7 @@ function variablesIn(file: string): ReturnType<typeof parseEnv> {
   try {
     return parseEnv(readFileSync(file, 'utf8'));
   } catch (cause) {
-    throw new AgentcomError('AC_USAGE', `Cannot read ${file}: ${messageOf(cause)}.`, { cause, hint: 'Correct --variables.' });
+    throw new AgentcomError('AC_USAGE', `Cannot read ${file}: ${fileReasonOf(cause)}.`, { cause, hint: 'Correct --variables.' });
   }
 }
 

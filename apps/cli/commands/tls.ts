@@ -7,7 +7,7 @@ import type { Command } from 'commander';
 import { fingerprintOf } from '../../../adapters/kit/hub-connection.ts';
 import { makeFolders } from '../../../adapters/kit/platform-files.ts';
 import { isLoopback } from '../../../core/config/loopback.ts';
-import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
+import { AgentcomError, fileReasonOf } from '../../../core/errors/agentcom-error.ts';
 import { makeDataDir } from '../../data-dir.ts';
 import type { Action, Context } from '../cli-context.ts';
 import { writeNewFile } from '../new-file.ts';
@@ -92,7 +92,7 @@ const isAny = (host: string): boolean => host === '0.0.0.0' || host === '::';
 /** Replaces no file: other machines may rely on the fingerprint of the existing key. */
 async function writeNew(file: string, text: string): Promise<void> {
   await makeFolders(dirname(file), 0o700).catch((cause: unknown) => {
-    throw new AgentcomError('AC_USAGE', `Cannot write ${file}: ${messageOf(cause)}.`, { cause });
+    throw new AgentcomError('AC_USAGE', `Cannot write ${file}: ${fileReasonOf(cause)}.`, { cause });
   });
   await writeNewFile(file, text, { mode: 0o600, hint: 'To replace the key, move it away.' });
 }

@@ -7,7 +7,7 @@ import { open, rm, stat } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { replaceFile } from '../../../adapters/kit/platform-files.ts';
 import { isTaskId } from '../../../core/domain/ids.ts';
-import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
+import { AgentcomError, fileReasonOf, messageOf } from '../../../core/errors/agentcom-error.ts';
 import { PROGRESS_LINE_CHARACTERS_MAX, RESULT_FILE_BYTES_MAX } from '../../../core/protocol/agent-files.ts';
 
 const FILE_MODE = 0o600;
@@ -117,7 +117,7 @@ async function exists(path: string): Promise<boolean> {
     return true;
   } catch (thrown) {
     if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return false;
-    throw new AgentcomError('AC_DATA_DIR', `Cannot read ${path}: ${messageOf(thrown)}.`, { cause: thrown });
+    throw new AgentcomError('AC_DATA_DIR', `Cannot read ${path}: ${fileReasonOf(thrown)}.`, { cause: thrown });
   }
 }
 

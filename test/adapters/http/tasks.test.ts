@@ -85,6 +85,9 @@ t.test('lists by time, capability, text and the agent that failed the task', asy
     `text=${'x'.repeat(257)}`,
   ])
     t.strictSame(refusals(await get(`/api/tasks?${query}`)), [400, 'validation_failed'], query);
+  t.match((await get('/api/tasks?statsu=queued')).json['details'], [
+    { field: 'statsu', detail: /^is unknown; known parameters are .*status/ },
+  ]);
 });
 
 t.test('a search without an index scans a limited number of tasks, and the next page continues', async (t) => {

@@ -161,7 +161,10 @@ t.test('the description from standard input and from a file, byte for byte', asy
   t.strictSame(bulk, { code: 0, out: `{"task_ids":["${ID}"]}\n`, err: '' });
   t.equal(hub.requests[3]?.body, '{"description":"a"}\n{"description":"b"}\n');
   t.match(hub.requests[3]?.headers, { 'content-type': 'application/x-ndjson', 'idempotency-key': /./ });
-  t.match(await hub.run(['submit', '--file', 'nope.md'], { cwd }), { code: 2, err: /Cannot read .*nope\.md: ENOENT/ });
+  t.match(await hub.run(['submit', '--file', 'nope.md'], { cwd }), {
+    code: 2,
+    err: /Cannot read .*nope\.md: ENOENT: no such file or directory\. \(AC_USAGE\)/,
+  });
 });
 
 t.test('list prints a table for people and JSON for programs', async (t) => {
