@@ -12,6 +12,8 @@ import { wrongValue } from '../wrong-value.ts';
 const ROLES = ['both', 'hub', 'sidecar'] as const;
 type Runs = (typeof ROLES)[number];
 const FILE = 'agentcom.config.ts';
+/** Completes "Expected …". */
+const AGENT_ID_WANTED = 'an agent ID of lowercase letters, digits, ".", "_" and "-", at most 64';
 /** Wrong answers before it gives up. */
 const ANSWERS_MAX = 5;
 
@@ -72,7 +74,7 @@ async function promptedOptions(ask: Ask, options: InitOptions): Promise<{ runs: 
   const runs = options.runs ?? (await ask('What runs on this machine', ROLES, 'both'));
   const hasSidecar = runs !== 'hub';
   const agentId = options.agentId ?? (hasSidecar ? await ask('The ID of the agent', isAgentId, 'worker-1') : 'worker-1');
-  if (!isAgentId(agentId)) throw wrongValue('an agent ID of lowercase letters, digits, ".", "_" and "-", at most 64', agentId);
+  if (!isAgentId(agentId)) throw wrongValue(AGENT_ID_WANTED, agentId);
   const program = options.program ?? (hasSidecar ? await ask('The program that it wakes', PROGRAMS, 'none') : 'none');
   return { runs, agentId, program };
 }
@@ -112,7 +114,7 @@ function asker({ environment, output }: Context, takesPresets: boolean): Asker {
       const answer = step.value.trim() as typeof preset;
       if (answer === '') return preset;
       if (typeof allowed === 'function' ? allowed(answer) : allowed.includes(answer)) return answer;
-      output.note(`Invalid answer: ${answer}`);
+      output.note(`Invalid answer: ${answer}${typeof allowed === 'function' ? `. Expected ${AGENT_ID_WANTED}.` : ''}`);
     }
     throw new AgentcomError('AC_USAGE', 'No answer; nothing was written.');
   };

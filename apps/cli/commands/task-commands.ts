@@ -1,5 +1,6 @@
 /** `agentcom list`, `show`, `watch`, `retry`, `cancel`, `adopt` and `stats`. */
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
+import { EVENT_NAMES } from '../../../core/domain/task/event.ts';
 import { STATUSES } from '../../../core/domain/task/task.ts';
 import type { HubClient, NumberedEntry } from '../../client/index.ts';
 import type { Action, Context } from '../cli-context.ts';
@@ -47,7 +48,7 @@ export function addTasks(program: Command, action: Action): void {
     .command('watch [task]')
     .description('Follow one task to its end and exit with its outcome, or follow all events from now on')
     .option('-a, --agent <agent>', 'without a task: only events of this agent')
-    .option('-t, --type <event>', 'without a task: only events of this type')
+    .addOption(new Option('-t, --type <event>', 'without a task: only events of this type').choices([...EVENT_NAMES]))
     .action(action(watch));
   addActs(program, action);
   program

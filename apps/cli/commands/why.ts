@@ -32,7 +32,9 @@ async function why(context: Context, _options: object, name: string): Promise<vo
   output.line(`${task.id} is ${task.status}`);
   output.line(task.waiting_for.message);
   showTimes(output, task.waiting_for);
-  for (const { agent_id, message } of task.waiting_for.agents ?? []) output.line(`  ${agent_id}  ${message}`);
+  // The message says it of a single agent.
+  const { agents = [] } = task.waiting_for;
+  if (agents.length > 1) for (const { agent_id, message } of agents) output.line(`  ${agent_id}  ${message}`);
 }
 
 /** Null if there is no such agent, and the name may be the first digits of a task's ID. */

@@ -78,7 +78,9 @@ function errorText(error: unknown, withStack: boolean): string {
   if (!AgentcomError.is(error)) {
     return `agentcom: internal error: ${messageOf(error)} (AC_INTERNAL). Please report it with the stack trace from AGENTCOM_DEBUG=1.${stack}`;
   }
-  return [`agentcom: ${error.message} (${error.code})`, ...answerDetails(error)].join('\n') + stack;
+  // After a list, the code has a line of its own.
+  const gap = error.message.includes('\n') ? '\n' : ' ';
+  return [`agentcom: ${error.message}${gap}(${error.code})`, ...answerDetails(error)].join('\n') + stack;
 }
 
 /** The stack of the error, and of each error that caused it. */

@@ -156,7 +156,8 @@ function agentColumns(nameOf: (taskId: string) => string, nowMs: number): readon
   };
   const taskText = ({ tasks: [first, ...others] }: AgentJson): string =>
     first === undefined ? '-' : `${nameOf(first.task_id)}${others.length === 0 ? '' : ` +${others.length}`}`;
-  const awayText = ({ connected, last_seen: seenMs }: AgentJson): string => (connected ? '' : `last seen ${age(seenMs, nowMs)} ago`);
+  const awayText = ({ connected, last_seen: seenMs }: AgentJson): string =>
+    connected ? '' : seenMs === null ? 'never connected' : `last seen ${age(seenMs, nowMs)} ago`;
   return [
     { title: 'AGENT', cell: (agent) => agent.agent_id, charactersMax: 24, charactersMin: 8 },
     { title: 'STATUS', cell: (agent) => agent.status },

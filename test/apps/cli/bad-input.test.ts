@@ -179,7 +179,7 @@ t.test('programs that cannot run as configured', async (t) => {
     const end = (await ends)[index] as ProgramEnd;
     t.equal(end.exitCode, exitCode, `${name}: ${end.stderr}`);
     t.equal(end.stdout, '', `${name}: it does not say that it is ready`);
-    for (const sentence of [...says, ` (${code})`])
+    for (const sentence of [...says, `(${code})`])
       t.equal(end.stderr.split(sentence).length - 1, 1, `${name}: says once "${sentence}" in ${end.stderr}`);
     t.notMatch(end.stderr, /^\s+at .*:\d+:\d+\)?$/m, `${name}: no stack`);
   }

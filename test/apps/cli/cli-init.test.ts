@@ -35,6 +35,7 @@ t.test('init asks on a terminal, repeats after an invalid answer, and uses value
   const cwd = await folder(t);
   const ran = await run(['init', '--program', 'none'], { cwd, tty: true, stdin: 'nothing\nsidecar\nA b\n\n' });
   t.match(ran, { code: 0, err: /What runs on this machine \(both, hub, sidecar\) \[both\]: Invalid answer: nothing\n/ });
+  t.match(ran.err, /\[worker-1\]: Invalid answer: A b\. Expected an agent ID of lowercase letters, .* at most 64\.\n/);
   t.notMatch(ran.err, /program/);
   t.match(await readFile(join(cwd, 'agentcom.config.ts'), 'utf8'), /agentId: "worker-1"/);
 });

@@ -118,7 +118,7 @@ t.test('a task can be given by a prefix of its ID, or as the last one', async (t
   t.match(await hub.run(['cancel', '01A2041A54F4000040C'], { env }), { code: 0, out: `${FULL} is cancelled\n` }, 'in upper case');
   t.match(await hub.run(['cancel', 'task-01a2041a'], { env }), {
     code: 2,
-    err: new RegExp(`Add digits:\n  ${FULL}  queued  count.*\n  ${OTHER}`),
+    err: new RegExp(`Add digits:\n  ${FULL}  queued  count.*\n  ${OTHER}.*\n\\(AC_USAGE\\)\n$`),
   });
   t.match(await hub.run(['cancel', 'ffff'], { env }), { code: 2, err: /No task has an ID that begins with task-ffff/ });
   for (const name of ['01a', 'task01a2', '../01a2', 'zzzz'])

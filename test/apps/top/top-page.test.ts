@@ -63,11 +63,11 @@ t.test('80 by 24 fits everything, with faulty agents first and hostile text esca
     'queue        urgent 1 (oldest 5m)  high 0  normal 2 (oldest 5s)  low 0',
     'last minute  5 submitted  4 completed  1 failed  0 dead_lettered',
     '',
-    'AGENT  STATUS   SLOTS  TASK         AGE  REASON',
-    'sick   paused   0/2    -            -    no login \\e[2J',
-    'busy   working  2/2    00000001 +1  1m',
-    'idle   idle     0/2    -            -',
-    'away   offline  0/2    -            -    last seen 2m ago',
+    'AGENT  STATUS   SLOTS  TASK                 AGE  REASON',
+    'sick   paused   0/2    -                    -    no login \\e[2J',
+    'busy   working  2/2    0000000100000000 +1  1m',
+    'idle   idle     0/2    -                    -',
+    'away   offline  0/2    -                    -    last seen 2m ago',
     '',
     ...page(VIEW, { columns: 80, rows: 24 }).slice(12, 15),
     'q quits, r reads again',
@@ -76,6 +76,12 @@ t.test('80 by 24 fits everything, with faulty agents first and hostile text esca
   t.match(titles, /^TASK .*STATUS .*AGE {2}DESCRIPTION .*REASON$/);
   t.match(dead, /dead_letter .* exit code 7$/);
   t.match(waits, /queued .* evil \\u202e\\e\]0\S* +No agent has "gpu"\.$/);
+});
+
+t.test('an agent that never connected was not seen', async (t) => {
+  const agents = [agent('new', { status: 'offline', connected: false, connected_at: null, last_seen: null })];
+  const lines = page({ ...VIEW, state: { ...VIEW.state, agents, moreAgents: 0 } }, { columns: 80, rows: 24 });
+  t.match(lines.join('\n'), /^new .* never connected$/m);
 });
 
 t.test('it fits any terminal, and shows the connection while there is a line for it', async (t) => {
