@@ -14,7 +14,8 @@ export interface SocketAddress {
   readonly host: string;
 }
 
-const SOCKET_ADDRESS = /^(wss?):\/\/(?:[^\s/?#@\\]*@)?(\[[0-9a-f:.]+\]|[^\s/?#@:[\]\\]+)(?::(\d{1,5}))?(?:\/[^\s?#\\]*)?\/ws(?:\?[^\s#\\]*)?$/i;
+const SOCKET_ADDRESS =
+  /^(wss?):\/\/(?:[^\s/?#@\\]*@)?(\[[0-9a-f:.]+\]|[^\s/?#@:[\]\\]+)(?::(\d{1,5}))?(?:\/[^\s?#\\]*)?\/ws(?:\?[^\s#\\]*)?$/i;
 const PORT_MAX = 65_535;
 
 /** Reads `ws://host:port/ws`, with any path before `/ws`; null if it is not the address of a hub's WebSocket. */
