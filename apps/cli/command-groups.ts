@@ -1,5 +1,5 @@
 /** Which module has which commands. A call loads only what it needs: loading modules is most of the time that a short command takes. */
-import type { Command, Option } from 'commander';
+import type { Command } from 'commander';
 import type { Action } from './cli-context.ts';
 
 /** Adds the commands of one module. */
@@ -46,21 +46,6 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
   { commands: ['completion'], needsAll: true, load: async () => (await import('./commands/completion.ts')).addCompletion },
   { commands: ['report'], load: async () => (await import('./commands/report.ts')).addReport },
 ];
-
-/** The commands that send nothing to the hub of the command line. */
-const WITHOUT_HUB: ReadonlySet<string> = new Set([
-  ...['hub', 'sidecar', 'quickstart', 'quickstart-postgres', 'init', 'migrate', 'backup', 'restore'],
-  ...['join', 'service', 'tls', 'keys', 'completion', 'report'],
-]);
-/** The options that name the hub of the command line. */
-const HUB_OPTIONS: ReadonlySet<unknown> = new Set(['--url', '--token']);
-
-/** The options of the program that this command takes, too. */
-export function commonOptionsOf(command: Command): readonly Option[] {
-  let [program, top] = [command, command];
-  for (; program.parent !== null; program = program.parent) top = program;
-  return program.options.filter(({ long }) => !(HUB_OPTIONS.has(long) && WITHOUT_HUB.has(top.name())));
-}
 
 /** Options that may precede the command and take the next argument as their value. */
 const WITH_VALUE: ReadonlySet<string> = new Set(['--url', '--token', '--config', '-c']);

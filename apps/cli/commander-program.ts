@@ -1,7 +1,8 @@
 /** The command line: the options that every command takes, and the commands that this call needs. */
 import { Command } from 'commander';
 import { VERSION } from '../version.ts';
-import { commonOptionsOf, isHelpRequested, isJsonRequested, groupsFor } from './command-groups.ts';
+import { isHelpRequested, isJsonRequested, groupsFor } from './command-groups.ts';
+import { commonOptionsOf } from './program-options.ts';
 import type { Action, CommonOptions, Context, Run } from './cli-context.ts';
 import { EXIT_CODES_HELP } from './exit-codes.ts';
 import { outputFor } from './output/output.ts';

@@ -1,7 +1,7 @@
 /** `agentcom completion`: a script with which a shell completes commands, options and their values. */
 import { Argument, type Command } from 'commander';
 import type { Action } from '../cli-context.ts';
-import { commonOptionsOf } from '../command-groups.ts';
+import { commonOptionsOf } from '../program-options.ts';
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
 type Shell = (typeof SHELLS)[number];

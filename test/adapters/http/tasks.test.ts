@@ -80,8 +80,7 @@ t.test('lists by time, capability, text and the agent that failed the task', asy
     'id_prefix=task-00',
     'id_prefix=0000',
     `id_prefix=${prefix}&status=queued`,
-    'since=-1',
-    'text=',
+    ...['since=-1', 'text='],
     `text=${'x'.repeat(257)}`,
   ])
     t.strictSame(refusals(await get(`/api/tasks?${query}`)), [400, 'validation_failed'], query);

@@ -179,14 +179,7 @@ const MISTAKES: readonly (readonly [name: string, config: unknown, expected: rea
     { sidecar: { ...sidecar, hubs: ['http://127.0.0.1:4000'] } },
     [['sidecar.hubs[0]', /^expected an address such as ws:.*found "http:/]],
   ],
-  [
-    'hubs without the path /ws',
-    { sidecar: { ...sidecar, hubs: ['ws://127.0.0.1:4000/wss', 'ws://127.0.0.1:4000'] } },
-    [
-      ['sidecar.hubs[0]', /^expected an address such as ws:\/\/127\.0\.0\.1:4000\/ws or .*, found "ws:\/\/127\.0\.0\.1:4000\/wss"$/],
-      ['sidecar.hubs[1]', /^expected an address such as .*, found "ws:\/\/127\.0\.0\.1:4000"$/],
-    ],
-  ],
+  ['a hub without /ws', { sidecar: { ...sidecar, hubs: ['ws://127.0.0.1:4000/wss'] } }, [['sidecar.hubs[0]', /:4000\/ws or .*\/wss"$/]]],
   ['a hub port too high', { sidecar: { ...sidecar, hubs: ['ws://127.0.0.1:70000/ws'] } }, [['sidecar.hubs[0]', /^expected an address/]]],
   [
     'a plain socket to another machine',
