@@ -10,7 +10,17 @@ import { reasonOf, type Exchange, type HttpAnswer, type HttpQuestion, type StopS
 const REUSED_WITHIN_MS = 1_000;
 const AGENT_OPTIONS = { keepAlive: true, timeout: REUSED_WITHIN_MS } as const;
 
-const httpAgent = new Agent(AGENT_OPTIONS);
+/** `node:http` leaves a connection without a listener if the answer comes before the whole body is sent: a write that fails then would end the process. */
+const ignoreError = (): void => undefined;
+
+/** Every connection of such an agent has a listener for errors of its own. */
+function guarded<A extends Agent>(agent: A): A {
+  const connect = agent.createConnection;
+  agent.createConnection = (options, done) => connect.call(agent, options, done)?.on('error', ignoreError);
+  return agent;
+}
+
+const httpAgent = guarded(new Agent(AGENT_OPTIONS));
 let httpsAgent: Promise<Agent> | undefined;
 
 /** For hubs that are recognized by certificates from the CAs that Node trusts. */
@@ -77,11 +87,11 @@ type Send = (options: RequestOptions) => ReturnType<typeof requestHttp>;
 async function makeHttpsAgent({ fingerprints = [], ca }: HubTrust): Promise<Agent> {
   const { Agent: HttpsAgent } = await import('node:https');
   if (fingerprints.length === 0) {
-    return new HttpsAgent({ ...AGENT_OPTIONS, minVersion: 'TLSv1.2', ...(ca === undefined ? {} : { ca: [...ca] }) });
+    return guarded(new HttpsAgent({ ...AGENT_OPTIONS, minVersion: 'TLSv1.2', ...(ca === undefined ? {} : { ca: [...ca] }) }));
   }
   const { connectToKey } = await import('../../adapters/kit/hub-connection.ts');
   const createConnection = (address: HubAddress, done: Parameters<typeof connectToKey>[2]): void =>
-    connectToKey(address, fingerprints, done);
+    connectToKey(address, fingerprints, (error, socket) => done(error, socket?.on('error', ignoreError)));
   return Object.assign(new HttpsAgent(AGENT_OPTIONS), { createConnection });
 }
 
