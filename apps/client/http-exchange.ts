@@ -65,18 +65,18 @@ const exchangeBy = async (
       headers,
       agent,
     });
-    // Without an error of our own: once its answer is complete, a connection has no listener left for it.
     const abort = (): void => void request.destroy();
-    const over = (): void => signal.removeEventListener('abort', abort);
     signal.addEventListener('abort', abort);
+    let isAnswered = false;
     request.on('response', (response) => {
-      // Emitted after the end, and after anything that cuts the response off.
-      response.on('close', over);
+      isAnswered = true;
       resolve(answerOf(response, signal));
     });
-    request.on('error', (error) => {
-      over();
-      reject(reasonOf(signal, error));
+    request.on('error', (error) => reject(reasonOf(signal, error)));
+    // The last event, whatever happened: with the end of the answer, after an error, and alone after an answer that switches protocols (101).
+    request.on('close', () => {
+      signal.removeEventListener('abort', abort);
+      if (!isAnswered) reject(reasonOf(signal, brokenOff()));
     });
     request.end(body);
   });

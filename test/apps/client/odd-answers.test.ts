@@ -1,8 +1,26 @@
 /** Answers that no hub should give, and connections that end when they should not: each is an error of the call that got it. */
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { hubClient } from '../../../apps/client/index.ts';
 import { runningHub } from '../running-hub.ts';
+
+/** A server of bytes: `answer` is called when a connection has sent its first ones. */
+async function serving(t: Test, answer: (socket: Socket) => void): Promise<string> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => undefined);
+    socket.once('data', () => answer(socket));
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
 
 t.test('a hub that refuses a large body before it is sent, and closes, does not end the process', async (t) => {
   const hub = await runningHub();
@@ -12,4 +30,12 @@ t.test('a hub that refuses a large body before it is sent, and closes, does not 
   for (let n = 0; n < 5; n += 1) await t.rejects(tasks.submit(large), { code: 'AC_API', details: { status: 413 } });
   // The connections break after their answers: an error that nobody listens for fails this test.
   await sleep(200);
+});
+
+t.test('an answer that switches protocols is an error at once, and not an answer that never comes', async (t) => {
+  const url = await serving(t, (socket) => socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n'));
+  const { tasks } = hubClient({ url, retryWithinMs: 0 });
+  // More than the reads that may be in flight: none keeps its place.
+  const all = await Promise.allSettled(Array.from({ length: 40 }, () => tasks.stats()));
+  for (const one of all) t.match(one, { status: 'rejected', reason: { code: 'AC_API_UNREACHABLE', details: { reason: 'ECONNRESET' } } });
 });
