@@ -1,15 +1,16 @@
 /** HTTP over `fetch`, in a browser. */
-import { reasonOf, type Exchange, type HttpAnswer, type StopSignal } from './platform.ts';
+import { ANSWER_BYTES_MAX, reasonOf, tooLong, type Exchange, type HttpAnswer, type HttpQuestion, type StopSignal } from './platform.ts';
 
 /** A browser does not let a page see why a connection failed, or whether the hub got the request. */
 const NETWORK_ERROR = 'ENETWORK';
 const NETWORK_CAUSES =
   'the browser does not say why. Either nothing listens there, or the origin of this page is not in hub.listen.origins';
 
-export const fetchExchange: Exchange = async (base, { method, path, headers, body, signal }) => {
+export const fetchExchange: Exchange = async (base, question) => {
+  const { method, path, headers, body, signal } = question;
   const init = { method, headers, signal: abortSignal(signal), redirect: 'manual', cache: 'no-store', credentials: 'omit' } as const;
   try {
-    return answerOf(await fetch(base.origin + path, body === undefined ? init : { ...init, body }), signal);
+    return answerOf(await fetch(base.origin + path, body === undefined ? init : { ...init, body }), question);
   } catch (thrown) {
     throw failure(signal, thrown);
   }
@@ -22,7 +23,8 @@ function abortSignal(signal: StopSignal): AbortSignal {
   return controller.signal;
 }
 
-function answerOf(response: Response, signal: StopSignal): HttpAnswer {
+function answerOf(response: Response, question: HttpQuestion): HttpAnswer {
+  const { signal } = question;
   async function* bytes(): AsyncGenerator<Uint8Array, void> {
     // Not every browser can iterate a stream.
     const reader = response.body?.getReader();
@@ -44,11 +46,14 @@ function answerOf(response: Response, signal: StopSignal): HttpAnswer {
     header: (name) => response.headers.get(name),
     bytes,
     async text() {
-      try {
-        return await response.text();
-      } catch (thrown) {
-        throw failure(signal, thrown);
+      const decoder = new TextDecoder();
+      let [text, length] = ['', 0];
+      for await (const chunk of bytes()) {
+        length += chunk.length;
+        if (length > ANSWER_BYTES_MAX) throw tooLong(question, response.status);
+        text += decoder.decode(chunk, { stream: true });
       }
+      return text + decoder.decode();
     },
   };
 }

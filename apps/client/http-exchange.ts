@@ -4,7 +4,7 @@ import type { RequestOptions } from 'node:https';
 import { urlToHttpOptions } from 'node:url';
 import type { HubAddress } from '../../adapters/kit/hub-connection.ts';
 import type { HubTrust } from '../../adapters/kit/trusted-hub.ts';
-import { reasonOf, type Exchange, type HttpAnswer, type HttpQuestion, type StopSignal } from './platform.ts';
+import { ANSWER_BYTES_MAX, reasonOf, tooLong, type Exchange, type HttpAnswer, type HttpQuestion } from './platform.ts';
 
 /** An idle connection is reused within this time, milliseconds; a hub closes one after five seconds. */
 const REUSED_WITHIN_MS = 1_000;
@@ -44,11 +44,8 @@ function hostOf(base: URL): RequestOptions {
   return host;
 }
 
-const exchangeBy = async (
-  secureAgent: () => Promise<Agent>,
-  base: URL,
-  { method, path, headers, body, signal }: HttpQuestion,
-): Promise<HttpAnswer> => {
+const exchangeBy = async (secureAgent: () => Promise<Agent>, base: URL, question: HttpQuestion): Promise<HttpAnswer> => {
+  const { method, path, headers, body, signal } = question;
   const host = hostOf(base);
   const isSecure = host.protocol === 'https:';
   const send: Send = isSecure ? (await import('node:https')).request : requestHttp;
@@ -70,7 +67,7 @@ const exchangeBy = async (
     let isAnswered = false;
     request.on('response', (response) => {
       isAnswered = true;
-      resolve(answerOf(response, signal));
+      resolve(answerOf(response, question));
     });
     request.on('error', (error) => reject(reasonOf(signal, error)));
     // The last event, whatever happened: with the end of the answer, after an error, and alone after an answer that switches protocols (101).
@@ -97,7 +94,9 @@ async function makeHttpsAgent({ fingerprints = [], ca }: HubTrust): Promise<Agen
 
 const brokenOff = (): Error => Object.assign(new Error('the connection was closed before the answer was complete'), { code: 'ECONNRESET' });
 
-function answerOf(response: IncomingMessage, signal: StopSignal): HttpAnswer {
+function answerOf(response: IncomingMessage, question: HttpQuestion): HttpAnswer {
+  const { signal } = question;
+  const status = response.statusCode ?? 0;
   // The reader gets the error; between two reads, an unhandled error would end the process.
   response.on('error', () => undefined);
   async function* bytes(): AsyncGenerator<Uint8Array, void> {
@@ -108,7 +107,7 @@ function answerOf(response: IncomingMessage, signal: StopSignal): HttpAnswer {
     }
   }
   return {
-    status: response.statusCode ?? 0,
+    status,
     statusText: response.statusMessage ?? '',
     header: (name) => {
       const value = response.headers[name];
@@ -119,9 +118,14 @@ function answerOf(response: IncomingMessage, signal: StopSignal): HttpAnswer {
     text: () =>
       new Promise((resolve, reject) => {
         const chunks: Uint8Array[] = [];
+        let length = 0;
         const fail = (thrown: unknown): void => reject(reasonOf(signal, thrown));
         if (response.destroyed && !response.complete) return fail(response.errored ?? brokenOff());
-        response.on('data', (chunk: Uint8Array) => chunks.push(chunk));
+        response.on('data', (chunk: Uint8Array) => {
+          chunks.push(chunk);
+          length += chunk.length;
+          if (length > ANSWER_BYTES_MAX) response.destroy(tooLong(question, status));
+        });
         response.on('end', () => resolve(Buffer.concat(chunks).toString('utf8')));
         // Emitted after an error, and after the end too.
         response.on('close', () => (response.readableEnded ? undefined : fail(response.errored ?? brokenOff())));

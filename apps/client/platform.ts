@@ -1,4 +1,5 @@
 /** What the client needs from the platform that it runs on: Node, or a browser. */
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 
 /** One HTTP request. */
 export interface HttpQuestion {
@@ -47,9 +48,19 @@ export interface HttpAnswer {
   header(name: string): string | null;
   /** The bytes as they arrive. Rejects with the signal's reason once it is aborted. */
   bytes(): AsyncGenerator<Uint8Array, void>;
-  /** The whole body. */
+  /** The whole body. Rejects with `tooLong` if it has more than `ANSWER_BYTES_MAX`. */
   text(): Promise<string>;
 }
+
+/** More than the largest page of a hub: 500 tasks, each with 256 KiB of body and 256 KiB of result. A string of Node has at most 512 MiB. */
+export const ANSWER_BYTES_MAX = 268_435_456;
+
+export const tooLong = ({ method, path }: HttpQuestion, status: number): AgentcomError =>
+  new AgentcomError(
+    'AC_API',
+    `${method} ${path}: expected an answer of at most ${ANSWER_BYTES_MAX} bytes, found more. Ask for smaller pages with limit, or check what answers at that address.`,
+    { details: { status } },
+  );
 
 /**
  * Sends a request to the host of `base`. Does not follow redirects, which would send the token to another address. Rejects with the signal's

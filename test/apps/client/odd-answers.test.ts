@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
+import { hubClient as browserClient } from '../../../apps/client/browser.ts';
 import { hubClient } from '../../../apps/client/index.ts';
 import { runningHub } from '../running-hub.ts';
 
@@ -38,4 +39,22 @@ t.test('an answer that switches protocols is an error at once, and not an answer
   // More than the reads that may be in flight: none keeps its place.
   const all = await Promise.allSettled(Array.from({ length: 40 }, () => tasks.stats()));
   for (const one of all) t.match(one, { status: 'rejected', reason: { code: 'AC_API_UNREACHABLE', details: { reason: 'ECONNRESET' } } });
+});
+
+t.test('an answer without an end is refused once it is too long, in Node and over fetch', async (t) => {
+  const chunk = Buffer.alloc(2 ** 20, ' ');
+  for (const client of [hubClient, browserClient]) {
+    const url = await serving(t, (socket) => {
+      socket.write('HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n');
+      const send = (): void => {
+        while (!socket.destroyed) if (!socket.write(chunk)) return void socket.once('drain', send);
+      };
+      send();
+    });
+    await t.rejects(client({ url }).tasks.list({ limit: 500 }), {
+      code: 'AC_API',
+      message: /^GET \/api\/tasks\?limit=500: expected an answer of at most 268435456 bytes, found more\. /,
+      details: { status: 200 },
+    });
+  }
 });
