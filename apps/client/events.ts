@@ -24,7 +24,7 @@ export interface EventsOptions {
   readonly onReceived?: (() => void) | undefined;
   /** Called before each reconnect, with the reason. */
   readonly onReconnect?: ((reason: string) => void) | undefined;
-  /** Gives up after this long without contact, milliseconds. Default 5 minutes. */
+  /** Gives up after this long without contact, milliseconds; the time that an event is with its consumer does not count. Default 5 minutes. */
   readonly giveUpAfterMs?: number | undefined;
   /** A stream that receives nothing for this long counts as dead and is reopened, milliseconds. Default 60,000. */
   readonly idleMs?: number | undefined;
@@ -64,7 +64,9 @@ async function* followEvents(requests: Pick<Requester, 'stream'>, options: Event
         if (isAborted(options.signal)) return;
         lastEventId = event.id ?? lastEventId;
         waits.restart();
+        idle.hold();
         yield event;
+        idle.received();
       }
       receivedAtMs = idle.receivedAtMs() ?? receivedAtMs;
       waitMs = waits.next();
@@ -130,6 +132,8 @@ async function* streamOnce(
 interface IdleSignal {
   readonly signal: AbortSignal;
   readonly received: () => void;
+  /** Until the next `received`, nothing can arrive: nothing is read while the consumer has an event. */
+  readonly hold: () => void;
   /** When anything was last received, by the monotonic clock; null if nothing was. */
   readonly receivedAtMs: () => number | null;
   readonly end: () => void;
@@ -139,15 +143,21 @@ interface IdleSignal {
 function idleSignal(idleMs: number, outer: AbortSignal | undefined): IdleSignal {
   const controller = new AbortController();
   let receivedAtMs: number | null = null;
-  const startTimer = () => setTimeout(() => controller.abort(new Error(`nothing received for ${idleMs / 1_000} s`)), idleMs);
-  let timer = startTimer();
+  let sinceMs = performance.now();
+  let isHeld = false;
+  const check = (): void => {
+    const leftMs = isHeld ? idleMs : sinceMs + idleMs - performance.now();
+    if (leftMs > 0) timer = setTimeout(check, leftMs);
+    else controller.abort(new Error(`nothing received for ${idleMs / 1_000} s`));
+  };
+  let timer = setTimeout(check, idleMs);
   return {
     signal: outer === undefined ? controller.signal : AbortSignal.any([outer, controller.signal]),
     received: () => {
-      receivedAtMs = performance.now();
-      clearTimeout(timer);
-      timer = startTimer();
+      isHeld = false;
+      receivedAtMs = sinceMs = performance.now();
     },
+    hold: () => void (isHeld = true),
     receivedAtMs: () => receivedAtMs,
     end: () => {
       clearTimeout(timer);
