@@ -2,7 +2,7 @@
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { SignTask } from '../signing/signing-options.ts';
 import { requestedWaitMs, checkMs, isTemporary, retryAfterMs, Retries, wasNotSent } from './retries.ts';
-import { Stop, type Exchange, type HttpAnswer, type HttpQuestion, type StopSignal } from './platform.ts';
+import { onAbort, Stop, type Exchange, type HttpAnswer, type HttpQuestion } from './platform.ts';
 
 /** Where the hub is, and who asks. */
 export interface Connection {
@@ -90,19 +90,17 @@ function turns(atOnce: number): Turns {
     if (running < atOnce) running += 1;
     else {
       await new Promise<void>((resolve, reject) => {
-        const leave = (): void => {
-          waiting.delete(start);
-          reject(signal?.reason as Error);
-        };
         // Takes over the place of the one that has ended.
         const start = (): void => {
           waiting.delete(start);
-          signal?.removeEventListener('abort', leave);
+          unlink();
           resolve();
         };
-        if (signal?.aborted === true) return leave();
         waiting.add(start);
-        signal?.addEventListener('abort', leave);
+        const unlink = onAbort(signal, (reason) => {
+          waiting.delete(start);
+          reject(reason);
+        });
       });
     }
     try {
@@ -130,8 +128,8 @@ export interface Requester {
   post<T>(path: string, body?: unknown): Promise<T>;
   /** For a request that is not idempotent: not retried once it was sent. */
   postOnce<T>(path: string, body?: unknown): Promise<T>;
-  /** Resolves to a response with its body unread. Not retried. */
-  stream(call: Call): Promise<HttpAnswer>;
+  /** Resolves to a response with its body unread; `stop` ends both. Not retried. */
+  stream(call: Omit<Call, 'signal'>, stop: Stop): Promise<HttpAnswer>;
 }
 
 /** Throws `AC_USAGE` if the connection is none to a hub. */
@@ -146,7 +144,7 @@ export function requester(connection: Connection, exchange: Exchange): Requester
     text: (path) => retried(link, { method: 'GET', path, headers: { accept: '*/*' }, idempotent: true }, (response) => response.text()),
     post: (path, body = {}) => send(path, body, true),
     postOnce: (path, body = {}) => send(path, body, false),
-    stream: (call) => attempt(link, call, async (response) => response),
+    stream: (call, stop) => attempt(link, call, async (response) => response, stop),
   };
 }
 
@@ -157,12 +155,11 @@ export const pathTo = (path: string, id: string): string => `${path}/${encodeURI
  * Sends the request once. `read` gets the answer from a successful response, within the same timeout. Rejects with an `AgentcomError`, or with
  * the reason of the caller's signal once it is aborted.
  */
-async function attempt<T>(link: Link, call: Call, read: (response: HttpAnswer) => Promise<T>): Promise<T> {
-  const late = call.signal === undefined ? new Stop() : new AbortController();
-  const signal = late instanceof Stop ? late : AbortSignal.any([call.signal as AbortSignal, late.signal]);
+async function attempt<T>(link: Link, call: Call, read: (response: HttpAnswer) => Promise<T>, stop = new Stop()): Promise<T> {
   // What fails here is the caller's, not the hub's: a body that JSON cannot have, for example.
-  const question = questionOf(link, call, signal);
-  const timer = setTimeout(() => late.abort(noAnswer()), ANSWER_WITHIN_MS);
+  const question = questionOf(link, call, stop);
+  const timer = setTimeout(() => stop.abort(noAnswer()), ANSWER_WITHIN_MS);
+  const unlink = call.signal === undefined ? undefined : onAbort(call.signal, (reason) => stop.abort(reason));
   try {
     const response = await link.exchange(link.base, question);
     if (!isSuccess(response)) throw await apiError(response, link, call);
@@ -172,6 +169,7 @@ async function attempt<T>(link: Link, call: Call, read: (response: HttpAnswer) =
     throw unreachable(link, innermost(thrown), thrown);
   } finally {
     clearTimeout(timer);
+    unlink?.();
   }
 }
 
@@ -203,7 +201,7 @@ function pathOf(base: URL, { path, query }: Call): string {
 
 const isSuccess = ({ status }: HttpAnswer): boolean => status >= 200 && status < 300;
 
-function questionOf(link: Link, call: Call, signal: StopSignal): HttpQuestion {
+function questionOf(link: Link, call: Call, signal: Stop): HttpQuestion {
   const json = call.body === undefined ? undefined : { type: 'application/json', content: JSON.stringify(call.body) };
   const body = call.text ?? json;
   if (link.token !== undefined) checkHeader('The token', link.token, tokenPlace(link));

@@ -1,6 +1,7 @@
 /** The hub's event stream, resumed after dropped connections and hub restarts. */
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Requester } from './api-request.ts';
+import { onAbort, Stop } from './platform.ts';
 import { requestedWaitMs, checkMs, isTemporary, OUTAGE_MAX_MS, pause, spread, TIMER_MS_MAX, Waits } from './retries.ts';
 import { readServerSentEvents } from './sse.ts';
 import type { StreamEvent } from './types.ts';
@@ -92,21 +93,16 @@ async function* streamOnce(
   { lastEventId, onPosition }: { readonly lastEventId: string | undefined; readonly onPosition: (id: string) => void },
   idle: IdleSignal,
 ): AsyncGenerator<StreamEvent, void> {
-  const response = await stream({
-    method: 'GET',
-    path: '/api/events',
-    query: {
-      task_id: options.taskId,
-      agent_id: options.agentId,
-      type: options.type,
-      about: options.about,
-      last: options.last,
-      unless_ended: options.unlessEnded === true ? 'true' : undefined,
-    },
-    headers: { accept: 'text/event-stream', ...(lastEventId === undefined ? {} : { 'last-event-id': lastEventId }) },
-    idempotent: true,
-    signal: idle.signal,
-  });
+  const headers = { accept: 'text/event-stream', ...(lastEventId === undefined ? {} : { 'last-event-id': lastEventId }) };
+  const query = {
+    task_id: options.taskId,
+    agent_id: options.agentId,
+    type: options.type,
+    about: options.about,
+    last: options.last,
+    unless_ended: options.unlessEnded === true ? 'true' : undefined,
+  };
+  const response = await stream({ method: 'GET', path: '/api/events', query, headers, idempotent: true }, idle.stop);
   const type = response.header('content-type');
   // A page of a proxy, for example: it would end at once, again and again.
   if (type !== null && !type.startsWith('text/event-stream')) {
@@ -130,7 +126,7 @@ async function* streamOnce(
 }
 
 interface IdleSignal {
-  readonly signal: AbortSignal;
+  readonly stop: Stop;
   readonly received: () => void;
   /** Until the next `received`, nothing can arrive: nothing is read while the consumer has an event. */
   readonly hold: () => void;
@@ -139,20 +135,21 @@ interface IdleSignal {
   readonly end: () => void;
 }
 
-/** A signal that is aborted with `outer`, or if `received` was not called for `idleMs`. */
+/** A stop that is aborted with `outer`, or if `received` was not called for `idleMs`. */
 function idleSignal(idleMs: number, outer: AbortSignal | undefined): IdleSignal {
-  const controller = new AbortController();
+  const stop = new Stop();
+  const unlink = onAbort(outer, (reason) => stop.abort(reason));
   let receivedAtMs: number | null = null;
   let sinceMs = performance.now();
   let isHeld = false;
   const check = (): void => {
     const leftMs = isHeld ? idleMs : sinceMs + idleMs - performance.now();
     if (leftMs > 0) timer = setTimeout(check, leftMs);
-    else controller.abort(new Error(`nothing received for ${idleMs / 1_000} s`));
+    else stop.abort(new Error(`nothing received for ${idleMs / 1_000} s`));
   };
   let timer = setTimeout(check, idleMs);
   return {
-    signal: outer === undefined ? controller.signal : AbortSignal.any([outer, controller.signal]),
+    stop,
     received: () => {
       isHeld = false;
       receivedAtMs = sinceMs = performance.now();
@@ -161,7 +158,8 @@ function idleSignal(idleMs: number, outer: AbortSignal | undefined): IdleSignal 
     receivedAtMs: () => receivedAtMs,
     end: () => {
       clearTimeout(timer);
-      controller.abort(); // closes the connection if the consumer returned early
+      unlink();
+      stop.abort(new Error('the stream was closed')); // closes the connection if the consumer returned early
     },
   };
 }

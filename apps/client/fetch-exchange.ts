@@ -8,6 +8,7 @@ const NETWORK_CAUSES =
 
 export const fetchExchange: Exchange = async (base, question) => {
   const { method, path, headers, body, signal } = question;
+  if (signal.aborted) throw signal.reason as Error;
   const init = { method, headers, signal: abortSignal(signal), redirect: 'manual', cache: 'no-store', credentials: 'omit' } as const;
   try {
     return answerOf(await fetch(base.origin + path, body === undefined ? init : { ...init, body }), question);

@@ -35,10 +35,52 @@ export class Stop implements StopSignal {
   }
 
   abort(reason: Error): void {
+    if (this.aborted) return;
     this.aborted = true;
     this.reason = reason;
     this.#listener?.();
   }
+}
+
+type OnAbort = (reason: Error) => void;
+
+/** What is to be called when a signal is aborted, and the one listener on that signal. */
+interface Followers {
+  readonly all: Set<OnAbort>;
+  readonly callAll: () => void;
+}
+
+const followers = new WeakMap<AbortSignal, Followers>();
+const nothing = (): void => undefined;
+
+/**
+ * Calls `listener` with the reason once `signal` is aborted, at once if it already is, unless the function that it returns is called first. A
+ * signal gets one listener, however many calls share it: Node takes more than ten for a leak. `AbortSignal.any` would take memory for as long as
+ * the signal lives.
+ */
+export function onAbort(signal: AbortSignal | undefined, listener: OnAbort): () => void {
+  if (signal === undefined) return nothing;
+  if (signal.aborted) {
+    listener(signal.reason as Error);
+    return nothing;
+  }
+  const { all, callAll } = followers.get(signal) ?? followed(signal);
+  all.add(listener);
+  return () => {
+    if (!all.delete(listener) || all.size > 0) return;
+    signal.removeEventListener('abort', callAll);
+    followers.delete(signal);
+  };
+}
+
+function followed(signal: AbortSignal): Followers {
+  const all = new Set<OnAbort>();
+  const callAll = (): void => {
+    for (const listener of all) listener(signal.reason as Error);
+  };
+  signal.addEventListener('abort', callAll);
+  followers.set(signal, { all, callAll });
+  return { all, callAll };
 }
 
 export interface HttpAnswer {

@@ -1,5 +1,6 @@
 /** Which failures a retry may help, and how long to wait before it: for single requests, batches of submits and event streams. */
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import { onAbort } from './platform.ts';
 
 const RETRY_WITHIN_MS = 5_000;
 /** How long streams and followers keep trying while the hub is unreachable, milliseconds. */
@@ -108,18 +109,16 @@ export class Retries {
 /** Resolves after the delay, at the latest after the longest time of a timer. Rejects with the abort reason if `signal` is aborted. */
 export function pause(delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    const onAbort = (): void => {
-      clearTimeout(timer);
-      reject(signal?.reason as Error);
-    };
     const timer = setTimeout(
       () => {
-        signal?.removeEventListener('abort', onAbort);
+        unlink();
         resolve();
       },
       Math.min(delayMs, TIMER_MS_MAX),
     );
-    if (signal?.aborted === true) onAbort();
-    else signal?.addEventListener('abort', onAbort, { once: true });
+    const unlink = onAbort(signal, (reason) => {
+      clearTimeout(timer);
+      reject(reason);
+    });
   });
 }

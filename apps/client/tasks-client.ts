@@ -8,6 +8,7 @@ import { isEndedStatus, type EndedStatus } from './ended-status.ts';
 import type { SignTask } from '../signing/signing-options.ts';
 import type { EventsClient, EventsOptions } from './events.ts';
 import { pathTo, type Call, type Requester } from './api-request.ts';
+import { onAbort } from './platform.ts';
 import { checkMs, OUTAGE_MAX_MS, TIMER_MS_MAX } from './retries.ts';
 import { signedBodies, signedBody, signedPush } from './signed-bodies.ts';
 import { submitBatcher } from './submit-batcher.ts';
@@ -278,8 +279,10 @@ function timeLimit(
   checkMs('timeoutMs', timeoutMs, [0, TIMER_MS_MAX]);
   const controller = new AbortController();
   const timer = setTimeout(() => controller.abort(), timeoutMs);
-  return {
-    signal: outer === undefined ? controller.signal : AbortSignal.any([outer, controller.signal]),
-    end: () => clearTimeout(timer),
+  const unlink = onAbort(outer, (reason) => controller.abort(reason));
+  const end = (): void => {
+    clearTimeout(timer);
+    unlink();
   };
+  return { signal: controller.signal, end };
 }

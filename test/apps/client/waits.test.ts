@@ -1,4 +1,5 @@
 /** Waits for tasks and other reads: what they ask the hub for, how many at a time, and when they end. */
+import { getEventListeners } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
@@ -162,4 +163,34 @@ t.test('a client has 32 reads in flight and the others wait, but not for output 
   t.strictSame([read.length, most, held], [200, 32, 40]);
   controller.abort();
   await Promise.allSettled(waiting);
+});
+
+t.test('one signal for many calls has one listener while they last, and none after that', async (t) => {
+  const warnings: string[] = [];
+  const onWarning = ({ name }: Error): void => void warnings.push(name);
+  process.on('warning', onWarning);
+  t.teardown(() => process.off('warning', onWarning));
+  let isAway = true;
+  const app = new ScriptedApp()
+    .get('/api/events', (c) => (isAway ? c.body('away', 503) : streamOf(c, sse(1, 'completed'))))
+    .get('/api/tasks/:id', async (c) => {
+      await sleep(20);
+      return c.json({ status: 'completed' });
+    });
+  const { tasks, events } = hubClient({ url: (await listening(t, app)).url });
+  const { signal } = new AbortController();
+  const listeners = (): number => getEventListeners(signal, 'abort').length;
+  const streams = Array.from({ length: 20 }, () => events({ signal }));
+  const first = streams.map((stream) => stream.next());
+  const taskId = 'task-00000000000000aa';
+  const waits = Array.from({ length: 20 }, (_, n) => tasks.wait(taskId, n % 2 === 0 ? { signal, timeoutMs: 60_000 } : { signal }));
+  const reads = Array.from({ length: 60 }, () => tasks.get(taskId, { signal }));
+  await sleep(10);
+  t.equal(listeners(), 1);
+  isAway = false;
+  await Promise.all([...first, ...waits, ...reads]);
+  t.equal(listeners(), 1, 'the streams are open: each has handed out an event');
+  await Promise.all(streams.map((stream) => stream.return()));
+  t.equal(listeners(), 0);
+  t.strictSame(warnings, []);
 });
