@@ -2,7 +2,7 @@
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { SignTask } from '../signing/signing-options.ts';
 import { requestedWaitMs, checkMs, isTemporary, retryAfterMs, Retries, wasNotSent } from './retries.ts';
-import { onAbort, Stop, type Exchange, type HttpAnswer, type HttpQuestion } from './platform.ts';
+import { onAbort, Stop, TIMED_OUT, timedOut, type Exchange, type HttpAnswer, type HttpQuestion } from './platform.ts';
 
 /** Where the hub is, and who asks. */
 export interface Connection {
@@ -42,8 +42,6 @@ export interface Call {
 const ANSWER_WITHIN_MS = 30_000;
 /** Reads of a client at the same time; the others wait here. A hub refuses more than 64 reads of one token, and runs two of them at a time. */
 const READS_MAX = 32;
-/** The code of an attempt that timed out, as of a connection that did. */
-const TIMED_OUT = 'ETIMEDOUT';
 
 /** A connection, with what its requests need. */
 interface Link extends Connection {
@@ -128,7 +126,7 @@ export interface Requester {
   post<T>(path: string, body?: unknown): Promise<T>;
   /** For a request that is not idempotent: not retried once it was sent. */
   postOnce<T>(path: string, body?: unknown): Promise<T>;
-  /** Resolves to a response with its body unread; `stop` ends both. Not retried. */
+  /** Resolves to a response with its body unread; `stop` ends both. Not retried. Its `bytes` reject with `AC_API_UNREACHABLE` if they break off. */
   stream(call: Omit<Call, 'signal'>, stop: Stop): Promise<HttpAnswer>;
 }
 
@@ -144,7 +142,7 @@ export function requester(connection: Connection, exchange: Exchange): Requester
     text: (path) => retried(link, { method: 'GET', path, headers: { accept: '*/*' }, idempotent: true }, (response) => response.text()),
     post: (path, body = {}) => send(path, body, true),
     postOnce: (path, body = {}) => send(path, body, false),
-    stream: (call, stop) => attempt(link, call, async (response) => response, stop),
+    stream: (call, stop) => attempt(link, call, async (response) => ({ ...response, bytes: () => unbroken(link, response.bytes()) }), stop),
   };
 }
 
@@ -165,15 +163,28 @@ async function attempt<T>(link: Link, call: Call, read: (response: HttpAnswer) =
     if (!isSuccess(response)) throw await apiError(response, link, call);
     return await read(response);
   } catch (thrown) {
-    if (call.signal?.aborted === true || AgentcomError.is(thrown)) throw thrown;
-    throw unreachable(link, innermost(thrown), thrown);
+    if (call.signal?.aborted === true) throw thrown;
+    throw failureOf(link, thrown);
   } finally {
     clearTimeout(timer);
     unlink?.();
   }
 }
 
-const noAnswer = (): Error => Object.assign(new Error(`no answer within ${ANSWER_WITHIN_MS / 1_000} s`), { code: TIMED_OUT });
+/** Another error than ours is that of a connection. */
+const failureOf = (link: Link, thrown: unknown): AgentcomError =>
+  AgentcomError.is(thrown) ? thrown : unreachable(link, innermost(thrown), thrown);
+
+/** The bytes of a stream. Throws `AC_API_UNREACHABLE` if it breaks off. */
+async function* unbroken(link: Link, bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void> {
+  try {
+    for await (const chunk of bytes) yield chunk;
+  } catch (thrown) {
+    throw failureOf(link, thrown);
+  }
+}
+
+const noAnswer = (): Error => timedOut(`no answer within ${ANSWER_WITHIN_MS / 1_000} s`);
 
 /** Without a slash at the end of its path, unless it is the whole path. */
 function baseOf(url: string): URL {

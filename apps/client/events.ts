@@ -1,7 +1,7 @@
 /** The hub's event stream, resumed after dropped connections and hub restarts. */
-import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { Requester } from './api-request.ts';
-import { onAbort, Stop } from './platform.ts';
+import { onAbort, Stop, timedOut } from './platform.ts';
 import { requestedWaitMs, checkMs, isTemporary, OUTAGE_MAX_MS, pause, spread, TIMER_MS_MAX, Waits } from './retries.ts';
 import { readServerSentEvents } from './sse.ts';
 import type { StreamEvent } from './types.ts';
@@ -39,6 +39,8 @@ export const eventsClient =
     followEvents(requests, options);
 
 const IDLE_MS = 60_000;
+/** How much of an event that cannot be read is in the error. */
+const SHOWN_CHARACTERS_MAX = 100;
 
 /** Throws `AC_USAGE`. */
 function checkTimes({ idleMs, giveUpAfterMs }: Pick<EventsOptions, 'idleMs' | 'giveUpAfterMs'>): void {
@@ -74,12 +76,11 @@ async function* followEvents(requests: Pick<Requester, 'stream'>, options: Event
     } catch (thrown) {
       if (isAborted(options.signal)) return;
       receivedAtMs = idle.receivedAtMs() ?? receivedAtMs;
-      const error = AgentcomError.is(thrown) ? thrown : null;
-      waitMs = waits.next(error === null ? undefined : requestedWaitMs(error));
-      const isTooLong = performance.now() + waitMs - receivedAtMs > (options.giveUpAfterMs ?? OUTAGE_MAX_MS);
-      // Another error than ours is that of a stream that broke off.
-      if (isTooLong || (error !== null && !isTemporary(error))) throw thrown;
-      options.onReconnect?.(messageOf(thrown));
+      // Any other error is the caller's: of `onReceived`, or thrown into this generator.
+      if (!AgentcomError.is(thrown) || !isTemporary(thrown)) throw thrown;
+      waitMs = waits.next(requestedWaitMs(thrown));
+      if (performance.now() + waitMs - receivedAtMs > (options.giveUpAfterMs ?? OUTAGE_MAX_MS)) throw thrown;
+      options.onReconnect?.(thrown.message);
     } finally {
       idle.end();
     }
@@ -104,15 +105,12 @@ async function* streamOnce(
   };
   const response = await stream({ method: 'GET', path: '/api/events', query, headers, idempotent: true }, idle.stop);
   const type = response.header('content-type');
-  // A page of a proxy, for example: it would end at once, again and again.
-  if (type !== null && !type.startsWith('text/event-stream')) {
-    const { status } = response;
-    throw new AgentcomError(
-      'AC_API',
-      `GET /api/events was answered with ${type}, not an event stream. Is that the address of an AgentCom hub?`,
-      {
-        details: { status },
-      },
+  // A page of a proxy, for example, or nothing (204): it would end at once, again and again.
+  if (type?.startsWith('text/event-stream') !== true) {
+    const found = type ?? `status ${response.status} and no content type`;
+    throw unreadable(
+      `GET /api/events was answered with ${found}, not an event stream. Is that the address of an AgentCom hub?`,
+      response.status,
     );
   }
   const onBytes = (): void => {
@@ -121,9 +119,27 @@ async function* streamOnce(
   };
   onBytes();
   for await (const { id, event, data } of readServerSentEvents(response.bytes(), onBytes, onPosition)) {
-    yield { id, event: event as StreamEvent['event'], data: JSON.parse(data) as StreamEvent['data'] };
+    yield { id, event: event as StreamEvent['event'], data: dataOf(id, data, response.status) };
   }
 }
+
+function dataOf(id: string | null, text: string, status: number): StreamEvent['data'] {
+  let data: unknown;
+  try {
+    data = JSON.parse(text);
+  } catch {
+    data = null; // refused below, like JSON that is no object
+  }
+  if (typeof data === 'object' && data !== null) return data as StreamEvent['data'];
+  const found = text.length > SHOWN_CHARACTERS_MAX ? `${text.slice(0, SHOWN_CHARACTERS_MAX)}…` : text;
+  throw unreadable(
+    `GET /api/events: expected a JSON object in event ${id ?? 'without an ID'}, found ${found}. Check what is between this program and the hub.`,
+    status,
+  );
+}
+
+/** It would be read again after a reconnect: nothing is repeated. */
+const unreadable = (message: string, status: number): AgentcomError => new AgentcomError('AC_API', message, { details: { status } });
 
 interface IdleSignal {
   readonly stop: Stop;
@@ -145,7 +161,7 @@ function idleSignal(idleMs: number, outer: AbortSignal | undefined): IdleSignal 
   const check = (): void => {
     const leftMs = isHeld ? idleMs : sinceMs + idleMs - performance.now();
     if (leftMs > 0) timer = setTimeout(check, leftMs);
-    else stop.abort(new Error(`nothing received for ${idleMs / 1_000} s`));
+    else stop.abort(timedOut(`nothing received for ${idleMs / 1_000} s`));
   };
   let timer = setTimeout(check, idleMs);
   return {

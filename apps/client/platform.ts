@@ -131,5 +131,9 @@ export function keyMaker(random: Platform['random']): () => string {
   };
 }
 
+/** The code of a request that was stopped because nothing came, as of a connection that timed out. */
+export const TIMED_OUT = 'ETIMEDOUT';
+export const timedOut = (message: string): Error => Object.assign(new Error(message), { code: TIMED_OUT });
+
 /** An aborted request fails with an error of its connection; what counts is why it was aborted. */
 export const reasonOf = (signal: StopSignal, thrown: unknown): Error => (signal.aborted ? signal.reason : thrown) as Error;

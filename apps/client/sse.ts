@@ -1,4 +1,5 @@
 /** Parses server-sent events from a byte stream, as the HTML standard defines. */
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 
 export interface ServerSentEvent {
   /** The last `id` seen on the stream. */
@@ -62,7 +63,11 @@ export async function* readServerSentEvents(
 }
 
 function checkLength(characters: number): void {
-  if (characters > EVENT_CHARACTERS_MAX) throw new Error(`an event is longer than ${EVENT_CHARACTERS_MAX} characters`);
+  if (characters <= EVENT_CHARACTERS_MAX) return;
+  throw new AgentcomError(
+    'AC_API',
+    `Expected events of at most ${EVENT_CHARACTERS_MAX} characters in the stream of the hub, found a longer one. Check what is between this program and the hub.`,
+  );
 }
 
 function readLine(line: string): { readonly field: string; readonly value: string } {
