@@ -63,11 +63,10 @@ const OVER: Next = { done: true, value: undefined };
  * waiting ─► running ─settled─► over. The handler is called soon after the run is created. Events that were not taken yet wait in `#events`, the
  * newest progress in `#progressed`. An aborted signal changes what an end means: an error or undefined is then a confirmed stop.
  */
-class FunctionRun implements AsyncIterableIterator<WakeEvent, undefined>, HandlerContext {
+class FunctionRun implements AsyncIterableIterator<WakeEvent, undefined> {
   readonly #options: FunctionRunnerOptions;
   readonly #request: WakeRequest;
   readonly #stop: RunSignal;
-  readonly fence: Fence;
   #phase: 'waiting' | 'running' | 'over' = 'waiting';
   readonly #events: WakeEvent[] = [];
   #progressed: Progress | null = null;
@@ -79,18 +78,7 @@ class FunctionRun implements AsyncIterableIterator<WakeEvent, undefined>, Handle
     this.#options = options;
     this.#request = request;
     this.#stop = stop;
-    this.fence = fenceOf(request);
-    // Handlers may destructure it from the context.
-    this.progress = this.progress.bind(this);
     soon(() => this.#begin());
-  }
-
-  get agentId(): HandlerContext['agentId'] {
-    return this.#request.agentId;
-  }
-
-  get signal(): AbortSignal {
-    return this.#stop.signal;
   }
 
   /** A run can be followed only once. */
@@ -113,7 +101,20 @@ class FunctionRun implements AsyncIterableIterator<WakeEvent, undefined>, Handle
     return Promise.resolve(OVER);
   }
 
-  progress(progress: number | string | Progress): void {
+  /** All are properties of its own: handlers copy it and destructure it. */
+  #context(): HandlerContext {
+    const stop = this.#stop;
+    return Object.freeze({
+      agentId: this.#request.agentId,
+      fence: Object.freeze(fenceOf(this.#request)),
+      progress: (progress: number | string | Progress): void => this.#progress(progress),
+      get signal(): AbortSignal {
+        return stop.signal;
+      },
+    });
+  }
+
+  #progress(progress: number | string | Progress): void {
     if (this.#phase === 'over') return;
     const read = readProgress(progress);
     this.#progressed = { ...this.#progressed, ...read };
@@ -136,7 +137,7 @@ class FunctionRun implements AsyncIterableIterator<WakeEvent, undefined>, Handle
     this.#stop.onAbort((reason) => this.#onAbort(reason));
     let answer: unknown;
     try {
-      answer = this.#options.handle(frozen(this.#request.task) as unknown as WorkerTask, this);
+      answer = this.#options.handle(frozen(this.#request.task) as unknown as WorkerTask, this.#context());
     } catch (thrown) {
       return this.#onThrown(thrown);
     }
@@ -177,7 +178,7 @@ class FunctionRun implements AsyncIterableIterator<WakeEvent, undefined>, Handle
   #onAbort({ graceMs }: TaskAborted): void {
     if (this.#phase === 'over') return;
     const { clock, onOverdue } = this.#options;
-    this.#overdue = clock.after(graceMs, () => onOverdue(this.fence, graceMs));
+    this.#overdue = clock.after(graceMs, () => onOverdue(fenceOf(this.#request), graceMs));
   }
 
   /** Hands the next event, if there is one, to a waiting `next`. */

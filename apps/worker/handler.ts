@@ -40,7 +40,7 @@ export interface Progress {
   readonly message?: string | undefined;
 }
 
-/** What a handler has besides its task. It may be used until the handler has settled. */
+/** What a handler has besides its task. It may be used until the handler has settled. It is frozen. */
 export interface HandlerContext {
   readonly agentId: AgentId;
   /**

@@ -48,10 +48,13 @@ export function worker(options: WorkerOptions): RunningWorker {
   const ids = systemIds({ clock });
   let isConnected = false;
   const emit = (event: WorkerEvent): void => {
+    const failed = (thrown: unknown): void => log.error('onEvent threw', { event: event.type, error: messageOf(thrown) });
     try {
-      options.onEvent?.(event);
+      const answer: unknown = options.onEvent?.(event);
+      // Of an async function.
+      if (typeof answer === 'object') Promise.resolve(answer).catch(failed);
     } catch (thrown) {
-      log.error('onEvent threw', { event: event.type, error: messageOf(thrown) });
+      failed(thrown);
     }
   };
   const onLink = (isIdentified: boolean): void => {
