@@ -14,7 +14,6 @@ import type { DeviceKey } from '../../core/ports/trust/device-key.ts';
 import { signaturesFor } from '../signing/signatures-for.ts';
 import { hubTrust } from '../tls/hub-trust.ts';
 import { fenceOf, functionRunner } from './function-runner.ts';
-import type { Fence } from './handler.ts';
 import { noFiles } from './no-files.ts';
 import { runStopController } from './run-signal.ts';
 import { volatileJournal } from './volatile-journal.ts';
@@ -74,7 +73,7 @@ export function worker(options: WorkerOptions): RunningWorker {
 
   async function start(): Promise<Sidecar> {
     const kept = journalDir === undefined ? volatileJournal(config.agentId) : await journalIn(journalDir, config.agentId, clock, log);
-    const journal = options.onEvent === undefined ? kept : notifyingAnswers(kept, (fence) => emit({ type: 'acknowledged', fence }));
+    const journal = options.onEvent === undefined ? kept : notifying(kept, emit);
     const sidecar = createSidecar({
       config: { ...config, inProcess: true, isVolatile: journalDir === undefined },
       link: wsLink({ log, trust: await hubTrust(config.tls) }),
@@ -115,14 +114,25 @@ export function worker(options: WorkerOptions): RunningWorker {
   };
 }
 
-/** Calls `onAnswered` when the body of a report is removed, which happens once the hub has acknowledged it. */
-const notifyingAnswers = (journal: SidecarJournal, onAnswered: (fence: Fence) => void): SidecarJournal => ({
+/** Tells what becomes of reports: the body of one is removed once the hub has acknowledged it, and put aside once the hub has refused it. */
+const notifying = (journal: SidecarJournal, emit: (event: WorkerEvent) => void): SidecarJournal => ({
   ...journal,
   removeReport(assignment) {
-    onAnswered(fenceOf(assignment));
+    emit({ type: 'acknowledged', fence: fenceOf(assignment) });
     return journal.removeReport(assignment);
   },
+  async refuseReport(assignment, reason) {
+    const text = await journal.readReport(assignment);
+    if (text !== null) emit({ type: 'refused', fence: fenceOf(assignment), reason, ...resultIn(text) });
+    await journal.refuseReport(assignment, reason);
+  },
 });
+
+/** What the handler returned, of the body of a report; nothing if it failed. */
+function resultIn(text: string): { readonly result?: unknown } {
+  const { result } = JSON.parse(text) as { readonly result?: { readonly output?: unknown } };
+  return result === undefined ? {} : { result: result.output };
+}
 
 /** Loaded only if it is used. */
 async function journalIn(dataDir: string, agentId: string, clock: Clock, log: Log): Promise<Journal> {

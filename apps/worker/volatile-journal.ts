@@ -13,8 +13,8 @@ const NOTHING = Promise.resolve();
 const ROOM = Promise.resolve({ refusedBytes: 0, hasReserve: true });
 
 /**
- * Only the bodies of unanswered reports are kept: the sidecar's own state is in its memory anyway. A refused report is dropped: it is in the
- * log.
+ * Only the bodies of unanswered reports are kept: the sidecar's own state is in its memory anyway. A refused report is dropped: it is
+ * in the log, and a listener of the worker has got it.
  *
  * Every process of this agent has the same instance ID, wherever it runs, so that the hub admits the next one at once. That one holds nothing,
  * so the hub reclaims what the last one held. Another instance ID would have to wait for the reconnect grace.

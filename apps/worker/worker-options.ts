@@ -16,6 +16,11 @@ export type WorkerEvent =
   | { readonly type: 'disconnected' }
   /** The hub has answered the report of a handler's result or failure and stored it; it will not be sent again. */
   | { readonly type: 'acknowledged'; readonly fence: Fence }
+  /**
+   * The hub has refused the report of a handler's result or failure, after a cancel for example; it will not be sent again. `reason`: the code of
+   * the refusal. `result`: what the handler returned; absent for a failure. Without `journalDir`, nothing else keeps it.
+   */
+  | { readonly type: 'refused'; readonly fence: Fence; readonly reason: string; readonly result?: unknown }
   /** A handler did not settle within the grace period of its stop. Its slot stays taken until it does. */
   | { readonly type: 'stop_overdue'; readonly fence: Fence; readonly waitedMs: number };
 

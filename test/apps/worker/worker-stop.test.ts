@@ -39,12 +39,12 @@ t.test('a cancel aborts the signal, and is confirmed when the handler has settle
 t.test('the hub refuses a result sent after the cancel', async (t) => {
   const room = await workerRoom(t);
   const started = gate();
-  await room.worker({
+  const { saw } = await room.worker({
     handle: async (task, { signal }) => {
       if (task.description === 'after') return 'after';
       started.open();
       await once(signal, 'abort');
-      return 'late';
+      return { late: true };
     },
   });
   const id = await room.submit({ description: 'x' });
@@ -53,6 +53,8 @@ t.test('the hub refuses a result sent after the cancel', async (t) => {
   t.match(await room.done({ description: 'after' }), { status: 'completed', result: { output: 'after' } });
   const task = await room.hub.api.tasks.get(id);
   t.match(task, { status: 'cancelled', result: null });
+  const refused = { type: 'refused', fence: { taskId: id, generation: 1, token: `${id}.g1` }, result: { late: true } };
+  t.match(await saw('refused'), { ...refused, reason: /^[a-z_]+$/ }, 'and the worker hands it out');
 });
 
 t.test('a handler that never settles occupies its own slot only', async (t) => {
