@@ -146,8 +146,9 @@ export function requester(connection: Connection, exchange: Exchange): Requester
   };
 }
 
-/** A path with an ID appended, percent-encoded. */
-export const pathTo = (path: string, id: string): string => `${path}/${encodeURIComponent(id)}`;
+/** A path with an ID appended, percent-encoded. Half a character, which cannot be encoded, is replaced, as in a query. */
+export const pathTo = (path: string, id: string): string =>
+  `${path}/${encodeURIComponent(String(id).replace(/\p{Surrogate}/gu, '\uFFFD'))}`;
 
 /**
  * Sends the request once. `read` gets the answer from a successful response, within the same timeout. Rejects with an `AgentcomError`, or with

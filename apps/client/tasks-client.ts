@@ -9,7 +9,7 @@ import type { SignTask } from '../signing/signing-options.ts';
 import type { EventsClient, EventsOptions } from './events.ts';
 import { pathTo, type Call, type Requester } from './api-request.ts';
 import { onAbort } from './platform.ts';
-import { checkMs, OUTAGE_MAX_MS, TIMER_MS_MAX } from './retries.ts';
+import { checkMs, OUTAGE_MAX_MS, pause, spread, TIMER_MS_MAX, Waits } from './retries.ts';
 import { signedBodies, signedBody, signedPush } from './signed-bodies.ts';
 import { submitBatcher } from './submit-batcher.ts';
 import type {
@@ -194,7 +194,7 @@ export function tasksClient({ get, postOnce, request }: Requester, followEvents:
     async *history(taskId) {
       for (let after: number | null = 0; after !== null;) {
         const page: TaskEventsPage = await get(path(taskId, '/events'), { after, limit: HISTORY_PAGE_EVENTS });
-        yield* page.events;
+        yield* listIn(page, 'events', path(taskId, '/events'));
         after = page.after;
       }
     },
@@ -206,10 +206,10 @@ export function tasksClient({ get, postOnce, request }: Requester, followEvents:
       for (let after = query.after ?? 0; signal?.aborted !== true;) {
         const wanted = { ...query, after };
         const page = await read<OutputPage>({ method: 'GET', path: path(taskId, '/output'), query: wanted, idempotent: true });
-        if (page === null) return;
-        yield* page.output;
-        after = page.next_after;
-        if (page.more) continue;
+        if (page === null && isAborted(signal)) return;
+        yield* listIn(page, 'output', path(taskId, '/output'));
+        after = page?.next_after ?? after;
+        if (page?.more === true) continue;
         const next = await read<OutputWaitResult>(outputWait(taskId, after));
         if (next === null || (next.ended && !next.more)) return;
       }
@@ -231,6 +231,7 @@ export function tasksClient({ get, postOnce, request }: Requester, followEvents:
     async wait(taskId, { timeoutMs, ...given } = {}) {
       const time = timeLimit(timeoutMs, given.signal);
       const options = { ...given, signal: time.signal };
+      const waits = new Waits();
       try {
         // The hub opens no stream for a task that has ended. Nothing is missed: it checks that whenever the stream opens.
         for (let start: EventsOptions = { unlessEnded: true }; ;) {
@@ -247,7 +248,9 @@ export function tasksClient({ get, postOnce, request }: Requester, followEvents:
             else if (refused !== 'invalid_state') throw thrown;
           }
           const task = await endedTask(taskId, options);
-          if (task !== null || options.signal?.aborted === true) return task;
+          if (task !== null || isAborted(options.signal)) return task;
+          // It has been retried since, or what answers contradicts itself.
+          await unlessAborted(pause(spread(waits.next()), options.signal), options.signal);
         }
       } finally {
         time.end();
@@ -255,6 +258,20 @@ export function tasksClient({ get, postOnce, request }: Requester, followEvents:
     },
   };
   return tasks;
+}
+
+const isAborted = (signal: AbortSignal | undefined): boolean => signal?.aborted === true;
+
+/** The rows of a page. Throws `AC_API` if it has none: something else than a hub may answer with JSON, too. */
+function listIn<Name extends string, Row>(
+  page: { readonly [key in Name]: readonly Row[] } | null,
+  name: Name,
+  path: string,
+): readonly Row[] {
+  const rows: unknown = page?.[name];
+  if (Array.isArray(rows)) return rows as readonly Row[];
+  const found = rows === undefined ? 'an answer without it' : typeof rows;
+  throw new AgentcomError('AC_API', `GET ${path}: expected the list "${name}", found ${found}. Is that the address of an AgentCom hub?`);
 }
 
 /** Null if it failed because `signal` was aborted. */

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { hubClient as browserClient } from '../../../apps/client/browser.ts';
 import { hubClient } from '../../../apps/client/index.ts';
+import { ScriptedApp } from '../cli/scripted-app.ts';
 import { runningHub } from '../running-hub.ts';
 
 /** A server of bytes: `answer` is called when a connection has sent its first ones. */
@@ -18,6 +19,15 @@ async function serving(t: Test, answer: (socket: Socket) => void): Promise<strin
   await once(server.listen(0, '127.0.0.1'), 'listening');
   t.teardown(() => {
     for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+async function listening(t: Test, app: ScriptedApp): Promise<string> {
+  const server = await app.listen();
+  t.teardown(() => {
+    server.closeAllConnections();
     server.close();
   });
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -57,4 +67,30 @@ t.test('an answer without an end is refused once it is too long, in Node and ove
       details: { status: 200 },
     });
   }
+});
+
+t.test('JSON that is no page is an error that says so, and a hub that contradicts itself is not asked without a pause', async (t) => {
+  for (const answer of ['{}', '[]', 'null', '{"events":5,"output":{}}']) {
+    const app = new ScriptedApp().otherwise((c) => c.body(answer, 200, { 'content-type': 'application/json' }));
+    const { tasks } = hubClient({ url: await listening(t, app) });
+    const wrong = (name: string): RegExp => new RegExp(`^GET /api/tasks/x/${name}: expected the list "${name}", found `);
+    await t.rejects(tasks.history('x').next(), { code: 'AC_API', message: wrong('events') });
+    await t.rejects(tasks.followOutput('x').next(), { code: 'AC_API', message: wrong('output') });
+  }
+  let streams = 0;
+  const app = new ScriptedApp()
+    .get('/api/events', (c) => {
+      streams += 1;
+      return c.json({ error: 'invalid_state', message: 'It has ended.' }, 409);
+    })
+    .get('/api/tasks/:id', (c) => c.json({ status: 'queued' }));
+  const { tasks } = hubClient({ url: await listening(t, app) });
+  t.equal(await tasks.wait('x', { timeoutMs: 1_000 }), null);
+  t.ok(streams >= 1 && streams <= 4, `${streams} streams`);
+});
+
+t.test('an ID with half a character is one that the hub does not know', async (t) => {
+  const hub = await runningHub();
+  t.teardown(() => hub.stop());
+  await t.rejects(hub.api.tasks.get('task-\ud800'), { code: 'AC_API', details: { status: 404 } });
 });
