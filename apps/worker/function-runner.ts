@@ -1,5 +1,6 @@
 /** A `WakeRunner` whose runs are calls of a function in this process. */
 import { OUTPUT_BYTES_MAX } from '../../core/application/sidecar/state/constants.ts';
+import { refersToItself } from '../../core/application/sidecar/state/runner-events.ts';
 import { OUTPUT_DEPTH_MAX, OUTPUT_VALUES_MAX } from '../../core/application/sidecar/report/fit-report.ts';
 import { assignmentKey, type AssignmentId } from '../../core/domain/assignment/slot.ts';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
@@ -204,6 +205,7 @@ function problemOf(value: unknown): string | null {
   if (value === null || typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value))) return null;
   try {
     const excess = findExcess(value, OUTPUT_DEPTH_MAX, OUTPUT_VALUES_MAX);
+    if (excess === 'depth' && refersToItself(value, OUTPUT_DEPTH_MAX)) return 'must not refer to itself';
     if (excess !== null) return excessText(excess, OUTPUT_DEPTH_MAX, OUTPUT_VALUES_MAX);
     const text = JSON.stringify(value) as string | undefined;
     if (text === undefined) return `cannot be written as JSON: found a ${typeof value}. Return a JSON value.`;

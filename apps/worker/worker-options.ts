@@ -101,6 +101,8 @@ const OPTIONS: Readonly<Record<keyof WorkerOptions, true>> = {
 };
 /** Throws `AC_CONFIG_INVALID` with every mistake. Opens nothing, prints no secret. */
 export function checkedOptions(options: WorkerOptions): CheckedOptions {
+  if (typeof options !== 'object' || (options as WorkerOptions | null) === null)
+    throw invalid([{ path: 'options', message: `expected an object, found ${describe(options)}` }]);
   const { hub, token, agentId, capabilities, slots, name, insecure, tls, accept, deviceKey, idleMs } = options;
   const hubs = (typeof hub === 'string' ? [hub] : hub) as readonly unknown[];
   const sidecar = {

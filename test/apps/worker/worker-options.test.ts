@@ -11,6 +11,12 @@ import { workerRoom } from './worker-room.ts';
 
 const RIGHT: WorkerOptions = { hub: 'http://127.0.0.1:1', token: 'a-token', agentId: 'w1', handle: () => undefined, log: {} };
 
+t.test('options that are no object are an error of the options', (t) => {
+  for (const wrong of [undefined, null, 5])
+    t.throws(() => worker(wrong as never), { code: 'AC_CONFIG_INVALID', message: /\n {2}options: expected an object, found / });
+  t.end();
+});
+
 t.test('all errors are reported at once, by option name', (t) => {
   const cases: readonly (readonly [wrong: object, said: readonly RegExp[]])[] = [
     [{ hub: undefined }, [/\n {2}hub: /]],

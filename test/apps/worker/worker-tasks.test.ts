@@ -259,7 +259,7 @@ t.test('hostile handlers: each fails alone, with the reason', async (t) => {
       () => Object.defineProperty(Promise.resolve(1), 'constructor', { get: throwing }),
       /^of the getter/,
     ],
-    'a circular result': [() => circular, /its result must not be nested/],
+    'a circular result': [() => circular, /its result must not refer to itself/],
     'a BigInt': [() => ({ n: 10n }), /its result cannot be written as JSON: .*BigInt/],
     'a function': [() => () => 1, /its result cannot be written as JSON: found a function/],
     'a symbol': [() => Symbol('s'), /its result cannot be written as JSON: found a symbol/],

@@ -56,7 +56,7 @@ export function followRuns(
         if (parsed.kind === 'invalid' && isBroken) continue;
         isBroken ||= parsed.kind === 'invalid';
         if (parsed.kind === 'event' && parsed.ignored !== undefined)
-          log.warn('ignored invalid fields of a failure from the wake runner', { run_id: run.runId, fields: parsed.ignored });
+          log.warn('ignored invalid fields of the failure of a run', { run_id: run.runId, fields: parsed.ignored });
         const input: SidecarInput =
           parsed.kind === 'event'
             ? { type: 'wake_event', assignment: about.assignment, runId: about.runId, event: parsed.event }

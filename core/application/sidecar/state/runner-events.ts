@@ -173,7 +173,7 @@ function readValue(value: unknown): ReadValue {
   let json: string | undefined;
   try {
     const excess = findExcess(value, VALUE_DEPTH_MAX, VALUES_MAX);
-    if (excess === 'depth' && isCycle(tooDeep(value, VALUE_DEPTH_MAX))) return rejected('must not refer to itself');
+    if (excess === 'depth' && refersToItself(value, VALUE_DEPTH_MAX)) return rejected('must not refer to itself');
     if (excess !== null) return rejected(excessText(excess, VALUE_DEPTH_MAX, VALUES_MAX), excess === 'values');
     json = JSON.stringify(value);
   } catch (thrown) {
@@ -199,7 +199,11 @@ function tooDeep(value: unknown, depthLeft: number, above: readonly object[] = [
   return null;
 }
 
-const isCycle = (path: readonly object[] | null): boolean => path !== null && new Set(path).size < path.length;
+/** Whether it is because of a cycle that the value is deeper than this. */
+export function refersToItself(value: unknown, depthMax: number): boolean {
+  const path = tooDeep(value, depthMax);
+  return path !== null && new Set(path).size < path.length;
+}
 
 const rejected = (message: string, isTooLarge = false): ReadValue => ({
   kind: 'rejected',
