@@ -34,7 +34,7 @@ export interface WorkerLog {
 
 /** What a worker needs to run. Times are milliseconds. */
 export interface WorkerOptions {
-  /** `http://127.0.0.1:4000`; several for a cluster, tried in turn. Addresses such as `ws://127.0.0.1:4000/ws` are accepted too. */
+  /** `http://127.0.0.1:4000`; several for a cluster, tried in turn. `ws://` and a path `/ws` are accepted too. */
   readonly hub: string | readonly string[];
   /** A token for this agent, from `agentcom tokens create --agent ID`. */
   readonly token: string;
@@ -144,9 +144,9 @@ function ownProblems(options: WorkerOptions): ConfigProblem[] {
   return problems;
 }
 
-/** `http://host:port` as the address of the hub's WebSocket; anything else unchanged. */
+/** `http://host:port` or `ws://host:port` as the address of the hub's WebSocket; anything else unchanged. */
 function socketAddress(address: unknown): unknown {
-  const [, secure, rest] = (typeof address === 'string' ? /^http(s?):\/\/([^?#]*?)\/*$/i.exec(address) : null) ?? [];
+  const [, secure, rest] = (typeof address === 'string' ? /^(?:http|ws)(s?):\/\/([^?#]*?)(?:\/ws)?\/*$/i.exec(address) : null) ?? [];
   return rest === undefined ? address : `ws${secure}://${rest}/ws`;
 }
 

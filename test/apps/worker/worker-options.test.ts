@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { worker, type WorkerOptions } from '../../../apps/worker/index.ts';
+import { checkedOptions } from '../../../apps/worker/worker-options.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { builtTree } from '../../rig/built-tree.ts';
 import { workerRoom } from './worker-room.ts';
@@ -14,6 +15,13 @@ const RIGHT: WorkerOptions = { hub: 'http://127.0.0.1:1', token: 'a-token', agen
 t.test('options that are no object are an error of the options', (t) => {
   for (const wrong of [undefined, null, 5])
     t.throws(() => worker(wrong as never), { code: 'AC_CONFIG_INVALID', message: /\n {2}options: expected an object, found / });
+  t.end();
+});
+
+t.test('the hub may be named by the address of its API or of its socket', (t) => {
+  for (const hub of ['http://127.0.0.1:1', 'http://127.0.0.1:1/', 'ws://127.0.0.1:1', 'ws://127.0.0.1:1/ws', 'http://127.0.0.1:1/ws/'])
+    t.strictSame(checkedOptions({ ...RIGHT, hub }).config.hubs, ['ws://127.0.0.1:1/ws'], hub);
+  t.strictSame(checkedOptions({ ...RIGHT, hub: 'https://a.example/agentcom' }).config.hubs, ['wss://a.example/agentcom/ws']);
   t.end();
 });
 
