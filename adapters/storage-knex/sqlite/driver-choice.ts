@@ -37,7 +37,8 @@ async function loadedDriver(wanted: SqliteDriverName | undefined): Promise<Sqlit
   try {
     return await (await import('./sqlite3-driver.ts')).sqlite3Driver();
   } catch (thrown) {
-    const [why] = messageOf(thrown).split('\n');
+    // Lines with paths follow.
+    const why = (messageOf(thrown).split('\n')[0] as string).replace(/\. Tried:$/, '');
     const sqlite3 = `the package sqlite3 cannot be loaded (${why})`;
     if (wanted === 'sqlite3')
       throw missing(

@@ -118,8 +118,8 @@ export const bodyMissingReport = (assignment: AssignmentId): EndFrame => ({
 
 /** A run that ended without a result. */
 export function endWithoutResult(end: RunEnd): Failure {
-  // A program that exits as if all were well mostly has its result elsewhere, such as on standard output.
-  const missing = end.exitCode === 0 ? ': it wrote no $AGENTCOM_RESULTS_DIR/$AGENTCOM_TASK_ID.json' : '';
+  // A program that exits as if all were well mostly has its result elsewhere, such as in its output, which not every runner reads.
+  const missing = end.exitCode === 0 ? ': it wrote no $AGENTCOM_RESULTS_DIR/$AGENTCOM_TASK_ID.json, and its runner reported none' : '';
   return {
     kind: 'agent_failed',
     error: `the agent ${describeEnd(end)} without a result${missing}`,

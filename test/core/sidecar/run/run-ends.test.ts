@@ -23,7 +23,8 @@ t.test('a run without a result is reported with how it ended', async (t) => {
     {
       event: exited(0),
       kind: 'agent_failed',
-      error: 'the agent exited with code 0 without a result: it wrote no $AGENTCOM_RESULTS_DIR/$AGENTCOM_TASK_ID.json',
+      error:
+        'the agent exited with code 0 without a result: it wrote no $AGENTCOM_RESULTS_DIR/$AGENTCOM_TASK_ID.json, and its runner reported none',
     },
     { event: exited(null, 'SIGSEGV'), kind: 'agent_failed', error: 'the agent was ended by SIGSEGV without a result' },
     { event: exited(null), kind: 'lost', error: 'the agent process is gone and left no result' },
