@@ -56,7 +56,7 @@ t.test('live output: followed while the agent works, complete, searchable, and s
   t.equal((await run(['logs', taskId.slice(0, 17)], { env })).out, whole.out, 'named by an ID prefix');
   t.equal((await run(['logs', taskId, '--stream', 'stderr'], { env })).out, 'a warning\n');
   t.match((await run(['logs', taskId, '--search', 'LAST WORDS'], { env })).out, /last words/);
-  t.match((await run(['logs', taskId, '--search', 'never said'], { env })).err, /Nothing is kept/);
+  t.match((await run(['logs', taskId, '--search', 'never said'], { env })).err, /No stored output/);
   const asJson = await run(['logs', taskId, '--json'], { env });
   t.match(JSON.parse(asJson.out.split('\n')[0] ?? ''), { n: 1, generation: 1, agent_id: 'a1', stream: String, text: String, dropped: 0 });
 

@@ -17,7 +17,7 @@ const REGISTER = `import { register } from 'node:module'; register('data:text/ja
 /** The largest part of the hub's start. */
 const HEAVY = /\/(typebox|jiti|knex|pino|ws|inversify|pg|sqlite3)\//;
 /** Modules of AgentCom and of Node that a short command may load: each takes about a millisecond. */
-const MODULES_MAX = 62;
+const MODULES_MAX = 65;
 
 async function loadedBy(argv: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<readonly string[]> {
   const child = spawn(

@@ -34,6 +34,8 @@ const runningHub = (t: Test, status: string, last: string) => {
   );
 };
 
+const STREAM = { headers: { 'content-type': 'text/event-stream' } };
+
 t.test('submit --wait reports events, survives a dropped stream, and exits by the outcome', async (t) => {
   const outcomes: readonly (readonly [status: string, last: string, code: number, words: RegExp])[] = [
     ['completed', 'completed', 0, /task-00000000000000aa completed by w1 after 42s\nforty\ntwo \\e\[31m\n$/],
@@ -90,7 +92,8 @@ t.test('an interrupt ends the wait, not the task', async (t) => {
       .get('/api/tasks/:id', (c) => c.json(taskJson({ history: [], waiting_for: null })))
       .get(
         '/api/events',
-        () => new Response(new ReadableStream({ start: (stream) => stream.enqueue(new TextEncoder().encode(sse(1, 'submitted'))) })),
+        () =>
+          new Response(new ReadableStream({ start: (stream) => stream.enqueue(new TextEncoder().encode(sse(1, 'submitted'))) }), STREAM),
       ),
   );
   const ran = await hub.run(['submit', 'x', '--wait'], {
@@ -109,9 +112,9 @@ t.test('a task revived from dead letter is still waited for', async (t) => {
     app
       .get('/api/tasks/:id', (c) => c.json(taskJson({ status, history: [], waiting_for: null })))
       .get('/api/events', (c) => {
-        if (c.headers['last-event-id'] === '0') return c.body(sse(1, 'dead_lettered'), 200, { 'content-type': 'text/event-stream' });
+        if (c.headers['last-event-id'] === '0') return c.body(sse(1, 'dead_lettered'), 200, STREAM.headers);
         status = 'completed';
-        return c.body(sse(2, 'retried') + sse(3, 'completed'), 200, { 'content-type': 'text/event-stream' });
+        return c.body(sse(2, 'retried') + sse(3, 'completed'), 200, STREAM.headers);
       }),
   );
   const ran = await hub.run(['watch', ID]);
@@ -123,7 +126,7 @@ t.test('an end hidden by a gap in the stream is found', async (t) => {
   const hub = await testHub(t, (app) =>
     app
       .get('/api/tasks/:id', (c) => c.json(taskJson({ status: 'cancelled', history: [], waiting_for: null })))
-      .get('/api/events', (c) => c.body('event: gap\ndata: {"from":1,"to":9}\n\n', 200, { 'content-type': 'text/event-stream' })),
+      .get('/api/events', (c) => c.body('event: gap\ndata: {"from":1,"to":9}\n\n', 200, STREAM.headers)),
   );
   const ran = await hub.run(['watch', ID]);
   t.match(ran, { code: 6, out: `\n--:--:--  events 1 to 9 are no longer kept\n${ID} was cancelled after 42s\n`, err: '' });
@@ -137,7 +140,7 @@ t.test('watch and submit --wait show why an attempt failed: the last 20 lines th
     app
       .post('/api/tasks', (c) => c.json(SUBMITTED, 201))
       .get('/api/tasks/:id', (c) => c.json(taskJson({ status: 'dead_letter', last_error: 'turn failed', history: [], waiting_for: null })))
-      .get('/api/events', (c) => c.body(sse(3, 'failed', failed) + sse(4, 'dead_lettered'), 200, { 'content-type': 'text/event-stream' })),
+      .get('/api/events', (c) => c.body(sse(3, 'failed', failed) + sse(4, 'dead_lettered'), 200, STREAM.headers)),
   );
   for (const command of [
     ['watch', ID],
@@ -156,7 +159,7 @@ t.test('submit --wait says that an output is truncated, on standard error, so th
     app
       .post('/api/tasks', (c) => c.json(SUBMITTED, 201))
       .get('/api/tasks/:id', (c) => c.json(taskJson({ status: 'completed', result, history: [], waiting_for: null })))
-      .get('/api/events', (c) => c.body(sse(4, 'completed'), 200, { 'content-type': 'text/event-stream' })),
+      .get('/api/events', (c) => c.body(sse(4, 'completed'), 200, STREAM.headers)),
   );
   t.match(await hub.run(['submit', 'x', '--wait']), { code: 0, out: /\nxx\n$/, err: /^The output is truncated: it had 2000000 bytes\. / });
 });
@@ -194,6 +197,7 @@ t.test('a wait explains why nothing happens: at first, when the reason changes, 
               push(1, 'submitted');
             },
           }),
+          STREAM,
         );
       }),
   );
@@ -242,9 +246,7 @@ t.test('why TASK and why AGENT', async (t) => {
 
 t.test('watch of everything passes the filters on', async (t) => {
   const controller = new AbortController();
-  const hub = await testHub(t, (app) =>
-    app.get('/api/events', (c) => c.body(sse(1, 'failed', { agent_id: 'w1' }), 200, { 'content-type': 'text/event-stream' })),
-  );
+  const hub = await testHub(t, (app) => app.get('/api/events', (c) => c.body(sse(1, 'failed', { agent_id: 'w1' }), 200, STREAM.headers)));
   const ran = await hub.run(['watch', '--agent', 'w1', '--type', 'failed'], {
     interrupt: controller.signal,
     onOut: (text) => text.includes('failed') && controller.abort(),
