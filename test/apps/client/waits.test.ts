@@ -20,6 +20,9 @@ async function listening(t: Test, app: ScriptedApp): Promise<{ url: string }> {
 const sse = (id: number, event: string): string => `id: ${id}\nevent: ${event}\ndata: ${JSON.stringify({ id, event })}\n\n`;
 const streamOf = (c: Call, ...parts: string[]): Response => c.body(parts.join(''), 200, { 'content-type': 'text/event-stream' });
 
+/** After the last read that a client may send, one more that it sends at the same time arrives within this time. */
+const MORE_WOULD_ARRIVE_MS = 100;
+
 t.test('a wait ends with the task, its timeout or its signal, whatever the hub does', async (t) => {
   let gets = 0;
   const app = new ScriptedApp()
@@ -142,6 +145,8 @@ t.test('a wait gives up on a hub that is unreachable from its start', async (t) 
 t.test('a client has 32 reads in flight and the others wait, but not for output that is to come', async (t) => {
   let [held, reading, most] = [0, 0, 0];
   const never = new Promise<void>(() => undefined);
+  let answerAll: () => void = () => undefined;
+  const answered = new Promise<void>((resolve) => (answerAll = resolve));
   const app = new ScriptedApp()
     .get('/api/tasks/:id/output/wait', async (c) => {
       held += 1;
@@ -151,8 +156,8 @@ t.test('a client has 32 reads in flight and the others wait, but not for output 
     .get('/api/tasks/:id', async (c) => {
       reading += 1;
       most = Math.max(most, reading);
-      // Long enough for all that the client sends at once to arrive.
-      await sleep(20);
+      if (reading === 32) setTimeout(answerAll, MORE_WOULD_ARRIVE_MS);
+      await answered;
       reading -= 1;
       return c.json({ status: 'queued' });
     });
