@@ -9,7 +9,7 @@ import { saveAndRemoveCommitLog } from '../sqlite/commit-log/commit-log-file.ts'
 import type { SqliteConnection } from '../sqlite/connection.ts';
 import type { SqliteDriver } from '../sqlite/sqlite-driver.ts';
 import { isDamaged, sqliteFailure } from '../sqlite/failures.ts';
-import { cannotOpen, ENDS_BESIDE, prepareSqliteFiles, restoringOf, type SqliteFiles, targetOf } from '../sqlite/files.ts';
+import { cannotOpen, ENDS_BESIDE, lockOf, prepareSqliteFiles, restoringOf, type SqliteFiles, targetOf } from '../sqlite/files.ts';
 import { takeSqliteLock } from '../sqlite/lock.ts';
 import { isOfHub, stepsTaken } from '../sqlite/schema.ts';
 import { refuseUnknownSteps } from '../rows/unknown-steps.ts';
@@ -51,7 +51,7 @@ export async function backUpSqlite(
 async function refuseStore(file: string, database: string): Promise<void> {
   const place = await placeOf(file);
   const store = await targetOf(database);
-  const files = [await placeOf(database), ...['', ...ENDS_BESIDE].map((end) => store + end), path.join(path.dirname(store), 'hub.lock')];
+  const files = [await placeOf(database), ...['', ...ENDS_BESIDE].map((end) => store + end), lockOf(store)];
   const isSame = files.includes(place);
   // An empty one counts too.
   const isOpen = await stat(`${file}-wal`).then(

@@ -27,7 +27,7 @@ export async function prepareSqliteFiles(file: string): Promise<SqliteFiles> {
     const isNew = await makeFile(file);
     if (!isNew) await refuseLinkToNothing(file);
     const database = await realpath(file);
-    const lock = path.join(path.dirname(database), 'hub.lock');
+    const lock = lockOf(database);
     const lockIsNew = await makeFile(lock);
     if (isNew || lockIsNew) await syncFolder(path.dirname(database));
     await refuseIfShared(database);
@@ -52,6 +52,9 @@ export async function targetOf(file: string, linksLeft = MAX_LINKS): Promise<str
     return target === null || linksLeft === 0 ? file : await targetOf(path.resolve(path.dirname(file), target), linksLeft - 1);
   }
 }
+
+/** The database whose lock says that a hub uses the one beside it. */
+export const lockOf = (database: string): string => path.join(path.dirname(database), 'hub.lock');
 
 /** How the names of the files that belong to a database in use end: SQLite's, and the commit log. */
 export const ENDS_BESIDE = ['-wal', '-shm', '-commits'] as const;

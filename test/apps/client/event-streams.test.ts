@@ -1,21 +1,10 @@
 /** Event streams: consumers that take their time, and what a stream must not contain. */
-import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { hubClient } from '../../../apps/client/index.ts';
 import { ScriptedApp, type Call } from '../cli/scripted-app.ts';
 import { runningHub } from '../running-hub.ts';
-
-async function listening(t: Test, app: ScriptedApp): Promise<{ url: string }> {
-  const server = await app.listen(0);
-  t.teardown(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
-}
-
-const streamOf = (c: Call, text: string): Response => c.body(text, 200, { 'content-type': 'text/event-stream' });
+import { listening, streamOf } from './scripted-hub.ts';
 
 t.test('a consumer may take longer for an event than a stream may be silent, and than it goes on without the hub', async (t) => {
   const hub = await runningHub();

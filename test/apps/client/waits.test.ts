@@ -1,24 +1,14 @@
 /** Waits for tasks and other reads: what they ask the hub for, how many at a time, and when they end. */
 import { getEventListeners } from 'node:events';
-import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { hubClient } from '../../../apps/client/index.ts';
 import { freePort } from '../cli/cli-world.ts';
-import { ScriptedApp, type Call } from '../cli/scripted-app.ts';
+import { ScriptedApp } from '../cli/scripted-app.ts';
 import { runningHub } from '../running-hub.ts';
-
-async function listening(t: Test, app: ScriptedApp): Promise<{ url: string }> {
-  const server = await app.listen(0);
-  t.teardown(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
-}
+import { listening, streamOf } from './scripted-hub.ts';
 
 const sse = (id: number, event: string): string => `id: ${id}\nevent: ${event}\ndata: ${JSON.stringify({ id, event })}\n\n`;
-const streamOf = (c: Call, ...parts: string[]): Response => c.body(parts.join(''), 200, { 'content-type': 'text/event-stream' });
 
 /** After the last read that a client may send, one more that it sends at the same time arrives within this time. */
 const MORE_WOULD_ARRIVE_MS = 100;
