@@ -1,6 +1,7 @@
 /** Which tasks a command is about: options that `list`, `retry` and `cancel` share. */
 import { Option, type Command } from 'commander';
 import { PRIORITIES, type Priority, type Status } from '../../core/domain/task/task.ts';
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { HubClient, ListQuery, TaskJson } from '../client/index.ts';
 import { failedAttempts } from './output/task-outcome.ts';
 import type { Column } from './output/text-table.ts';
@@ -60,6 +61,18 @@ export async function listed(
     tasks.push(...page.tasks);
   }
   return { tasks, next_cursor: page.next_cursor };
+}
+
+/** Whether the hub certainly has no such agent, which may be a typing mistake. A submitter may not ask for agents. */
+export async function isUnknownAgent(hub: HubClient, agentId: string): Promise<boolean> {
+  try {
+    await hub.agents.get(agentId);
+    return false;
+  } catch (thrown) {
+    const refusal = AgentcomError.is(thrown) ? thrown.details?.['error'] : undefined;
+    if (refusal === 'unknown_agent' || refusal === 'forbidden') return refusal === 'unknown_agent';
+    throw thrown;
+  }
 }
 
 /** The hub's default. */

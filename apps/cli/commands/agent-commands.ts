@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import { ROLES } from '../../../core/ports/agent-store.ts';
-import type { AgentJson, PageQuery, TokenJson } from '../../client/index.ts';
+import type { AgentJson, HubClient, PageQuery, TokenJson } from '../../client/index.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Action, Context } from '../cli-context.ts';
 import { reasonOf, seenText } from '../output/agent-text.ts';
@@ -42,12 +42,12 @@ export function addAgents(program: Command, action: Action): void {
     .action(action(createToken));
   tokens.command('list').description('List the tokens, whether they are live, and when each was last used').action(action(listTokens));
   tokens
-    .command('rotate <id>')
-    .description('Replace a token with a new one, which is shown once; the old one expires after a while')
+    .command('rotate <token-or-agent>')
+    .description('Replace a token, or the only live one of an agent, with a new one, which is shown once; the old one expires after a while')
     .option('--overlap <duration>', 'how long the old token still works, such as 0, 30m or 7d (default: 1h)', parseOverlap)
     .action(action(rotateToken));
   tokens
-    .command('revoke <id>')
+    .command('revoke <token-or-agent>')
     .description('Revoke a token, or all tokens of an agent, and close their connections')
     .action(action(revokeToken));
 }
@@ -114,14 +114,35 @@ async function createToken({ output, hub, environment }: Context, options: Token
   output.note(`${token.id} (${token.role}). The token is not shown again.`);
 }
 
-async function rotateToken({ output, hub, environment }: Context, options: { readonly overlap?: number }, id: string): Promise<void> {
-  const token = await (await hub()).tokens.rotate(id, { overlap_ms: options.overlap });
+async function rotateToken({ output, hub, environment }: Context, options: { readonly overlap?: number }, name: string): Promise<void> {
+  const client = await hub();
+  const id = name.startsWith(TOKEN_ID_BEGINNING) ? name : await tokenOf(client, name);
+  const token = await client.tokens.rotate(id, { overlap_ms: options.overlap });
   environment.onMade?.(token.id);
   output.data(token);
   output.line(token.token);
   const leftMs = (token.rotated.expires_at ?? 0) - Date.now();
   const old = leftMs > 0 ? `${id} still works for ${duration(leftMs)}` : `${id} no longer works`;
   output.note(`${token.id} (${token.role}). The token is not shown again. ${old}.`);
+}
+
+const TOKEN_ID_BEGINNING = 'tok-';
+
+/** The ID of the only token of this agent that can be rotated. */
+async function tokenOf(client: HubClient, agentId: string): Promise<string> {
+  const tokens = await everyItem(
+    (query) => client.tokens.list(query),
+    ({ tokens }) => tokens,
+  );
+  const nowMs = Date.now();
+  const live = tokens.filter((token) => token['agent_id'] === agentId && tokenState(token, nowMs).startsWith('live'));
+  const [only, ...others] = live;
+  if (only !== undefined && others.length === 0) return only.id;
+  const found = only === undefined ? 'no live token; create one with `agentcom tokens create`' : live.map(({ id }) => id).join(' and ');
+  throw new AgentcomError(
+    'AC_USAGE',
+    `Expected the ID of a token, or an agent with exactly one live token. Agent ${JSON.stringify(agentId)} has ${found}.`,
+  );
 }
 
 /** A duration, or 0. */

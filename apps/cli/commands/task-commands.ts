@@ -9,7 +9,7 @@ import { followTask, reconnectNotes } from '../follow.ts';
 import { printEvent, printEventTitles } from '../output/event-line.ts';
 import { age } from '../output/time-text.ts';
 import { parseWhole } from '../parse.ts';
-import { addFilter, listed, queryOf, taskColumns, type FilterOptions } from '../task-filter.ts';
+import { addFilter, isUnknownAgent, listed, queryOf, taskColumns, type FilterOptions } from '../task-filter.ts';
 import { isLast, taskNamed } from '../task-names.ts';
 import { addActs } from './act-commands.ts';
 import { showTask } from '../output/task-page.ts';
@@ -60,15 +60,21 @@ export function addTasks(program: Command, action: Action): void {
 }
 
 async function list({ output, hub, environment }: Context, options: ListOptions): Promise<void> {
+  const client = await hub();
   const page = await listed(
-    await hub(),
+    client,
     { ...queryOf(options), cursor: options.cursor, order: options.oldestFirst === true ? 'oldest' : undefined },
     options.limit,
   );
   output.data(page);
   output.table(taskColumns(page.tasks, { isShort: environment.stdout.isTTY === true }), page.tasks);
   if (page.next_cursor !== null) output.note(`Next page: --cursor ${page.next_cursor}`);
+  if (page.tasks.length > 0) return;
+  for (const agentId of [options.agent, options.failedBy])
+    if (agentId !== undefined && (await isUnknownAgent(client, agentId))) output.note(noAgent(agentId));
 }
+
+const noAgent = (agentId: string): string => `The hub has no agent ${JSON.stringify(agentId)}: \`agentcom agents\` lists them.`;
 
 async function show(context: Context, options: ShowOptions, name: string): Promise<void> {
   const { output } = context;
@@ -100,6 +106,8 @@ async function watch(context: Context, options: WatchOptions, name: string | und
     await followTask(context, hub, taskId);
     return;
   }
+  if (options.agent !== undefined && (await isUnknownAgent(hub, options.agent)))
+    output.note(`${noAgent(options.agent)} Waiting for one of that name.`);
   const events = hub.events({
     agentId: options.agent,
     type: options.type,

@@ -168,6 +168,33 @@ t.test('tokens rotate prints the new token and how long the old one still works'
   t.match(await hub.run(['tokens', 'rotate', 'tok-1', '--overlap', 'soon']), { code: 2, err: /Expected a duration/ });
 });
 
+t.test('tokens rotate takes an agent with one live token', async (t) => {
+  const token = (id: string, agent_id: string | null, more: object = {}) => ({ id, agent_id, revoked_at: null, expires_at: null, ...more });
+  const later = Date.now() + 3_600_000;
+  const hub = await testHub(t, (app) =>
+    app
+      .get('/admin/tokens', (c) =>
+        c.json({
+          tokens: [
+            token('tok-a1', 'a', { revoked_at: 1 }),
+            token('tok-a2', 'a', { expires_at: later, replaced_by: 'tok-a3' }),
+            token('tok-a3', 'a', { expires_at: later }),
+            token('tok-b1', 'b'),
+            token('tok-b2', 'b'),
+            token('tok-p', null),
+          ],
+          next_cursor: null,
+        }),
+      )
+      .post('/admin/tokens/:id/rotate', (c) =>
+        c.json({ id: 'tok-new', role: 'agent', token: 'ac_new', rotated: { id: c.params['id'], expires_at: 0 } }, 201),
+      ),
+  );
+  t.match(await hub.run(['tokens', 'rotate', 'a']), { code: 0, out: 'ac_new\n', err: /tok-a3 no longer works/ });
+  t.match(await hub.run(['tokens', 'rotate', 'b']), { code: 2, err: /Agent "b" has tok-b1 and tok-b2/ });
+  t.match(await hub.run(['tokens', 'rotate', 'nosuch']), { code: 2, err: /Agent "nosuch" has no live token; create one/ });
+});
+
 t.test('each agent is reported separately, and the first refusal decides the exit code', async (t) => {
   const hub = await testHub(t, (app) =>
     app

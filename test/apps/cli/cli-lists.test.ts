@@ -184,3 +184,20 @@ t.test('an action on a filter stops at the first refusal that is not about a tas
   t.match(ran, { code: 7, out: /^0 of 12 tasks: queued again\.\n$/, err: /operators only/ });
   t.ok(hub.requests.length < 8, 'the rest is not attempted');
 });
+
+t.test('an empty list of an agent that the hub does not have says so', async (t) => {
+  const hub = await testHub(t, (app) =>
+    app
+      .get('/api/tasks', (c) => c.json({ tasks: [], next_cursor: null }))
+      .get('/api/agents/:id', (c) => {
+        if (c.params['id'] === 'w1') return c.json({ agent_id: 'w1' });
+        if (c.params['id'] === 'secret') return c.json({ error: 'forbidden', message: 'Not with this role.' }, 403);
+        return c.json({ error: 'unknown_agent', message: 'There is no such agent.' }, 404);
+      }),
+  );
+  const noted = /The hub has no agent "nosuch": `agentcom agents` lists them\./;
+  t.match(await hub.run(['list', '--agent', 'nosuch']), { code: 0, err: noted });
+  t.match(await hub.run(['list', '--failed-by', 'nosuch']), { code: 0, err: noted });
+  t.strictSame((await hub.run(['list', '--agent', 'w1'])).err, '');
+  t.strictSame(await hub.run(['list', '--agent', 'secret']), { ...(await hub.run(['list', '--agent', 'w1'])) }, 'a submitter may not ask');
+});
