@@ -1,24 +1,13 @@
 /** The client against a real HTTP server with scripted answers. */
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { hubClient as browserClient } from '../../../apps/client/browser.ts';
 import { hubClient, type StreamEvent } from '../../../apps/client/index.ts';
 import { freePort } from '../cli/cli-world.ts';
-import { ScriptedApp, type Call } from '../cli/scripted-app.ts';
+import { ScriptedApp } from '../cli/scripted-app.ts';
 import { readServerSentEvents } from '../../../apps/client/sse.ts';
-
-async function listening(t: Test, app: ScriptedApp, port = 0): Promise<{ url: string; port: number; server: Server }> {
-  const server = await app.listen(port);
-  t.teardown(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const taken = (server.address() as AddressInfo).port;
-  return { url: `http://127.0.0.1:${taken}`, port: taken, server };
-}
+import { listening, streamOf } from './scripted-hub.ts';
 
 t.test('a 503 is waited out per Retry-After, and the repeat carries the same key', async (t) => {
   const keys: (string | undefined)[] = [];
@@ -204,7 +193,6 @@ async function* chunks(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Arr
 }
 
 const sse = (id: number, event: string): string => `id: ${id}\nevent: ${event}\ndata: ${JSON.stringify({ id, event })}\n\n`;
-const streamOf = (c: Call, ...parts: string[]): Response => c.body(parts.join(''), 200, { 'content-type': 'text/event-stream' });
 
 t.test('a dropped stream resumes after its last event', async (t) => {
   const requests: (string | undefined)[] = [];

@@ -1,24 +1,16 @@
 /** The client as a web page gets it, over `fetch`: how it differs from Node's. Pages in a real browser: test/browser. */
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { hubClient } from '../../../apps/client/browser.ts';
 import { freePort } from '../cli/cli-world.ts';
 import { ScriptedApp } from '../cli/scripted-app.ts';
 import { runningHub } from '../running-hub.ts';
 import { bundledForBrowser } from './page-program.ts';
+import { listening } from './scripted-hub.ts';
 
 t.setTimeout(60_000);
-
-async function listening(t: Test, app: ScriptedApp): Promise<{ readonly url: string; readonly server: Server }> {
-  const server = await app.listen(0);
-  t.teardown(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, server };
-}
 
 t.test('a bundler picks the browser client, which uses nothing from Node', (t) => {
   const text = bundledForBrowser("import { hubClient } from 'agentcom/client'; globalThis.hub = hubClient({ url: location.origin });");

@@ -1,19 +1,10 @@
 /** Submits of a batch that a hub refuses for now, and malformed answers to submits. */
 import t, { type Test } from 'tap';
-import type { AddressInfo } from 'node:net';
 import { hubClient, type SubmitRequest } from '../../../apps/client/index.ts';
 import { ScriptedApp } from '../cli/scripted-app.ts';
+import { listening } from './scripted-hub.ts';
 
 t.setTimeout(60_000);
-
-async function listening(t: Test, app: ScriptedApp): Promise<string> {
-  const server = await app.listen(0);
-  t.teardown(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
 
 interface Line {
   readonly key: string;
@@ -40,7 +31,7 @@ async function hub(t: Test, answer: (line: Line, round: number, place: number) =
       batches.push({ lines, atMs: performance.now() });
       return c.json({ answers: lines.map((line, place) => answer(line, batches.length, place)) });
     });
-  return { url: await listening(t, app), batches, alone };
+  return { url: (await listening(t, app)).url, batches, alone };
 }
 const keysOf = ({ lines }: { readonly lines: readonly Line[] }) => lines.map(({ key }) => key);
 
@@ -139,7 +130,7 @@ t.test('a request that repeats refused submits keeps to what is left of their ti
     if (requests > 1) return c.json({ error: 'storage_unavailable', message: 'away' }, 503);
     return c.json({ answers: c.text.split('\n').map(() => busy('busy', { retry_after: 1 })) });
   });
-  const { tasks } = hubClient({ url: await listening(t, app), retryWithinMs: 1_500 });
+  const { tasks } = hubClient({ url: (await listening(t, app)).url, retryWithinMs: 1_500 });
   const startedMs = performance.now();
   const settled = await Promise.allSettled(names(2).map((description) => tasks.submit({ description })));
   const tookMs = performance.now() - startedMs;
@@ -184,12 +175,8 @@ t.test('an invalid answer to a line fails only its own submit', async (t) => {
 
 t.test('an answer to a batch that has no answers to its lines fails all its submits', async (t) => {
   for (const answer of [null, {}, [], { answers: null }, { answers: [created] }]) {
-    const { tasks } = hubClient({
-      url: await listening(
-        t,
-        new ScriptedApp().post('/api/tasks/batch', (c) => c.json(answer)),
-      ),
-    });
+    const app = new ScriptedApp().post('/api/tasks/batch', (c) => c.json(answer));
+    const { tasks } = hubClient({ url: (await listening(t, app)).url });
     const failed = { reason: { code: 'AC_API', message: /did not answer each of 2 submits/ } };
     t.match(await Promise.allSettled(names(2).map((description) => tasks.submit({ description }))), [failed, failed]);
   }
@@ -200,7 +187,7 @@ t.test('a caller’s callback that throws on a request of its own is not reporte
   const app = new ScriptedApp()
     .post('/api/tasks', (c) => ((requests += 1), c.json(task(1))))
     .post('/api/tasks/bulk', (c) => ((requests += 1), c.json({ task_ids: [task(1).task_id] })));
-  const { tasks } = hubClient({ url: await listening(t, app) });
+  const { tasks } = hubClient({ url: (await listening(t, app)).url });
   const thrown = Object.assign(new Error('of the caller'), { code: 'ECONNRESET' });
   const onRepeated = (): never => {
     throw thrown;

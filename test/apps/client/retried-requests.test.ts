@@ -1,25 +1,13 @@
 /** What the client repeats after which failure and which delay, and what it reports about failures that remain. */
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
 import { requester } from '../../../apps/client/api-request.ts';
 import { hubClient, type StreamEvent } from '../../../apps/client/index.ts';
 import type { Exchange } from '../../../apps/client/platform.ts';
 import { Retries } from '../../../apps/client/retries.ts';
 import { ScriptedApp, type Call } from '../cli/scripted-app.ts';
-
-async function listening(t: Test, app: ScriptedApp): Promise<{ url: string; server: Server }> {
-  const server = await app.listen(0);
-  t.teardown(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const taken = (server.address() as AddressInfo).port;
-  return { url: `http://127.0.0.1:${taken}`, server };
-}
+import { listening, streamOf } from './scripted-hub.ts';
 
 const sse = (id: number, event: string): string => `id: ${id}\nevent: ${event}\ndata: ${JSON.stringify({ id, event })}\n\n`;
-const streamOf = (c: Call, ...parts: string[]): Response => c.body(parts.join(''), 200, { 'content-type': 'text/event-stream' });
 
 /** The first event of a stream, which is then closed. */
 async function firstOf(events: AsyncGenerator<StreamEvent, void>): Promise<StreamEvent | null> {

@@ -1,22 +1,13 @@
 /** Batched submits, against a real hub, an older one, and a scripted one. */
-import t, { type Test } from 'tap';
-import type { AddressInfo } from 'node:net';
+import t from 'tap';
 import { hubClient, type SubmitRequest } from '../../../apps/client/index.ts';
 import type { Call } from '../../../apps/client/api-request.ts';
 import { submitBatcher } from '../../../apps/client/submit-batcher.ts';
 import { runningHub } from '../running-hub.ts';
 import { ScriptedApp } from '../cli/scripted-app.ts';
+import { listening } from './scripted-hub.ts';
 
 t.setTimeout(60_000);
-
-async function listening(t: Test, app: ScriptedApp): Promise<string> {
-  const server = await app.listen(0);
-  t.teardown(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
 
 const task = (n: number) => ({ task_id: `task-${String(n).padStart(16, '0')}`, status: 'queued', priority: 'normal', created_at: 1 });
 /** The lines of a batch that was sent. */
@@ -58,7 +49,7 @@ t.test('simultaneous submits are one request; later ones are another, which does
     if (sent.length === 1) await held;
     return c.json({ answers: lines.map((_, n) => ({ status: 201, body: task(n) })) });
   });
-  const { tasks } = hubClient({ url: await listening(t, app) });
+  const { tasks } = hubClient({ url: (await listening(t, app)).url });
   const submit = (...names: string[]) => names.map((description) => tasks.submit({ description }));
   const first = submit('a', 'b', 'c');
   while (sent.length < 1) await new Promise((resolve) => setImmediate(resolve));
@@ -174,7 +165,7 @@ t.test('a large submit is sent alone', async (t) => {
       sent.push(`${lines.length} together`);
       return c.json({ answers: lines.map((_, n) => ({ status: 201, body: task(n) })) });
     });
-  const { tasks } = hubClient({ url: await listening(t, app) });
+  const { tasks } = hubClient({ url: (await listening(t, app)).url });
   const large = { description: 'x', metadata: { text: 'x'.repeat(70_000) } };
   await Promise.all([tasks.submit({ description: 'a' }), tasks.submit(large), tasks.submit({ description: 'b' })]);
   t.strictSame(sent.sort(), ['2 together', 'alone']);
@@ -195,7 +186,7 @@ t.test('R8: an unanswered batch is repeated with the same keys; a rate-limited s
       ];
       return c.json({ answers: [first, second] });
     });
-  const { tasks } = hubClient({ url: await listening(t, app) });
+  const { tasks } = hubClient({ url: (await listening(t, app)).url });
   const [one, two] = await Promise.all([tasks.submit({ description: 'a' }), tasks.submit({ description: 'b' })]);
   t.strictSame([one.task_id, two.task_id], [task(1).task_id, task(9).task_id]);
   t.strictSame(keys[0], keys[1]);
@@ -207,7 +198,7 @@ t.test('a hub without batch support gets single submits from then on', async (t)
   const app = new ScriptedApp()
     .post('/api/tasks/batch', (c) => ((batches += 1), c.json({ error: 'method_not_allowed' }, 405)))
     .post('/api/tasks', (c) => c.json(task((singles += 1)), 201));
-  const { tasks } = hubClient({ url: await listening(t, app) });
+  const { tasks } = hubClient({ url: (await listening(t, app)).url });
   const three = () => Promise.all(['a', 'b', 'c'].map((description) => tasks.submit({ description })));
   t.equal(new Set((await three()).map(({ task_id: id }) => id)).size, 3);
   await three();
@@ -223,7 +214,7 @@ t.test('a 404 of a proxy does not end batches', async (t) => {
       return c.json({ answers: linesOf(c.text).map((_, n) => ({ status: 201, body: task(n) })) });
     })
     .post('/api/tasks', (c) => c.json(task((singles += 1)), 201));
-  const { tasks } = hubClient({ url: await listening(t, app) });
+  const { tasks } = hubClient({ url: (await listening(t, app)).url });
   const two = () => Promise.all(['a', 'b'].map((description) => tasks.submit({ description })));
   await two();
   await two();
@@ -235,7 +226,7 @@ t.test('a batch refused as a whole is sent one by one, so that no submit is refu
   const app = new ScriptedApp()
     .post('/api/tasks/batch', (c) => c.json({ error: 'body_too_large', message: 'Line 2 exceeds 10 bytes.' }, 413))
     .post('/api/tasks', (c) => c.json(task((singles += 1)), 201));
-  const { tasks } = hubClient({ url: await listening(t, app) });
+  const { tasks } = hubClient({ url: (await listening(t, app)).url });
   await Promise.all(['a', 'b'].map((description) => tasks.submit({ description })));
   t.equal(singles, 2);
 });
@@ -252,7 +243,7 @@ t.test('R8: a submit with a long Retry-After fails alone, as if it had been sent
         ],
       }),
     );
-  const { tasks } = hubClient({ url: await listening(t, app) });
+  const { tasks } = hubClient({ url: (await listening(t, app)).url });
   const [one, two] = await Promise.allSettled([tasks.submit({ description: 'a' }), tasks.submit({ description: 'b' })]);
   t.match(one, { status: 'fulfilled', value: { task_id: task(1).task_id } });
   t.match(two, { status: 'rejected', reason: { code: 'AC_API', details: { status: 429, error: 'rate_limited' } } });
@@ -269,7 +260,7 @@ t.test('a task is sent as it was at submit, batched or alone', async (t) => {
         sent.push(...lines.map((line) => line.task.description));
         return c.json({ answers: lines.map((_, n) => ({ status: 201, body: task(n) })) });
       });
-    const { tasks } = hubClient({ url: await listening(t, app) });
+    const { tasks } = hubClient({ url: (await listening(t, app)).url });
     const reused = { description: '' };
     const submits = [0, 1, 2].map((n) => ((reused.description = `task ${n}`), tasks.submit(reused)));
     reused.description = 'changed';
@@ -285,7 +276,7 @@ t.test('a caller’s callback that throws fails only its own submit', async (t) 
   const app = new ScriptedApp().post('/api/tasks/batch', (c) =>
     c.json({ answers: linesOf(c.text).map((_, n) => ({ status: 200, body: task(n) })) }),
   );
-  const { tasks } = hubClient({ url: await listening(t, app) });
+  const { tasks } = hubClient({ url: (await listening(t, app)).url });
   const onRepeated = (): never => {
     throw new Error('of the caller');
   };
