@@ -138,7 +138,7 @@ t.test('backups are made by the server’s own tools; a restored store gets a ne
   t.match((await world.agentcom('backup', 'x.db')).err, new RegExp(`pg_dump .*--schema=${world.schema}.*AC_USAGE`));
   t.match(
     (await world.agentcom('restore', 'x.db')).err,
-    new RegExp(`ALTER SCHEMA ${world.schema} RENAME TO ${world.schema}_before'.*pg_restore (?!.*--(clean|schema)).*AC_USAGE`),
+    new RegExp(`ALTER SCHEMA "${world.schema}" RENAME TO "${world.schema}_before"'.*pg_restore (?!.*--(clean|schema)).*AC_USAGE`),
   );
   t.match((await world.agentcom('restore')).err, /AC_STORAGE_LOCKED/);
   await world.storage.close();

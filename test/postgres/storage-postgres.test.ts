@@ -11,10 +11,10 @@ import type { PostgresOptions } from '../../adapters/storage-knex/postgres/optio
 import type { Row } from '../../adapters/storage-knex/rows/row.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import type { TaskQuery } from '../../core/ports/task-store.ts';
-import { anAgentId } from '../product/contracts/fixtures.ts';
+import { anAgentId, aTask, inserting } from '../product/contracts/fixtures.ts';
 import { clusterOf } from '../product/contracts/storage/cluster-of.ts';
 import type { Teardown } from '../product/contracts/contract-case.ts';
-import type { StoragePlace } from '../product/contracts/storage/storage-room.ts';
+import { commit, type StoragePlace } from '../product/contracts/storage/storage-room.ts';
 import { storesContract, wholeStorageContract } from '../product/contracts/storage/storage.contract.ts';
 import {
   closedBefore,
@@ -150,6 +150,19 @@ t.test('postgres() reports what is wrong with its options, and does not connect 
   t.equal(await storage.healthy(), false, 'not connected yet');
   await storage.open();
   t.equal(await storage.healthy(), true);
+});
+
+t.test('a schema may be named like a word of SQL', async (t) => {
+  for (const schema of ['default', 'user']) {
+    t.teardown(async () => void (await server.ask(`DROP SCHEMA IF EXISTS "${schema}" CASCADE`)));
+    const storage = closedBefore(t, postgresStorage({ url: server.url, schema }));
+    await storage.open();
+    // Once it has begun to listen, anything may have changed before.
+    await new Promise<void>((resolve) => t.teardown(storage.notifier.listen(() => resolve())));
+    await commit(storage, inserting(aTask()));
+    const [found] = await server.ask(`SELECT count(*)::integer AS tasks FROM "${schema}".tasks`);
+    t.equal(found?.['tasks'], 1, schema);
+  }
 });
 
 t.test('a store from before usage was stored per attempt is migrated', async (t) => {

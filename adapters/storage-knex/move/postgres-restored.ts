@@ -19,7 +19,7 @@ export const refuseBackUp = (settings: PostgresSettings): AgentcomError =>
 export const refuseFile = (settings: PostgresSettings): AgentcomError =>
   new AgentcomError(
     'AC_USAGE',
-    `Cannot restore a file into storage "postgres" from here; its server does it: stop the hub, move its schema away (psql --dbname=DATABASE --command='ALTER SCHEMA ${settings.schema} RENAME TO ${settings.schema}_before'), pg_restore --no-owner --exit-on-error --single-transaction --dbname=DATABASE FILE. Then run \`agentcom restore\` without a file, and start the hub.`,
+    `Cannot restore a file into storage "postgres" from here; its server does it: stop the hub, move its schema away (psql --dbname=DATABASE --command='ALTER SCHEMA "${settings.schema}" RENAME TO "${settings.schema}_before"'), pg_restore --no-owner --exit-on-error --single-transaction --dbname=DATABASE FILE. Then run \`agentcom restore\` without a file, and start the hub.`,
   );
 
 /** Gives a restored store a new id, so that sidecars notice. Fails with `AC_STORAGE_LOCKED` while a hub runs. */

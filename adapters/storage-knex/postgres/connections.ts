@@ -234,7 +234,8 @@ const NO_LIMITS = `SELECT set_config(name, '0', false) FROM pg_settings WHERE na
 
 const sessionText = (settings: PostgresSettings, statementMs: number, more: readonly string[]): string =>
   [
-    `search_path = ${settings.schema}`,
+    // Quoted, because it may be a word of SQL.
+    `search_path = "${settings.schema}"`,
     `statement_timeout = ${statementMs}`,
     `lock_timeout = ${settings.lockTimeoutMs}`,
     `idle_in_transaction_session_timeout = ${settings.idleInTransactionMs}`,

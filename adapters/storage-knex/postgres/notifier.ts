@@ -109,7 +109,7 @@ export function postgresNotifier({ settings, answerMarginMs, clock, log, self }:
         });
       });
       connected.on('notification', receive);
-      await connected.query(`LISTEN ${channel}`);
+      await connected.query(`LISTEN "${channel}"`);
       await connected.query(NOTIFY, [channel, textOf(HELLO, self)]);
       client = connected;
       isLossLogged = false;

@@ -45,7 +45,7 @@ async function migrate(writer: PostgresConnection, schema: string, place: string
   await writer.rows(`SELECT pg_advisory_xact_lock(${lockKey(schema, 'migrations')})`);
   // Checked first, because `IF NOT EXISTS` requires the right to create even if nothing is created.
   if ((await writer.rows('SELECT 1 FROM pg_namespace WHERE nspname = $1', schema)).length === 0)
-    await writer.change(`CREATE SCHEMA ${schema}`);
+    await writer.change(`CREATE SCHEMA "${schema}"`);
   if ((await writer.rows('SELECT 1 FROM pg_tables WHERE schemaname = $1 AND tablename = $$migrations$$', schema)).length === 0)
     await writer.change('CREATE TABLE migrations (name text PRIMARY KEY, taken_at timestamptz NOT NULL DEFAULT now())');
   const taken = new Set((await writer.rows('SELECT name FROM migrations')).map((row) => String(row['name'])));
