@@ -35,14 +35,15 @@ function clockAhead() {
   };
 }
 
-/** Takes these locks of a schema on a separate connection, like a hub or a move that does nothing more. */
-async function holding(t: Test, schema: string, locks: readonly Parameters<typeof lockKey>[1][]) {
+/** Takes these locks of a schema on a separate connection, like a hub or a move that does nothing more. The process of the server that holds them. */
+async function holding(t: Test, schema: string, locks: readonly Parameters<typeof lockKey>[1][]): Promise<number> {
   const client = new pg.Client({ connectionString: server.url });
   // The server may end it.
   client.on('error', () => undefined);
   await client.connect();
   t.teardown(() => client.end());
   for (const lock of locks) await client.query(`SELECT pg_advisory_lock(${lockKey(schema, lock)})`);
+  return (await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')).rows[0]?.pid ?? 0;
 }
 
 t.test('a single hub has the store to itself until another joins, which waits for no timer', async (t) => {
@@ -117,7 +118,27 @@ t.test('a move is not fenced off', async (t) => {
   await one.open();
   await one.close();
   await holding(t, schema, ['hub']);
-  await failsWith(t, storageOn(t, schema, { hubLockWithinMs: 500 }).open(), 'AC_STORAGE_LOCKED', 'refused');
+  const refused = await failsWith(t, storageOn(t, schema, { hubLockWithinMs: 500 }).open(), 'AC_STORAGE_LOCKED', 'refused');
+  t.match(refused?.message, 'it is being moved or restored');
+});
+
+t.test('a process of the server that does not end is named', { skip: server.power === null }, async (t) => {
+  const schema = emptySchema(t, server);
+  const one = storageOn(t, schema);
+  await one.open();
+  await one.close();
+  const pid = await holding(t, schema, ['hub', 'only hub']);
+  // As while it waits for a disk that hangs.
+  process.kill(pid, 'SIGSTOP');
+  try {
+    const refused = await failsWith(t, storageOn(t, schema, { hubLockWithinMs: 500 }, 500).open(), 'AC_STORAGE_LOCKED', 'refused');
+    t.match(refused?.message, `process ${pid} of the server holds it for a hub`);
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+  const other = storageOn(t, schema);
+  await other.open();
+  await commit(other, inserting(aTask()));
 });
 
 t.test("a hub's cache is not used after its connection has ended, even if nothing is read or saved", async (t) => {

@@ -125,7 +125,13 @@ export async function joinHubs(writer: PostgresConnection, settings: PostgresSet
     await writer.rows(`SELECT pg_terminate_backend(pid) ${onlyHub}`);
   }
   if (await joins(withinMs)) return;
-  throw locked(settings, 'it is being moved or restored. Start the hub when that is done');
+  const [stuck] = await writer.rows(`SELECT pid ${onlyHub}`);
+  throw locked(
+    settings,
+    stuck === undefined
+      ? 'it is being moved or restored. Start the hub when that is done'
+      : `process ${String(stuck['pid'])} of the server holds it for a hub, and does not end although it was terminated. Check the server: its disk may hang`,
+  );
 }
 
 /** Takes the lock that a move or a restore holds exclusively. It ends with the connection. Fails with `AC_STORAGE_LOCKED`. */
