@@ -93,9 +93,9 @@ export type StorageChoice = AdapterChoice<'storage', Storage, StorageDeps> & {
   check?(deps: Pick<StorageDeps, 'clock'>): Promise<readonly ServerFinding[]>;
 };
 
-/** A problem with the server: `not_durable` can lose acknowledged tasks, `no_notifications` slows down clusters of hubs. */
+/** A problem with the server: `not_durable` can lose acknowledged tasks, `no_notifications` slows clusters down, `read_only` lets no hub start. */
 export interface ServerFinding {
-  readonly check: 'not_durable' | 'no_notifications';
+  readonly check: 'not_durable' | 'no_notifications' | 'read_only';
   /** One sentence, without a final period. */
   readonly what: string;
 }

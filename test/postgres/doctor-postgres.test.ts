@@ -24,7 +24,8 @@ interface PostgresWorld {
   findings(...options: readonly string[]): Promise<Answer>;
 }
 
-async function postgresWorld(t: Test): Promise<PostgresWorld> {
+/** `url`: of the config. */
+async function postgresWorld(t: Test, url = server.url): Promise<PostgresWorld> {
   const schema = emptySchema(t, server);
   const folder = await emptyFolder(t);
   await mkdir(path.join(folder, 'hub'), { mode: 0o700 });
@@ -32,7 +33,7 @@ async function postgresWorld(t: Test): Promise<PostgresWorld> {
   await writeFile(
     path.join(folder, 'agentcom.config.ts'),
     `import { postgres } from 'agentcom/storage'; import { ws } from 'agentcom/transport';
-     export default { hub: { listen: { port: 0 }, storage: postgres(${JSON.stringify({ url: server.url, schema })}), transport: ws(), dataDir: 'hub' } };`,
+     export default { hub: { listen: { port: 0 }, storage: postgres(${JSON.stringify({ url, schema })}), transport: ws(), dataDir: 'hub' } };`,
   );
   const storage = closedBefore(t, postgresStorage({ url: server.url, schema }));
   await storage.open();
@@ -119,6 +120,19 @@ for (const [what, check, taskId, damage] of DAMAGES)
     t.ok(found, `found ${findings.map((one) => `${one.check} ${one.task_id ?? ''}: ${one.found}`).join('; ')}`);
     t.ok((found?.hint.length ?? 0) > 30, 'the remedy says what to do');
   });
+
+t.test('a server that accepts no writes is reported, and its store is read', async (t) => {
+  const url = new URL(server.url);
+  url.searchParams.set('options', '-c default_transaction_read_only=on');
+  const world = await postgresWorld(t, url.href);
+  await world.storage.close();
+  const { ok, code, findings } = await world.findings('--fsck');
+  t.notOk(ok);
+  t.equal(code, 8);
+  const read = findings.filter(({ check }) => check !== 'not_durable');
+  t.match(read, [{ check: 'read_only', severity: 'error', found: /accepts no writes/, hint: /^Set storage\.url to the primary/ }]);
+  t.match((await world.agentcom('doctor', '--fsck')).out, '6 tasks, 22 events');
+});
 
 t.test('a missing server or store is reported', async (t) => {
   const world = await postgresWorld(t);

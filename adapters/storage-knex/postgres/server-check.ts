@@ -19,12 +19,16 @@ export async function checkPostgres(settings: PostgresSettings, clock: Clock): P
     try {
       const findings: ServerFinding[] = [];
       for (const name of SAFE_SETTINGS) {
-        const { rows } = await listener.query<{ readonly value: string }>('SELECT current_setting($1) AS value', [name]);
-        if (rows[0]?.value !== 'off') continue;
+        if ((await settingOf(listener, name)) !== 'off') continue;
         findings.push({
           check: 'not_durable',
           what: `${name} is off for ${place}: tasks that were acknowledged may be gone when it crashes`,
         });
+      }
+      if ((await settingOf(listener, 'transaction_read_only')) === 'on') {
+        findings.push({ check: 'read_only', what: `${place} accepts no writes: it is a standby, or default_transaction_read_only is on` });
+        // A standby knows neither LISTEN nor NOTIFY.
+        return findings;
       }
       const channel = `agentcom_doctor_${randomUUID().replaceAll('-', '')}`;
       await listener.query(`LISTEN ${channel}`);
@@ -45,6 +49,9 @@ export async function checkPostgres(settings: PostgresSettings, clock: Clock): P
 }
 
 const SAFE_SETTINGS = ['synchronous_commit', 'fsync'] as const;
+
+const settingOf = async (client: Client, name: string): Promise<string | undefined> =>
+  (await client.query<{ readonly value: string }>('SELECT current_setting($1) AS value', [name])).rows[0]?.value;
 
 /** Whether a notification arrives in time. */
 const notificationArrives = (listener: Client, clock: Clock): Promise<boolean> =>

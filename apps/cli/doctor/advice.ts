@@ -55,6 +55,7 @@ const ADVICE: Readonly<Record<DoctorCheck, string>> = {
     'Turn it on for the server, the database or the user in storage.url. A standby has all acknowledged tasks only if it is synchronous.',
   no_notifications:
     'Connect hubs to the server directly, or through a pooler in session mode: transaction mode drops LISTEN. A single hub needs nothing.',
+  read_only: 'Set storage.url to the primary, or turn default_transaction_read_only off. Until then no hub starts on it.',
   storage: 'Fix what the message names, and run `agentcom doctor` again as the user of the hub.',
   schema: 'Set hub.dataDir or hub.storage to the database of this hub, or to a new file.',
   schema_newer: 'Install that version of agentcom or a later one, or restore a backup made before it: `agentcom restore FILE --force`.',
