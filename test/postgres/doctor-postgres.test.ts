@@ -10,7 +10,7 @@ import { closedBefore, emptySchema, postgresStorage } from '../adapters/storage-
 import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
 import { emptyFolder } from '../adapters/storage-places/sqlite-storage-place.ts';
 import { aTask, aTaskId, inserting } from '../product/contracts/fixtures.ts';
-import { commit } from '../product/contracts/storage/storage-room.ts';
+import { commit, failsWith } from '../product/contracts/storage/storage-room.ts';
 import { run, type Ran } from '../apps/cli/cli-world.ts';
 import { fill, TASKS, type Answer } from '../apps/doctor/doctor-world.ts';
 
@@ -80,6 +80,15 @@ t.test('the doctor sees one snapshot: commits made meanwhile are invisible, and 
     "SELECT count(*)::integer AS n FROM pg_stat_activity WHERE application_name = 'agentcom look' AND state = 'idle in transaction'",
   );
   t.equal(settings?.['n'], 1);
+});
+
+t.test('a command that loses its connection does not say that a hub retries', async (t) => {
+  const { schema } = await postgresWorld(t);
+  const inspection = await inspectPostgres(settingsOf({ url: server.url, schema }), systemClock());
+  t.teardown(() => inspection.close());
+  await server.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'agentcom look'");
+  const failed = await failsWith(t, inspection.tasks(null, 10), 'AC_STORE_UNAVAILABLE', 'the connection ended');
+  t.match(failed?.message, /; then run the command again\.$/);
 });
 
 const set = (task: string, field: string, value: string): string =>

@@ -31,21 +31,21 @@ export function isRefusal(thrown: unknown): boolean {
   return severity === 'ERROR' && !/^57P/.test(state);
 }
 
-/** The error that the stores' callers get. `doing` follows "Cannot"; `place` names server and database. */
-export function postgresFailure(thrown: unknown, doing: string, place: string): AgentcomError {
+/** The error that the stores' callers get. `doing` follows "Cannot"; `place` names server and database; `next`: what happens then, or is to be done. */
+export function postgresFailure(thrown: unknown, doing: string, place: string, next = 'the hub retries automatically'): AgentcomError {
   if (AgentcomError.is(thrown)) return thrown;
   const state = sqlStateOf(thrown);
   const what = `Cannot ${doing} in ${place}: ${messageOf(thrown)}${state === undefined ? '' : ` (SQLSTATE ${state})`}.`;
   const options = { cause: thrown, details: { sqlState: state ?? null } };
   if (state === undefined)
-    return new AgentcomError('AC_STORE_UNAVAILABLE', `${what} Check that Postgres runs and can be reached; the hub retries automatically.`, options); // prettier-ignore
+    return new AgentcomError('AC_STORE_UNAVAILABLE', `${what} Check that Postgres runs and can be reached; ${next}.`, options); // prettier-ignore
   if (RETRY.has(state)) return new AgentcomError('AC_STORE_RETRY', `${what} It conflicted with another transaction. Retry it.`, options);
   if (state === TOO_SLOW)
     return new AgentcomError('AC_STORE_UNAVAILABLE', `${what} It exceeded its time limit and was cancelled. Request less data, or check the load of the server.`, options); // prettier-ignore
   if (state.startsWith('28'))
     return new AgentcomError('AC_STORE_UNAVAILABLE', `${what} If the password or pg_hba.conf was changed, correct storage.url and restart the hub; until then it keeps trying.`, options); // prettier-ignore
   if (AWAY.has(state) || AWAY_CLASSES.has(state.slice(0, 2)))
-    return new AgentcomError('AC_STORE_UNAVAILABLE', `${what} Check the server; the hub retries automatically.`, options);
+    return new AgentcomError('AC_STORE_UNAVAILABLE', `${what} Check the server; ${next}.`, options);
   return new AgentcomError('AC_INTERNAL', what, options);
 }
 

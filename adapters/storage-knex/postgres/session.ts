@@ -57,7 +57,7 @@ function sessionOver(writer: PostgresConnection, place: string): PostgresSession
     try {
       return await work;
     } catch (thrown) {
-      throw postgresFailure(thrown, 'read or copy a store', place);
+      throw postgresFailure(thrown, 'read or copy a store', place, 'then run the command again');
     }
   };
   return {
