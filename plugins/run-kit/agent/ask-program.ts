@@ -6,6 +6,8 @@ import { isPath } from '../process/find-program.ts';
 
 /** A whole check has 5 s. */
 const ASK_WITHIN_MS = 4_000;
+/** How long a program that has exited may leave its streams open: what it left running in the background may hold them for ever. */
+const STREAMS_CLOSE_WITHIN_MS = 500;
 /** Per stream; the rest is not read. */
 const ANSWER_CHARACTERS_MAX = 1024 * 1024;
 
@@ -50,48 +52,48 @@ export function askProgram(argv: readonly string[], options: AskOptions): Promis
       answer(ABORTED);
       return;
     }
-    const failed = (message: string): void => {
-      answer({ kind: 'failed', message });
-    };
     try {
       const file = isPath(program) ? resolvePath(cwd, program) : program;
       const child = spawn(file, args, { cwd, env, detached: true, stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] });
       const streams = { stdout: '', stderr: '' };
+      let closing: NodeJS.Timeout | undefined;
+      const settle = (result: AskResult): void => {
+        clearTimeout(timer);
+        clearTimeout(closing);
+        signal?.removeEventListener('abort', abort);
+        for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.destroy();
+        answer(result);
+      };
+      const abort = (): void => {
+        killGroup(child.pid);
+        settle(ABORTED);
+      };
+      const timer = setTimeout(() => {
+        killGroup(child.pid);
+        settle({ kind: 'slow', message: `did not answer within ${String(withinMs)} ms` });
+      }, withinMs);
       for (const name of ['stdout', 'stderr'] as const) {
         child[name]?.setEncoding('utf8').on('data', (text: string) => {
           streams[name] += text.slice(0, ANSWER_CHARACTERS_MAX - streams[name].length);
           if (name === 'stdout' && isAnswer?.(streams.stdout) === true) {
-            cleanUp();
             killGroup(child.pid);
-            answer({ kind: 'answered', exitCode: null, ...streams });
+            settle({ kind: 'answered', exitCode: null, ...streams });
           }
         });
       }
       child.stdin?.on('error', () => undefined); // The program does not read its input; its exit says more.
       if (input !== undefined) child.stdin?.write(input);
-      const abort = (): void => {
-        killGroup(child.pid);
-        answer(ABORTED);
-      };
-      const cleanUp = (): void => {
-        clearTimeout(timer);
-        signal?.removeEventListener('abort', abort);
-      };
-      const timer = setTimeout(() => {
-        killGroup(child.pid);
-        answer({ kind: 'slow', message: `did not answer within ${String(withinMs)} ms` });
-      }, withinMs);
       signal?.addEventListener('abort', abort, { once: true });
-      child.once('error', (error) => {
-        cleanUp();
-        failed(error.message);
+      child.once('error', (error) => settle({ kind: 'failed', message: error.message }));
+      child.once('exit', (exitCode) => {
+        closing = setTimeout(() => {
+          killGroup(child.pid);
+          settle({ kind: 'answered', exitCode, ...streams });
+        }, STREAMS_CLOSE_WITHIN_MS);
       });
-      child.once('close', (exitCode) => {
-        cleanUp();
-        answer({ kind: 'answered', exitCode, ...streams });
-      });
+      child.once('close', (exitCode) => settle({ kind: 'answered', exitCode, ...streams }));
     } catch (error) {
-      failed(error instanceof Error ? error.message : String(error)); // An argument that is too long.
+      answer({ kind: 'failed', message: error instanceof Error ? error.message : String(error) }); // An argument that is too long.
     }
   });
 }

@@ -276,3 +276,23 @@ void t.test('a program that does not answer is not waited for, and leaves no pro
   const flood = await askProgram(['sh', '-c', 'yes | head -c 3000000; exit 4'], { cwd: folder, env: { PATH: process.env['PATH'] ?? '' } });
   t.ok(flood.kind === 'answered' && flood.exitCode === 4 && flood.stdout.length === 1024 * 1024);
 });
+
+void t.test('a program that leaves a process with its streams has answered, and nothing is read from that process', async (t) => {
+  const { folder, program } = await place(t);
+  const leave = `echo $$ > ${folder}/child; exec sleep 600`;
+  for (const [start, isKilled] of [
+    ['setsid', false],
+    ['', true],
+  ] as const) {
+    const bin = await program(`${start} sh -c '${leave}' &\nwhile ! [ -s ${folder}/child ]; do :; done; echo 1.2.3; exit 3`);
+    const pipes = (): number => process.getActiveResourcesInfo().filter((name) => name === 'PipeWrap').length;
+    const before = pipes();
+    const answer = await askProgram([bin], { cwd: folder, env: { PATH: process.env['PATH'] ?? '' }, withinMs: 60_000 });
+    t.match(answer, { kind: 'answered', exitCode: 3, stdout: '1.2.3\n' });
+    while (pipes() > before) await nextTurn(); // One that stays would keep the process of the checks alive.
+    const child = Number(await readFile(join(folder, 'child'), 'utf8'));
+    if (!isKilled) process.kill(child, 'SIGKILL');
+    while (table.find(child)?.isZombie === false) await nextTurn();
+    await rm(join(folder, 'child'));
+  }
+});
