@@ -76,6 +76,8 @@ export function followOutput(options: FollowOutputOptions): OutputFollower {
   let polling: Promise<void> | null = null;
   let hasFailed = false;
   let failedReads = 0;
+  /** The file was there: if it no longer is, what the program writes cannot be read any more. */
+  let wasThere = false;
 
   const process = async ({ lines, dropped }: Pick<FollowedLines, 'lines' | 'dropped'>): Promise<void> => {
     if (dropped.length > 0)
@@ -92,6 +94,7 @@ export function followOutput(options: FollowOutputOptions): OutputFollower {
   const readToEnd = async (isOver: boolean): Promise<void> => {
     for (let isAtEnd = false; !isAtEnd;) {
       const read = await file.read();
+      wasThere = true;
       if (read.isRewritten) {
         log.warn('an agent emptied the file of its own output, as "> /dev/stdout" does in a shell (">> /dev/stdout" does not)', {
           runId,
@@ -117,7 +120,7 @@ export function followOutput(options: FollowOutputOptions): OutputFollower {
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       // A run that died before its files were created.
-      if (code === 'ENOENT') return;
+      if (code === 'ENOENT' && !wasThere) return;
       failedReads += 1;
       if (isMomentary(error) && failedReads < READ_TRIES_MAX) {
         if (failedReads === 1)
