@@ -37,7 +37,7 @@ export async function callWebhook(options: WebhookOptions, { request, nowMs, sig
     return failureIn(answer, { url, nowMs });
   } catch (error) {
     const isRefused = error instanceof PrivateAddressError;
-    const message = `The webhook ${url.host} was not called: ${messageOf(error)}`;
+    const message = `${isRefused ? `The webhook ${url.host} was not called` : `The call of the webhook ${url.host} failed`}: ${messageOf(error)}`;
     const hint = isRefused ? 'If the service is meant to have a private address, set allowPrivate: true.' : undefined;
     return failed(isRefused ? 'config' : 'model_unavailable', { message, hint, retryable: !isRefused });
   }

@@ -41,14 +41,20 @@ export function post({ url, headers, body, timeoutMs, allowPrivate, signal }: Po
   };
   return new Promise((resolve, reject) => {
     const request = url.protocol === 'https:' ? requestTls : requestPlain;
+    const fail = (error: Error): void => {
+      reject(within.aborted && !signal.aborted ? new Error(`there was no answer within ${String(timeoutMs)} ms`) : error);
+    };
     const sent = request(url, options, (answer) => {
       textOf(answer).then((text) => {
         resolve({ status: answer.statusCode ?? 0, retryAfter: answer.headers['retry-after'] ?? null, text });
-      }, reject);
+      }, fail);
     });
-    sent.once('error', (error) => {
-      reject(within.aborted && !signal.aborted ? new Error(`there was no answer within ${String(timeoutMs)} ms`) : error);
+    // A switch to another protocol, which nobody asked for. Node reports neither an answer nor an error.
+    sent.once('upgrade', ({ statusCode = 101 }, socket) => {
+      socket.destroy();
+      resolve({ status: statusCode, retryAfter: null, text: '' });
     });
+    sent.once('error', fail);
     sent.end(body);
   });
 }

@@ -135,7 +135,11 @@ void t.test('R12: a task that a webhook refuses costs one attempt and no strike 
 
 void t.test('no answer, an endless answer and no server are retryable failures', async (t) => {
   const silent = await hooked(t, { timeoutMs: 100 }, () => undefined);
-  t.match(await silent.wake(), [{ type: 'failed', phase: 'spawn', retryable: true, message: /no answer within 100 ms/ }]);
+  t.match(await silent.wake(), [
+    { type: 'failed', phase: 'spawn', retryable: true, message: /call of .* failed: there was no answer within 100 ms/ },
+  ]);
+  const half = await hooked(t, { timeoutMs: 100 }, (_, response) => void response.writeHead(200, { 'content-length': '9' }).write('part'));
+  t.match(await half.wake(), [{ type: 'failed', phase: 'spawn', retryable: true, message: /no answer within 100 ms/ }]);
   const endless = await hooked(t, { timeoutMs: 5_000 }, (_, response) => {
     response.writeHead(500);
     const pour = (): void => {
@@ -151,6 +155,13 @@ void t.test('no answer, an endless answer and no server are retryable failures',
   t.match(await all(runner.wake(await world.request(), new AbortController().signal)), [
     { type: 'failed', retryable: true, message: /ECONNREFUSED/ },
   ]);
+});
+
+void t.test('an answer that switches to another protocol ends the call', async (t) => {
+  const { wake } = await hooked(t, {}, (_, response) => {
+    response.socket?.write('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n');
+  });
+  t.match(await wake(), [{ type: 'failed', phase: 'spawn', kind: 'config', retryable: false, message: /answered 101\. Correct url/ }]);
 });
 
 void t.test('a stop before or during the call ends it', async (t) => {
