@@ -17,6 +17,8 @@ export interface Route {
   readonly ownPage?: true | undefined;
   /** `json`: one JSON value; `empty`: a small JSON object, `{}` if there is none; `lines`: NDJSON; `none`: ignored. */
   readonly body: 'json' | 'empty' | 'lines' | 'none';
+  /** Whether its handler reads the query. If not, a request with parameters is refused, unless the route is open. */
+  readonly query?: true | undefined;
   /** The maximum body length, if it is less than that of a submit. */
   readonly bytesMax?: number | undefined;
   /**
@@ -43,20 +45,20 @@ export const ROUTES = [
   { name: 'submit', method: 'POST', path: '/api/tasks', roles: SUBMIT, body: 'json' },
   { name: 'submitBatch', method: 'POST', path: '/api/tasks/batch', roles: SUBMIT, body: 'lines' },
   { name: 'submitBulk', method: 'POST', path: '/api/tasks/bulk', roles: SUBMIT, body: 'lines', shed: true },
-  { name: 'listTasks', method: 'GET', path: '/api/tasks', roles: VIEW_OWN, body: 'none', shed: true },
-  { name: 'listDeadLetter', method: 'GET', path: '/api/tasks/dead-letter', roles: VIEW_OWN, body: 'none', shed: true },
+  { name: 'listTasks', method: 'GET', path: '/api/tasks', roles: VIEW_OWN, body: 'none', query: true, shed: true },
+  { name: 'listDeadLetter', method: 'GET', path: '/api/tasks/dead-letter', roles: VIEW_OWN, body: 'none', query: true, shed: true },
   { name: 'taskStats', method: 'GET', path: '/api/tasks/stats', roles: VIEW, body: 'none', shed: true },
   { name: 'getTask', method: 'GET', path: '/api/tasks/:id', roles: VIEW_ASSIGNED, body: 'none', shed: true },
-  { name: 'taskEvents', method: 'GET', path: '/api/tasks/:id/events', roles: VIEW_ASSIGNED, body: 'none', shed: true },
-  { name: 'keptResult', method: 'GET', path: '/api/tasks/:id/results/:generation', roles: VIEW_OWN, body: 'none', shed: true },
-  { name: 'taskOutput', method: 'GET', path: '/api/tasks/:id/output', roles: VIEW_OWN, body: 'none', shed: true },
+  { name: 'taskEvents', method: 'GET', path: '/api/tasks/:id/events', roles: VIEW_ASSIGNED, body: 'none', query: true, shed: true },
+  { name: 'keptResult', method: 'GET', path: '/api/tasks/:id/results/:generation', roles: VIEW_OWN, body: 'none', query: true, shed: true },
+  { name: 'taskOutput', method: 'GET', path: '/api/tasks/:id/output', roles: VIEW_OWN, body: 'none', query: true, shed: true },
   // Not shed: a shed GET counts as a read, and this one would occupy a turn of its token's reads while it waits.
-  { name: 'waitForOutput', method: 'GET', path: '/api/tasks/:id/output/wait', roles: VIEW_OWN, body: 'none' },
+  { name: 'waitForOutput', method: 'GET', path: '/api/tasks/:id/output/wait', roles: VIEW_OWN, body: 'none', query: true },
   { name: 'retryTask', method: 'POST', path: '/api/tasks/:id/retry', roles: OPERATE, body: 'empty' },
   { name: 'cancelTask', method: 'POST', path: '/api/tasks/:id/cancel', roles: OPERATE_OWN, body: 'empty' },
   { name: 'adoptResult', method: 'POST', path: '/api/tasks/:id/adopt', roles: OPERATE, body: 'json' },
   { name: 'pushTask', method: 'POST', path: '/api/admin/push-task', roles: OPERATE, body: 'json' },
-  { name: 'listAgents', method: 'GET', path: '/api/agents', roles: VIEW, body: 'none', shed: true },
+  { name: 'listAgents', method: 'GET', path: '/api/agents', roles: VIEW, body: 'none', query: true, shed: true },
   { name: 'getAgent', method: 'GET', path: '/api/agents/:id', roles: VIEW, body: 'none', shed: true },
   { name: 'drainAgent', method: 'POST', path: '/api/agents/:id/drain', roles: OPERATE, body: 'empty' },
   { name: 'resumeAgent', method: 'POST', path: '/api/agents/:id/resume', roles: OPERATE, body: 'empty' },
@@ -66,14 +68,14 @@ export const ROUTES = [
   { name: 'register', method: 'POST', path: '/api/onboard/register', roles: 'open', body: 'json', bytesMax: 4_096 },
   { name: 'addEnrolSecret', method: 'POST', path: '/admin/enrol-secrets', roles: ADMIN, body: 'empty' },
   { name: 'addToken', method: 'POST', path: '/admin/tokens', roles: ADMIN, body: 'json' },
-  { name: 'listTokens', method: 'GET', path: '/admin/tokens', roles: ADMIN, body: 'none', shed: true },
+  { name: 'listTokens', method: 'GET', path: '/admin/tokens', roles: ADMIN, body: 'none', query: true, shed: true },
   { name: 'rotateToken', method: 'POST', path: '/admin/tokens/:id/rotate', roles: ADMIN, body: 'empty' },
   { name: 'revokeTokens', method: 'DELETE', path: '/admin/tokens/:id', roles: ADMIN, body: 'none' },
   { name: 'openSession', method: 'POST', path: '/api/session', roles: 'open', ownPage: true, body: 'json', bytesMax: 4_096 },
   { name: 'endSession', method: 'DELETE', path: '/api/session', roles: 'open', ownPage: true, body: 'none' },
-  { name: 'listAudit', method: 'GET', path: '/admin/audit', roles: ADMIN, body: 'none', shed: true },
+  { name: 'listAudit', method: 'GET', path: '/admin/audit', roles: ADMIN, body: 'none', query: true, shed: true },
   // A stream is not shed, because a browser does not reconnect a stream that was refused.
-  { name: 'streamEvents', method: 'GET', path: '/api/events', roles: VIEW_OWN, body: 'none' },
+  { name: 'streamEvents', method: 'GET', path: '/api/events', roles: VIEW_OWN, body: 'none', query: true },
   { name: 'whoAmI', method: 'GET', path: '/api/whoami', roles: ANY, body: 'none', shed: true },
   { name: 'schemas', method: 'GET', path: '/api/schemas', roles: ANY, body: 'none', shed: true },
   { name: 'openApi', method: 'GET', path: '/api/openapi.json', roles: 'open', body: 'none', shed: true },

@@ -10,7 +10,7 @@ import type { HttpApiDeps } from './deps.ts';
 import type { LoopDelay } from './loop-delay.ts';
 import type { ReadTurns } from './read-turns.ts';
 import type { Cors } from './cors.ts';
-import { read, refusal, refused, tooMany, type Read, type Reply } from './reply.ts';
+import { invalid, read, refusal, refused, tooMany, type Read, type Reply } from './reply.ts';
 import type { ApiRequest, Caller, Handler, OpenHandler } from './request.ts';
 import { rolesOf, type Route } from './routes.ts';
 import type { Sender } from './request-log.ts';
@@ -86,8 +86,8 @@ export async function serve(
   if (admitted.kind === 'refused') return admitted.reply;
   const shed = refuseIfBusy(context, route);
   if (shed !== null) return shed;
-  const wrongType = refuseType(route, request);
-  if (wrongType !== null) return wrongType;
+  const wrong = refuseType(route, request) ?? refuseQuery(route, request);
+  if (wrong !== null) return wrong;
 
   const owner = admitted.value === null ? `address ${addressGroup(address)}` : `token ${admitted.value.id}`;
   const isEmpty = route.body === 'empty';
@@ -173,6 +173,14 @@ function refuseIfBusy({ deps, loop }: ServeContext, route: Route): Reply | null 
     'hub_busy',
     `The hub is ${delayMs} ms behind, and refuses bulk submits and reads while that is over ${maxMs} ms; retry later.`,
   );
+}
+
+/** Parameters that would be ignored. Open routes ignore them: probes and caches add some of their own. */
+function refuseQuery(route: Route, { query }: HttpRequest): Reply | null {
+  if (query === '' || route.query === true || route.roles === 'open') return null;
+  const [name] = new URLSearchParams(query).keys();
+  if (name === undefined) return null;
+  return invalid([{ field: name, error: 'unknown_field', detail: 'is unknown; this route has no query parameters' }]);
 }
 
 function refuseType(route: Route, request: HttpRequest): Reply | null {

@@ -60,8 +60,8 @@ forbidden_origin, 404 unknown_route and 405 method_not_allowed. HEAD is answered
 
 /** Any of these can be the answer to a request on any route. */
 const OF_ALL: readonly HttpErrorCode[] = ['forbidden_origin', 'unsupported_media_type', 'internal', 'hub_stopping'];
-/** For routes that need a token, which is looked up in the database. */
-const OF_TOKENS: readonly HttpErrorCode[] = ['unauthorized', 'forbidden', 'rate_limited', 'storage_unavailable'];
+/** For routes that need a token, which is looked up in the database, and whose parameters are checked. */
+const OF_TOKENS: readonly HttpErrorCode[] = ['validation_failed', 'unauthorized', 'forbidden', 'rate_limited', 'storage_unavailable'];
 const OF_STORE: readonly HttpErrorCode[] = ['storage_damaged', 'storage_unavailable'];
 const OF_BODIES: readonly HttpErrorCode[] = ['invalid_json', 'validation_failed', 'request_timeout', 'body_too_large'];
 

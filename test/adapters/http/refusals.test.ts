@@ -1,5 +1,7 @@
 /** What is refused before the queue is involved, what becomes of failures, and what may be logged. */
 import t from 'tap';
+import { ROUTE_DOCS } from '../../../adapters/http/openapi/route-docs.ts';
+import { ROUTES, type Route, type RouteName } from '../../../adapters/http/routes.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { ErrorCode } from '../../../core/errors/codes.ts';
 import { aTaskId, aToken } from '../../product/contracts/fixtures.ts';
@@ -60,6 +62,20 @@ t.test('unsupported content types and encodings are refused', async (t) => {
     415,
     'unsupported_media_type',
   ]);
+});
+
+t.test('parameters of a route that has none are refused by name, except where no token is needed', async (t) => {
+  for (const route of ROUTES as readonly (Route & { readonly name: RouteName })[]) {
+    const name = `${route.method} ${route.path}`;
+    t.equal(route.query === true, ROUTE_DOCS[route.name].query !== undefined, `${name}: read if and only if documented`);
+    if (route.query === true || route.roles === 'open') continue;
+    const path = route.path.replace(':id', aTaskId(1));
+    const type = { 'content-type': route.body === 'lines' ? 'application/x-ndjson' : 'application/json' };
+    const got = await bench.send(`${path}?&deadline_ms=1000`, { method: route.method, headers: type });
+    t.match([got.status, got.json['details']], [400, [{ field: 'deadline_ms', error: 'unknown_field' }]], name);
+  }
+  t.equal((await bench.send('/health?probe=1', { token: null })).status, 200, 'a probe may have some of its own');
+  t.equal((await bench.send('/api/whoami?')).status, 200, 'an empty query has none');
 });
 
 t.test('a body over its limit is refused before it is read', async (t) => {
