@@ -1,5 +1,12 @@
 /** The HTTP or HTTPS server of the port: Node's own, with timeouts for slow clients. */
-import { createServer as createPlainServer, type IncomingMessage, type RequestListener, type Server, type ServerOptions } from 'node:http';
+import {
+  createServer as createPlainServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+} from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { PortCertificate } from '../../core/ports/hub-transport.ts';
@@ -13,6 +20,11 @@ const CHECK_MS = 1_000;
 const PARSER_WITHIN_MS = 4_000;
 /** TCP keep-alive probes start after this idle time. */
 const KEEP_ALIVE_PROBE_MS = 30_000;
+/**
+ * How many pipelined requests of a connection may wait for the response to an earlier one. Node handles all requests that it has read, about
+ * a thousand, in one turn of the event loop; browsers and HTTP libraries wait for each response.
+ */
+export const PIPELINED_MAX = 4;
 
 /**
  * Of Node 22.21 and 24.9, and newer than Node's types. Before that, Node emits `upgrade` for a request with any `Upgrade` header, without
@@ -27,10 +39,12 @@ export interface HttpFrontDeps extends AnswererDeps {
   /** TCP connections open at once, including WebSockets; more are dropped. */
   readonly connectionsMax: number;
   readonly certificate?: PortCertificate | undefined;
+  /** Called when a connection is closed for too many pipelined requests. */
+  readonly onTooMany: (socket: Socket) => void;
 }
 
 /** The server, not listening yet. */
-export const httpFront = ({ settings, connectionsMax, certificate, ...deps }: HttpFrontDeps): Server | TlsServer => {
+export const httpFront = ({ settings, connectionsMax, certificate, onTooMany, ...deps }: HttpFrontDeps): Server | TlsServer => {
   const answer = httpAnswerer(deps);
   const options: ServerOptions & UpgradeOption = {
     headersTimeout: settings.headersWithinMs,
@@ -42,7 +56,16 @@ export const httpFront = ({ settings, connectionsMax, certificate, ...deps }: Ht
     // Any other protocol, such as h2c, is ignored (RFC 9110, section 7.8): the request is answered as if it had no such header.
     shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket',
   };
+  const pipelined = pipelineCount();
   const onRequest: RequestListener = (incoming, outgoing) => {
+    const { socket } = incoming;
+    // What Node had read before the connection was closed.
+    if (socket.destroyed) return;
+    if (!pipelined.add(socket, outgoing)) {
+      onTooMany(socket);
+      socket.destroy();
+      return;
+    }
     const { request, exchange } = nodeExchange(incoming, outgoing, deps.isRefusing);
     answer(request, exchange);
   };
@@ -54,6 +77,21 @@ export const httpFront = ({ settings, connectionsMax, certificate, ...deps }: Ht
   server.maxConnections = connectionsMax;
   return server;
 };
+
+/** `add`: false if more than `PIPELINED_MAX` requests of the connection wait, with this one. */
+function pipelineCount(): { add(socket: Socket, outgoing: ServerResponse): boolean } {
+  const waiting = new WeakMap<Socket, number>();
+  return {
+    add(socket, outgoing) {
+      // Node gives a response its socket once the one before it is complete.
+      if (outgoing.socket !== null) return true;
+      const count = (waiting.get(socket) ?? 0) + 1;
+      waiting.set(socket, count);
+      outgoing.once('close', () => waiting.set(socket, (waiting.get(socket) ?? 1) - 1));
+      return count <= PIPELINED_MAX;
+    },
+  };
+}
 
 /**
  * Gives a connection its parser when its first bytes arrive. Node does so when it accepts the connection: when ten thousand sidecars

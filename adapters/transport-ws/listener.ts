@@ -48,6 +48,7 @@ export const openPort = async ({ options, events, settings, nextId, isRefusing, 
     isRefusing,
     log,
     certificate,
+    onTooMany: ({ remoteAddress = '' }) => note('too many pipelined requests', { remoteAddress: plainAddress(remoteAddress) }),
   });
   // `closeTimeout` (how long the peer may take to answer a close frame) is newer than the types of ws.
   const upgrading: ServerOptions & { readonly closeTimeout: number } = {

@@ -497,7 +497,7 @@ export const THREATS: readonly Threat[] = [
   {
     who: 'network peer',
     stoppedBy:
-      'no address takes all places, of sockets or, with `ws()`, of other connections; a peer that floods and reads nothing is closed; a request has one length',
+      'no address takes all places, of sockets or, with `ws()`, of other connections; a peer that floods and reads nothing, or that pipelines many requests, is closed; a request has one length',
     tests: [
       [PEER, 'R20: silent unidentified connections from one address crowd out only that address'],
       [PEER, 'R20: an unidentified peer that pings and reads nothing is closed when its send buffer exceeds the limit'],
@@ -505,6 +505,7 @@ export const THREATS: readonly Threat[] = [
         'adapters/wire/transport-ws.test.ts',
         'R20: one address gets half of the free non-WebSocket connections, and regains room when they close',
       ],
+      ['adapters/wire/transport-ws.test.ts', 'R20: a connection with too many pipelined requests is closed before they delay others'],
       [
         'product/contracts/wire/hub-transport-http.contract.ts',
         'refuses a body with two lengths with 400, closes, and serves no request smuggled in it',

@@ -6,6 +6,8 @@ import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
 import { wsLink } from '../../../adapters/link-ws/ws-link.ts';
 import { ws, type WsOptions } from '../../../adapters/transports.ts';
 import { wsTransport } from '../../../adapters/transport-ws/ws-transport.ts';
+import { PIPELINED_MAX } from '../../../adapters/transport-ws/http-front.ts';
+import type { HttpRequest, HttpResponse } from '../../../core/ports/http.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import { httpApiContract } from '../../product/contracts/wire/http-api.contract.ts';
 import { hubTransportContract } from '../../product/contracts/wire/hub-transport.contract.ts';
@@ -119,6 +121,38 @@ t.test('R20: one address gets half of the free non-WebSocket connections, and re
     await closed;
   }
   t.equal((await fetch(`http://127.0.0.1:${port}/`)).status, 200);
+});
+
+t.test('R20: a connection with too many pipelined requests is closed before they delay others', async (t) => {
+  const log = memoryLog();
+  const transport = wsTransport({ log });
+  t.teardown(() => transport.close(1001, 'over'));
+  let served = 0;
+  const http = async (request: HttpRequest): Promise<HttpResponse> => {
+    served += 1;
+    return reply(await textOf(request));
+  };
+  const { port } = await transport.listen(openToAll({ http }), hubRecorder().events);
+  /** What is received until `count` responses are there, or the connection is closed. */
+  const answersTo = async (count: number): Promise<number> => {
+    const socket = connect(port, '127.0.0.1');
+    // The hub may reset it; the test needs only its end.
+    socket.on('error', () => undefined);
+    let received = '';
+    socket.on('data', (chunk) => {
+      received += String(chunk);
+      if (received.split('HTTP/1.1 200 ').length > count) socket.destroy();
+    });
+    const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+    for (let n = 0; n < 3; n += 1) socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(count / 3));
+    await closed;
+    return received.split('HTTP/1.1 200 ').length - 1;
+  };
+  t.equal(await answersTo(3), 3, 'a few are answered');
+  served = 0;
+  t.ok((await answersTo(3_000)) <= 1 + PIPELINED_MAX);
+  t.ok(served <= 1 + PIPELINED_MAX, `${served} of 3,000 were handled`);
+  t.match(log.lines, [{ message: 'Refused at the port: too many pipelined requests.' }]);
 });
 
 t.test('a malformed request is answered with 400 only', async (t) => {
