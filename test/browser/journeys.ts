@@ -236,6 +236,19 @@ export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
     await description.fill('');
   });
 
+  await t.test('a description over the limit is refused with a reason, and kept, not cut', async (t) => {
+    await goTo(page, room, 'submit');
+    const description = page.getByLabel('What should the agent do?');
+    await description.focus();
+    // As if it was pasted.
+    const pasted = `${'x'.repeat(200_000)} and the end`;
+    await page.keyboard.insertText(pasted);
+    await page.getByRole('button', { name: 'Submit', exact: true }).click();
+    await page.getByRole('alert').getByText('must have at most 200000 characters, found 200012').waitFor();
+    t.equal(await description.inputValue(), pasted);
+    await description.fill('');
+  });
+
   await t.test('during a hub restart the page shows that it is disconnected, and catches up by itself', async (t) => {
     const { task_id: id } = await world.api.tasks.submit({ description: 'Runs through a restart', needed_capabilities: ['code'] });
     await goTo(page, room, `tasks/${id}`);

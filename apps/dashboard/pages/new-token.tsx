@@ -97,7 +97,7 @@ export function NewToken({ onSent, onClose }: NewTokenProps): JSX.Element {
             <>
               <label>
                 Agent ID
-                <input required maxLength={64} {...text('agentId')} />
+                <input required {...text('agentId')} />
               </label>
               <label>
                 At most these capabilities
@@ -112,7 +112,7 @@ export function NewToken({ onSent, onClose }: NewTokenProps): JSX.Element {
             <>
               <label>
                 Name
-                <input required maxLength={128} {...text('name')} />
+                <input required {...text('name')} />
               </label>
               <label>
                 Role

@@ -1,4 +1,4 @@
-/** Submitting a task. What is optional is folded away. */
+/** Submitting a task. What is optional is folded away. No field has a `maxLength`: browsers cut longer text without a word; the hub refuses it. */
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import { PRIORITIES } from '../../../core/domain/task/task.ts';
@@ -130,7 +130,7 @@ export function SubmitPage(): JSX.Element {
         <Panel title="Task">
           <label>
             What should the agent do?
-            <textarea rows={6} required maxLength={200_000} {...text('description')} />
+            <textarea rows={6} required {...text('description')} />
           </label>
           <div class="field-row">
             <label>
@@ -182,11 +182,11 @@ export function SubmitPage(): JSX.Element {
           <div class="field-row">
             <label>
               Repository
-              <input maxLength={1_024} {...text('repo')} />
+              <input {...text('repo')} />
             </label>
             <label>
               Branch
-              <input maxLength={1_024} {...text('branch')} />
+              <input {...text('branch')} />
             </label>
           </div>
           <label>
