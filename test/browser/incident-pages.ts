@@ -39,9 +39,12 @@ export async function incidentPages(t: Test, { browser }: BrowserRoom): Promise<
     await find.fill(id.slice(0, 'task-'.length + 4));
     await find.press('Enter');
     await page.getByText(`More than one task has an ID that begins with ${id.slice(0, 9)}. Add digits.`).waitFor();
-    await find.fill('task-00000000000000000000000000000000');
-    await find.press('Enter');
-    await page.getByText('There is no such task.').waitFor();
+    // The last two are pages of the API beside those of the tasks.
+    for (const other of ['task-00000000000000000000000000000000', 'stats', 'dead-letter']) {
+      await find.fill(other);
+      await find.press('Enter');
+      await page.getByText(`${other} was removed, or never existed.`).waitFor();
+    }
   });
 
   await t.test('a task can still be found at 200 % zoom', async (t) => {

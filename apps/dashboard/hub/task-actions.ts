@@ -1,12 +1,15 @@
 /** What an operator does to tasks and agents. */
+import { isTaskId } from '../../../core/domain/ids.ts';
 import { meantBy, taskIdBeginning } from '../../../core/domain/task/task-beginning.ts';
 import type { AgentJson, Page, SubmittedTask, TaskDetail, TaskJson } from '../../client/types.ts';
-import { sendRequest, get } from './hub-requests.ts';
+import { get, HubError, sendRequest } from './hub-requests.ts';
 
 const taskPath = (id: string, more = ''): string => `/api/tasks/${encodeURIComponent(id)}${more}`;
 const agentPath = (id: string, more = ''): string => `/api/agents/${encodeURIComponent(id)}${more}`;
 
-export const readTask = (id: string, stop?: AbortSignal): Promise<TaskDetail> => get(taskPath(id), stop);
+/** Of anything but a task ID, `/api/tasks/` may have another page, such as `stats`. */
+export const readTask = (id: string, stop?: AbortSignal): Promise<TaskDetail> =>
+  isTaskId(id) ? get(taskPath(id), stop) : Promise.reject(new HubError(404, 'unknown_task', 'This is not the ID of a task.'));
 
 /** The IDs that begin like this, or the one that this is. */
 export async function tasksNamed(text: string): Promise<readonly string[]> {
