@@ -145,6 +145,31 @@ export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
     await page.getByText('No task matches these filters.').waitFor();
   });
 
+  await t.test('a bulk action waits for a hub that does not answer', async (t) => {
+    await world.api.tasks.submitMany(
+      Array.from({ length: 20 }, (_, at) => ({ description: `In turn ${at}`, needed_capabilities: ['gpu'] })),
+    );
+    await goTo(page, room, 'tasks?status=queued');
+    await page.getByRole('link', { name: /In turn 19/ }).waitFor();
+    await page.getByRole('button', { name: 'Cancel…' }).click();
+    const api = '**/api/{tasks/*/cancel,whoami}';
+    await page.route(api, (route) => route.abort('connectionrefused'));
+    const asked = page.waitForRequest('**/api/whoami');
+    await page.getByRole('button', { name: 'Cancel 20 tasks' }).click();
+    await asked;
+    await page.getByText('0 of 20 cancelled, 4 without an answer…').waitFor();
+    await page.waitForRequest('**/api/whoami');
+    t.equal(await page.getByText('0 of 20 cancelled, 4 without an answer…').count(), 1, 'it sends no others meanwhile');
+    await page.unroute(api);
+    await page.getByText('16 of 20 cancelled, 4 without an answer.').waitFor();
+    await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click();
+    await page.getByRole('button', { name: 'Cancel…' }).click();
+    await page.getByRole('button', { name: 'Cancel 4 tasks' }).click();
+    await page.getByText('4 of 4 cancelled.').waitFor();
+    await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click();
+    await page.getByText('No task matches these filters.').waitFor();
+  });
+
   await t.test('keyboard: go to the tasks, down the list, into a task, and to the shortcuts', async (t) => {
     await goTo(page, room, '');
     await page.keyboard.press('g');

@@ -1,7 +1,7 @@
 /** Does one thing to many tasks or agents, after it has shown to which. */
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { HubError } from '../hub/hub-requests.ts';
+import { get, HubError } from '../hub/hub-requests.ts';
 import { Modal } from '../parts/modal.tsx';
 import { LineText } from '../parts/untrusted-text.tsx';
 
@@ -11,6 +11,9 @@ const SHOWN_ROWS = 12;
 /** Requests at once. */
 const AT_ONCE = 4;
 const ERRORS_SHOWN = 5;
+/** How often a hub that does not answer is asked whether it is back, milliseconds. */
+const ASKED_EVERY_MS = 2_000;
+const SERVER_ERROR = 500;
 
 /** What is done, and to what. */
 export interface BulkPlan<Row> {
@@ -159,17 +162,36 @@ async function runAll<Row>(
   const work = async (): Promise<void> => {
     for (const row of waiting) {
       if (stop.aborted) return;
+      let isBack: Promise<void> | undefined;
       try {
         await act(row);
         done += 1;
       } catch (thrown) {
+        if (isAway(thrown)) isBack = untilBack(stop);
         if (thrown instanceof HubError && thrown.status !== 0) refused += 1;
         else unanswered += 1;
         if (errors.size < ERRORS_SHOWN) errors.add(thrown instanceof Error ? thrown.message : String(thrown));
       }
       onProgress({ done, refused, unanswered, errors: [...errors], isOver: false });
+      await isBack;
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
   onProgress({ done, refused, unanswered, errors: [...errors], isOver: true });
+}
+
+/** Whether the hub, or a proxy for it, says or shows that it cannot do anything now: the other rows would get the same answer. */
+const isAway = (thrown: unknown): boolean => !(thrown instanceof HubError) || thrown.status === 0 || thrown.status >= SERVER_ERROR;
+
+/** Resolves when the hub answers again, or `stop` is aborted. */
+async function untilBack(stop: AbortSignal): Promise<void> {
+  while (!stop.aborted) {
+    try {
+      await get('/api/whoami', stop);
+      return;
+    } catch (thrown) {
+      if (!isAway(thrown)) return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, ASKED_EVERY_MS));
+  }
 }
