@@ -7,7 +7,17 @@ import { ROUTES, rolesOf, type Reach, type Route, type RouteName } from '../../a
 import { ROLES, type Role } from '../../core/ports/agent-store.ts';
 import type { TaskId } from '../../core/domain/ids.ts';
 import { BENCH_AGENT, HOST, hashOf, hubBench, type Answered, type HubBench, type Sending } from '../adapters/http/hub-bench.ts';
-import { A_MOMENT_MS, aTaskId, aToken, anAgent, anAgentId, anAssignedTask, changes, inserting } from '../product/contracts/fixtures.ts';
+import {
+  A_MOMENT_MS,
+  aTask,
+  aTaskId,
+  aToken,
+  anAgent,
+  anAgentId,
+  anAssignedTask,
+  changes,
+  inserting,
+} from '../product/contracts/fixtures.ts';
 
 /** One task of the submitter, assigned to the agent of the bench; and one unrelated to both. */
 const MINE = aTaskId(1);
@@ -179,6 +189,22 @@ t.test('R7: a list shows a submitter only its own tasks, and other roles all tas
     t.strictSame([text.includes(MINE), text.includes(OTHERS)], [true, role !== 'submitter'], role);
   }
   t.match(await bench.send('/api/events', { token: 'submitter' }), { status: 403 }, 'nor does it follow the events of others');
+  await bench.close();
+});
+
+t.test('R7: why a task waits names only tasks that the caller may see', async (t) => {
+  const bench = await benchOfRights();
+  const waits = aTaskId(3);
+  const terms = { submittedBy: 'tok-submitter', requirement: { capabilities: [], assignTo: anAgentId(OTHER_AGENT) } };
+  await bench.commit(inserting(aTask({ id: waits, ...terms })));
+  for (const [role, isNamed] of [
+    ['submitter', false],
+    ['viewer', true],
+  ] as const) {
+    const { text, json } = await bench.send(`/api/tasks/${waits}`, { token: role });
+    t.match(json['waiting_for'], { kind: 'slots_taken', message: /has 1 of 1 slots in use/ }, role);
+    t.equal(text.includes(OTHERS), isNamed, `${role}: the task of another submitter`);
+  }
   await bench.close();
 });
 

@@ -24,7 +24,8 @@ export function taskHandlers(deps: HttpApiDeps, why: Waiting): TaskHandlers {
     const record = isTaskId(id) ? await tasks.read(id) : undefined;
     if (record === undefined || !maySee(by, record.task)) return unknownTask;
     const name = by.role === 'agent' ? undefined : (await agents.getToken(record.task.submittedBy))?.name;
-    return okText(taskRecordJson(record, await why.ofTask(record.task, record.events), name ?? null));
+    const waitingFor = await why.ofTask(record.task, record.events, (other) => maySee(by, other));
+    return okText(taskRecordJson(record, waitingFor, name ?? null));
   };
 
   const operate = async (

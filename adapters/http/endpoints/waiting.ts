@@ -11,9 +11,11 @@ import type { AllAgents } from './all-agents.ts';
 
 type Deps = Pick<HttpApiDeps, 'tasks' | 'agents' | 'clock' | 'quietUntilMs'>;
 
+type MaySee = (other: Task) => boolean;
+
 export interface Waiting {
-  /** `events`: the newest of its history, oldest first. */
-  ofTask(task: Task, events: readonly TaskEvent[]): Promise<WaitingFor | null>;
+  /** `events`: the newest of its history, oldest first. `maySee`: whether the explanation may name this other task. */
+  ofTask(task: Task, events: readonly TaskEvent[], maySee: MaySee): Promise<WaitingFor | null>;
   ofAgent(row: AgentRow): Promise<AgentWaiting>;
 }
 
@@ -38,14 +40,15 @@ export function waiting({ tasks, agents, clock, quietUntilMs }: Deps, everyAgent
   };
 
   return {
-    async ofTask(task, events) {
+    async ofTask(task, events, maySee) {
+      const seenLoad = (row: AgentRow): AgentLoad => ({ ...loadOf(row), live: row.live.filter(maySee) });
       if (task.status === 'cancelled') {
         const stopping = unconfirmedStop(events);
-        return stopping === null ? null : explain(task, { agents: (await rowOf(stopping)).map(loadOf) });
+        return stopping === null ? null : explain(task, { agents: (await rowOf(stopping)).map(seenLoad) });
       }
       if (task.status === 'blocked') return explain(task, { dependencies: await tasks.peek(task.dependsOn) });
       if (task.status !== 'queued' && task.status !== 'assigned') return explain(task);
-      const loads = (await rowsFor(task)).map(loadOf);
+      const loads = (await rowsFor(task)).map(seenLoad);
       const first = explain(task, { agents: loads });
       if (task.status === 'assigned' || first?.agents === undefined) return first;
       // Only for the offline agents that the explanation names, which are few.

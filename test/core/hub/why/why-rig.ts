@@ -19,7 +19,7 @@ const whyOf = ({ storage, clock, context }: HubRig) =>
 
 export async function whyTask(rig: HubRig, id: TaskId): Promise<WaitingFor | null> {
   const { task, events } = await rig.record(id);
-  return whyOf(rig).ofTask(task, events);
+  return whyOf(rig).ofTask(task, events, () => true);
 }
 
 export async function whyAgent(rig: HubRig, id: string): Promise<AgentWaiting> {
