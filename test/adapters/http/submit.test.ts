@@ -223,7 +223,7 @@ t.test('batch: each line is a separate submit, answered in order', async (t) => 
     [
       [201, null],
       [400, 'validation_failed'],
-      [400, 'validation_failed'],
+      [400, 'invalid_json'],
       [400, 'validation_failed'],
       [200, null],
       [409, 'idempotency_mismatch'],
