@@ -32,6 +32,8 @@ export interface AssignmentPaths {
   /** The published task before it is renamed to `published`. */
   readonly unpublished: string;
   readonly published: string;
+  /** The published task, once an agent that polls has claimed it. */
+  readonly claimed: string;
   /** Tells the agent that the assignment is gone. */
   readonly stop: string;
   /** In the assignment's own folder. */
@@ -50,6 +52,7 @@ export function pathsOf(folders: InboxFolders, assignment: AssignmentId): Assign
     taskFile: join(runDir, 'task.json'),
     unpublished: join(runDir, 'published.json'),
     published: join(folders.tasks, `${text}.json`),
+    claimed: join(resultsDir, `${text}.json`),
     stop: join(resultsDir, `${assignment.taskId}.stop`),
     own: (file) => join(resultsDir, `${assignment.taskId}.${file}`),
     flat: (file) => join(folders.results, `${assignment.taskId}.${file}`),

@@ -76,7 +76,7 @@ export function assignmentWatch(options: AssignmentWatchOptions): AssignmentWatc
   async function scanOnce(reportAgain: boolean): Promise<number | null> {
     if (isEnded || !(await isFolder(paths.resultsDir))) return null;
     const flatRetryMs = acceptsFlat() ? await flat.take(overSinceMs()) : null;
-    if ((reportAgain || !hasReportedStarted) && (await isRegularFile(paths.own('started')))) {
+    if ((reportAgain || !hasReportedStarted) && ((await isRegularFile(paths.own('started'))) || (await isRegularFile(paths.claimed)))) {
       hasReportedStarted = true;
       emit({ kind: 'started', assignment });
     }

@@ -257,6 +257,17 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
       t.ok(await place.read(taken));
     });
 
+    test('a published task that an agent moved into its results folder has started', async (t) => {
+      const place = await subject.place(t);
+      const { inbox, saw } = await expecting(place, a1);
+      await inbox.prepare(a1, TASK, true);
+      await inbox.scan(a1);
+      t.strictSame(saw.of('started'), []);
+      t.ok(await place.move(`tasks/${assignmentText(a1)}.json`, `results/${assignmentText(a1)}/${assignmentText(a1)}.json`));
+      await inbox.scan(a1);
+      t.ok(saw.of('started').length > 0);
+    });
+
     test('at startup withdraws all tasks that are not held', async (t) => {
       const place = await subject.place(t);
       const first = place.inbox();

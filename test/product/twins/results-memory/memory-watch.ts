@@ -39,6 +39,8 @@ export function memoryWatch(options: MemoryWatchOptions): MemoryWatch {
   const { assignment, files, clock, resultStillMs, isAlone } = options;
   const ownDir = `results/${assignmentText(assignment)}`;
   const own = (file: string): string => `${ownDir}/${assignment.taskId}.${file}`;
+  /** The published task, once an agent that polls has claimed it. */
+  const claimed = `${ownDir}/${assignmentText(assignment)}.json`;
   const flat = (file: string): string => `results/${assignment.taskId}.${file}`;
   let isEnded = false;
   let isScheduled = false;
@@ -61,7 +63,7 @@ export function memoryWatch(options: MemoryWatchOptions): MemoryWatch {
     retryTimer?.cancel();
     retryTimer = null;
     if (isAlone()) takeFlatFiles();
-    if ((reportAgain || !hasReportedStarted) && files.read(own('started')) !== null) {
+    if ((reportAgain || !hasReportedStarted) && (files.read(own('started')) ?? files.read(claimed)) !== null) {
       hasReportedStarted = true;
       emit({ kind: 'started', assignment });
     }
