@@ -116,6 +116,8 @@ t.test('a wrong command line exits with 2 and reports what is wrong', async (t) 
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
     [['backup', 'b.db', '--url', 'http://h'], /this command takes no --url/],
     [['--token', 't', 'hub'], /this command takes no --token/],
+    [['init', '--yes', '--config', 'hub.ts'], /this command takes no --config/],
+    [['-c', 'hub.ts', 'keys', 'init'], /this command takes no --config/],
     [['audit', 'verify', '--since', '1d'], /checks the whole chain. Leave out --follow, --since and --after/],
     [['audit', '--follow', 'verify'], /checks the whole chain/],
     [['lst'], /unknown command 'lst'[\s\S]*Did you mean list/],
