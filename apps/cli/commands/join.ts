@@ -203,11 +203,22 @@ async function tokenFrom(url: URL, enrolling: Enrolling): Promise<{ token: strin
   );
 }
 
+/** OpenSSL's codes for a certificate that no known CA has issued. */
+const UNKNOWN_ISSUER = /^(DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/;
+
 /** Rewords the error for a hub that cannot be reached: here it is on another machine, and its address was an argument. */
 function unreachableFromHere(url: URL, thrown: unknown): unknown {
   const reason = AgentcomError.is(thrown, 'AC_API_UNREACHABLE') ? thrown.details?.['reason'] : undefined;
-  const isAway = typeof reason === 'string' && /^E[A-Z_]+$/.test(reason) && reason !== 'EPROTO';
-  if (!isAway) return thrown;
+  if (typeof reason !== 'string') return thrown;
+  // A terminal selects up to the dot when one clicks twice on the code. With a fingerprint, no issuer is asked for.
+  if (UNKNOWN_ISSUER.test(reason)) {
+    return new AgentcomError('AC_API_UNREACHABLE', `The certificate of the hub at ${baseOf(url)} is not accepted: ${reason}.`, {
+      cause: thrown,
+      hint: 'If it is self-signed, pass the whole code that "agentcom invite" prints: after a dot it has the fingerprint of the hub. If its authority is your own, set NODE_EXTRA_CA_CERTS.',
+      details: { url: baseOf(url), reason },
+    });
+  }
+  if (!/^E[A-Z_]+$/.test(reason) || reason === 'EPROTO') return thrown;
   return new AgentcomError('AC_API_UNREACHABLE', `The hub at ${baseOf(url)} cannot be reached from this machine: ${reason}.`, {
     cause: thrown,
     hint: 'Check the name and the port, that the hub runs and listens beyond loopback (hub.listen.host), and its firewall.',
