@@ -144,7 +144,7 @@ function notProved(kind: 'not_proved' | 'older', hubUrl: string, code: JoinCode 
   throw new AgentcomError(
     'AC_ENROL',
     `Cannot enroll: ${found}. The secret in AGENTCOM_ENROL_SECRET is wrong, used or over 15 minutes old (on the hub's machine run ` +
-      '"agentcom invite" and set it to what that prints), or this address is not that hub (check sidecar.hubs). The secret was not sent',
+      '"agentcom invite" and set it to what that prints), or this address is not that hub (check sidecar.hubs). The secret was not sent.',
   );
 }
 

@@ -27,6 +27,10 @@ const hub = (parts: string): { readonly source: string } => ({
   source: `export default defineConfig({ hub: { storage: sqlite({ file: 'hub.db' }), transport: ws(), ${parts} } });\n`,
 });
 
+/** A storage of another package, with this `create`. */
+const storageOf = (create: string): string =>
+  `{ port: 'storage', name: 'shelf', options: {}, capabilities: { durable: false, shared: false }, problems: () => [], create: ${create} }`;
+
 export const BAD_PROGRAMS: readonly BadProgram[] = [
   {
     name: 'a config with mistakes',
@@ -59,6 +63,24 @@ export const BAD_PROGRAMS: readonly BadProgram[] = [
     says: [
       ' has a mistake:',
       '  hub.adminToken: is missing; expected a secret, because hub.listen.host "0.0.0.0" accepts connections from other machines.',
+    ],
+  },
+  {
+    name: 'a storage that cannot be created',
+    program: 'hub',
+    config: () => hub(`listen: { port: 0 }, dataDir: 'thrown', storage: ${storageOf("() => { throw new Error('no such shelf'); }")}`),
+    exitCode: 2,
+    code: 'AC_PLUGIN_INVALID',
+    says: ['The storage "shelf" cannot be created: its create() threw: no such shelf. ', 'Fix it, or the options in hub.storage.'],
+  },
+  {
+    name: 'a storage that lacks what a hub calls',
+    program: 'hub',
+    config: () => hub(`listen: { port: 0 }, dataDir: 'lacks', storage: ${storageOf('async () => ({ tasks: {}, close() {} })')}`),
+    exitCode: 2,
+    code: 'AC_PLUGIN_INVALID',
+    says: [
+      'The storage "shelf" is invalid: expected an object with agents, events, output, audit, notifier, open(), healthy(), found { tasks, close }.',
     ],
   },
   {
