@@ -13,6 +13,9 @@ const READY_WITHIN_MS = 30_000;
 /** How long it may take to end after SIGTERM before it is killed. */
 const STOP_WITHIN_MS = 10_000;
 
+/** What a shell may hold for another hub: these programs make their own, which they would not if they found it. */
+const OF_ANOTHER_HUB = ['AGENTCOM_ADMIN_TOKEN', 'AGENTCOM_TOKEN', 'AGENTCOM_ENROL_SECRET', 'AGENTCOM_HUB_FINGERPRINT'];
+
 export interface Program {
   /** The line that it printed when it was ready. */
   readonly ready: string;
@@ -39,7 +42,7 @@ export async function startProgram(
   const logFile = join(place.folder, `${name}.log`);
   const child = spawn(process.execPath, [place.bin, command, '--config', place.configFile], {
     stdio: ['ignore', 'pipe', openSync(logFile, 'a', 0o600)],
-    env: { ...process.env, ...env },
+    env: { ...process.env, ...Object.fromEntries(OF_ANOTHER_HUB.map((name) => [name, undefined])), ...env },
     // Ctrl-C is for the quickstart, which then stops the agents through the hub; a hub that was already gone could not tell them.
     detached: true,
   });

@@ -15,6 +15,9 @@ import { temporaryFolder } from './newcomer.ts';
 /** A time, an agent, a task, and what happened; `-` if there is none. */
 const ACCOUNT_LINE = /^ *\d+\.\d s {2}(-|builder|counter) +(-|[a-z]+) +\S.*$/;
 
+/** What the newcomer's shell has for another hub. */
+const OF_ANOTHER_HUB = { AGENTCOM_ADMIN_TOKEN: 'a'.repeat(32), AGENTCOM_TOKEN: 'b'.repeat(64), AGENTCOM_HUB_FINGERPRINT: 'c' };
+
 /** Runs the quickstart in `cwd`; `onLine` may react to its output. */
 async function quickstart(
   cwd: string,
@@ -23,7 +26,7 @@ async function quickstart(
 ) {
   const child = spawn(process.execPath, [builtTree().bin, 'quickstart', '--storage', storage, '--transport', transport], {
     cwd,
-    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], TMPDIR: cwd },
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], TMPDIR: cwd, ...OF_ANOTHER_HUB },
     stdio: ['ignore', 'pipe', 'inherit'],
     detached: true,
   });
