@@ -31,12 +31,13 @@ export function beginStop(step: StepContext, slot: Slot, stop: SlotStop): void {
   if (slot.status === 'reporting') return stopRun(step, stopping);
   if (slot.expectedSinceMs !== null) step.beforePersist({ type: 'withdraw', assignment: assignmentIdOf(slot) });
   if (slot.run !== null) return stopRun(step, stopping);
-  if (isPublished(step, slot)) return scan(step, slot);
+  if (mayWorkUnfollowed(step, slot)) return scan(step, slot);
   finishStop(step, stopping, null);
 }
 
-/** Whether a polling agent may have taken the task. */
-const isPublished = (step: StepContext, slot: Slot): boolean => step.agentPolls && slot.expectedSinceMs !== null;
+/** Whether an agent may work on it without a run: one that polls may have taken it, and another may have started although its wake failed. */
+const mayWorkUnfollowed = (step: StepContext, slot: Slot): boolean =>
+  slot.run === null && (hasStarted(slot) || (step.agentPolls && slot.expectedSinceMs !== null));
 
 /** Stops the run: aborts its signal, or, if nothing follows the run, attaches to it with an aborted signal. */
 export function stopRun(step: StepContext, slot: Slot): void {
@@ -136,7 +137,7 @@ interface StoppedRun {
 function finishStop(step: StepContext, slot: Slot, stopped: StoppedRun | null): void {
   const stop = slot.stop as SlotStop;
   const end = stopped?.end ?? UNKNOWN_END;
-  const outcome = outcomeOf(step, slot, stopped);
+  const outcome = outcomeOf(slot, stopped);
   if (outcome === 'not_stoppable') step.patchLive(slot, { mayLive: true });
   const { mayLive, hasUnreadableResult } = step.liveSlot(slot);
   if (stop.cause === 'released') return reportRelease(step, { ...slot, run: null }, stop.reason);
@@ -150,8 +151,8 @@ function finishStop(step: StepContext, slot: Slot, stopped: StoppedRun | null): 
   confirmCancel(step, slot, { outcome, survivors: end.survivors, used });
 }
 
-function outcomeOf(step: StepContext, slot: Slot, stopped: StoppedRun | null): CancelOutcome & EndedOutcome {
-  if (stopped === null) return isPublished(step, slot) && hasStarted(slot) ? 'not_stoppable' : 'not_running';
+function outcomeOf(slot: Slot, stopped: StoppedRun | null): CancelOutcome & EndedOutcome {
+  if (stopped === null) return hasStarted(slot) ? 'not_stoppable' : 'not_running';
   if (stopped.end.stopped) return 'killed';
   // The launcher is gone, but the agent runs on its own; nothing here shows whether it has ended.
   return stopped.wasDetached ? 'not_stoppable' : 'killed';

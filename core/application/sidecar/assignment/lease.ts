@@ -57,12 +57,11 @@ export function renew(step: StepContext, slot: Slot): void {
 
 /**
  * How long the agent may be silent; null if a living process is enough. `idleMs` if the runner follows its output,
- * `silenceMs` if only files can show signs of life.
+ * `silenceMs` if only files can show signs of life: it polls, it is detached, or it has started although its wake failed.
  */
 function silenceAllowedMs(step: StepContext, slot: Slot): number | null {
   const { idleMs, silenceMs } = step.settings.timing;
-  if (step.agentPolls) return hasStarted(slot) ? silenceMs : null;
-  if (slot.run === null) return null;
+  if (slot.run === null) return hasStarted(slot) ? silenceMs : null;
   if (slot.run.detached) return silenceMs;
   return slot.run.woken || idleMs === Infinity ? null : idleMs;
 }

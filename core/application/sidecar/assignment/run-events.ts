@@ -138,9 +138,17 @@ function onSpawnFailed(step: StepContext, slot: Slot & { readonly run: SlotRun }
   if (slot.stop !== null || slot.status === 'reporting' || wasSpawned) return endRun(step, slot, UNKNOWN_END);
   const { wakeError, failure } = step.liveSlot(slot);
   if (failure !== null) return endRun(step, slot, UNKNOWN_END);
-  step.patchLive(slot, { following: false, attached: false });
-  // If only the answer of a call was lost, the agent may have been woken, so retry the same assignment first.
+  // If only the answer of a call was lost, the agent may have been woken: then it is left alone, or the same assignment is retried first.
   const isOutage = event.kind === 'model_unavailable' && event.retryable;
+  if (isOutage && hasStarted(slot)) {
+    step.log('warn', 'the call to wake the agent failed, but the agent has started', {
+      task_id: slot.taskId,
+      generation: slot.generation,
+      error: event.message,
+    });
+    return onWoken(step, slot);
+  }
+  step.patchLive(slot, { following: false, attached: false });
   if (isAgentFault(event.kind ?? null) && !isOutage) return releaseUnspent(step, { ...slot, run: null }, event);
   // The task exceeds the program's limits, or the program refuses it; neither says anything about this machine.
   if (event.kind === 'limit' || (event.kind === 'agent_failed' && !event.retryable)) {

@@ -10,6 +10,7 @@ import {
   sent,
   pathsOf,
   SPAWNED,
+  stage,
   START_MS,
   startedFor,
   TASK,
@@ -213,6 +214,43 @@ t.test('a woken agent must give a sign of life', async (t) => {
     t.equal(startedFor(sidecar.wake(SPAWNED), 'confirm'), undefined);
     sidecar.wake({ type: 'started' });
     t.equal(sidecar.slot()?.status, 'working');
+  });
+});
+
+t.test('an agent that has started although its wake failed', async (t) => {
+  const LOST: WakeEvent = { type: 'failed', phase: 'spawn', kind: 'model_unavailable', message: 'no answer', retryable: true };
+  const later = () => {
+    const sidecar = waking();
+    t.equal(startedFor(sidecar.wake(LOST), 'retry'), 5_000);
+    return { sidecar, started: sidecar.sight({ kind: 'started' }) };
+  };
+  t.test('J4: is not woken again, and must not be silent for too long', async (t) => {
+    const { sidecar, started } = later();
+    t.equal(startedFor(started, 'silence'), 1_800_000);
+    t.same(words(sidecar.timer('retry')), []);
+    t.match(sidecar.slot(), { status: 'working', run: null });
+    const next = stage({}, sidecar.state.journal);
+    t.equal(startedFor(next.take({ type: 'start' }), 'silence'), 1_800_000, 'nor after a restart');
+    t.same(words(sidecar.timer('silence')), ['withdraw', 'persist', 'scan']);
+    t.match(writtenBody(sidecar.scanned()), { kind: 'silent' });
+    t.equal(only(sidecar.all, 'wake').length, 1);
+  });
+  t.test('J4: during the call counts as woken, whatever became of the call', async (t) => {
+    const sidecar = waking();
+    sidecar.sight({ kind: 'started' });
+    t.equal(startedFor(sidecar.wake(LOST), 'retry'), undefined);
+    const ended = sidecar.take({ type: 'wake_stream_ended', assignment: named(), runId: 'run-1', error: null });
+    t.equal(startedFor(ended, 'silence'), 1_800_000);
+    t.match(sidecar.slot(), { status: 'working', run: { woken: true, detached: true } });
+  });
+  t.test('R4: has its result reported', async (t) => {
+    const { sidecar } = later();
+    t.match(writtenBody(sidecar.sight({ kind: 'result', value: { status: 'success' }, replaced: false })), { type: 'task_complete' });
+  });
+  t.test('may run on after a cancel, which says so', async (t) => {
+    const { sidecar } = later();
+    t.same(words(sidecar.frame({ type: 'task_cancelled', task_id: TASK, generation: 1 })), ['withdraw', 'persist', 'scan']);
+    t.match(sent(sidecar.scanned()), [{ type: 'task_cancel_ack', outcome: 'not_stoppable' }]);
   });
 });
 
