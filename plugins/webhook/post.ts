@@ -41,31 +41,38 @@ export function post({ url, headers, body, timeoutMs, allowPrivate, signal }: Po
   };
   return new Promise((resolve, reject) => {
     const request = url.protocol === 'https:' ? requestTls : requestPlain;
-    const fail = (error: Error): void => {
-      reject(within.aborted && !signal.aborted ? new Error(`there was no answer within ${String(timeoutMs)} ms`) : error);
-    };
+    let isAnswered = false;
     const sent = request(url, options, (answer) => {
-      textOf(answer).then((text) => {
+      // From here on the status says what the answer means, also if the body never ends or breaks off.
+      isAnswered = true;
+      void textOf(answer).then((text) => {
         resolve({ status: answer.statusCode ?? 0, retryAfter: answer.headers['retry-after'] ?? null, text });
-      }, fail);
+      });
     });
     // A switch to another protocol, which nobody asked for. Node reports neither an answer nor an error.
     sent.once('upgrade', ({ statusCode = 101 }, socket) => {
       socket.destroy();
       resolve({ status: statusCode, retryAfter: null, text: '' });
     });
-    sent.once('error', fail);
+    sent.on('error', (error) => {
+      if (!isAnswered) reject(within.aborted && !signal.aborted ? new Error(`there was no answer within ${String(timeoutMs)} ms`) : error);
+    });
     sent.end(body);
   });
 }
 
-async function textOf(answer: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of answer) {
-    chunks.push(chunk as Buffer);
-    bytes += (chunk as Buffer).length;
-    if (bytes >= ANSWER_BYTES_MAX) break; // Also closes the connection.
-  }
-  return Buffer.concat(chunks).subarray(0, ANSWER_BYTES_MAX).toString('utf8');
+/** The beginning of the body, as much as arrives. */
+function textOf(answer: IncomingMessage): Promise<string> {
+  return new Promise((resolve) => {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    answer.on('data', (chunk: Buffer) => {
+      chunks.push(chunk);
+      bytes += chunk.length;
+      if (bytes >= ANSWER_BYTES_MAX) answer.destroy();
+    });
+    // It breaks off, or takes too long; `close` follows.
+    answer.on('error', () => undefined);
+    answer.once('close', () => resolve(Buffer.concat(chunks).subarray(0, ANSWER_BYTES_MAX).toString('utf8')));
+  });
 }

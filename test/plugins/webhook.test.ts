@@ -164,6 +164,23 @@ void t.test('an answer that switches to another protocol ends the call', async (
   t.match(await wake(), [{ type: 'failed', phase: 'spawn', kind: 'config', retryable: false, message: /answered 101\. Correct url/ }]);
 });
 
+void t.test('the status counts, even if the body never ends or breaks off', async (t) => {
+  const cases: readonly (readonly [status: number, wanted: object])[] = [
+    [200, { type: 'woken' }],
+    [202, { type: 'woken' }],
+    [400, { type: 'failed', retryable: false, message: /answered 400: working/ }],
+    [503, { type: 'failed', retryable: true, details: { status: 503 } }],
+  ];
+  for (const [status, wanted] of cases) {
+    const open = await hooked(t, { timeoutMs: 200 }, (_, response) => void response.writeHead(status).write('working'));
+    t.match(await open.wake(), [wanted], `${status} without an end`);
+    const broken = await hooked(t, {}, (_, response) => {
+      response.writeHead(status).write('working', () => setTimeout(() => response.destroy(), 50));
+    });
+    t.match(await broken.wake(), [wanted], `${status} broken off`);
+  }
+});
+
 void t.test('a stop before or during the call ends it', async (t) => {
   const { runner, world, received } = await hooked(t, {}, () => undefined);
   t.strictSame(await all(runner.wake(await world.request(), AbortSignal.abort())), [{ type: 'stopped', survivors: [] }]);
