@@ -43,7 +43,8 @@ export function webhookProblems({ url, headers = {}, body, prompt, allowPrivate 
   }
   if (prompt !== undefined && body === undefined) problems.push({ path: 'prompt', message: 'only applies with a body that has ${PROMPT}' });
   for (const [name, value] of Object.entries(headers)) {
-    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name) || /[\r\n\0]/.test(value))
+    // As Node checks it: a call with any other header fails.
+    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name) || /[^\t\x20-\x7e\x80-\xff]/.test(value))
       problems.push({ path: `headers.${name}`, message: 'is not a header' });
   }
   return problems;

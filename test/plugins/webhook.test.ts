@@ -260,6 +260,11 @@ void t.test('mistakes in its options', (t) => {
   t.strictSame(paths({ secret: 'short' }), ['secret']);
   t.strictSame(paths({ body: { text: 'wake up' } }), ['body']);
   t.strictSame(paths({ prompt: '${TASK_JSON}' }), ['prompt']);
-  t.strictSame(paths({ headers: { 'a b': 'x', ok: 'a\r\nb' } }), ['headers.a b', 'headers.ok']);
+  t.strictSame(paths({ headers: { 'a b': 'x', ok: 'a\r\nb', team: 'Łódź', key: 'a\u007fb', fine: 'café\t1' } }), [
+    'headers.a b',
+    'headers.ok',
+    'headers.team',
+    'headers.key',
+  ]);
   t.end();
 });
