@@ -3,12 +3,13 @@ import { join } from 'node:path';
 import { readRegularFile, unlessMissing } from '../../../adapters/kit/platform-files.ts';
 import type { HubTrust } from '../../../adapters/kit/trusted-hub.ts';
 import { isLoopback } from '../../../core/config/loopback.ts';
-import type { ResolvedConfig, ResolvedSidecarConfig } from '../../../core/config/config.ts';
-import { messageOf } from '../../../core/errors/agentcom-error.ts';
+import type { ResolvedConfig, ResolvedHubConfig, ResolvedSidecarConfig } from '../../../core/config/config.ts';
+import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import { hubClient, type HubClient } from '../../client/index.ts';
 import { readJoinCode } from '../../../core/config/fingerprint.ts';
 import type { DeviceKey } from '../../../core/ports/trust/device-key.ts';
 import { DEVICE_KEY_FILE, existingDeviceKey } from '../../signing/device-key-file.ts';
+import { readSecretFile } from '../../data-dir.ts';
 import { sidecarTrust } from '../../tls/hub-trust.ts';
 import { hubKnowsSecret } from '../../enrol.ts';
 import { apiUrlOf, howToGetAToken, knownToken, tokenFile, type KnownToken } from '../../sidecar/enrolment.ts';
@@ -50,8 +51,7 @@ interface ExaminedLink {
 /** Asks all hubs at once; the first in the list that answers decides. */
 export async function examineLink(link: LinkToExamine): Promise<ExaminedLink> {
   const { hub } = link.config;
-  const isOwn = (url: string): boolean => hub !== undefined && isLoopback(hostOf(url)) && portOf(url) === hub.port;
-  const hubs = link.sidecar.hubs.filter((url) => !(link.isPortTaken && isOwn(url)));
+  const hubs = link.sidecar.hubs.filter((url) => !(link.isPortTaken && isOwnHub(url, hub)));
   if (hubs.length === 0) return { findings: [], isAnswered: false };
   const token = await readToken(link);
   let trust: HubTrust;
@@ -70,6 +70,10 @@ export async function examineLink(link: LinkToExamine): Promise<ExaminedLink> {
   });
   return { findings: [...unreadable, ...joined(found)], isAnswered: false };
 }
+
+/** Whether this is the address of the hub in the same config. */
+const isOwnHub = (url: string, hub: ResolvedConfig['hub']): boolean =>
+  hub !== undefined && isLoopback(hostOf(url)) && portOf(url) === hub.port;
 
 /** The hub in this config may be stopped while the doctor runs; a hub at another address counts as missing. */
 function mayBeStopped(hub: ResolvedConfig['hub'], url: string): boolean {
@@ -138,7 +142,7 @@ async function tokenFindings(hub: string, url: string, token: Token, link: Trust
   const { sidecar, trust } = link;
   const { agentId } = sidecar;
   if (token.kind === 'unreadable') return [];
-  if (token.kind === 'none') return secretFindings(url, link);
+  if (token.kind === 'none') return secretFindings(hub, url, link);
   const known = token.token;
   const [place, hint] = [placeOf(known, link), tokenHint(known, link)];
   const wrong = (what: string): readonly Finding[] => [finding('token', `${what}; it was taken from ${place}`, { agentId, hint })];
@@ -207,11 +211,12 @@ async function wrongByWhoami(client: HubClient, agentId: string, wrong: (what: s
 }
 
 /** A sidecar without a token enrolls at its next start, if it has a secret to enroll with. */
-async function secretFindings(url: string, { sidecar, config, env, trust }: TrustingLink): Promise<readonly Finding[]> {
+async function secretFindings(hub: string, url: string, link: TrustingLink): Promise<readonly Finding[]> {
+  const { sidecar, config, env, trust } = link;
   const { agentId } = sidecar;
   const given = env['AGENTCOM_ENROL_SECRET'] ?? '';
   if (given === '') {
-    if (config.hub !== undefined) return [];
+    if (config.hub !== undefined) return isOwnHub(hub, config.hub) ? lostTokenFindings(url, config.hub, link) : [];
     return [
       finding('no_token', `the sidecar of agent ${agentId} has no token and no secret to enroll with`, {
         agentId,
@@ -224,6 +229,36 @@ async function secretFindings(url: string, { sidecar, config, env, trust }: Trus
   if ((await hubKnowsSecret(url, { agentId, secret: code.secret, tls: trust })) !== 'not_proved') return [];
   const what = `the hub at ${url} does not know the enrollment secret in AGENTCOM_ENROL_SECRET: it is wrong, used or over 15 minutes old`;
   return [finding('enrol_secret', what, { agentId })];
+}
+
+/** A hub enrolls no agent that has a token. So a sidecar that has lost it cannot enroll, even on the machine of the hub. */
+async function lostTokenFindings(url: string, hub: ResolvedHubConfig, { sidecar, trust }: TrustingLink): Promise<readonly Finding[]> {
+  const { agentId } = sidecar;
+  // What is wrong with this file is reported with the hub.
+  const admin = hub.adminToken ?? (await readSecretFile(join(hub.dataDir, 'admin-token')).catch(() => null));
+  if (admin === null || !(await hasToken(hubClient({ url, tls: trust, token: admin, retryWithinMs: 0 }), agentId))) return [];
+  return [
+    finding('no_token', `the hub at ${url} has a token for agent ${agentId}, and it is not in ${tokenFile(sidecar)}`, {
+      agentId,
+      hint: `If no other machine runs this agent: \`agentcom tokens revoke ${agentId}\`, and start the sidecar, which then enrolls again. Otherwise choose another sidecar.agentId.`,
+    }),
+  ];
+}
+
+/** False if the hub refuses to say, which is reported with the commands. */
+async function hasToken(client: HubClient, agentId: string): Promise<boolean> {
+  try {
+    let cursor: string | undefined;
+    do {
+      const page = await client.tokens.list({ cursor });
+      const isOver = (atMs: number | null | undefined): boolean => typeof atMs === 'number' && atMs <= Date.now();
+      if (page.tokens.some((token) => token['agent_id'] === agentId && !isOver(token.revoked_at) && !isOver(token.expires_at))) return true;
+      cursor = page.next_cursor ?? undefined;
+    } while (cursor !== undefined);
+  } catch (thrown) {
+    if (!AgentcomError.is(thrown, 'AC_API')) throw thrown;
+  }
+  return false;
 }
 
 function placeOf({ token, from }: KnownToken, { sidecar, file, env }: LinkToExamine): string {

@@ -10,11 +10,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { WebSocketServer } from 'ws';
+import { examineLink } from '../../../apps/cli/doctor/examine-link.ts';
+import { loadConfigFile } from '../../../apps/config/load.ts';
 import { deviceKeyIn } from '../../../apps/signing/device-key-file.ts';
 import { VERSION } from '../../../apps/version.ts';
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
 import { hubProof } from '../../../core/protocol/proof.ts';
 import { freePort, run, testHub } from '../cli/cli-world.ts';
+import { runningHub } from '../running-hub.ts';
 import type { Answer } from './doctor-world.ts';
 
 interface Machine {
@@ -188,6 +191,36 @@ t.test('the hub is unreachable, refuses the token, has it for another agent, or 
   matchAll(t, await at({ offMs: 600_000 }), /^clock: this machine's clock is 10 min behind the hub's$/);
   matchAll(t, await at({ offMs: -600_000 }), /10 min ahead of the hub's$/);
   t.same(await at({ offMs: 200_000 }), []);
+});
+
+t.test('a sidecar that has lost its token cannot enroll again at the hub of its config', async (t) => {
+  const hub = await runningHub();
+  t.teardown(() => hub.stop());
+  const folder = await mkdtemp(join(tmpdir(), 'agentcom-machine-'));
+  t.teardown(() => rm(folder, { recursive: true }));
+  const { port, host } = new URL(hub.url);
+  const file = join(folder, 'agentcom.config.ts');
+  await writeFile(
+    file,
+    `import { memory } from 'agentcom/storage';
+import { ws } from 'agentcom/transport';
+export default {
+  hub: { listen: { port: ${port} }, storage: memory(), transport: ws(), adminToken: '${hub.adminToken}' },
+  sidecar: { hubs: ['ws://${host}/ws'], agentId: 'a1', dataDir: 'data' },
+};
+`,
+  );
+  const { config } = await loadConfigFile({ configFile: file, cwd: folder });
+  const { sidecar } = config;
+  if (sidecar === undefined) throw new Error('no sidecar');
+  const findings = async () => (await examineLink({ config, sidecar, file, env: {}, isPortTaken: false })).findings;
+  t.same(await findings(), [], 'it enrolls at its first start');
+  await hub.token('agent', 'a1');
+  t.match(await findings(), [
+    { check: 'no_token', what: /has a token for agent a1, and it is not in .*data\/token$/, hint: /tokens revoke a1/ },
+  ]);
+  await hub.api.tokens.revoke('a1');
+  t.same(await findings(), []);
 });
 
 const FREE = { type: 'identify_checked', agent_id: 'a1', in_use: false };
