@@ -1,4 +1,8 @@
-/** Requests and responses of the HTTP API, as on the wire: snake_case, milliseconds. */
+/**
+ * Requests and responses of the HTTP API, as on the wire: snake_case, milliseconds.
+ *
+ * Long on purpose: types without code, one for each body.
+ */
 import type { SealedToken } from '../../core/protocol/enrol-proof.ts';
 import type {
   AdoptBody,
@@ -292,7 +296,18 @@ export interface AgentJson {
 /** `token` is only in the response that created it. */
 export interface TokenJson {
   readonly id: string;
+  /** Of an agent's token: the agent. */
+  readonly name: string;
   readonly role: string;
+  /** Null for a person or program. */
+  readonly agent_id: string | null;
+  /** The first characters of the token. */
+  readonly prefix: string;
+  /** The capabilities and slots that its agent may have at most; null: no limit. */
+  readonly capabilities: readonly string[] | null;
+  readonly max_slots: number | null;
+  /** Milliseconds since 1970. */
+  readonly created_at: number;
   readonly token?: string | undefined;
   /** Milliseconds since 1970; null: not revoked, does not expire, not known to have been used. */
   readonly revoked_at?: number | null | undefined;

@@ -252,7 +252,7 @@ async function hasToken(client: HubClient, agentId: string): Promise<boolean> {
     do {
       const page = await client.tokens.list({ cursor });
       const isOver = (atMs: number | null | undefined): boolean => typeof atMs === 'number' && atMs <= Date.now();
-      if (page.tokens.some((token) => token['agent_id'] === agentId && !isOver(token.revoked_at) && !isOver(token.expires_at))) return true;
+      if (page.tokens.some((token) => token.agent_id === agentId && !isOver(token.revoked_at) && !isOver(token.expires_at))) return true;
       cursor = page.next_cursor ?? undefined;
     } while (cursor !== undefined);
   } catch (thrown) {
