@@ -113,6 +113,7 @@ t.test('postgres() reports what is wrong with its options, and does not connect 
   const wrong = (options: unknown) => postgres(options as PostgresOptions).problems().map(({ path }) => path); // prettier-ignore
   t.strictSame(wrong({ url }), []);
   t.strictSame(wrong({ url: 'postgresql:///agentcom?host=/var/run/postgresql', schema: 'a_1', poolMax: 2, readTimeoutMs: undefined }), []);
+  t.strictSame(wrong({ url: 'postgres:///100%25?host=/run&port=5433' }), []);
   for (const options of [
     {},
     { url: '' },
@@ -120,6 +121,9 @@ t.test('postgres() reports what is wrong with its options, and does not connect 
     { url: 'mysql://a' },
     { url: 'postgres://a b' },
     { url: 'postgres://a:b:c@' },
+    { url: 'postgres://a/100%' },
+    { url: 'postgres:///a?host=/run&port=abc' },
+    { url: 'postgres:///a?host=/run&port=65536' },
     undefined,
     null,
   ])

@@ -5,6 +5,7 @@ import { notAnObject } from '../../../core/config/options-object.ts';
 import { schemaProblems } from '../../../core/config/schema-problems.ts';
 
 const MS_MAX = 2_147_483_647;
+const PORT_MAX = 65_535;
 
 const milliseconds = (leastMs: number) =>
   Type.Optional(Type.Integer({ minimum: leastMs, maximum: MS_MAX, description: `whole milliseconds from ${leastMs} to ${MS_MAX}` }));
@@ -68,10 +69,24 @@ export function problemsOf(options: unknown): readonly ConfigProblem[] {
   const problems = schemaProblems(POSTGRES_SCHEMA, given, '');
   if (problems.length > 0) return problems;
   const settings = settingsOf(given as PostgresOptions);
-  if (!URL.canParse(settings.url)) return [{ path: 'url', message: 'expected an address such as postgres://user:password@host:5432/database, found one that cannot be read' }]; // prettier-ignore
+  if (!isReadable(settings.url)) return [{ path: 'url', message: 'expected an address such as postgres://user:password@host:5432/database, found one that cannot be read' }]; // prettier-ignore
   if (settings.lockTimeoutMs > settings.statementTimeoutMs)
     return [{ path: 'lockTimeoutMs', message: `expected at most statementTimeoutMs (${settings.statementTimeoutMs}), found ${settings.lockTimeoutMs}` }]; // prettier-ignore
   return [];
+}
+
+/** Whether the name of the database can be decoded, and a port in the query is one: the package pg never ends with one that is not. */
+function isReadable(address: string): boolean {
+  if (!URL.canParse(address)) return false;
+  const { pathname, searchParams } = new URL(address);
+  const port = searchParams.get('port') ?? '';
+  if (port !== '' && !(/^\d+$/.test(port) && Number(port) <= PORT_MAX)) return false;
+  try {
+    decodeURIComponent(pathname);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** The server and database as they are shown to people: without user, password and whatever else the address has. */
