@@ -137,6 +137,18 @@ t.test('stop', async (t) => {
     t.same(words(sidecar.take({ type: 'stop' })), ['disconnect', 'stopped']);
     t.equal(only(sidecar.all, 'kill').length, 0);
   });
+  t.test('R10: waits until an agent that is being stopped is gone, but not without end', async (t) => {
+    const cancelled = () => {
+      const sidecar = working();
+      sidecar.frame({ type: 'task_cancelled', task_id: TASK, generation: 1, reason: 'cancelled', grace_ms: 2_000 });
+      t.same(words(sidecar.take({ type: 'stop' })), []);
+      return sidecar;
+    };
+    const sidecar = cancelled();
+    sidecar.wake(stoppedRun());
+    t.same(words(sidecar.scanned()).slice(-3), ['send task_cancel_ack', 'disconnect', 'stopped']);
+    t.same(words(cancelled().timer('stop')), ['disconnect', 'stopped']);
+  });
   t.test('waits for its reports to be acknowledged', async (t) => {
     const sidecar = working();
     sidecar.sight(RESULT);

@@ -142,8 +142,8 @@ function releaseRuns(step: StepContext): void {
   }
 }
 
-/** Whether its run is released because of the stop and may still be alive. */
-const isReleasing = ({ stop }: Slot): boolean => stop?.cause === 'released' && stop.inability?.cause === SIDECAR_STOPPED;
+/** Whether its run is being stopped and may still be alive. Left alone, it would go on until a next process, which may never start. */
+const isBeingStopped = ({ run, stop }: Slot): boolean => run !== null && stop !== null;
 
 /** The last reports were not answered in time; they stay in the journal. */
 export function onStopTimer(step: StepContext): void {
@@ -153,7 +153,7 @@ export function onStopTimer(step: StepContext): void {
 /** After every input: finishes stopping once all reports are answered. */
 export function stopWhenDone(step: StepContext): void {
   const { phase, link, journal } = step.state;
-  if (phase !== 'stopping' || journal.slots.some(isReleasing)) return;
+  if (phase !== 'stopping' || journal.slots.some(isBeingStopped)) return;
   if (link.phase !== 'identified' || journal.outbox.length === 0) finish(step);
 }
 
