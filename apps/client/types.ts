@@ -55,6 +55,8 @@ export interface SubmittedTask {
 export interface TaskJson {
   readonly id: string;
   readonly description: string;
+  /** As submitted; `{}` if it had none. */
+  readonly metadata: Readonly<Record<string, unknown>>;
   readonly priority: Priority;
   readonly status: Status;
   readonly assigned_to: string | null;
@@ -70,6 +72,11 @@ export interface TaskJson {
   readonly failed_by?: string | null | undefined;
   /** Agents whose policy rejected it; absent from older hubs. */
   readonly rejected_by?: readonly string[] | undefined;
+  /** `complete_by` and `run_at` are milliseconds since 1970; all four are null if the submit did not set them. */
+  readonly complete_by: number | null;
+  readonly run_at: number | null;
+  readonly ttl_ms: number | null;
+  readonly run_max_ms: number | null;
   readonly eligible_at: number | null;
   readonly result: unknown;
   readonly tokens_used: number | null;
