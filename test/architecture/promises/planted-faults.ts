@@ -357,8 +357,8 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
     what: 'a cancel is confirmed without stopping anything',
     breaks: ['R11'],
     file: 'core/application/sidecar/assignment/end-of-run.ts',
-    find: '  if (slot.run !== null) return stopRun(step, stopping);\n  if (isPublished',
-    replace: '  if (isPublished',
+    find: '  if (slot.run !== null) return stopRun(step, stopping);\n  if (mayWorkUnfollowed',
+    replace: '  if (mayWorkUnfollowed',
     test: `${SIDECAR}/cancels.test.ts`,
   },
   {
