@@ -43,7 +43,9 @@ export function addAgents(program: Command, action: Action): void {
   tokens.command('list').description('List the tokens, whether they are live, and when each was last used').action(action(listTokens));
   tokens
     .command('rotate <token-or-agent>')
-    .description('Replace a token, or the only live one of an agent, with a new one, which is shown once; the old one expires after a while')
+    .description(
+      'Replace a token, or the only live one of an agent, with a new one, which is shown once; the old one expires after a while',
+    )
     .option('--overlap <duration>', 'how long the old token still works, such as 0, 30m or 7d (default: 1h)', parseOverlap)
     .action(action(rotateToken));
   tokens
