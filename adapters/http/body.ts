@@ -173,11 +173,11 @@ export async function readJson(request: HttpRequest, rules: BodyRules): Promise<
   if (bytes.byteLength === 0) return { body: read(undefined), release };
   const parsed = parseJson(bytes);
   if (parsed.kind === 'parsed') return { body: read(parsed.value), release };
-  return { body: refused(unfit(parsed.error)), release };
+  return { body: refused(unreadable(parsed.error)), release };
 }
 
 /** The reply to a body that `parseJson` found unfit. */
-export const unfit = (error: FieldError): Reply =>
+export const unreadable = (error: FieldError): Reply =>
   error.error === 'json' ? refusal('invalid_json', `The body ${error.detail}.`) : invalid([error]);
 
 export type Parsed = { readonly kind: 'parsed'; readonly value: unknown } | { readonly kind: 'unfit'; readonly error: FieldError };

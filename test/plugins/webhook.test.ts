@@ -138,8 +138,6 @@ void t.test('no answer, an endless answer and no server are retryable failures',
   t.match(await silent.wake(), [
     { type: 'failed', phase: 'spawn', retryable: true, message: /call of .* failed: there was no answer within 100 ms/ },
   ]);
-  const half = await hooked(t, { timeoutMs: 100 }, (_, response) => void response.writeHead(200, { 'content-length': '9' }).write('part'));
-  t.match(await half.wake(), [{ type: 'failed', phase: 'spawn', retryable: true, message: /no answer within 100 ms/ }]);
   const endless = await hooked(t, { timeoutMs: 5_000 }, (_, response) => {
     response.writeHead(500);
     const pour = (): void => {

@@ -9,7 +9,7 @@ import { batchItemSchema, pushSchema, SUBMITS_PER_BATCH_MAX, submitSchema, type 
 import type { HttpErrorDetail } from '../../../core/protocol/http-errors.ts';
 import { canonicalJson } from '../../../core/protocol/json-text.ts';
 import type { Principal } from '../authenticate.ts';
-import { parseJson, unfit } from '../body.ts';
+import { parseJson, unreadable } from '../body.ts';
 import type { HttpApiDeps } from '../deps.ts';
 import { invalid, ok, read, refusal, refused, replyToFailure, tooMany, type Read, type Reply } from '../reply.ts';
 import type { ApiRequest, Handlers } from '../request.ts';
@@ -63,7 +63,7 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
   /** The command of a line, or the reply that refuses it. */
   const commandOfLine = (line: Uint8Array, by: Principal): SubmitCommand | Reply => {
     const parsed = parseJson(line, taskOf);
-    if (parsed.kind === 'unfit') return unfit(parsed.error);
+    if (parsed.kind === 'unfit') return unreadable(parsed.error);
     const item = readItem(parsed.value);
     return item.kind === 'invalid' ? invalid(item.errors) : commandOf(item.value, by);
   };
