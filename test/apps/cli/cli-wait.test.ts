@@ -244,15 +244,30 @@ t.test('why TASK and why AGENT', async (t) => {
   t.match(JSON.parse((await hub.run(['why', ID, '--json'])).out), { task_id: ID, waiting_for: { kind: 'offline' } });
 });
 
-t.test('watch of everything passes the filters on', async (t) => {
-  const controller = new AbortController();
-  const hub = await testHub(t, (app) => app.get('/api/events', (c) => c.body(sse(1, 'failed', { agent_id: 'w1' }), 200, STREAM.headers)));
-  const ran = await hub.run(['watch', '--agent', 'w1', '--type', 'failed'], {
-    interrupt: controller.signal,
-    onOut: (text) => text.includes('failed') && controller.abort(),
-  });
-  t.equal(ran.code, 130);
-  t.match(ran.out, /^TIME .*\n2023-11-14 \d\d:\d\d:\d\d {2}task-00000000000000aa {2}failed {10}w1\n$/);
-  t.equal(hub.requests[0]?.request, 'GET /api/events?agent_id=w1&type=failed');
-  t.equal(hub.requests[0]?.headers['last-event-id'], undefined, 'only what happens from now on');
+t.test('watch of everything passes the filters on, and says if the hub has no such agent', async (t) => {
+  for (const [agent, note] of [
+    ['w1', ''],
+    ['w2', 'The hub has no agent "w2": `agentcom agents` lists them. Waiting for one of that name.\n'],
+  ] as const) {
+    const controller = new AbortController();
+    const hub = await testHub(t, (app) =>
+      app
+        .get('/api/agents/:id', (c) =>
+          c.params['id'] === 'w1'
+            ? c.json({ agent_id: 'w1' })
+            : c.json({ error: 'unknown_agent', message: 'There is no such agent.' }, 404),
+        )
+        .get('/api/events', (c) => c.body(sse(1, 'failed', { agent_id: agent }), 200, STREAM.headers)),
+    );
+    const ran = await hub.run(['watch', '--agent', agent, '--type', 'failed'], {
+      interrupt: controller.signal,
+      onOut: (text) => text.includes('failed') && controller.abort(),
+    });
+    t.equal(ran.code, 130);
+    t.match(ran.out, new RegExp(`^TIME .*\\n2023-11-14 \\d\\d:\\d\\d:\\d\\d {2}task-00000000000000aa {2}failed {10}${agent}\\n$`));
+    t.equal(ran.err, note);
+    const events = hub.requests.find(({ request }) => request.includes('/api/events'));
+    t.equal(events?.request, `GET /api/events?agent_id=${agent}&type=failed`);
+    t.equal(events?.headers['last-event-id'], undefined, 'only what happens from now on');
+  }
 });
