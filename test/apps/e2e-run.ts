@@ -51,8 +51,8 @@ export function faultsOf(reported: Reported, combination: Combination): readonly
 }
 
 /**
- * Runs the files with tap, with its own server if Postgres is requested and none is named; returns tap's exit code and
- * what the hubs reported.
+ * Runs the files with `npm test`, with its own server if Postgres is requested and none is named; returns its exit code and what the hubs
+ * reported.
  */
 export async function e2eRun(
   combination: Combination,
@@ -69,12 +69,12 @@ export async function e2eRun(
       ...(server === null ? {} : { AGENTCOM_TEST_DATABASE_URL: server.url }),
       [REPORT_FILE]: reportFile,
     };
-    const tap = spawn('npm', ['run', '--silent', 'tap', '--', `--jobs=${JOBS}`, ...files], {
+    const tests = spawn('npm', ['test', '--silent', '--', `--jobs=${JOBS}`, ...files], {
       cwd: ROOT,
       stdio: ['ignore', 'inherit', 'inherit'],
       env: { ...process.env, ...env },
     });
-    const [code] = (await once(tap, 'exit')) as [number | null];
+    const [code] = (await once(tests, 'exit')) as [number | null];
     return { exitCode: code ?? 1, reported: countReported(await readFile(reportFile, 'utf8')) };
   } finally {
     await server?.end();

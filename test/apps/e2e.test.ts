@@ -55,6 +55,11 @@ t.test('the command line lists the valid choices', async (t) => {
   });
 });
 
+t.test('it runs a test, and says what its hubs reported', async (t) => {
+  const ran = await shell('npm run --silent test:e2e -- --storage sqlite --transport ws test/apps/process/signals.test.ts', { cwd: ROOT });
+  t.match(ran, { code: 0, out: /\/health of \d+ hubs: they run on sqlite and ws/ });
+});
+
 t.test('a process with an embedded Postgres server ends with its own exit code', async (t) => {
   for (const code of [0, 7]) {
     const program = `

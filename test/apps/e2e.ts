@@ -37,5 +37,5 @@ const { exitCode, reported } = await e2eRun(combination, files);
 for (const [name, times] of reported) say(`/health of ${times} hubs: they run on ${name}`);
 const faults = faultsOf(reported, combination);
 for (const fault of faults) say(`FAULT ${fault}`);
-if (exitCode !== 0) say(`FAULT tests failed (tap ended with ${exitCode})`);
+if (exitCode !== 0) say(`FAULT tests failed (npm test ended with ${exitCode})`);
 process.exitCode = faults.length === 0 && exitCode === 0 ? 0 : 1;
