@@ -137,7 +137,7 @@ async function tokenOf(client: HubClient, agentId: string): Promise<string> {
     ({ tokens }) => tokens,
   );
   const nowMs = Date.now();
-  const live = tokens.filter((token) => token['agent_id'] === agentId && tokenState(token, nowMs).startsWith('live'));
+  const live = tokens.filter((token) => token.agent_id === agentId && tokenState(token, nowMs).startsWith('live'));
   const [only, ...others] = live;
   if (only !== undefined && others.length === 0) return only.id;
   const found = only === undefined ? 'no live token; create one with `agentcom tokens create`' : live.map(({ id }) => id).join(' and ');
