@@ -2,12 +2,13 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import { ROLES } from '../../../core/ports/agent-store.ts';
-import type { AgentJson, HubClient, PageQuery, TokenJson } from '../../client/index.ts';
+import type { AgentJson, HubClient, TokenJson } from '../../client/index.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Action, Context } from '../cli-context.ts';
 import { reasonOf, seenText } from '../output/agent-text.ts';
 import type { Column } from '../output/text-table.ts';
 import { age, duration, type Times } from '../output/time-text.ts';
+import { everyItem, liveTokensOf } from '../live-tokens.ts';
 import { isLast } from '../task-names.ts';
 import { collect, parseDuration, parseJsonObject, parseWhole } from '../parse.ts';
 
@@ -132,12 +133,7 @@ const TOKEN_ID_BEGINNING = 'tok-';
 
 /** The ID of the only token of this agent that can be rotated. */
 async function tokenOf(client: HubClient, agentId: string): Promise<string> {
-  const tokens = await everyItem(
-    (query) => client.tokens.list(query),
-    ({ tokens }) => tokens,
-  );
-  const nowMs = Date.now();
-  const live = tokens.filter((token) => token.agent_id === agentId && tokenState(token, nowMs).startsWith('live'));
+  const live = (await liveTokensOf(client, agentId)).filter(({ replaced_by: replacedBy }) => typeof replacedBy !== 'string');
   const [only, ...others] = live;
   if (only !== undefined && others.length === 0) return only.id;
   const found = only === undefined ? 'no live token; create one with `agentcom tokens create`' : live.map(({ id }) => id).join(' and ');
@@ -176,24 +172,6 @@ async function listTokens({ output, hub }: Context): Promise<void> {
   );
   output.data({ tokens: all, next_cursor: null });
   output.table(tokenColumns(output.times), all);
-}
-
-/** The most that the hub sends in one page. */
-const PAGE_ITEMS = 500;
-
-/** A list that must be complete, because what is missing in it looks as if it did not exist. */
-async function everyItem<P extends { readonly next_cursor: string | null }, Item>(
-  read: (query: PageQuery) => Promise<P>,
-  itemsOf: (page: P) => readonly Item[],
-): Promise<readonly Item[]> {
-  const all: Item[] = [];
-  let cursor: string | undefined;
-  do {
-    const page = await read({ limit: PAGE_ITEMS, cursor });
-    all.push(...itemsOf(page));
-    cursor = page.next_cursor ?? undefined;
-  } while (cursor !== undefined);
-  return all;
 }
 
 async function revokeToken({ output, hub }: Context, _options: object, id: string): Promise<void> {

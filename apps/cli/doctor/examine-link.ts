@@ -15,6 +15,7 @@ import { hubKnowsSecret } from '../../enrol.ts';
 import { apiUrlOf, howToGetAToken, knownToken, tokenFile, type KnownToken } from '../../sidecar/enrolment.ts';
 import { INSTANCE_ID } from '../../../adapters/journal-file/file-journal.ts';
 import { askHub } from './ask-hub.ts';
+import { liveTokensOf } from '../live-tokens.ts';
 import { finding, findingOf, type Finding } from './finding.ts';
 import { degradedFinding, noHubFinding, versionFinding } from './hub-findings.ts';
 import { proveHub } from './prove-hub.ts';
@@ -248,17 +249,11 @@ async function lostTokenFindings(url: string, hub: ResolvedHubConfig, { sidecar,
 /** False if the hub refuses to say, which is reported with the commands. */
 async function hasToken(client: HubClient, agentId: string): Promise<boolean> {
   try {
-    let cursor: string | undefined;
-    do {
-      const page = await client.tokens.list({ cursor });
-      const isOver = (atMs: number | null | undefined): boolean => typeof atMs === 'number' && atMs <= Date.now();
-      if (page.tokens.some((token) => token.agent_id === agentId && !isOver(token.revoked_at) && !isOver(token.expires_at))) return true;
-      cursor = page.next_cursor ?? undefined;
-    } while (cursor !== undefined);
+    return (await liveTokensOf(client, agentId)).length > 0;
   } catch (thrown) {
-    if (!AgentcomError.is(thrown, 'AC_API')) throw thrown;
+    if (AgentcomError.is(thrown, 'AC_API')) return false;
+    throw thrown;
   }
-  return false;
 }
 
 function placeOf({ token, from }: KnownToken, { sidecar, file, env }: LinkToExamine): string {
