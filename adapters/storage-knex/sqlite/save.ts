@@ -106,11 +106,15 @@ export const NEW_TASKS_IN_ROW = 128;
 
 export type BatchValue = string | number | null;
 
+/** The rows of new and of changed tasks, which have the same columns. */
+export type TaskRows = Pick<SavedRows, 'insertTasks' | 'updateTasks'>;
+
 /**
  * The statement that saves a batch. `lastEvent`: the number of the newest event before it. `logged`: its number in the commit log; null: it
  * is not there.
  */
 export interface SaveBatch {
+  readonly tasks: TaskRows;
   readonly sql: string;
   readonly parameters: (lastEvent: number, logged: number | null) => readonly BatchValue[];
 }
@@ -118,6 +122,7 @@ export interface SaveBatch {
 export function saveBatch(batchId: string, rows: SavedRows, counts: readonly CountChange[]): SaveBatch {
   const values = divided(rows).map((part, nth) => (nth === 0 ? valuesOf(JSON.stringify(batchId), part, counts) : valuesOf(null, part, [])));
   return {
+    tasks: rows,
     sql: saveStatement(values.length),
     parameters: (lastEvent, logged) => values.flatMap((row, nth) => [...row, nth === 0 ? logged : null, lastEvent]),
   };
@@ -148,16 +153,38 @@ const valuesOf = (batchId: string | null, rows: Part, counts: readonly CountChan
   const given = givenRows(rows);
   return [
     batchId,
-    ...KINDS.map((kind) => ((given[kind]?.length ?? 0) === 0 ? null : textOf(kind, given[kind]))),
+    ...KINDS.map((kind) => textOf(kind, given)),
     counts.length === 0 ? null : parameterOf('saveCounts', counts),
     ...COUNTED.map((kind) => rows[kind]?.length ?? 0),
   ];
 };
 
-const textOf = (kind: Kind, rows: unknown): string => (isGroupKind(kind) ? JSON.stringify(rows) : parameterOf(kind, rows));
+const placeOf = (column: string): number => BATCH_COLUMNS.indexOf(column);
+const TASK_PLACES = (['insertTasks', 'updateTasks', 'insertTaskGroups', 'updateTaskGroups'] as const).map((kind) => [kind, placeOf(kind)] as const); // prettier-ignore
+const TASK_COUNT_PLACES = (['insertTasks', 'updateTasks'] as const).map((kind) => [kind, placeOf(countOf(kind))] as const);
+
+/** Whether the values are those of one row of the view. */
+export const isOneRow = (values: readonly BatchValue[]): boolean => values.length === BATCH_COLUMNS.length;
+
+/** The values of one row of the view, with these tasks instead of its own. */
+export function withTasks(values: readonly BatchValue[], tasks: TaskRows): readonly BatchValue[] {
+  const given = givenRows(tasks);
+  const changed = values.slice();
+  for (const [kind, place] of TASK_PLACES) changed[place] = textOf(kind, given);
+  for (const [kind, place] of TASK_COUNT_PLACES) changed[place] = tasks[kind].length;
+  return changed;
+}
+
+type GivenRows = Partial<Readonly<Record<Kind, readonly unknown[]>>>;
+
+/** Null: there are no rows of this kind. */
+function textOf(kind: Kind, { [kind]: rows = [] }: GivenRows): string | null {
+  if (rows.length === 0) return null;
+  return isGroupKind(kind) ? JSON.stringify(rows) : parameterOf(kind, rows);
+}
 
 /** As groups if that is shorter. New and changed tasks are both rows or both groups, since the first are saved before the second. */
-function givenRows(rows: Part): Partial<Readonly<Record<Kind, readonly unknown[]>>> {
+function givenRows(rows: Part): GivenRows {
   const { insertTasks = [], updateTasks = [], insertEvents = [], ...others } = rows;
   const taskGroupsMax = groupsMax(insertTasks.length + updateTasks.length);
   const insertTaskGroups = groupsOf('insertTasks', insertTasks, taskGroupsMax);

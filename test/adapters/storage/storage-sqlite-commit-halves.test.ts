@@ -6,10 +6,24 @@ import { commitLogOf } from '../../../adapters/storage-knex/sqlite/commit-log/co
 import { CommitLog } from '../../../adapters/storage-knex/sqlite/commit-log/commit-log.ts';
 import type { SqliteConnection } from '../../../adapters/storage-knex/sqlite/connection.ts';
 import { SAVE_AT_ONCE, saveBatch as saveStatementOf } from '../../../adapters/storage-knex/sqlite/save.ts';
+import type { Task } from '../../../core/domain/task/task.ts';
+import type { Storage } from '../../../core/ports/storage.ts';
+import type { Changes } from '../../../core/ports/task-store.ts';
+import { A_MOMENT_MS, aBody, aGeneration, anAgentId, anEvent, aTask, aTaskId, changes } from '../../product/contracts/fixtures.ts';
 import { failsWith } from '../../product/contracts/storage/storage-room.ts';
 import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
-import { type Acknowledged, hasAfterKill, hasExactly, killed, loggedStore, opened, saveBatch } from '../storage-places/logged-store.ts';
-import { testedDriver } from '../storage-places/sqlite-storage-place.ts';
+import { seededRandom } from '../../product/twins/ids-seeded/seeded-random.ts';
+import {
+  type Acknowledged,
+  hasAfterKill,
+  hasExactly,
+  killed,
+  loggedStore,
+  newFile,
+  opened,
+  saveBatch,
+} from '../storage-places/logged-store.ts';
+import { outside, testedDriver } from '../storage-places/sqlite-storage-place.ts';
 import { NO_ROWS } from '../suites/no-rows.ts';
 
 const BATCHES_IN_TRANSACTION = 16;
@@ -84,5 +98,74 @@ t.test('R1: no half of the log is overwritten before SQLite has committed its ba
     const { storage: found } = await opened(t, database);
     for (let n = 1; n <= batches; n += 1) if (!(await found.tasks.committed(`batch-${n}`))) t.fail(`${what}: batch ${n} is missing`);
     await found.close();
+  }
+});
+
+/** Batches that insert tasks and change them again and again: assigned, returned, completed. `many`: one inserts more than fit into one row. */
+function randomBatches(seed: string, many: boolean): readonly Changes[] {
+  const random = seededRandom(seed);
+  const below = (limit: number): number => random() % limit;
+  const tasks: Task[] = [];
+  return Array.from({ length: 40 }, (_, nth) => {
+    const inserted = Array.from({ length: many && nth === 9 ? 150 : below(4) }, () =>
+      aTask({ id: aTaskId(tasks.push(aTask())), eventSeq: 1 }),
+    );
+    for (const task of inserted) tasks[Number.parseInt(task.id.slice('task-'.length), 16) - 1] = task;
+    const changed = new Set(Array.from({ length: tasks.length === 0 ? 0 : below(8) }, () => below(tasks.length)));
+    const updated = [...changed].map((place) => {
+      const before = tasks[place] as Task;
+      const eventSeq = before.eventSeq + 1;
+      const assigned = { status: 'assigned', assignedTo: anAgentId('a1'), generation: aGeneration(before.generation + 1) } as const;
+      const next = { ...before, eventSeq, updatedAtMs: A_MOMENT_MS + nth, ...(before.status === 'queued' ? assigned : { status: below(2) === 0 ? 'queued' : 'completed', assignedTo: null } as const) }; // prettier-ignore
+      return (tasks[place] = next);
+    });
+    return changes({
+      inserted: inserted.map((task) => ({ task, dueAtMs: A_MOMENT_MS + below(9), body: aBody() })),
+      updated: updated.map((task) => ({ task, dueAtMs: below(2) === 0 ? null : A_MOMENT_MS + below(9) })),
+      events: [
+        ...inserted.map(({ id }) => anEvent({ taskId: id })),
+        ...updated.map(({ id, eventSeq }) => anEvent({ taskId: id, seq: eventSeq, event: 'assigned' })),
+      ],
+    });
+  });
+}
+
+const TABLES = [
+  'SELECT * FROM tasks ORDER BY id',
+  'SELECT * FROM task_events ORDER BY id',
+  'SELECT * FROM task_counts ORDER BY status, lane',
+];
+
+t.test('R1: batches that are saved together leave what they leave one by one, and so does the log after a kill', async (t) => {
+  const save = (storage: Storage, batch: Changes, nth: number): Promise<unknown> =>
+    storage.tasks.transact(`batch ${nth}`, (unit) => unit.save(batch, true));
+  for (const [seed, many] of [
+    ['a', false],
+    ['b', false],
+    ['c', false],
+    ['d', true],
+  ] as const) {
+    // prettier-ignore
+    const [file, alone] = [await newFile(t), await newFile(t)];
+    const [together, oneByOne] = [await opened(t, file), await opened(t, alone)];
+    const copies: [string, number][] = [];
+    const batches = randomBatches(seed, many);
+    for (const [nth, batch] of batches.entries()) {
+      await save(together.storage, batch, nth);
+      await save(oneByOne.storage, batch, nth);
+      // It reads, for which SQLite has to commit what it has.
+      await oneByOne.storage.tasks.list({ limit: 1 });
+      if (nth === 7 || nth === 25 || nth === 39) copies.push([await killed(t, file), nth]);
+    }
+    await together.storage.close();
+    await oneByOne.storage.close();
+    for (const table of TABLES) t.strictSame(await outside(file, table), await outside(alone, table), `${seed}: ${table}`);
+    for (const [copy, nth] of copies) {
+      const { storage } = await opened(t, copy);
+      for (const [later, batch] of batches.entries()) if (later > nth) await save(storage, batch, later);
+      await storage.close();
+      for (const table of TABLES)
+        t.strictSame(await outside(copy, table), await outside(alone, table), `${seed}, killed after ${nth}: ${table}`);
+    }
   }
 });

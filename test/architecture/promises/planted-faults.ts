@@ -285,6 +285,15 @@ const OF_THE_HUB: readonly PlantedFault[] = [
     replace: '    this.#isOpen = false;\n',
     test: 'test/adapters/storage/storage-sqlite-commit-halves.test.ts',
   },
+  {
+    name: 'P63',
+    what: 'of the changes of a task in batches that are saved together the first one stays',
+    breaks: ['R1'],
+    file: `${COMMIT_LOG}/merge-batches.ts`,
+    find: 'newest.set(row.id, row);',
+    replace: 'if (!newest.has(row.id)) newest.set(row.id, row);',
+    test: 'test/adapters/storage/storage-sqlite-commit-halves.test.ts',
+  },
 ];
 
 const OF_THE_SIDECAR: readonly PlantedFault[] = [

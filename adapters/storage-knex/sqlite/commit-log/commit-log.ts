@@ -18,13 +18,14 @@ import { RECORD_HEADER_BYTES, recordBytesMax, writeRecord } from './commit-recor
 import type { SqliteConnection, SqliteParameter } from '../connection.ts';
 import { breaksConnection, isBusy, sqliteCodeBehind } from '../failures.ts';
 import { BATCH_COLUMNS, saveStatement, type SaveBatch } from '../save.ts';
+import { mergedValues, type WaitingBatch } from './merge-batches.ts';
 
 /** Maximum number of batches in a transaction of SQLite. */
 const BATCHES_MAX = 16;
 /** The time after which SQLite commits a batch, milliseconds. */
 const AGE_MS = 50;
 /** Certain batches are saved by one statement once their records have this size, bytes. */
-const DEFERRED_BYTES_MAX = 16_384;
+const DEFERRED_BYTES_MAX = 131_072;
 /** Maximum number of such statements that wait to be run; further batches wait to be committed. */
 const WAITING_MAX = 4;
 /** Readers come often if one comes after at most this many batches; then this many are committed directly. */
@@ -68,8 +69,8 @@ export class CommitLog {
   /** How many of the next batches are committed directly. */
   #direct = 0;
   #timer: Timer | null = null;
-  /** The values of certain batches whose statement does not run yet. */
-  #deferred: (readonly SqliteParameter[])[] = [];
+  /** Certain batches whose statement does not run yet. */
+  #deferred: WaitingBatch[] = [];
   #deferredBytes = 0;
   /** How many statements of certain batches wait to be run. */
   #waiting = 0;
@@ -105,7 +106,7 @@ export class CommitLog {
    * Resolves once the batch is committed. One at a time. `isCertain`: SQLite cannot refuse it, since it is based on what was read, so that
    * its statement need not have run. Fails with SQLite's error, and the batch is not committed; any other failure leaves that open.
    */
-  async save({ sql, parameters }: SaveBatch, lastEvent: number, isCertain: boolean): Promise<void> {
+  async save({ tasks, sql, parameters }: SaveBatch, lastEvent: number, isCertain: boolean): Promise<void> {
     this.#requireWorking();
     const number = this.#number + 1;
     const values = parameters(lastEvent, number);
@@ -127,7 +128,7 @@ export class CommitLog {
     const appended = this.#write(this.#buffer, length, place);
     const isFull = this.#batches >= BATCHES_MAX;
     if (isCertain) {
-      this.#deferred.push(values);
+      this.#deferred.push({ tasks, values });
       this.#deferredBytes += length;
       if (this.#deferredBytes >= DEFERRED_BYTES_MAX) this.#runDeferred();
       if (isFull) void this.flush();
@@ -165,7 +166,7 @@ export class CommitLog {
 
   #runDeferred(): void {
     if (this.#deferred.length === 0) return;
-    const values = this.#deferred.length === 1 ? (this.#deferred[0] as readonly SqliteParameter[]) : this.#deferred.flat();
+    const values = mergedValues(this.#deferred);
     this.#deferred = [];
     this.#deferredBytes = 0;
     this.#waiting += 1;

@@ -1,0 +1,30 @@
+/**
+ * Batches that one statement saves: each task is written only once, as it is after the last of them. Most tasks are completed a few batches
+ * after they were assigned, and each of the two changes entries of several indexes.
+ */
+import type { TaskId } from '../../../../core/domain/ids.ts';
+import { isOneRow, withTasks, type BatchValue, type TaskRows } from '../save.ts';
+
+export interface WaitingBatch {
+  readonly tasks: TaskRows;
+  readonly values: readonly BatchValue[];
+}
+
+/** The values of the batches, in their order. */
+export function mergedValues(batches: readonly WaitingBatch[]): readonly BatchValue[] {
+  const [first] = batches;
+  if (first !== undefined && batches.length === 1) return first.values;
+  // Large batches of new tasks are in several rows, and rare.
+  if (!batches.every(({ values }) => isOneRow(values))) return batches.flatMap(({ values }) => values);
+  const newest = new Map<TaskId, TaskRows['updateTasks'][number]>();
+  for (const { tasks } of batches) for (const row of tasks.updateTasks) newest.set(row.id, row);
+  /** Inserted as they are after the last batch. */
+  const inserted = new Set<TaskId>();
+  return batches.flatMap(({ tasks, values }) => {
+    for (const { id } of tasks.insertTasks) if (newest.has(id)) inserted.add(id);
+    const updateTasks = tasks.updateTasks.filter((row) => newest.get(row.id) === row && !inserted.has(row.id));
+    const isChanged = updateTasks.length < tasks.updateTasks.length || tasks.insertTasks.some(({ id }) => newest.has(id));
+    if (!isChanged) return values;
+    return withTasks(values, { insertTasks: tasks.insertTasks.map((row) => newest.get(row.id) ?? row), updateTasks });
+  });
+}
