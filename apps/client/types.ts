@@ -282,21 +282,44 @@ export interface AgentJson {
   readonly slots: number;
   readonly connected: boolean;
   readonly connected_at: number | null;
+  readonly disconnected_at?: number | null | undefined;
   readonly last_seen: number | null;
+  readonly protocol_version?: number | undefined;
+  /** No other machine can identify as this agent. */
+  readonly device_key_bound?: boolean | undefined;
+  /** An operator, or its sidecar, drains it. */
+  readonly draining?: boolean | undefined;
   /** Why the sidecar drains itself; null if it does not. */
   readonly draining_reason?: string | null | undefined;
+  /** When tasks that still run during the drain are released; null: it finishes them. */
+  readonly drain_until?: number | null | undefined;
+  /** Null: not paused, or until its checks pass. */
+  readonly paused_until?: number | null | undefined;
   readonly paused_reason: string | null;
   /** `checks`, `breaker`, or the failure that its runner reported: `auth`, `config`, `rate_limited`, `model_unavailable`. */
   readonly paused_cause?: string | null | undefined;
   /** The latest results of its checks; null if it never reported any. */
   readonly checks?: AgentChecksJson | null | undefined;
+  readonly busy_until?: number | null | undefined;
   readonly busy_reason?: string | null | undefined;
+  /** Until then no connection with this ID is accepted, because two machines use it. */
+  readonly conflict_until?: number | null | undefined;
+  /** The status that it reported itself; null: none since it connected. */
+  readonly reported_status?: string | null | undefined;
   /** Only when a single agent is read: why it gets no tasks, or `free`. */
   readonly waiting_for?: AgentWaitingJson | undefined;
   readonly current_task: string | null;
-  readonly tasks: readonly { readonly task_id: string; readonly generation: number }[];
+  readonly tasks: readonly {
+    readonly task_id: string;
+    readonly generation: number;
+    readonly assigned_at?: number | null | undefined;
+    /** Null: not accepted yet. */
+    readonly accepted_at?: number | null | undefined;
+  }[];
   /** Runs that it must stop and has not confirmed as ended. */
   readonly pending_stops: number;
+  /** Of its machine, as it last reported; null if it never did. */
+  readonly resources?: Readonly<Record<string, unknown>> | null | undefined;
   readonly [more: string]: unknown;
 }
 

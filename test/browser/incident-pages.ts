@@ -140,10 +140,10 @@ export async function incidentPages(t: Test, { browser }: BrowserRoom): Promise<
     await card('agent-9').waitFor({ state: 'detached' });
     for (const id of ['agent-0', 'agent-1']) {
       const agent = await hub.api.agents.get(id);
-      t.equal(agent['draining'], true, id);
-      t.ok(Number(agent['drain_until']) > Date.now() + 500_000, 'with the limit');
+      t.equal(agent.draining, true, id);
+      t.ok(Number(agent.drain_until) > Date.now() + 500_000, 'with the limit');
     }
-    t.equal((await hub.api.agents.get('agent-2'))['draining'], false);
+    t.equal((await hub.api.agents.get('agent-2')).draining, false);
   });
 
   await t.test('all agents that match a filter are resumed; the others are left alone', async (t) => {
@@ -157,7 +157,7 @@ export async function incidentPages(t: Test, { browser }: BrowserRoom): Promise<
     await page.keyboard.press('Escape');
     for (const id of ['agent-0', 'agent-1']) {
       await page.locator('.agent-card', { hasText: id }).locator('.badge', { hasText: 'draining' }).waitFor({ state: 'detached' });
-      t.equal((await hub.api.agents.get(id))['draining'], false, id);
+      t.equal((await hub.api.agents.get(id)).draining, false, id);
     }
   });
 

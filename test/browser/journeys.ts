@@ -88,7 +88,7 @@ export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
     await page.getByRole('button', { name: 'Resume' }).click();
     await world.event(id, ['completed']);
     await badge(page, 'idle').waitFor();
-    t.equal((await world.api.agents.get('worker-1'))['draining'], false);
+    t.equal((await world.api.agents.get('worker-1')).draining, false);
   });
 
   await t.test('many tasks are cancelled at once after a preview', async (t) => {

@@ -40,6 +40,25 @@ export async function proxyPages(t: Test, { browser }: BrowserRoom): Promise<voi
     t.strictSame(faults, []);
   });
 
+  // The page stayed as it was, without a word, and no link led anywhere until it was loaded again.
+  await t.test('a page that cannot be shown says so, and the others stay usable', async (t) => {
+    const hub = await runningHub();
+    t.teardown(() => hub.stop());
+    const { page, faults } = await watchedPage(t, browser, hub.url);
+    await signIn(page, hub.url, hub.adminToken);
+    await page.route(TASKS, (route) => route.fulfill({ json: { tasks: [{ id: 7 }], next_cursor: null } }));
+    await page.goto(`${hub.url}/dashboard#/tasks`);
+    await page.getByText('This page cannot be shown').waitFor();
+    await page.getByRole('link', { name: 'Agents', exact: true }).click();
+    await page.getByRole('heading', { name: 'Agents' }).waitFor();
+    await page.getByRole('link', { name: 'Tasks', exact: true }).click();
+    await page.getByText('This page cannot be shown').waitFor();
+    await page.unroute(TASKS);
+    await page.getByRole('button', { name: 'Try again' }).click();
+    await page.getByText('There are no tasks yet.').waitFor();
+    t.strictSame(faults, []);
+  });
+
   await t.test('events from before the page was opened that arrive slowly do not make it look out of date', async (t) => {
     const hub = await runningHub();
     for (let n = 0; n < 3; n += 1) await hub.api.tasks.submit({ description: `Task ${n}` });

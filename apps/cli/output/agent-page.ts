@@ -21,15 +21,15 @@ export function showAgent(output: Output, agent: AgentJson, nowMs: number): void
   field('seen', seenText(agent, nowMs));
   field('slots', `${agent.tasks.length} of ${agent.slots} taken`);
   field('capabilities', agent.capabilities.length === 0 ? 'none' : agent.capabilities.join(', '));
-  field('draining', agent['draining'] === true ? `${agent.draining_reason ?? 'by an operator'}${until('drain_until')}` : '');
+  field('draining', agent.draining === true ? `${agent.draining_reason ?? 'by an operator'}${until('drain_until')}` : '');
   field('paused', withReason(agent.paused_reason, until('paused_until')));
   field('busy', withReason(agent.busy_reason, until('busy_until')));
-  field('conflict', typeof agent['conflict_until'] === 'number' ? `two machines use this ID${until('conflict_until')}` : '');
+  field('conflict', typeof agent.conflict_until === 'number' ? `two machines use this ID${until('conflict_until')}` : '');
   field('stopping', stopsText(agent.pending_stops));
-  field('reports', String(agent['reported_status'] ?? ''));
-  field('protocol', `version ${String(agent['protocol_version'] ?? '-')}`);
-  field('device key', agent['device_key_bound'] === true ? 'bound: no other machine can identify as this agent' : '');
-  field('resources', agent['resources'] ? JSON.stringify(agent['resources']) : '');
+  field('reports', String(agent.reported_status ?? ''));
+  field('protocol', `version ${String(agent.protocol_version ?? '-')}`);
+  field('device key', agent.device_key_bound === true ? 'bound: no other machine can identify as this agent' : '');
+  field('resources', agent.resources ? JSON.stringify(agent.resources) : '');
   if (agent.tasks.length > 0) {
     output.line('');
     output.table(

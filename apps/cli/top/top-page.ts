@@ -150,10 +150,7 @@ function agentColor(agent: AgentJson): Color | undefined {
 
 /** Like the columns of `agentcom agents`, with the age of the task. */
 function agentColumns(nameOf: (taskId: string) => string, nowMs: number): readonly Column<AgentJson>[] {
-  const assignedMs = ({ tasks }: AgentJson): number | null => {
-    const at = (tasks[0] as Readonly<Record<string, unknown>> | undefined)?.['assigned_at'];
-    return typeof at === 'number' ? at : null;
-  };
+  const assignedMs = ({ tasks }: AgentJson): number | null => tasks[0]?.assigned_at ?? null;
   const taskText = ({ tasks: [first, ...others] }: AgentJson): string =>
     first === undefined ? '-' : `${nameOf(first.task_id)}${others.length === 0 ? '' : ` +${others.length}`}`;
   const awayText = ({ connected, last_seen: seenMs }: AgentJson): string =>

@@ -31,7 +31,7 @@ interface DrainWithinProps {
 }
 
 /** Whether it gets no tasks until it is resumed, or until the reason for that has gone. */
-export const isHeldBack = (agent: AgentJson): boolean => agent['draining'] === true || agent.status === 'paused';
+export const isHeldBack = (agent: AgentJson): boolean => agent.draining === true || agent.status === 'paused';
 
 export type AgentBulkAction = 'drain' | 'resume';
 
@@ -39,7 +39,7 @@ const PLANS = {
   drain: {
     verb: 'Drain',
     done: 'drained',
-    can: (agent) => agent['draining'] !== true,
+    can: (agent) => agent.draining !== true,
     only: 'Only agents that are not drained yet can be drained.',
     more: () => '. A drained agent finishes what it has and gets no new tasks until it is resumed',
   },

@@ -159,15 +159,16 @@ async function runAll<Row>(
   const errors = new Set<string>();
   let refused = 0;
   let unanswered = 0;
+  /** While the hub is away: the wait for it, which all share. */
+  let isBack: Promise<void> | null = null;
   const work = async (): Promise<void> => {
     for (const row of waiting) {
       if (stop.aborted) return;
-      let isBack: Promise<void> | undefined;
       try {
         await act(row);
         done += 1;
       } catch (thrown) {
-        if (isAway(thrown)) isBack = untilBack(stop);
+        if (isAway(thrown)) isBack ??= untilBack(stop).finally(() => (isBack = null));
         if (thrown instanceof HubError && thrown.status !== 0) refused += 1;
         else unanswered += 1;
         if (errors.size < ERRORS_SHOWN) errors.add(thrown instanceof Error ? thrown.message : String(thrown));
@@ -192,6 +193,7 @@ async function untilBack(stop: AbortSignal): Promise<void> {
     } catch (thrown) {
       if (!isAway(thrown)) return;
     }
-    await new Promise((resolve) => setTimeout(resolve, ASKED_EVERY_MS));
+    const isOver = AbortSignal.any([stop, AbortSignal.timeout(ASKED_EVERY_MS)]);
+    if (!isOver.aborted) await new Promise((resolve) => isOver.addEventListener('abort', resolve, { once: true }));
   }
 }

@@ -77,10 +77,10 @@ export function AgentPage({ id }: { readonly id: string }): JSX.Element {
               </button>
             }
           >
-            {agent['resources'] === null || agent['resources'] === undefined ? (
+            {agent.resources === null || agent.resources === undefined ? (
               <p class="muted">Its sidecar has reported none.</p>
             ) : (
-              <JsonText value={agent['resources']} />
+              <JsonText value={agent.resources} />
             )}
           </Panel>
           <details class="panel raw">
@@ -119,16 +119,13 @@ function WhyNoTasks({ agent }: { readonly agent: AgentJson }): JSX.Element | nul
 }
 
 function factsOf(agent: AgentJson): readonly (readonly [string, JSX.Element | string])[] {
-  const until = agent['drain_until'];
+  const until = agent.drain_until;
   return [
     ['Name', <LineText text={agent.name} max={120} />],
     ['Can', <LineText text={agent.capabilities.join(', ') || '–'} />],
     ...(agent.connected ? [] : [['Last seen', <Ago at={agent.last_seen} />] as const]),
-    [
-      agent.connected ? 'Connected' : 'Disconnected',
-      <Ago at={agent.connected ? agent.connected_at : (agent['disconnected_at'] as number | null)} />,
-    ],
-    ['Protocol', String(agent['protocol_version'] ?? '–')],
+    [agent.connected ? 'Connected' : 'Disconnected', <Ago at={agent.connected ? agent.connected_at : agent.disconnected_at} />],
+    ['Protocol', String(agent.protocol_version ?? '–')],
     ...(typeof agent.draining_reason === 'string' ? [['Drains because', <LineText text={agent.draining_reason} />] as const] : []),
     ...(typeof until === 'number' ? [['Drained by', <Ago at={until} />] as const] : []),
     ...(typeof agent.busy_reason === 'string' ? [['Busy because', <LineText text={agent.busy_reason} />] as const] : []),

@@ -41,9 +41,9 @@ export async function readAgents(stop: AbortSignal): Promise<readonly AgentJson[
 
 /** These end by themselves. */
 export const timesOf = (agent: AgentJson): readonly unknown[] => [
-  agent['paused_until'],
-  agent['busy_until'],
-  agent['conflict_until'],
+  agent.paused_until,
+  agent.busy_until,
+  agent.conflict_until,
   agent.waiting_for?.until,
 ];
 
@@ -61,7 +61,7 @@ export function troubleOf(agent: AgentJson): string | null {
   const failed = agent.checks?.failed[0];
   if (failed !== undefined) return `${failed.check}: ${failed.message}`;
   if (agent.status === 'paused') return agent.paused_reason ?? 'It is paused.';
-  if (typeof agent['conflict_until'] === 'number') return 'Two machines seem to use this agent ID.';
+  if (typeof agent.conflict_until === 'number') return 'Two machines seem to use this agent ID.';
   return null;
 }
 

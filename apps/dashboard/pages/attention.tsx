@@ -91,7 +91,7 @@ interface AttentionProps {
   readonly agents: readonly AgentJson[] | undefined;
 }
 
-/** The panel of what an operator has to see to. */
+/** The panel of what needs an operator. */
 export function Attention({ failed, agents }: AttentionProps): JSX.Element {
   const { data: stuck } = useLive('stuck', readStuck, {
     gapMs: STUCK_GAP_MS,

@@ -5,6 +5,7 @@ import { PRIORITIES } from '../../../core/domain/task/task.ts';
 import type { AgentJson } from '../../client/types.ts';
 import { canSubmit, get } from '../hub/hub-requests.ts';
 import { BUCKET_MS, figures } from '../hub/figures.ts';
+import { liveState } from '../hub/live-events.ts';
 import { href } from '../hub/routing.ts';
 import { useLive } from '../hub/use-live.ts';
 import { Ago, clockText } from '../parts/moments.tsx';
@@ -209,7 +210,7 @@ function Charts(): JSX.Element {
   if (fromMs === null) {
     return (
       <Panel title="Throughput and latency">
-        <p class="muted">No task was worked on in the last hour.</p>
+        <p class="muted">{liveState.value.kind === 'connecting' ? 'Loading…' : 'No task was worked on in the last hour.'}</p>
       </Panel>
     );
   }

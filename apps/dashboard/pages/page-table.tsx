@@ -1,9 +1,9 @@
 /** Which page belongs to which address. */
 import type { JSX } from 'preact';
-import { useEffect } from 'preact/hooks';
-import { canAdminister, canView } from '../hub/hub-requests.ts';
+import { useEffect, useErrorBoundary } from 'preact/hooks';
+import { canAdminister, canView, HubError } from '../hub/hub-requests.ts';
 import { href, place } from '../hub/routing.ts';
-import { Empty } from '../parts/notices.tsx';
+import { Empty, ErrorNotice } from '../parts/notices.tsx';
 import { visibleText } from '../parts/untrusted-text.tsx';
 import { AgentPage } from './agent-page.tsx';
 import { AgentsPage } from './agents-page.tsx';
@@ -53,10 +53,18 @@ function shownAt(path: readonly string[]): Shown {
   };
 }
 
+/** The page of the address; if it cannot be shown, why, while the others stay usable. */
 export function Pages(): JSX.Element {
-  const { title, page } = shownAt(place.value.path);
+  const { path } = place.value;
+  const { title, page } = shownAt(path);
+  const [thrown, tryAgain] = useErrorBoundary() as [unknown, () => void];
   useEffect(() => {
     document.title = `${title} · AgentCom`;
   }, [title]);
-  return page;
+  useEffect(() => {
+    if (thrown !== undefined) tryAgain();
+  }, [path.join('/')]);
+  if (thrown === undefined) return page;
+  const why = thrown instanceof Error ? thrown.message : String(thrown);
+  return <ErrorNotice error={new HubError(0, 'failed', `This page cannot be shown: ${why}.`)} onRetry={tryAgain} />;
 }
