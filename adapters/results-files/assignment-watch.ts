@@ -92,8 +92,7 @@ export function assignmentWatch(options: AssignmentWatchOptions): AssignmentWatc
   async function checkResult(reportAgain: boolean): Promise<number | null> {
     const found = await reader.read(paths.own('json'), overSinceMs());
     if (found.kind === 'waiting') return found.retryMs;
-    if (found.kind === 'not_regular') warn('The result is not a regular file; it is not read.', { path: paths.own('json') });
-    if (found.kind !== 'object' && found.kind !== 'invalid') return null;
+    if (found.kind === 'missing') return null;
     if (!reportAgain && lastResultStamp === found.stamp) return null;
     lastResultStamp = found.stamp;
     if (found.kind === 'object') emit({ kind: 'result', assignment, value: found.value, replaced: found.replaced });

@@ -47,6 +47,7 @@ export function flatNames({ assignment, paths, which, reader, refusedDir }: Flat
   }
 
   async function moveResult(overSinceMs: number | null): Promise<number | null> {
+    if (!(await isRegularFile(paths.flat('json')))) return null;
     // The folder already has a result, so this one is too late. Reading it would reset what the reader knows about the other.
     const isSecond = await exists(paths.own('json'));
     const result: ResultFound = isSecond ? { kind: 'missing' } : await reader.read(paths.flat('json'), overSinceMs);

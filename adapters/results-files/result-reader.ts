@@ -10,7 +10,6 @@ import { readBytes, withRegularFile, type FileFacts } from './regular-file.ts';
 
 export type ResultFound =
   | { readonly kind: 'missing' }
-  | { readonly kind: 'not_regular' }
   /** Does not parse yet; read again in `retryMs`. */
   | { readonly kind: 'waiting'; readonly retryMs: number }
   | { readonly kind: 'object'; readonly stamp: string; readonly value: Readonly<Record<string, unknown>>; readonly replaced: boolean }
@@ -31,6 +30,7 @@ export interface ResultReader {
 
 /** Maximum interval between two reads of an incomplete file. */
 const REREAD_MS = 500;
+const NOT_REGULAR = 'is not a regular file: links, folders and pipes are not read';
 
 export function resultReader(clock: Clock, stillMs: number): ResultReader {
   let unfinished: (Unfinished & { readonly stamp: string; readonly why: string }) | null = null;
@@ -68,8 +68,9 @@ export function resultReader(clock: Clock, stillMs: number): ResultReader {
           return found.value;
         case 'unreadable':
           return decide(found.why, `cannot be read: ${found.why}`, overSinceMs);
-        case 'missing':
         case 'not_regular':
+          return decide(NOT_REGULAR, NOT_REGULAR, overSinceMs);
+        case 'missing':
           unfinished = null;
           return found;
       }

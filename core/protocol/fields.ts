@@ -55,7 +55,14 @@ export const waitField = Type.Integer({
   description: `a duration of 0 to ${DURATION_MS_MAX} milliseconds`,
 });
 export const reasonField = Type.String({ maxLength: 16_384 });
-export const nameField = Type.String({ minLength: 1, maxLength: 128 });
+const NAME_CHARACTERS_MAX = 128;
+export const nameField = Type.String({ minLength: 1, maxLength: NAME_CHARACTERS_MAX });
+/** Of a person or program, whom it tells apart in lists. */
+export const tokenNameField = Type.String({
+  maxLength: NAME_CHARACTERS_MAX,
+  pattern: '\\S',
+  description: `a name of at most ${NAME_CHARACTERS_MAX} characters that are not all spaces`,
+});
 export const capabilityField = Type.String({ minLength: 1, maxLength: 64 });
 export const capabilitiesField = Type.Array(capabilityField, { maxItems: CAPABILITIES_MAX });
 export const slotsField = Type.Integer({ minimum: 1, maximum: SLOTS_MAX });

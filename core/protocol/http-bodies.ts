@@ -13,7 +13,6 @@ import {
   durationField,
   generationField,
   MAX_RETRIES_MAX,
-  nameField,
   nonceField,
   objectField,
   sealedField,
@@ -21,6 +20,7 @@ import {
   slotsField,
   taskIdField,
   tokenHintField,
+  tokenNameField,
   waitField,
 } from './fields.ts';
 import { submittedParts } from './task-body.ts';
@@ -122,7 +122,7 @@ export type RegisterProvedBody = Static<typeof registerProvedSchema>;
 /** `POST /admin/tokens`: for an agent, or for a person or program with a role. */
 export const tokenSchema = closed({
   agent_id: optional(agentIdField),
-  name: optional(nameField),
+  name: optional(tokenNameField),
   role: optional(Type.Enum(['submitter', 'viewer', 'operator', 'admin'])),
   capabilities: optional(capabilitiesField),
   max_slots: optional(slotsField),

@@ -108,7 +108,7 @@ t.test('a backup never replaces a store, even with --force', async (t) => {
   await Promise.all([writeFile(others, ''), writeFile(`${others}-wal`, '')]);
   t.match(await agentcom('backup', others, '--force'), {
     code: 4,
-    err: /it may be a store in use: .*others\.db-wal lies beside it\. Name another file, or remove both/,
+    err: /it may be a store in use: .*others\.db-wal exists\. Name another file, or remove both/,
   });
   await Promise.all([rm(others), rm(`${others}-wal`)]);
   t.equal(await storeIdIn(database), await storeIdIn(kept));

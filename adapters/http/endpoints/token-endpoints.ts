@@ -223,7 +223,8 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
     const audit = (token: TokenRecord): AuditDraft => auditDraft(request, by, nowMs, tokenAct('token.revoke', token));
     let revoked: readonly TokenRecord[] = TOKEN_ID.test(id) ? await agents.revokeTokens({ id }, nowMs, audit) : [];
     if (revoked.length === 0 && isAgentId(id)) revoked = await agents.revokeTokens({ agentId: id }, nowMs, audit);
-    if (revoked.length === 0) return refusal('unknown_token', 'No live token has this ID or belongs to this agent.');
+    if (revoked.length === 0)
+      return refusal('unknown_token', 'No live token has this ID or belongs to this agent. `agentcom tokens list` lists them.');
     auth.invalidate();
     deps.endTokens(revoked);
     log.info('Tokens were revoked.', { token_ids: revoked.map((token) => token.id) });

@@ -59,7 +59,7 @@ async function refuseStore(file: string, database: string): Promise<void> {
     () => false,
   );
   if (!isSame && !isOpen) return;
-  const what = isSame ? 'it is a file of the store that is to be backed up' : `it may be a store in use: ${file}-wal lies beside it`;
+  const what = isSame ? 'it is a file of the store that is to be backed up' : `it may be a store in use: ${file}-wal exists`;
   const hint = isSame ? 'Name another file.' : 'Name another file, or remove both if no program has them open.';
   throw new AgentcomError('AC_TARGET_EXISTS', `Cannot write "${file}": ${what}.`, { hint, details: { file } });
 }

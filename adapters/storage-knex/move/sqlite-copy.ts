@@ -175,6 +175,8 @@ export async function nameFile(made: string, file: string, replace: boolean): Pr
 /** Fails with `AC_TARGET_EXISTS` if the file exists. */
 export async function refuseExistingFile(file: string): Promise<void> {
   const found = await stat(file).catch(() => null);
+  if (found?.isDirectory() === true)
+    throw new AgentcomError('AC_TARGET_EXISTS', `Cannot write "${file}": it is a folder. Name a file in it.`, { details: { file } });
   if (found !== null) throw fileExists(file);
 }
 

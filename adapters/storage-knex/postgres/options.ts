@@ -21,8 +21,8 @@ export const POSTGRES_SCHEMA = Type.Object({
   /** The schema of its tables, created if missing. Two stores in one database need different schemas. Default `agentcom`. */
   schema: Type.Optional(
     Type.String({
-      pattern: '^(?!pg_)[a-z_][a-z0-9_]{0,62}$',
-      description: 'a name of lowercase letters, digits and _ that does not begin with pg_',
+      pattern: '^(?!pg_|information_schema$)[a-z_][a-z0-9_]{0,62}$',
+      description: 'a name of lowercase letters, digits and _ that is not one of the server (pg_…, information_schema)',
     }),
   ),
   /** Connections of this hub, one of them for writing. Default 8. */

@@ -62,5 +62,5 @@ export function damageOfSteps(taken: readonly string[]): readonly SchemaDamage[]
     return [{ check: 'schema_newer', what }];
   }
   if (missing.length === 0) return [];
-  return [{ check: 'schema_older', what: `it was written by an older version: ${missing.join(', ')} is still missing` }];
+  return [{ check: 'schema_older', what: `it was written by an older version: it has not taken ${missing.join(', ')} yet` }];
 }

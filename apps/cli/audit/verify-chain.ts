@@ -47,7 +47,7 @@ export async function verifyFile(file: string, wanted: AuditPlace | null): Promi
     }
   } catch (thrown) {
     if (AgentcomError.is(thrown)) throw thrown;
-    throw new AgentcomError('AC_USAGE', `Cannot read ${file}: ${fileReasonOf(thrown)}`, { cause: thrown });
+    throw new AgentcomError('AC_USAGE', `Cannot read ${file}: ${fileReasonOf(thrown)}.`, { cause: thrown });
   }
   return reader.end(null);
 }

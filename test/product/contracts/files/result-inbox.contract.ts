@@ -350,18 +350,18 @@ function oddThingTests(test: CaseTest, subject: InboxSubject): void {
     await place.write('secret.json', '{"status":"success","output":"secret"}');
     const kinds = ['started', 'json', 'progress'];
     for (const file of kinds) await odd.link(ownPath(a1, file), 'secret.json');
-    await inbox.scan(a1);
+    await place.pass(inbox.scan(a1));
 
     await inbox.prepare(b1, TASK, false);
     inbox.watch(b1, 'all');
     for (const file of kinds) await odd.fifo(ownPath(b1, file));
-    await inbox.scan(b1);
+    await place.pass(inbox.scan(b1));
 
     const c1 = nameOf('c', 1);
     await inbox.prepare(c1, TASK, false);
     inbox.watch(c1, 'all');
     for (const file of kinds) await odd.folder(ownPath(c1, file));
-    await inbox.scan(c1);
+    await place.pass(inbox.scan(c1));
 
     const d1 = nameOf('d', 1);
     await odd.folder('elsewhere');
@@ -381,8 +381,11 @@ function oddThingTests(test: CaseTest, subject: InboxSubject): void {
     await odd.link(ownPath(e1, 'stop'), 'secret.json');
     await inbox.withdraw(e1);
     t.equal(await place.read('secret.json'), '{"status":"success","output":"secret"}', 'nothing is written through a link');
+    const invalid = saw.of('invalid');
+    t.match(invalid.map(({ assignment, reason }) => [assignment, reason]), [a1, b1, c1].map((name) => [name, 'result_invalid'])); // prettier-ignore
+    t.match(invalid[0]?.message, /is not a regular file/, 'the agent is told why');
     t.strictSame(
-      saw.all.filter(({ kind }) => kind !== 'changed'),
+      saw.all.filter(({ kind }) => kind !== 'changed' && kind !== 'invalid'),
       [],
     );
   });
