@@ -16,12 +16,13 @@ export const CHANGING_COLUMNS = {
   state: ['state', 'text'],
 } as const satisfies Columns;
 export const CHANGED_COLUMNS = { id: ['id', 'text'], ...CHANGING_COLUMNS } as const satisfies Columns;
-export const TASK_COLUMNS = {
-  ...CHANGED_COLUMNS,
+/** The columns that a task keeps as it was inserted. */
+export const FIXED_COLUMNS = {
   lane: ['lane', 'integer'],
   submitted_by: ['submittedBy', 'text'],
   created_at: ['createdAt', 'bigint'],
 } as const satisfies Columns;
+export const TASK_COLUMNS = { ...CHANGED_COLUMNS, ...FIXED_COLUMNS } as const satisfies Columns;
 
 const BESIDE_STATE = ['assigned_to', 'submitted_by', 'created_at'];
 const qualified = (columns: readonly string[], of: string | undefined): string =>

@@ -115,8 +115,9 @@ function randomBatches(seed: string, many: boolean): readonly Changes[] {
     const updated = [...changed].map((place) => {
       const before = tasks[place] as Task;
       const eventSeq = before.eventSeq + 1;
+      // `submittedBy` is in a column that no change writes.
       const assigned = { status: 'assigned', assignedTo: anAgentId('a1'), generation: aGeneration(before.generation + 1) } as const;
-      const next = { ...before, eventSeq, updatedAtMs: A_MOMENT_MS + nth, ...(before.status === 'queued' ? assigned : { status: below(2) === 0 ? 'queued' : 'completed', assignedTo: null } as const) }; // prettier-ignore
+      const next = { ...before, eventSeq, updatedAtMs: A_MOMENT_MS + nth, submittedBy: `tok-${nth}`, ...(before.status === 'queued' ? assigned : { status: below(2) === 0 ? 'queued' : 'completed', assignedTo: null } as const) }; // prettier-ignore
       return (tasks[place] = next);
     });
     return changes({

@@ -3,11 +3,22 @@
  * after they were assigned, and each of the two changes entries of several indexes.
  */
 import type { TaskId } from '../../../../core/domain/ids.ts';
+import type { FIXED_COLUMNS } from '../../rows/columns.ts';
 import { isOneRow, withTasks, type BatchValue, type TaskRows } from '../save.ts';
 
 export interface WaitingBatch {
   readonly tasks: TaskRows;
   readonly values: readonly BatchValue[];
+}
+
+type Row = TaskRows['updateTasks'][number];
+type FixedField = (typeof FIXED_COLUMNS)[keyof typeof FIXED_COLUMNS][0];
+
+/** The row of a new task with its newest change. */
+function insertedAs(row: Row, changed: Row | undefined): Row {
+  if (changed === undefined) return row;
+  const fixed: Pick<Row, FixedField> = { lane: row.lane, submittedBy: row.submittedBy, createdAt: row.createdAt };
+  return { ...changed, ...fixed };
 }
 
 /** The values of the batches, in their order. */
@@ -16,7 +27,7 @@ export function mergedValues(batches: readonly WaitingBatch[]): readonly BatchVa
   if (first !== undefined && batches.length === 1) return first.values;
   // Large batches of new tasks are in several rows, and rare.
   if (!batches.every(({ values }) => isOneRow(values))) return batches.flatMap(({ values }) => values);
-  const newest = new Map<TaskId, TaskRows['updateTasks'][number]>();
+  const newest = new Map<TaskId, Row>();
   for (const { tasks } of batches) for (const row of tasks.updateTasks) newest.set(row.id, row);
   /** Inserted as they are after the last batch. */
   const inserted = new Set<TaskId>();
@@ -25,6 +36,6 @@ export function mergedValues(batches: readonly WaitingBatch[]): readonly BatchVa
     const updateTasks = tasks.updateTasks.filter((row) => newest.get(row.id) === row && !inserted.has(row.id));
     const isChanged = updateTasks.length < tasks.updateTasks.length || tasks.insertTasks.some(({ id }) => newest.has(id));
     if (!isChanged) return values;
-    return withTasks(values, { insertTasks: tasks.insertTasks.map((row) => newest.get(row.id) ?? row), updateTasks });
+    return withTasks(values, { insertTasks: tasks.insertTasks.map((row) => insertedAs(row, newest.get(row.id))), updateTasks });
   });
 }
