@@ -5,7 +5,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import type { Clock } from '../../core/ports/clock.ts';
-import { readResult, RESULT_FILE_BYTES_MAX, unfinishedLeftMs, type Unfinished } from '../../core/protocol/agent-files.ts';
+import { NOT_REGULAR, readResult, RESULT_FILE_BYTES_MAX, unfinishedLeftMs, type Unfinished } from '../../core/protocol/agent-files.ts';
 import { readBytes, withRegularFile, type FileFacts } from './regular-file.ts';
 
 export type ResultFound =
@@ -30,7 +30,6 @@ export interface ResultReader {
 
 /** Maximum interval between two reads of an incomplete file. */
 const REREAD_MS = 500;
-const NOT_REGULAR = 'is not a regular file: links, folders and pipes are not read';
 
 export function resultReader(clock: Clock, stillMs: number): ResultReader {
   let unfinished: (Unfinished & { readonly stamp: string; readonly why: string }) | null = null;

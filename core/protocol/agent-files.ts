@@ -45,6 +45,9 @@ export type ReadResult =
   /** Not, or not yet, a JSON object. `why` completes the sentence "The result …". */
   | { readonly kind: 'unreadable'; readonly why: string };
 
+/** Of anything else under the name of a result. Completes the sentence "The result …". */
+export const NOT_REGULAR = 'is not a regular file: links, folders and pipes are not read';
+
 /** Reads the text of a result file. */
 export function readResult(text: string): ReadResult {
   // There is a comma before each value but the first, so values can be counted without parsing.

@@ -218,15 +218,16 @@ t.test('a flood of progress is cut to the newest lines', async (t) => {
   t.ok(saw.of('progress').length <= 300, `${saw.of('progress').length} told`);
 });
 
-t.test('logs a mistake of an agent only once', async (t) => {
+t.test('logs that a folder cannot be read only once', async (t) => {
   const place = await filesPlace(t);
-  const { inbox } = await expecting(place, a1);
-  await place.odd.folder(ownPath(a1, 'json'));
-  await inbox.scan(a1);
-  await inbox.scan(a1);
+  await expecting(place, a1);
+  const folder = join(place.dataDir, 'results', assignmentText(a1));
+  await chmod(folder, 0);
+  await withoutRoot(place.dataDir, () => place.pass(new Promise((resolve) => place.clock.after(20_000, () => resolve(undefined)))));
+  await chmod(folder, 0o700);
   const warnings = place.log.lines.filter(({ level }) => level === 'warn');
+  t.match(warnings, [{ message: /Cannot read the results folder/, fields: { taskId: a1.taskId, generation: 1 } }]);
   t.equal(warnings.length, 1);
-  t.match(warnings[0], { fields: { taskId: a1.taskId, generation: 1 } });
 });
 
 t.test('R16: an agent with a read-only folder gets no stop note, and this is not a disk failure', async (t) => {

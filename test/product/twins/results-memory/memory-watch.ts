@@ -5,6 +5,7 @@ import type { Clock, Timer } from '../../../../core/ports/clock.ts';
 import type { AssignmentId } from '../../../../core/domain/assignment/slot.ts';
 import type { FlatNames, ResultFileEvent } from '../../../../core/ports/result-inbox.ts';
 import {
+  NOT_REGULAR,
   readProgress,
   readResult,
   RESULT_FILE_BYTES_MAX,
@@ -12,6 +13,9 @@ import {
   type Unfinished,
 } from '../../../../core/protocol/agent-files.ts';
 import { refuseFlatFile, type MemoryFile, type MemoryFiles } from './memory-files.ts';
+
+/** Something that is not a file. */
+const ODD: MemoryFile = { text: '', stamp: -1 };
 
 export interface MemoryWatchOptions {
   readonly assignment: AssignmentId;
@@ -106,10 +110,10 @@ export function memoryWatch(options: MemoryWatchOptions): MemoryWatch {
   }
 
   function reportResult(reportAgain: boolean): void {
-    const found = files.read(own('json'));
+    const found = files.read(own('json')) ?? (files.isOdd(own('json')) ? ODD : null);
     if (found === null) return;
     const isTooLarge = utf8Bytes(found.text) > RESULT_FILE_BYTES_MAX;
-    const read = isTooLarge ? null : readResult(found.text);
+    const read = isTooLarge ? null : found === ODD ? ({ kind: 'unreadable', why: NOT_REGULAR } as const) : readResult(found.text);
     if (read?.kind === 'unreadable' && leftMs(found) > 0) return;
     if (!reportAgain && lastResultStamp === found.stamp) return;
     lastResultStamp = found.stamp;
