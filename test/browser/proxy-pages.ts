@@ -16,6 +16,7 @@ const RECORD_STATES = `const states = (globalThis.states = []);
 new MutationObserver(() => states.push(document.querySelector('.live')?.textContent ?? '')).observe(document, { subtree: true, childList: true, characterData: true });`;
 
 const TASKS = /\/api\/tasks\?/;
+const STATS = '**/api/tasks/stats';
 
 export async function proxyPages(t: Test, { browser }: BrowserRoom): Promise<void> {
   // The dashboard took such an answer for an empty one: the user had no role, and lists failed with a TypeError.
@@ -46,16 +47,16 @@ export async function proxyPages(t: Test, { browser }: BrowserRoom): Promise<voi
     t.teardown(() => hub.stop());
     const { page, faults } = await watchedPage(t, browser, hub.url);
     await signIn(page, hub.url, hub.adminToken);
-    await page.route(TASKS, (route) => route.fulfill({ json: { tasks: [{ id: 7 }], next_cursor: null } }));
-    await page.goto(`${hub.url}/dashboard#/tasks`);
+    await page.route(STATS, (route) => route.fulfill({ json: {} }));
+    await page.reload();
     await page.getByText('This page cannot be shown').waitFor();
     await page.getByRole('link', { name: 'Agents', exact: true }).click();
     await page.getByRole('heading', { name: 'Agents' }).waitFor();
-    await page.getByRole('link', { name: 'Tasks', exact: true }).click();
+    await page.getByRole('link', { name: 'Overview', exact: true }).click();
     await page.getByText('This page cannot be shown').waitFor();
-    await page.unroute(TASKS);
+    await page.unroute(STATS);
     await page.getByRole('button', { name: 'Try again' }).click();
-    await page.getByText('There are no tasks yet.').waitFor();
+    await page.getByText('The queue is empty.').waitFor();
     t.strictSame(faults, []);
   });
 
