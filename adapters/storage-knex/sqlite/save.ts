@@ -159,19 +159,16 @@ const valuesOf = (batchId: string | null, rows: Part, counts: readonly CountChan
   ];
 };
 
-const placeOf = (column: string): number => BATCH_COLUMNS.indexOf(column);
-const TASK_PLACES = (['insertTasks', 'updateTasks', 'insertTaskGroups', 'updateTaskGroups'] as const).map((kind) => [kind, placeOf(kind)] as const); // prettier-ignore
-const TASK_COUNT_PLACES = (['insertTasks', 'updateTasks'] as const).map((kind) => [kind, placeOf(countOf(kind))] as const);
-
 /** Whether the values are those of one row of the view. */
 export const isOneRow = (values: readonly BatchValue[]): boolean => values.length === BATCH_COLUMNS.length;
 
 /** The values of one row of the view, with these tasks instead of its own. */
 export function withTasks(values: readonly BatchValue[], tasks: TaskRows): readonly BatchValue[] {
-  const given = givenRows(tasks);
   const changed = values.slice();
-  for (const [kind, place] of TASK_PLACES) changed[place] = textOf(kind, given);
-  for (const [kind, place] of TASK_COUNT_PLACES) changed[place] = tasks[kind].length;
+  const put = (column: string, value: BatchValue): void => void (changed[BATCH_COLUMNS.indexOf(column)] = value);
+  const given = givenRows(tasks);
+  for (const kind of ['insertTasks', 'updateTasks', 'insertTaskGroups', 'updateTaskGroups'] as const) put(kind, textOf(kind, given));
+  for (const kind of ['insertTasks', 'updateTasks'] as const) put(countOf(kind), tasks[kind].length);
   return changed;
 }
 
