@@ -1,6 +1,7 @@
 /** The signature of a task, made with jose. */
 import { createHash, randomBytes } from 'node:crypto';
 import { SignJWT } from 'jose';
+import { durationText } from '../../core/domain/waiting/words.ts';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import {
   AUDIENCES_MAX,
@@ -17,14 +18,13 @@ import type { Ed25519PrivateJwk, SignedTask, SignTask, TaskSignerOptions } from 
 
 const NONCE_BYTES = 16;
 const LIFE_MS_MIN = 1_000;
-const MS_PER_DAY = 86_400_000;
 const NAME_CHARACTERS_MAX = 128;
 
 /** Reads the key. Rejects with `AC_USAGE`. */
 export async function signTaskWith({ key, expiresInMs = SIGNATURE_LIFE_MS, audience = [] }: TaskSignerOptions): Promise<SignTask> {
   if (!(expiresInMs >= LIFE_MS_MIN && expiresInMs <= SIGNATURE_LIFE_MS_MAX))
     throw wrong(
-      `a signature may be valid for 1 s to ${SIGNATURE_LIFE_MS_MAX / MS_PER_DAY} d (expiresInMs: ${LIFE_MS_MIN} to ${SIGNATURE_LIFE_MS_MAX}), found ${String(expiresInMs)} ms`,
+      `a signature may be valid for ${durationText(LIFE_MS_MIN)} to ${durationText(SIGNATURE_LIFE_MS_MAX)} (expiresInMs: ${LIFE_MS_MIN} to ${SIGNATURE_LIFE_MS_MAX}), found ${String(expiresInMs)} ms`,
     );
   if (audience.length > AUDIENCES_MAX || audience.some((name) => name === '' || name.length > NAME_CHARACTERS_MAX))
     throw wrong(`expected at most ${AUDIENCES_MAX} audiences of 1 to ${NAME_CHARACTERS_MAX} characters`);

@@ -94,13 +94,11 @@ export function onReportRead(
   if (body.kind === 'unreadable') return step.log('error', 'a report cannot be read', { ...fields, error: body.error });
   const text = body.kind === 'found' ? body.text : '';
   const frame = parseEnd(text);
-  if (frame === null)
-    step.log(
-      'error',
-      'a report is missing or damaged; its assignment is reported as lost, which changes nothing if the hub has its end',
-      fields,
-    );
-  if (frame === null) return step.send(bodyMissingReport(entry));
+  if (frame === null) {
+    const message = 'a report is missing or damaged; its assignment is reported as lost, which changes nothing if the hub has its end';
+    step.log('error', message, fields);
+    return step.send(bodyMissingReport(entry));
+  }
   const fit = fitted(step, frame, text);
   if (fit !== frame) keepWhatIsCut(step, entry);
   step.send(fit);

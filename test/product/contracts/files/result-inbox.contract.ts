@@ -383,7 +383,7 @@ function oddThingTests(test: CaseTest, subject: InboxSubject): void {
     t.equal(await place.read('secret.json'), '{"status":"success","output":"secret"}', 'nothing is written through a link');
     const invalid = saw.of('invalid');
     t.match(invalid.map(({ assignment, reason }) => [assignment, reason]), [a1, b1, c1].map((name) => [name, 'result_invalid'])); // prettier-ignore
-    t.match(invalid[0]?.message, /is not a regular file/, 'the agent is told why');
+    t.match(invalid[0]?.message, /is not a regular file/, 'with the reason');
     t.strictSame(
       saw.all.filter(({ kind }) => kind !== 'changed' && kind !== 'invalid'),
       [],
