@@ -47,7 +47,6 @@ export function eventStream(
   let ended = false;
   /** The first events do not wait for a round. */
   let isFirst = true;
-  let commits = 0;
   let wake: () => void = () => undefined;
   let stalled: Timer | null = null;
   /** The last message of a stream whose client read too slowly. */
@@ -55,17 +54,12 @@ export function eventStream(
   let checkedAtMs = clock.monotonicMs();
   let give: (chunk: Uint8Array | null) => void = () => undefined;
   const leave = tail.join();
-  const unsubscribe = deps.onCommit(() => {
-    commits += 1;
-    wake();
-  });
 
   /** Idempotent. A read in progress sees `ended` after its next await. */
   const end = (): void => {
     if (ended) return;
     ended = true;
     stalled?.cancel();
-    unsubscribe();
     leave();
     wake();
     onEnd();
@@ -80,11 +74,13 @@ export function eventStream(
   /** Waits for the time to pass, for a commit, or for the end. */
   const waitFor = (ms: number): Promise<void> =>
     new Promise((resolve) => {
-      const timer = clock.after(ms, resolve);
       wake = () => {
         timer.cancel();
+        forget();
         resolve();
       };
+      const timer = clock.after(ms, wake);
+      const forget = tail.onNextCommit(wake);
     });
 
   /** Resolves to what the client gets next, or to null at the end. */
@@ -102,7 +98,7 @@ export function eventStream(
         checkedAtMs = clock.monotonicMs();
         if (!(await principal.isStillValid())) return null;
       }
-      const seen = commits;
+      const seen = tail.commits;
       const { bytes, untilId, removedId: goneId } = await tail.after(afterId, filter);
       const isMore = untilId > afterId;
       // Events that were removed since the stream started, perhaps before it read them.
@@ -112,9 +108,9 @@ export function eventStream(
       if (gap !== '') return Buffer.concat([encoder.encode(gap), bytes]);
       if (bytes.length > 0) return bytes;
       if (ended) return null;
-      if (isMore || commits !== seen) continue;
+      if (isMore || tail.commits !== seen) continue;
       await waitFor(KEEP_ALIVE_MS);
-      if (commits !== seen || ended) continue;
+      if (tail.commits !== seen || ended) continue;
       tail.expire();
       return KEEP_ALIVE;
     }

@@ -76,6 +76,8 @@ export class EventTail {
   #readAtMs = -Infinity;
   #reading: Promise<boolean> | null = null;
   #unsubscribe: () => void = () => undefined;
+  /** The streams that have all events and wait for a commit. */
+  #idle = new Set<() => void>();
   #endWait: () => void = () => undefined;
   /** The batches of this round, by the value of `#commits`, the id after which they begin, and their filter. */
   readonly #batches = new Map<string, Promise<EventBatch>>();
@@ -99,7 +101,7 @@ export class EventTail {
   /** Adds a stream. The returned function is called once, when the stream has ended; without streams, the tail holds nothing. */
   join(): () => void {
     if (this.#streams === 0) {
-      this.#unsubscribe = this.#deps.onCommit(() => (this.#commits += 1));
+      this.#unsubscribe = this.#deps.onCommit(() => this.#committed());
       this.#roundAtMs = this.#deps.clock.monotonicMs();
     }
     this.#streams += 1;
@@ -114,6 +116,26 @@ export class EventTail {
       this.#restart(null);
       this.#readAtMs = -Infinity;
     };
+  }
+
+  /** How many commits there have been while there were streams. */
+  get commits(): number {
+    return this.#commits;
+  }
+
+  /** Calls `wake` once, at the next commit, unless the returned function is called before. */
+  onNextCommit(wake: () => void): () => void {
+    const idle = this.#idle.add(wake);
+    return () => void idle.delete(wake);
+  }
+
+  /** Most commits come while no stream waits for one, so that a stream costs a commit nothing. */
+  #committed(): void {
+    this.#commits += 1;
+    if (this.#idle.size === 0) return;
+    const idle = this.#idle;
+    this.#idle = new Set();
+    for (const wake of idle) wake();
   }
 
   /** Resolves when the next round begins. */
