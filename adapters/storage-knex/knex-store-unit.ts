@@ -1,22 +1,25 @@
 /** The unit of work over the statements of an engine. */
 import type { Agent } from '../../core/domain/agent/agent.ts';
-import type { StoredEvent, TaskEvent } from '../../core/domain/task/event.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
-import { keysOfGroup, requirementKey, waitingRequirement, type RequirementGroup, type Task } from '../../core/domain/task/task.ts';
-import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import {
+  keysOfGroup,
+  requirementKey,
+  waitingRequirement,
+  type RequirementGroup,
+  type Task,
+  type TaskBody,
+} from '../../core/domain/task/task.ts';
 import type { Changes, DependentsOf, HeldCount, LoadNames, Loaded, StoreUnit } from '../../core/ports/task-store.ts';
 import { appendAudit } from './audit/append-audit.ts';
-import type { CountedPlace, Row, SavedRows, Transaction } from './engine.ts';
+import type { Row, Transaction } from './engine.ts';
 import { activeIn, knexClusterUnit } from './knex-cluster-unit.ts';
 import { heldBy, holdingsOf, loadInOrder, tombstonesOf } from './load-in-order.ts';
-import { agentColumns, agentIn, bodyIn, keptColumns, keyIn, requirementIn, taskColumns, taskIn } from './rows/rows.ts';
+import { agentIn, bodyIn, keyIn, requirementIn, taskIn } from './rows/rows.ts';
+import { rowsOf, save, saveLast, type Saving } from './rows/save-changes.ts';
 import type { ReadableOf } from './rows/damaged-rows.ts';
-import { isCertain } from './rows/certain-changes.ts';
-import { countEvents, eventRows, storedEvent, type EventRow } from './rows/event-rows.ts';
 import { removeAgents, removeOldRows } from './old-rows.ts';
 import type { StateCache } from './cache/state-cache.ts';
-import { ROWS_IN_STATEMENT, slices, type StatementName } from './statements.ts';
-import { countsOfAny, countsOfNew, placeOf } from './rows/task-counts.ts';
+import type { StatementName } from './statements.ts';
 import { KEYS_MAX, type ReadyQueueCache } from './cache/ready-queue-cache.ts';
 
 /** Later than any time: tasks that are not eligible yet count too. */
@@ -27,6 +30,9 @@ const NONE_KNOWN = { hubId: '', count: -1 };
 
 /** Maximum number of unreadable rows for which others are read from the same lanes. */
 const UNREADABLE_MAX = 1_000;
+
+/** Up to how many tasks of each priority may be claimable for their bodies to come along, if nothing is cached. */
+const BODIES_ALONG_MAX = 256;
 
 /** Every key is the JSON text of an array. */
 const ALL_KEYS = { from: '[', until: '\\' };
@@ -48,6 +54,8 @@ export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null
   let cache = hooks?.cache ?? null;
   /** Tasks that this unit read or got from the ready queue, which need not be in the cache of tasks. Only for counting. */
   const seen = new Map<TaskId, Task>();
+  /** Bodies that were read together with claimable tasks. */
+  const along = new Map<TaskId, TaskBody>();
   const see = (tasks: readonly Task[]): readonly Task[] => {
     if (transaction.counting !== null) for (const task of tasks) seen.set(task.id, task);
     return tasks;
@@ -79,8 +87,10 @@ export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null
    */
   const claimableBy = async (keys: readonly string[], nowMs: number, limitPerLane: number) => {
     for (let unreadable = 0; ;) {
-      const rows = await transaction.rows('claimable', { keys, nowMs, limitPerLane: limitPerLane + unreadable });
+      const withBodies = cache === null && keys.length * limitPerLane <= BODIES_ALONG_MAX;
+      const rows = await transaction.rows('claimable', { keys, nowMs, limitPerLane: limitPerLane + unreadable, withBodies });
       const tasks = readable(rows, taskIn);
+      for (const { taskId, body } of readable(rows.filter(hasBody), readBody)) along.set(taskId, body);
       const found = rows.length - tasks.length;
       if (found <= unreadable || unreadable === UNREADABLE_MAX) {
         const taken = found === 0 ? tasks : firstOfLanes(tasks, limitPerLane);
@@ -186,15 +196,13 @@ export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null
       (await transaction.rows('dueAssignees', { nowMs, limit })).map((row) => row['assigned_to'] as AgentId),
     async bodies(ids) {
       const [known, others] = parted(ids, (taskId) => {
-        const body = cache?.bodies.get(taskId);
+        const body = along.get(taskId) ?? cache?.bodies.get(taskId);
         return body === undefined ? undefined : { taskId, body };
       });
       const read = new Set(others);
       if (cache !== null && others.length > 0)
         for (const id of cache.readyQueue.ahead(cache.bodies.readAhead)) if (cache.bodies.get(id) === undefined) read.add(id);
-      const found = await named([...read], async () =>
-        readable(await transaction.rows('loadBodies', [...read]), (row) => ({ taskId: row['task_id'] as TaskId, body: bodyIn(row) })),
-      );
+      const found = await named([...read], async () => readable(await transaction.rows('loadBodies', [...read]), readBody));
       const wanted = new Set(others);
       for (const { taskId, body } of found) if (!wanted.has(taskId)) cache?.bodies.take(taskId, body);
       return [...known, ...found.filter(({ taskId }) => wanted.has(taskId))];
@@ -232,8 +240,8 @@ export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null
       };
       cache = null;
       hooks?.onSaved(changes);
-      const { audit = [], mail } = changes;
-      if (isLast === true && audit.length === 0) return isEmpty(rows) && mail.length === 0 ? [] : saveLast(saving);
+      const { audit = [] } = changes;
+      if (isLast === true && audit.length === 0) return saveLast(saving);
       const events = await save(saving, false);
       await appendAudit(transaction, audit);
       return events;
@@ -251,6 +259,12 @@ function firstOfLanes(tasks: readonly Task[], limit: number): readonly Task[] {
     return before < limit;
   });
 }
+
+const hasBody = (row: Row): boolean => typeof row['body'] === 'string';
+const readBody = (row: Row): { readonly taskId: TaskId; readonly body: TaskBody } => ({
+  taskId: (row['task_id'] ?? row['id']) as TaskId,
+  body: bodyIn(row),
+});
 
 /** The known values of these names, and the names of the rest. */
 function parted<N, V>(names: readonly N[], knownOf: (name: N) => V | undefined): readonly [readonly V[], readonly N[]] {
@@ -279,122 +293,3 @@ function untilTaken(rows: readonly Row[], of: readonly DependentsOf[], limit: nu
   }
   return [[...taken.values()], []];
 }
-
-/** The last change of a task counts. */
-const rowsOf = ({ inserted, updated, results, kept, keptDropped, agents, stopsCleared, stopsSet, keys, events }: Changes): SavedRows => ({
-  // Inserting a new agent waits for a transaction that inserts it too, so they come by id, after all that was loaded.
-  saveAgents: [...agents].sort((one, other) => (one.id < other.id ? -1 : 1)).map(agentColumns),
-  insertTasks: inserted.map(taskColumns),
-  insertBodies: inserted.map(({ task, body }) => ({ taskId: task.id, body })),
-  insertDependencies: inserted.flatMap(({ task }) => task.dependsOn.map((dependsOn) => ({ taskId: task.id, dependsOn }))),
-  updateTasks: [...new Map(updated.map((change) => [change.task.id, taskColumns(change)])).values()],
-  saveResults: results,
-  dropKept: keptDropped,
-  saveKept: kept.map(keptColumns),
-  clearStops: stopsCleared,
-  saveStops: stopsSet,
-  insertKeys: keys,
-  insertEvents: eventRows(events),
-});
-
-/** What is being saved, and what is known about it. */
-interface Saving {
-  readonly transaction: Transaction;
-  readonly rows: SavedRows;
-  readonly mail: Changes['mail'];
-  /** Several of these may share a row. */
-  readonly events: Changes['events'];
-  /** A task before this save, if it is known. */
-  readonly taskOf: (id: TaskId) => Task | undefined;
-  readonly onRepeated: () => void;
-}
-
-const placeIn = (task: Task | undefined): CountedPlace | undefined => (task === undefined ? undefined : placeOf(task));
-
-/**
- * Issues all statements at once, unless one would be too large. A changed task that does not exist is a mistake of the caller, and fails
- * the transaction.
- */
-async function save({ transaction, rows, mail, events, onRepeated }: Saving, isLast: boolean): Promise<readonly StoredEvent[]> {
-  const { insertEvents, ...others } = rows;
-  const { cluster, counting } = transaction;
-  const counts = counting === null ? null : await countsOfAny(counting, rows);
-  if (counts?.repeated === true) onRepeated();
-  const stored: (readonly StoredEvent[])[] = [];
-  let updated = 0;
-  const steps: (() => Promise<unknown>)[] = [
-    ...keysOf(others).flatMap((statement) =>
-      [...slices<unknown>(others[statement])].map((slice) => async () => {
-        const changed = await transaction.change(statement, slice);
-        if (statement === 'updateTasks') updated += changed;
-      }),
-    ),
-    ...(counting === null || counts === null || counts.changes.length === 0 ? [] : [() => counting.change('saveCounts', counts.changes)]),
-    ...(cluster === null ? [] : [...slices(mail)].map((slice) => () => cluster.change('insertMail', slice))),
-    ...[...slices(insertEvents)].map((slice, nth, all) => async () => {
-      const sliced = events.slice(countEvents(all[nth - 1] ?? []), countEvents(slice));
-      stored[nth] = await saveEvents(transaction, sliced, slice);
-    }),
-  ];
-  if (isLast && transaction.record !== undefined && steps.length > 0) steps.push(transaction.record);
-  if (isSmall(rows) && mail.length <= ROWS_IN_STATEMENT) await Promise.all(steps.map((step) => step()));
-  else for (const step of steps) await step();
-  if (updated !== others.updateTasks.length) {
-    const missing = `${others.updateTasks.length - updated} were never inserted`;
-    throw new AgentcomError('AC_INTERNAL', `Cannot save ${others.updateTasks.length} changed tasks: ${missing}.`, {
-      details: { taskIds: others.updateTasks.map(({ id }) => id).slice(0, 10) },
-    });
-  }
-  return stored.flat();
-}
-
-const isEmpty = (rows: SavedRows): boolean => keysOf(rows).every((statement) => rows[statement].length === 0);
-const isSmall = (rows: SavedRows): boolean => keysOf(rows).every((statement) => rows[statement].length <= ROWS_IN_STATEMENT);
-
-/** As `save`, and commits with the same statement if the database can and no statement would be too large. */
-async function saveLast(saving: Saving): Promise<readonly StoredEvent[]> {
-  const { transaction, rows, mail, events, taskOf } = saving;
-  const { counting, saveAndCommit } = transaction;
-  if (saveAndCommit === undefined || !isSmall(rows) || mail.length > 0) return save(saving, true);
-  const counts = counting === null ? [] : await countsOfNew(counting, rows, (id) => placeIn(taskOf(id)));
-  const last = await saveAndCommit(rows, counts, isCertain(rows, events, taskOf));
-  if (last === null) return save(saving, true);
-  return events.map((event, index) => storedEvent(event, last + index + 1));
-}
-
-const keysOf = <K extends string>(object: Readonly<Record<K, unknown>>): readonly K[] => Object.keys(object) as K[];
-
-/**
- * Numbers new events, and looks up the numbers of repeated ones. A batch that is run again may divide its events into rows differently: if
- * a row exists in part, its new events are saved after the rest.
- */
-async function saveEvents(
-  transaction: Transaction,
-  events: readonly TaskEvent[],
-  rows: readonly EventRow[],
-): Promise<readonly StoredEvent[]> {
-  const ids = new Map<string, number>();
-  const insert = async (given: readonly EventRow[]): Promise<void> => {
-    const inserted = new Map((await transaction.rows('insertEvents', given)).map((row) => [nameIn(row), Number(row['id'])]));
-    for (const { taskId, seq, firstSeq } of given) {
-      const id = inserted.get(`${taskId} ${seq}`);
-      if (id !== undefined) for (let one = firstSeq; one <= seq; one += 1) ids.set(`${taskId} ${one}`, id - (seq - one));
-    }
-  };
-  const missing = (): readonly TaskEvent[] => events.filter(({ taskId, seq }) => !ids.has(`${taskId} ${seq}`));
-  await insert(rows);
-  if (ids.size < events.length) {
-    const names = missing().map(({ taskId, seq }) => ({ taskId, seq }));
-    for (const row of await transaction.rows('findEvents', names)) ids.set(nameIn(row), Number(row['id']));
-    const left = missing();
-    if (left.length > 0) await insert(eventRows(left));
-  }
-  return events.map((event) => {
-    const id = ids.get(`${event.taskId} ${event.seq}`);
-    if (id === undefined)
-      throw new AgentcomError('AC_INTERNAL', `Event ${event.seq} of task ${event.taskId} was saved but cannot be found.`);
-    return storedEvent(event, id);
-  });
-}
-
-const nameIn = (row: Row): string => `${String(row['task_id'])} ${String(row['seq'])}`;

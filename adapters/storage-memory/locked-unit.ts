@@ -4,6 +4,7 @@
  * acquired, in the lock order of row-locks.ts. Rows that a later batch can find just as well are skipped while they are locked
  * (`tryAcquire`, SKIP LOCKED on Postgres).
  */
+import type { StoredEvent } from '../../core/domain/task/event.ts';
 import type { ClusterUnit } from '../../core/ports/cluster-unit.ts';
 import type { Changes, Loaded, LoadNames, StoreUnit } from '../../core/ports/task-store.ts';
 import { keyOf, stopKeyOf } from './memory-database.ts';
@@ -18,13 +19,21 @@ const idsOf = (rows: readonly { readonly id: string }[]): readonly string[] => r
 const stopsOf = ({ holdings }: Loaded): readonly string[] => holdings.flatMap(({ stops }) => stops.map(stopKeyOf));
 
 export function lockedUnit(unit: StoreUnit, locks: TransactionLocks): StoreUnit {
+  let last: Promise<unknown> = Promise.resolve();
+  /** Runs a call after those before it, as the statements of a connection run. */
+  const inOrder = <T>(call: () => Promise<T>): Promise<T> => {
+    const running = last.then(call);
+    last = Promise.allSettled([running]);
+    return running;
+  };
   /** Runs a statement, which fails if the transaction was aborted before it or meanwhile. */
-  const run = async <T>(statement: () => Promise<T>): Promise<T> => {
+  const runNow = async <T>(statement: () => Promise<T>): Promise<T> => {
     locks.throwIfEnded();
     const answer = await statement();
     locks.throwIfEnded();
     return answer;
   };
+  const run = <T>(statement: () => Promise<T>): Promise<T> => inOrder(() => runNow(statement));
 
   /** Locks the rows that exist, kind by kind, and returns those that still exist after the wait. */
   const load = async (names: LoadNames): Promise<Loaded> => {
@@ -52,10 +61,11 @@ export function lockedUnit(unit: StoreUnit, locks: TransactionLocks): StoreUnit 
   };
 
   const clustered = (cluster: ClusterUnit): ClusterUnit => ({
-    async renewLease(hubId, leaseMs) {
-      await locks.acquire('hub', [hubId]);
-      return cluster.renewLease(hubId, leaseMs);
-    },
+    renewLease: (hubId, leaseMs) =>
+      inOrder(async () => {
+        await locks.acquire('hub', [hubId]);
+        return cluster.renewLease(hubId, leaseMs);
+      }),
     expireHubs: () => run(() => cluster.expireHubs()),
     tryTakeDuty: (duty) => run(() => cluster.tryTakeDuty(duty)),
     takeMail: (hubId, limit) => run(() => cluster.takeMail(hubId, limit)),
@@ -65,8 +75,27 @@ export function lockedUnit(unit: StoreUnit, locks: TransactionLocks): StoreUnit 
   /** Those of these stops that are stored: as in Postgres, a stop that is set and cleared in one transaction has no row to lock. */
   const existing = async (stops: Changes['stopsCleared']): Promise<readonly string[]> => {
     if (stops.length === 0) return [];
-    const stored = new Set(stopsOf(await run(() => unit.load({ holders: stops.map(({ agentId }) => agentId) }))));
+    const stored = new Set(stopsOf(await runNow(() => unit.load({ holders: stops.map(({ agentId }) => agentId) }))));
     return stops.map(stopKeyOf).filter((key) => stored.has(key));
+  };
+
+  const save = async (changes: Changes): Promise<readonly StoredEvent[]> => {
+    const changed = changes.agents.map(({ id }) => id);
+    const known = new Set(idsOf((await runNow(() => unit.read({ agents: changed }))).agents));
+    await locks.acquire('key', changes.keys.map(keyOf));
+    await locks.acquire('agent', known);
+    await locks.acquire('task', idsOf(changes.updated.map(({ task }) => task)));
+    // No other transaction knows about an inserted row, except an agent that another hub inserts too.
+    for (const { task } of changes.inserted) locks.tryAcquire('task', task.id);
+    const inserted = changed.filter((id) => !known.has(id));
+    await locks.acquire('new agent', inserted);
+    for (const id of inserted) locks.tryAcquire('agent', id);
+    await locks.acquire('stop', await existing(changes.stopsCleared));
+    // No other transaction knows about a new stop: its task is locked, and a stop that existed was locked when it was loaded.
+    for (const stop of changes.stopsSet) locks.tryAcquire('stop', stopKeyOf(stop));
+    if (changes.events.length > 0) await locks.acquire('event numbers', EVENT_NUMBERS);
+    if ((changes.audit ?? []).length > 0) await locks.acquire('audit log', AUDIT_ENDS);
+    return unit.save(changes);
   };
 
   return {
@@ -74,7 +103,7 @@ export function lockedUnit(unit: StoreUnit, locks: TransactionLocks): StoreUnit 
     removableMs: unit.removableMs,
     isExclusive: unit.isExclusive,
     cluster: unit.cluster === null ? null : clustered(unit.cluster),
-    load,
+    load: (names) => inOrder(() => load(names)),
     read: (names) => run(() => unit.read(names)),
     takeAgents: (ids) => run(() => unit.takeAgents(ids)),
     waitingRequirements: (filter) => run(() => unit.waitingRequirements(filter)),
@@ -87,23 +116,6 @@ export function lockedUnit(unit: StoreUnit, locks: TransactionLocks): StoreUnit 
     activeAgents: (exceptOf, known) => run(() => unit.activeAgents(exceptOf, known)),
     remove: (old) => run(() => unit.remove(old)),
     removeAgents: (old) => run(() => unit.removeAgents(old)),
-    async save(changes) {
-      const changed = changes.agents.map(({ id }) => id);
-      const known = new Set(idsOf((await run(() => unit.read({ agents: changed }))).agents));
-      await locks.acquire('key', changes.keys.map(keyOf));
-      await locks.acquire('agent', known);
-      await locks.acquire('task', idsOf(changes.updated.map(({ task }) => task)));
-      // No other transaction knows about an inserted row, except an agent that another hub inserts too.
-      for (const { task } of changes.inserted) locks.tryAcquire('task', task.id);
-      const inserted = changed.filter((id) => !known.has(id));
-      await locks.acquire('new agent', inserted);
-      for (const id of inserted) locks.tryAcquire('agent', id);
-      await locks.acquire('stop', await existing(changes.stopsCleared));
-      // No other transaction knows about a new stop: its task is locked, and a stop that existed was locked when it was loaded.
-      for (const stop of changes.stopsSet) locks.tryAcquire('stop', stopKeyOf(stop));
-      if (changes.events.length > 0) await locks.acquire('event numbers', EVENT_NUMBERS);
-      if ((changes.audit ?? []).length > 0) await locks.acquire('audit log', AUDIT_ENDS);
-      return unit.save(changes);
-    },
+    save: (changes) => inOrder(() => save(changes)),
   };
 }

@@ -43,6 +43,7 @@ export interface TaskStore {
    * Runs `work` in one transaction and, after the commit, resolves to what `work` returned.
    *
    * - MUST make the transactions of one store appear serial to each other.
+   * - MAY run `work` again from its beginning, in a new transaction, as long as nothing is committed.
    * - If `work` or the commit fails, MUST roll back everything and reject with that failure.
    * - MUST report a failure that a retry may resolve (busy, deadlock, serialization) as `AC_STORE_RETRY`; a full disk, a broken file or a
    *   lost connection as `AC_STORE_UNAVAILABLE`; and a COMMIT whose outcome is unknown as `AC_COMMIT_UNKNOWN`.
@@ -107,6 +108,9 @@ export interface TaskStore {
  * pending stops, each kind by id); then the rows that `save` adds (new agents by id, stops, event numbers, audit log). The caller calls `renewLease`
  * before `load`, `load` once, and `save` after it. Every other call MUST NOT wait for a lock: it reads without locking, or it skips rows
  * that another transaction has locked.
+ *
+ * Calls may be made without awaiting earlier ones. Each MUST take effect after those before it: a read that follows `load` sees what was
+ * committed while `load` waited.
  */
 export interface StoreUnit {
   /**

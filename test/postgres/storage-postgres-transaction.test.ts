@@ -8,6 +8,7 @@ import type { TransactionStart, PostgresConnection } from '../../adapters/storag
 import { postgresTransaction, type PostgresWrite } from '../../adapters/storage-knex/postgres/transaction.ts';
 import type { ErrorCode } from '../../core/errors/codes.ts';
 import { failsWith } from '../product/contracts/storage/storage-room.ts';
+import { anAgentId, aTaskId } from '../product/contracts/fixtures.ts';
 import { NO_ROWS } from '../adapters/suites/no-rows.ts';
 
 type Fault = { readonly code?: string; readonly severity?: string };
@@ -190,6 +191,80 @@ t.test('if the work fails while one of its statements still waits, that statemen
   begins();
   await Promise.all([failed, pending]);
   t.strictSame(statements, ['BEGIN', 'ROLLBACK']);
+});
+
+t.test('R2: next to other hubs, a batch is saved by one statement with its COMMIT right behind', async (t) => {
+  const run = (connection: PostgresConnection, more: Partial<PostgresWrite<unknown>> = {}, rows = NO_ROWS) =>
+    postgresTransaction(connection, {
+      place: 'x',
+      batchId: 'b',
+      work: async (transaction) => {
+        await transaction.rows('loadTasks', []);
+        return transaction.saveAndCommit?.(rows, [], true);
+      },
+      markBroken: () => undefined,
+      clock: at(5),
+      isClockKnown: () => true,
+      begun: () => undefined,
+      savesAtOnce: true,
+      ...more,
+    });
+  const all = ['BEGIN ISOLATION', 'SELECT id,', 'SELECT pg_temp.save_batch($1::text,', 'COMMIT'];
+  const { connection, statements } = failingConnection(0, {});
+  const before: number[] = [];
+  const slowly: PostgresConnection = {
+    ...connection,
+    rows: async (sql) => {
+      const answer = await connection.rows(sql);
+      await new Promise(setImmediate);
+      if (sql.includes('save_batch')) before.push(statements.length);
+      return answer;
+    },
+  };
+  await run(slowly);
+  t.strictSame(statements, all);
+  t.strictSame(before, [all.length], 'the COMMIT does not wait for the response');
+
+  const kept = { ...NO_ROWS, dropKept: [{ taskId: aTaskId(1), generation: 1, agentId: anAgentId() }] };
+  for (const [what, more, rows] of [
+    ['a connection without the function', { savesAtOnce: false }, NO_ROWS],
+    ['a kind that the function does not save', {}, kept],
+  ] as const) {
+    const steps = failingConnection(0, {});
+    t.equal(await run(steps.connection, more, rows as typeof NO_ROWS), null, what);
+    t.strictSame(steps.statements, ['BEGIN ISOLATION', 'SELECT id,', 'ROLLBACK'], what);
+  }
+
+  const [SAVE, COMMIT] = [3, 4];
+  for (const [failAt, fault, code, isLost, isInDoubt] of [
+    [SAVE, { code: '53100', severity: 'ERROR' }, 'AC_STORE_UNAVAILABLE', false, false],
+    [SAVE, { code: '40P01', severity: 'ERROR' }, 'AC_STORE_RETRY', false, false],
+    [SAVE, { code: 'AC001', severity: 'ERROR' }, 'AC_INTERNAL', false, false],
+    [SAVE, { code: 'AC004', severity: 'ERROR' }, 'AC_STORE_RETRY', false, false],
+    [SAVE, { code: '57P01', severity: 'FATAL' }, 'AC_COMMIT_UNKNOWN', true, true],
+    [SAVE, { code: 'ECONNRESET' }, 'AC_COMMIT_UNKNOWN', true, true],
+    [COMMIT, { code: '40001', severity: 'ERROR' }, 'AC_STORE_RETRY', false, false],
+    [COMMIT, { code: '57P01', severity: 'FATAL' }, 'AC_COMMIT_UNKNOWN', true, false],
+    [COMMIT, { code: 'ECONNRESET' }, 'AC_COMMIT_UNKNOWN', true, false],
+  ] as const) {
+    const what = `${fault.code} at ${failAt === SAVE ? 'the statement' : 'the COMMIT'}`;
+    const failing = failingConnection(failAt, fault);
+    const [broken, doubted, repeated]: unknown[][] = [[], [], []];
+    const given = {
+      markBroken: (why: unknown) => void broken?.push(why),
+      inDoubt: (batchId: string) => void doubted?.push(batchId),
+      repeated: () => void repeated?.push(true),
+    };
+    await failsWith(t, run(failing.connection, given), code, what);
+    t.equal(Number(broken?.length) > 0, isLost, `${what}: ${isLost ? 'another connection is made' : 'the connection is still used'}`);
+    t.strictSame(
+      doubted,
+      isInDoubt ? ['b'] : [],
+      `${what}: ${isInDoubt ? 'it may still arrive' : 'its outcome is known, or in the response'}`,
+    );
+    t.equal(repeated?.length, fault.code === 'AC004' ? 1 : 0, `${what}: whether it can be saved statement by statement`);
+    t.strictSame(failing.statements, all, `${what}: nothing follows`);
+  }
 });
 
 t.test('with exclusive use: one statement, or a transaction that begins with the first write', async (t) => {

@@ -191,20 +191,29 @@ function openedEngine(opened: {
         }
         const broken: unknown[] = [];
         const requestedMs = clock.monotonicMs();
+        let isRepeated = false;
         try {
-          const answer = await postgresTransaction(connection, {
-            place,
-            batchId,
-            work,
-            markBroken: (why) => broken.push(why),
-            inDoubt: (batchId) => (inDoubt = { batchId, backend: connection.backend }),
-            deadlocked: opened.deadlocked,
-            committed: opened.committed,
-            clock: time.storeClock,
-            isClockKnown: time.isKnown,
-            begun: (begun) => time.update(begun, requestedMs),
-            exclusive: exclusive.on(connection),
-            early: early && { ...turn, waiting: () => early.waiting(), saving: () => early.saving() },
+          const run = (savesAtOnce: boolean) =>
+            postgresTransaction(connection, {
+              place,
+              batchId,
+              work,
+              markBroken: (why) => broken.push(why),
+              inDoubt: (batchId) => (inDoubt = { batchId, backend: connection.backend }),
+              deadlocked: opened.deadlocked,
+              committed: opened.committed,
+              clock: time.storeClock,
+              isClockKnown: time.isKnown,
+              begun: (begun) => time.update(begun, requestedMs),
+              exclusive: exclusive.on(connection),
+              savesAtOnce,
+              repeated: () => (isRepeated = true),
+              early: early && { ...turn, waiting: () => early.waiting(), saving: () => early.saving() },
+            });
+          // Statement by statement, what is stored already is skipped.
+          const answer = await run(exclusive.savesAtOnce(connection)).catch((thrown: unknown) => {
+            if (!isRepeated) throw thrown;
+            return run(false);
           });
           commitsToFold -= 1;
           if (commitsToFold === 0) void inTurn(foldCounts);

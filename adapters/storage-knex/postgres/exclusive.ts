@@ -34,6 +34,8 @@ export interface Exclusive {
 export interface ExclusiveUse {
   /** Null while other hubs may write, and on any other connection. */
   on(connection: PostgresConnection): Exclusive | null;
+  /** Whether this connection can save a batch by one statement. */
+  savesAtOnce(connection: PostgresConnection): boolean;
   /** Tries to get the store to itself, unless it tried a moment ago. Only within a turn, between transactions. */
   attempt(connection: PostgresConnection): Promise<void>;
   /** Lets other hubs join. Only within a turn, between transactions. */
@@ -51,6 +53,8 @@ export function exclusiveUse(deps: {
   const { schema } = settings;
   const place = placeOf(settings);
   let exclusive: Exclusive | null = null;
+  /** The connection that has the function which saves a batch. */
+  let saving: PostgresConnection | null = null;
   /** The connection that it was last tried on, and when to try again: never if the server refuses something that this needs. */
   let tried: { readonly connection: PostgresConnection; readonly againMs: number } | null = null;
 
@@ -62,12 +66,17 @@ export function exclusiveUse(deps: {
 
   return {
     on,
+    savesAtOnce: (connection) => connection === saving,
     async attempt(connection) {
       const isNew = tried?.connection !== connection;
       const nowMs = clock.monotonicMs();
       if (on(connection) !== null || (!isNew && nowMs < (tried?.againMs ?? 0))) return;
       tried = { connection, againMs: nowMs + TRY_AGAIN_MS };
       try {
+        if (isNew) {
+          await connection.change(SAVE_AT_ONCE);
+          saving = connection;
+        }
         // Listens before it requests the lock, so that it hears from every hub that waits for it.
         if (isNew)
           await connection.listen(JOIN_CHANNEL, (text) => {
@@ -80,12 +89,6 @@ export function exclusiveUse(deps: {
         );
         if (row?.['got'] === false) await release(connection);
         if (row?.['got'] !== true) return;
-        try {
-          await connection.change(SAVE_AT_ONCE);
-        } catch (thrown) {
-          await release(connection);
-          throw thrown;
-        }
         exclusive = { connection, lastEvent: null };
         log.info('this hub has the store to itself', { place });
       } catch (thrown) {

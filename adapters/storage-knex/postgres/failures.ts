@@ -56,6 +56,10 @@ export const keyTaken = (place: string): AgentcomError =>
     `Cannot save a batch in ${place}: one of its idempotency keys already exists. The next attempt looks the keys up first.`,
   );
 
+/** A batch that one statement should save has rows that are stored already. */
+export const savedBefore = (place: string): AgentcomError =>
+  new AgentcomError('AC_STORE_RETRY', `Cannot save a batch in ${place} by one statement: some of it is stored already. Retry it.`);
+
 /** A COMMIT that got no response. */
 export const commitUnknown = (thrown: unknown, batchId: string | null, place: string): AgentcomError =>
   new AgentcomError(

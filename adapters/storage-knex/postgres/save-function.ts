@@ -1,7 +1,9 @@
 /**
- * Everything that a batch saves, as one statement that is its own transaction: one round trip to the server instead of one for each kind of
- * row, and no BEGIN and COMMIT. It calls a function that belongs to the connection and consists of the statements that save the kinds, one
- * after the other. Only for a hub that has the store to itself: nothing is locked, and the hub numbers the events.
+ * Everything that a batch saves, as one statement: it calls a function that belongs to the connection and consists of the statements that
+ * save the kinds, one after the other.
+ *
+ * For a hub that has the store to itself, it is a transaction of its own, without BEGIN and COMMIT: nothing is locked, and the hub numbers
+ * the events. Otherwise the function numbers them, in the transaction that has locked the rows.
  */
 import type { SavedRows } from '../engine.ts';
 import { parametersOf } from './binary-parameters.ts';
@@ -20,7 +22,10 @@ const REPEATED = 'AC004';
 
 type SavedKind = Exclude<keyof SavedRows, 'saveKept' | 'dropKept'> & GivenName;
 
-/** The kinds in the order in which they are saved, each with its statement and the SQLSTATE that is raised unless it changes all of its rows. */
+/**
+ * The kinds in the order in which they are saved, each with its statement and the SQLSTATE that is raised unless it changes all of its rows.
+ * Two may wait for other hubs: `saveAgents` for one that inserts the same new agent, then `insertEvents` for the numbers of events.
+ */
 const STEPS: readonly (readonly [kind: SavedKind, statement: string, raised?: string])[] = [
   ['insertTasks', POSTGRES_STATEMENTS.insertTasks, REPEATED],
   ['insertBodies', POSTGRES_STATEMENTS.insertBodies],
@@ -43,7 +48,7 @@ const FIRST_OF = STEPS.map((_, at) => STEPS.slice(0, at).reduce((first, [kind]) 
 
 /** Renumbers the parameters `$1`, `$2`… of a statement to begin at `first`; one after its last column becomes the number of the newest event. */
 const shifted = (text: string, first: number, columns: number): string =>
-  text.replace(/\$(\d+)/g, (_, n: string) => `$${Number(n) > columns ? LAST_EVENT : first + Number(n) - 1}`);
+  text.replace(/\$(\d+)/g, (_, n: string) => (Number(n) > columns ? 'last_event' : `$${first + Number(n) - 1}`));
 
 /** The position of the column that says how many events there are up to a row. */
 const NUMBER_PLACE = Object.keys(GIVEN_COLUMNS.insertEvents).indexOf('number');
@@ -53,7 +58,8 @@ const STEP_TEXTS = STEPS.map(([kind, statement, raised], at) => {
   const counted = `GET DIAGNOSTICS changed_rows = ROW_COUNT;
       IF changed_rows <> cardinality($${first}) THEN RAISE EXCEPTION '% of % rows of ${kind}', changed_rows, cardinality($${first}) USING ERRCODE = '${raised}'; END IF;`;
   const numbers = `$${first + NUMBER_PLACE}`;
-  const numbered = `UPDATE event_numbers SET last_id = $${LAST_EVENT} + (${numbers})[cardinality(${numbers})] WHERE last_id = $${LAST_EVENT};
+  const added = `(${numbers})[cardinality(${numbers})]`;
+  const numbered = `UPDATE event_numbers SET last_id = last_id + ${added} WHERE last_id = coalesce(last_event, last_id) RETURNING last_id - ${added} INTO last_event;
       IF NOT FOUND THEN RAISE EXCEPTION 'the newest event is not %', $${LAST_EVENT} USING ERRCODE = '${NOT_ALONE}'; END IF;`;
   return `IF $${first} IS NOT NULL THEN
       ${kind === 'insertEvents' ? numbered : ''}
@@ -69,14 +75,17 @@ const TYPES = [
 ];
 
 /** Run once on a connection that saves this way. */
-export const SAVE_AT_ONCE = `CREATE OR REPLACE FUNCTION pg_temp.save_batch(${TYPES.join(', ')}) RETURNS void LANGUAGE plpgsql AS $function$
-  DECLARE changed_rows bigint;
+export const SAVE_AT_ONCE = `CREATE OR REPLACE FUNCTION pg_temp.save_batch(${TYPES.join(', ')}) RETURNS bigint LANGUAGE plpgsql AS $function$
+  DECLARE
+    changed_rows bigint;
+    last_event bigint := $${LAST_EVENT};
   BEGIN
     ${STEP_TEXTS.join('\n    ')}
     ${shifted(POSTGRES_STATEMENTS.recordBatch, BATCH, 1)};
+    RETURN last_event;
   END $function$`;
 
-const SAVE_BATCH = `SELECT pg_temp.save_batch(${TYPES.map((type, at) => `$${at + 1}::${type}`).join(', ')})`;
+const SAVE_BATCH = `SELECT pg_temp.save_batch(${TYPES.map((type, at) => `$${at + 1}::${type}`).join(', ')}) AS last_event`;
 
 /** The parameters of `saveBatch` for the rows; a kind without rows has NULLs. */
 export const savedParameters = (rows: SavedRows): readonly (Parameter | null)[] =>
@@ -84,13 +93,17 @@ export const savedParameters = (rows: SavedRows): readonly (Parameter | null)[] 
     rows[kind].length === 0 ? Array.from({ length: columnsOf(kind) }, () => null) : parametersOf(kind, rows[kind]),
   );
 
-/** `saved`: from `savedParameters`. */
-export const saveBatch = async (
+/** Returns the number of the newest event before. `lastEvent`: that number, or null if other hubs save events too. `saved`: from `savedParameters`. */
+export async function saveBatch(
   writer: PostgresConnection,
   batchId: string,
-  lastEvent: number,
+  lastEvent: number | null,
   saved: readonly (Parameter | null)[],
-): Promise<void> => void (await writer.rows(SAVE_BATCH, [parameterText(batchId), String(lastEvent), ...saved], 'saveBatch'));
+): Promise<number> {
+  const given = [parameterText(batchId), lastEvent === null ? null : String(lastEvent), ...saved];
+  const [row] = await writer.rows(SAVE_BATCH, given, 'saveBatch');
+  return Number(row?.['last_event'] ?? 0);
+}
 
 /** Whether a task or an event that should be new existed before: nothing was saved. */
 export const isRepeat = (thrown: unknown): boolean =>

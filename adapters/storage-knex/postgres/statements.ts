@@ -62,6 +62,8 @@ export const UPSERT_KEYS = insert(
   'ON CONFLICT (owner, key) DO UPDATE SET key = excluded.key WHERE idempotency_keys.task_ids = excluded.task_ids',
 );
 
+/** Maximum size of a body that is read together with a task that may be assigned, bytes. */
+const BODY_ALONG_BYTES = 4_096;
 /** How long a committed batch can be looked up, as an interval of Postgres. A hub asks right after its commit, or as soon as it can. */
 const BATCHES_KEPT_FOR = '1 hour';
 /** Maximum number of old batches that are removed with each new one. */
@@ -198,9 +200,12 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
     WHERE found.requirement_key IS NOT NULL
     ORDER BY found.requirement_key`,
 
-  // One short scan of the index for each key and lane, however many tasks wait elsewhere.
+  // One short scan of the index for each key and lane, however many tasks wait elsewhere. Most of these tasks are assigned, which needs their
+  // bodies: short ones come along.
   claimable: `
-    SELECT ${taskRead('t')}
+    SELECT ${taskRead('t')}, (
+      SELECT b.body FROM task_bodies AS b
+      WHERE ${field('withBodies', 'boolean')} AND b.task_id = t.id AND octet_length(b.body) <= ${BODY_ALONG_BYTES}) AS body
     FROM json_array_elements_text($1::json -> 'keys') AS wanted (key) CROSS JOIN ${LANES} CROSS JOIN LATERAL (
       SELECT c.requirement_key, c.lane, c.ready_at, ${taskRead('c')} FROM tasks AS c
       WHERE c.requirement_key = wanted.key AND c.lane = lanes.lane AND ${WAITS} AND c.ready_at <= ${field('nowMs')}

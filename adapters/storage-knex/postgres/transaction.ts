@@ -5,7 +5,7 @@ import type { EarlyTransaction, Turn } from '../../../core/ports/timing/turns.ts
 import type { SavedRows, StatementsRun, Transaction } from '../engine.ts';
 import type { TransactionStart, Parameter, PostgresConnection } from './connection.ts';
 import type { Exclusive } from './exclusive.ts';
-import { commitUnknown, DEADLOCK, isRefusal, keyTaken, postgresFailure, sqlStateOf } from './failures.ts';
+import { commitUnknown, DEADLOCK, isRefusal, keyTaken, postgresFailure, savedBefore, sqlStateOf } from './failures.ts';
 import { isRepeat, lastEventNumber, saveBatch, savedParameters } from './save-function.ts';
 import { POSTGRES_LOCKS, POSTGRES_STATEMENTS, unlocked, UPSERT_KEYS, type PostgresStatements } from './statements.ts';
 import { countEvents } from '../rows/event-rows.ts';
@@ -32,6 +32,10 @@ export interface PostgresWrite<T> {
   readonly committed?: ((lastEvent: number) => void) | undefined;
   /** Set while nobody else writes to the store. */
   readonly exclusive?: Exclusive | null | undefined;
+  /** Whether a batch can be saved by one statement although others write to the store. Default: false. */
+  readonly savesAtOnce?: boolean | undefined;
+  /** Called when nothing was saved because some of it is stored already. */
+  readonly repeated?: (() => void) | undefined;
   /** Its turn among the transactions, and the callbacks for that; without it, the transaction neither begins early nor lets the next one do so. */
   readonly early?: (Pick<Turn, 'isEarly' | 'requireBefore' | 'letNextBegin' | 'voidNext'> & EarlyTransaction) | undefined;
 }
@@ -70,6 +74,8 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
   let failure: AgentcomError | undefined;
   let hasBegun = false;
   let hasWritten = false;
+  /** Whether a COMMIT was sent. */
+  let isCommitting = false;
   let lastEvent: number | null = null;
   /** What the first statement that writes waits for, and each that was issued after it. */
   let held: Promise<unknown> | null = null;
@@ -134,10 +140,46 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
       return changed;
     },
   };
+  /** In the transaction that has locked the rows. There is nothing left to decide before the COMMIT, which is sent right behind. */
+  const saveAmongOthers = async (rows: SavedRows, batchId: string): Promise<number> => {
+    try {
+      const saved = savedParameters(rows);
+      await begun;
+      const [answer, commit] = await Promise.allSettled([saveBatch(writer, batchId, null, saved), sendCommit()]);
+      if (answer.status === 'rejected') throw answer.reason;
+      if (commit.status === 'rejected') unknown = uncommitted(commit.reason);
+      else if (rows.insertEvents.length > 0) write.committed?.(answer.value + countEvents(rows.insertEvents));
+      return answer.value;
+    } catch (thrown) {
+      if (AgentcomError.is(thrown)) throw (failure ??= thrown);
+      if (isRepeat(thrown)) {
+        write.repeated?.();
+        throw (failure ??= savedBefore(place));
+      }
+      if (!isCommitting || isRefusal(thrown)) throw fail(thrown, 'save a batch');
+      // Both may still arrive at the server. The work is complete, and the caller finds out whether it was committed; then nothing needs the numbers.
+      write.inDoubt?.(batchId);
+      unknown = uncommitted(thrown);
+      return 0;
+    }
+  };
+  const sendCommit = (): Promise<void> => {
+    state = 'ended';
+    isCommitting = true;
+    return writer.commit();
+  };
+  /** A refusal means that nothing was committed. Any other failure, such as the end of the server, may have come after the commit. */
+  const uncommitted = (thrown: unknown): AgentcomError => {
+    if (AgentcomError.is(thrown) || isRefusal(thrown)) return postgresFailure(thrown, 'commit', place);
+    markBroken(thrown);
+    return commitUnknown(thrown, batchId, place);
+  };
   const saveAndCommit = async (rows: SavedRows): Promise<number | null> => {
     requireAlive('saveAndCommit');
     // Kept results are rare, so the function that saves nearly every batch has no steps for them.
-    if (exclusive === null || batchId === null || held !== null || rows.saveKept.length + rows.dropKept.length > 0) return null;
+    if (batchId === null || rows.saveKept.length + rows.dropKept.length > 0) return null;
+    if (exclusive === null) return write.savesAtOnce === true ? saveAmongOthers(rows, batchId) : null;
+    if (held !== null) return null;
     let last: number | null = null;
     try {
       // Made while the previous transaction is being saved.
@@ -181,7 +223,7 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
   });
   const rollBack = async (): Promise<void> => {
     state = 'ended';
-    if (writer.isLost || !hasBegun) return;
+    if (writer.isLost || !hasBegun || isCommitting) return;
     try {
       await writer.change('ROLLBACK');
     } catch (thrown) {
@@ -221,7 +263,7 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
     await (begun ?? held);
     await early?.requireBefore();
     if (!isVouchedFor && state === 'open') await readClock();
-    if (hasWritten && failure === undefined) await record();
+    if (hasWritten && !isCommitting && failure === undefined) await record();
   } catch (thrown) {
     await rollBack();
     throw failure ?? thrown;
@@ -229,15 +271,11 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
   if (unknown !== undefined) throw unknown as AgentcomError;
   if (failure !== undefined || !hasWritten) await rollBack();
   if (failure !== undefined) throw failure as AgentcomError;
-  if (!hasWritten) return answer;
-  state = 'ended';
+  if (!hasWritten || isCommitting) return answer;
   try {
-    await writer.commit();
+    await sendCommit();
   } catch (thrown) {
-    // A refusal means that nothing was committed. Any other failure, such as the end of the server, may have come after the commit.
-    if (AgentcomError.is(thrown) || isRefusal(thrown)) throw postgresFailure(thrown, 'commit', place);
-    markBroken(thrown);
-    throw commitUnknown(thrown, batchId, place);
+    throw uncommitted(thrown);
   }
   if (lastEvent !== null) write.committed?.(lastEvent);
   return answer;

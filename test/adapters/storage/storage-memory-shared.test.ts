@@ -61,7 +61,7 @@ t.test('loading a row that another transaction has changed waits for its commit 
   await first.do(parking(1));
   let isLoaded = false;
   const loaded = second.do(loadOf(1)).finally(() => (isLoaded = true));
-  t.equal((await second.do((unit) => unit.claimable({ requirementKeys: [], nowMs: 2, limitPerLane: 1 }))).length, 0);
+  t.equal((await first.do((unit) => unit.claimable({ requirementKeys: [], nowMs: 2, limitPerLane: 1 }))).length, 0);
   t.notOk(isLoaded, 'it waits');
   first.end();
   t.match(await loaded, { parked: true });

@@ -200,7 +200,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
     what: 'a stream misses a commit that happened while it was reading',
     breaks: ['R21', 'J6'],
     file: 'adapters/http/endpoints/event-stream.ts',
-    find: '      if (isMore || commits !== seen) continue;\n',
+    find: '      if (isMore || tail.commits !== seen) continue;\n',
     replace: '      if (isMore) continue;\n',
     test: 'test/adapters/http/events.test.ts',
   },
@@ -293,6 +293,15 @@ const OF_THE_HUB: readonly PlantedFault[] = [
     find: 'newest.set(row.id, row);',
     replace: 'if (!newest.has(row.id)) newest.set(row.id, row);',
     test: 'test/adapters/storage/storage-sqlite-commit-halves.test.ts',
+  },
+  {
+    name: 'P64',
+    what: 'a batch is acknowledged although its COMMIT, sent right behind it, failed',
+    breaks: ['R2'],
+    file: 'adapters/storage-knex/postgres/transaction.ts',
+    find: "      if (commit.status === 'rejected') unknown = uncommitted(commit.reason);\n      else if (",
+    replace: '      if (',
+    test: 'test/postgres/storage-postgres-transaction.test.ts',
   },
 ];
 

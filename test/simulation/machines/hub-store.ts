@@ -100,7 +100,7 @@ export function hubStore(deps: HubStoreDeps): HubStore {
           batchId,
           (unit) => {
             const noticed = noticing(unit, world, begunAtMs, (what) => saved.set(batchId, what));
-            return work(plan.shared ? remote(noticed, world, life, chance) : noticed);
+            return work(plan.shared ? remote(noticed, world, { life, chance, before: Promise.resolve() }) : noticed);
           },
           early && mortalEarly(early, () => (isEarly = true)),
         );
@@ -172,16 +172,28 @@ function noticing(unit: StoreUnit, { plan, trace, database }: Surroundings, begu
   };
 }
 
-/** The statements of a process to a server: another hub's may come between two, and a frozen process gets its answer late. */
-const remote = <Unit extends StoreUnit | ClusterUnit>(unit: Unit, world: Surroundings, life: Life, chance: Chance): Unit => {
+/** A process's connection to a server. */
+interface Session {
+  readonly life: Life;
+  readonly chance: Chance;
+  /** The end of the statement before. */
+  before: Promise<unknown>;
+}
+
+/**
+ * The statements of a process to a server, which runs them in their order: another hub's may come between two, and a frozen process gets its
+ * answer late.
+ */
+const remote = <Unit extends StoreUnit | ClusterUnit>(unit: Unit, world: Surroundings, session: Session): Unit => {
+  const { life, chance } = session;
   const { faults, trace, clock, plan } = world;
   const slow = plan.edges?.slowStatements || SLOW_STATEMENTS;
   return new Proxy(unit, {
     get(target, name, receiver) {
       const member: unknown = Reflect.get(target, name, receiver);
-      if (name === 'cluster' && member !== null) return remote(member as ClusterUnit, world, life, chance);
+      if (name === 'cluster' && member !== null) return remote(member as ClusterUnit, world, session);
       if (typeof member !== 'function') return member;
-      return async (...parts: unknown[]): Promise<unknown> => {
+      const run = async (parts: readonly unknown[]): Promise<unknown> => {
         if (chance.is(slow)) await life.wait(chance.between(1, faults.commitMs));
         const askedMs = clock.monotonicMs();
         const answer = (Reflect.apply(member, target, parts) as Promise<unknown>).catch((error: unknown) => {
@@ -193,6 +205,11 @@ const remote = <Unit extends StoreUnit | ClusterUnit>(unit: Unit, world: Surroun
         const given = await life.gate(answer);
         if (clock.monotonicMs() > askedMs) trace.rare('statement waited for a row');
         return given;
+      };
+      return (...parts: unknown[]): Promise<unknown> => {
+        const running = session.before.then(() => run(parts));
+        session.before = Promise.allSettled([running]);
+        return running;
       };
     },
   });

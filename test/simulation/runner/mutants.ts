@@ -184,7 +184,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'the event stream overtakes running commits, whose events have lower numbers than those already read',
     caughtBy: 'J6',
     file: 'adapters/storage-memory/locked-unit.ts',
-    find: "      if (changes.events.length > 0) await locks.acquire('event numbers', EVENT_NUMBERS);\n",
+    find: "    if (changes.events.length > 0) await locks.acquire('event numbers', EVENT_NUMBERS);\n",
     replace: '',
   },
   {

@@ -17,6 +17,7 @@ import type { Changes, HeldCount, Holding, KeptKey, Loaded, StoreUnit } from '..
 import { BatchKeys } from './batch-keys.ts';
 import type { Outgoing } from './commands.ts';
 import { groupedByTask } from './events-by-task.ts';
+import { NOTHING_AHEAD, type ReadAhead } from './read-ahead.ts';
 import { distinctRequirements, isReady, readyOf } from './ready-tasks.ts';
 import { endOf, type TaskEnd } from './task-ends.ts';
 
@@ -52,6 +53,7 @@ export class Batch {
   readonly mail: HubMail[] = [];
   /** Where the next full sweep continues once this batch is committed; null if the batch had none. */
   sweptTo: SweepPlace | null = null;
+  ahead: ReadAhead = NOTHING_AHEAD;
 
   readonly #tasks = new Map<TaskId, Task>();
   readonly #agents = new Map<AgentId, Agent>();

@@ -12,6 +12,9 @@ import type { Batch, SweepPlace } from './batch.ts';
 import type { Outgoing } from './commands.ts';
 import { FreeAgents } from './free-agents.ts';
 
+/** For how long there are assumed to be too many requirements, without asking the store again. Milliseconds. */
+const MANY_REQUIREMENTS_MS = 10_000;
+
 interface Entry {
   readonly agent: Agent;
   readonly taken: number;
@@ -32,8 +35,7 @@ export class Roster {
   readonly #hubId: string;
   /** Where the next call of `groups` starts when there are more than its limit. */
   #groupsFrom = 0;
-  /** Until when there are assumed to be more requirements than one batch considers. */
-  manyRequirementsUntilMs = 0;
+  #manyRequirementsUntilMs = 0;
 
   #swept: SweepPlace = { after: null, expired: [] };
 
@@ -86,6 +88,15 @@ export class Roster {
   hasFree(nowMs: number): boolean {
     this.#endUnavailable(nowMs);
     return !this.#free.isEmpty;
+  }
+
+  /** There are more requirements than one batch considers. */
+  foundManyRequirements(nowMs: number): void {
+    this.#manyRequirementsUntilMs = nowMs + MANY_REQUIREMENTS_MS;
+  }
+
+  hasManyRequirements(nowMs: number): boolean {
+    return nowMs < this.#manyRequirementsUntilMs && nowMs + MANY_REQUIREMENTS_MS >= this.#manyRequirementsUntilMs;
   }
 
   /** At most `limit` such agents that seem to have room for one of these: fewest tasks first, then those longest at that number. */

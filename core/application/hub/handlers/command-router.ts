@@ -13,6 +13,7 @@ import { handleAdopt, handleCancel, handleRetry, sweep } from './handle-operator
 import { handleReport, handleStopConfirmed } from './handle-report.ts';
 import { handleDisconnect, handleIdentify, handlePresence, handleRecover, handleAgentControl } from './handle-session.ts';
 import { handlePush, handleSubmit } from './handle-submit.ts';
+import { readAhead } from '../batch/read-ahead.ts';
 import type { Roster } from '../batch/roster.ts';
 
 /** Tasks that one sweep handles; the next sweep follows at once if there are more. */
@@ -48,20 +49,30 @@ export async function loadBatch(batch: Batch, commands: readonly Command[], cont
   const isDuty = hasSweep && hubs.hasDuty;
   const assignees = new Set(isDuty ? await unit.dueAssignees(batch.nowMs, SWEPT_PER_BATCH) : []);
   const holders = new Set([...names.holders, ...hubs.agentIds]);
-  const [loaded, unlocked] = await Promise.all([
+  const agents = [...names.agents, ...assignees];
+  const [loaded, unlocked, ahead] = await Promise.all([
     unit.load({
       keys: batch.keys.toLoad(names.keys),
-      agents: [...names.agents, ...assignees],
+      agents,
       tasks: [...names.tasks],
       holders: [...holders],
       completing: [...names.completing],
       retried: [...names.retried],
     }),
     names.unlockedAgents.size > 0 ? unit.read({ agents: [...names.unlockedAgents] }) : null,
+    readAhead(unit, {
+      completing: names.completing,
+      agents: agents.filter((id) => !holders.has(id)),
+      commands,
+      hasFreeAgents: roster.hasFree(batch.nowMs),
+      hasManyRequirements: roster.hasManyRequirements(batch.nowMs),
+    }),
   ]);
   batch.add(loaded);
   batch.addHoldings(loaded.holdings);
   if (unlocked !== null) batch.addUnlocked(unlocked);
+  batch.ahead = ahead;
+  batch.addCounts(ahead.counts);
   await readReferenced(batch, names);
   const due = isDuty ? await unit.due(batch.nowMs, SWEPT_PER_BATCH) : [];
   const postedAtMs = due.length === 0 ? 0 : Math.max(...commands.map((command) => postedAt(command, batch.nowMs)));

@@ -49,6 +49,8 @@ export async function loadForHubs(batch: Batch, commands: readonly Command[], co
   const { hubId, timing } = context;
   const has = (matches: (command: Command) => boolean): boolean => commands.some(matches);
   const isPoll = has(({ kind }) => kind === 'poll');
+  // Whoever sends mail names its agents to the other hubs.
+  const maybeMail = has((command) => command.kind === 'poll' && (command.renews || command.agentIds.length > 0));
   const isStart = has(({ kind }) => kind === 'hub_started');
   const isStop = has(({ kind }) => kind === 'hub_stopped');
   const isSweep = has(({ kind }) => kind === 'sweep');
@@ -59,7 +61,7 @@ export async function loadForHubs(batch: Batch, commands: readonly Command[], co
   const { unit } = batch;
   const { cluster } = unit;
   const renewed = isRenewal || isStop ? await cluster?.renewLease(hubId, isStop ? 0 : timing.hubLeaseMs) : undefined;
-  const mail = (isPoll ? await cluster?.takeMail(hubId, MAIL_PER_BATCH) : undefined) ?? [];
+  const mail = (maybeMail ? await cluster?.takeMail(hubId, MAIL_PER_BATCH) : undefined) ?? [];
   const hasDuty = (isSweep || isStart) && (await takesDuty(unit, 'sweep'));
   const checksAgents = isFullSweep || isStart;
   const hubs = ((hasDuty && checksAgents) || isToAll ? await cluster?.expireHubs() : undefined) ?? NO_OTHERS;

@@ -7,10 +7,8 @@ import type { TaskId } from '../../../domain/ids.ts';
 import { decideUnblock } from '../../../domain/transitions/submitting.ts';
 import type { DependentsOf } from '../../../ports/task-store.ts';
 import type { Batch } from '../batch/batch.ts';
+import { blockedDependents, fromTheFirst } from '../batch/read-ahead.ts';
 import { dependenciesMet } from './handle-submit.ts';
-
-/** Dependents that one batch reads from the store. */
-const UNBLOCKED_PER_BATCH = 500;
 
 /**
  * Queues the blocked tasks whose last dependency completed in this batch. Their other dependencies are read without a lock, but
@@ -18,12 +16,9 @@ const UNBLOCKED_PER_BATCH = 500;
  * locks the task last sees what the other one committed.
  */
 export async function unblock(batch: Batch): Promise<void> {
-  const wanted = [
-    ...batch.completed.map((id): DependentsOf => ({ id, after: '' })),
-    ...batch.unblocking.flatMap((id) => leftOf(batch, id)),
-  ];
+  const wanted = [...batch.completed.map(fromTheFirst), ...batch.unblocking.flatMap((id) => leftOf(batch, id))];
   if (wanted.length === 0) return;
-  const found = await batch.unit.dependentsOf(wanted, UNBLOCKED_PER_BATCH);
+  const found = await blockedDependents(batch.unit, batch.ahead, wanted);
   batch.add({ tasks: found.tasks });
   const dependents = batch.blockedOn(wanted.map(({ id }) => id));
   const others = new Set(dependents.flatMap((task) => task.dependsOn).filter((id) => batch.task(id) === undefined));

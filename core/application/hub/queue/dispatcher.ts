@@ -8,6 +8,7 @@ import type { Rules } from '../../../domain/task/rules.ts';
 import { requirementKey, waitingRequirement, type Requirement, type Task } from '../../../domain/task/task.ts';
 import { decideAssign } from '../../../domain/transitions/assigning.ts';
 import type { Batch } from '../batch/batch.ts';
+import { REQUIREMENTS_PER_BATCH } from '../batch/read-ahead.ts';
 import { BatchWindows, countedBodyBytes } from '../batch/send-window.ts';
 import type { HubContext } from '../batch/hub-context.ts';
 import type { Roster } from '../batch/roster.ts';
@@ -23,12 +24,8 @@ const BODIES_AT_FIRST = 16;
 /** Tasks skipped per requirement and priority: those that avoid an agent with room, and those that have expired. */
 const SKIPPED_MAX = 256;
 
-/** Distinct requirements that one batch considers. */
-const REQUIREMENTS_PER_BATCH = 1_024;
 /** Groups of requirements that one batch asks for when there are more requirements than that. */
 const GROUPS_PER_BATCH = 256;
-/** For how long the hub then assumes that there are still too many, without asking the store. Milliseconds. */
-const MANY_FOR_MS = 10_000;
 
 /**
  * The requirements of waiting tasks; when there are more than a batch considers, only those that free agents may run.
@@ -37,10 +34,10 @@ const MANY_FOR_MS = 10_000;
 async function waitingRequirements(batch: Batch, roster: Roster, unsettled: readonly AgentId[]): Promise<readonly Requirement[]> {
   const { unit, nowMs } = batch;
   const limit = REQUIREMENTS_PER_BATCH;
-  if (nowMs >= roster.manyRequirementsUntilMs || nowMs + MANY_FOR_MS < roster.manyRequirementsUntilMs) {
-    const { requirements, isAll } = await unit.waitingRequirements({ nowMs, limit });
+  if (!roster.hasManyRequirements(nowMs)) {
+    const { requirements, isAll } = batch.ahead.waiting ?? (await unit.waitingRequirements({ nowMs, limit }));
     if (isAll) return requirements;
-    roster.manyRequirementsUntilMs = nowMs + MANY_FOR_MS;
+    roster.foundManyRequirements(nowMs);
   }
   const changed = unsettled.flatMap((id) => batch.agent(id) ?? []);
   const groups = roster.groups(changed, nowMs, GROUPS_PER_BATCH);
