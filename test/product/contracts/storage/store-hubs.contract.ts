@@ -7,7 +7,7 @@ import { ANY_CHANGE, type ChangeHint } from '../../../../core/ports/hub-notifier
 import type { Storage } from '../../../../core/ports/storage.ts';
 import type { StoreUnit } from '../../../../core/ports/task-store.ts';
 import { inSuite, type ContractCase, type TestRunner } from '../contract-case.ts';
-import { aMail, aStop, aTask, anAgent, anAgentId, anAssignedTask, changes, inserting, updating } from '../fixtures.ts';
+import { aMail, aStop, aTask, aTaskId, anAgent, anAgentId, anAssignedTask, changes, inserting, updating } from '../fixtures.ts';
 import { clusterOf } from './cluster-of.ts';
 import { commit, openedIn, storageIn, type StorageSubject } from './storage-room.ts';
 
@@ -84,6 +84,28 @@ export function storeHubsCases(name: string, subject: StorageSubject, runner: Te
       });
       t.equal(await renewing, 'made', 'the renewal reports that it had none');
       t.strictSame(done, ['expired', 'renewed']);
+    });
+
+    shared('a read right behind a load sees what was committed while the load waited', async (t) => {
+      const [one, other] = await bothIn(t, subject);
+      const task = aTask();
+      const dependent = aTask({ id: aTaskId(2), status: 'blocked', dependsOn: [task.id] });
+      await commit(one, inserting(task));
+      let reading: Promise<readonly string[]> = Promise.resolve([]);
+      await inUnit(one, async (unit) => {
+        await unit.load({ tasks: [task.id] });
+        reading = inUnit(other, async (behind) => {
+          const [, { tasks }] = await Promise.all([
+            behind.load({ tasks: [task.id], completing: [task.id] }),
+            behind.dependentsOf([{ id: task.id, after: '' }], 10),
+          ]);
+          return tasks.map(({ id }) => id);
+        });
+        // Time for the other hub's statements to arrive.
+        for (let n = 0; n < 20; n += 1) await unit.read({ tasks: [task.id] });
+        await unit.save(inserting(dependent));
+      });
+      t.strictSame(await reading, [dependent.id]);
     });
 
     shared('a free duty goes to the first hub that asks', async (t) => {
