@@ -62,13 +62,14 @@ export async function dispatch(batch: Batch, roster: Roster, context: HubContext
   const ids = [...new Set([...known, ...unsettled])];
   if (ids.length === 0) return;
   const unknown = ids.filter((id) => batch.agent(id) === undefined);
-  if (unknown.length > 0) {
-    const agents = await batch.unit.takeAgents(unknown);
-    batch.add({ agents });
-    batch.agentsLocked ||= agents.length < unknown.length;
-  }
   const uncounted = ids.filter((id) => batch.slotsTaken(id) === undefined);
-  if (uncounted.length > 0) batch.addCounts(await batch.unit.heldCounts(uncounted));
+  const [agents, counts] = await Promise.all([
+    unknown.length > 0 ? batch.unit.takeAgents(unknown) : [],
+    uncounted.length > 0 ? batch.unit.heldCounts(uncounted) : [],
+  ]);
+  batch.add({ agents });
+  batch.agentsLocked ||= agents.length < unknown.length;
+  batch.addCounts(counts);
   const free = ids.flatMap((id): FreeAgent[] => {
     const agent = batch.agent(id);
     if (agent === undefined || !mayWork(agent, batch.nowMs) || agent.hubId !== context.hubId || isGone(agent)) return [];
