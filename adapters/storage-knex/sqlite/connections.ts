@@ -21,8 +21,8 @@ import { migrateSqlite } from './schema.ts';
 
 /**
  * Maximum number of pages and streams that are read at the same time; the rest queue up. With sqlite3 each running read occupies one of the
- * four threads on which Node runs blocking work, so that one is left for the writer and one for the lookups of tokens; with `node:sqlite`
- * each has its own.
+ * four threads on which Node runs blocking work. That leaves one for the writer's statements, and one for what is short: appending to the
+ * commit log, and looking up tokens. With `node:sqlite` each connection has its own.
  */
 const READERS_MAX = 2;
 /** The size to which the write-ahead log is truncated after it has grown. */

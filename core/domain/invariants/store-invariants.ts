@@ -30,17 +30,25 @@ export function keysNameTasks({ state, tasks, tombstones }: Pick<View, 'state' |
   ];
 }
 
-/** I12: no task waits for longer than a sweep interval while an agent that may run it is free. */
+/**
+ * I12: no task waits for longer than a sweep interval while an agent that may run it is free. An agent that still has to answer an assignment
+ * or a stop is not: what was sent to it may be all that it can be sent for now.
+ */
 function noTaskWaitsBesideFreeAgent(view: View): readonly Violation[] {
   const { state, nowMs } = view;
   const sinceMs = nowMs - state.sweepMs;
   if (state.healthySinceMs > sinceMs) return [];
   const taken = slotsTaken(state);
+  const unanswered = new Set<AgentId | null>([
+    ...state.tasks.filter((task) => isLive(task) && task.acceptedAtMs === null).map(({ assignedTo }) => assignedTo),
+    ...state.stops.map(({ agentId }) => agentId),
+  ]);
   const lastOf = new Map<AgentId, number>();
   for (const event of view.events) if (event.agentId !== null) lastOf.set(event.agentId, event.atMs);
   const free = state.agents.filter((agent) => {
     const freeSinceMs = Math.max(agent.connectedAtMs ?? nowMs, lastOf.get(agent.id) ?? 0);
-    return mayWork(agent, sinceMs) && mayWork(agent, nowMs) && (taken.get(agent.id) ?? 0) < roomOf(agent) && freeSinceMs < sinceMs;
+    const hasRoom = (taken.get(agent.id) ?? 0) < roomOf(agent) && !unanswered.has(agent.id);
+    return mayWork(agent, sinceMs) && mayWork(agent, nowMs) && hasRoom && freeSinceMs < sinceMs;
   });
   return state.tasks
     .filter((task) => task.status === 'queued' && !task.parked && (task.eligibleAtMs ?? nowMs) < sinceMs)

@@ -11,6 +11,7 @@ import { HUB_TIMING } from '../../../core/config/times.ts';
 import type { Storage } from '../../../core/ports/storage.ts';
 import { clusterOf } from '../../product/contracts/storage/cluster-of.ts';
 import { hubRig, settle, type HubRig } from './hub-rig.ts';
+import { requests } from './watched-units.ts';
 
 const TIMING: Partial<HubTiming> = { reconnectGraceMs: 180_000, quietAfterStartMs: 0, heartbeatMs: 1e9, pongWaitMs: 1e9 };
 const { pollMs, hubLeaseMs } = HUB_TIMING;
@@ -65,6 +66,27 @@ async function twoHubs(t: Test, over: SeveralOptions = {}): Promise<Several> {
   await pass(LATER_MS);
   return { one, two, store: memoryStorage({ clock, database, shared: true }), start, pass };
 }
+
+t.test('a batch next to other hubs waits for the store as rarely as it can', async (t) => {
+  const { one } = await twoHubs(t);
+  const peer = await one.peer('a1');
+  await peer.identify();
+  const asked = requests(one.storage);
+  const first = await one.submit();
+  await settle(one.clock);
+  t.strictSame(asked.splice(0), ['load waitingRequirements', 'takeAgents heldCounts', 'save'], 'a task for a free agent');
+  await one.submit();
+  await settle(one.clock);
+  t.strictSame(asked.splice(0), ['load', 'save'], 'a task for an agent without room');
+  await peer.send({ type: 'task_accepted', task_id: first, generation: 1 });
+  t.strictSame(asked.splice(0), ['load', 'save'], 'an acceptance');
+  await peer.send({ type: 'task_complete', task_id: first, generation: 1, result: 'done' });
+  t.strictSame(
+    asked.splice(0),
+    ['load dependentsOf waitingRequirements heldCounts', 'claimable', 'bodies', 'save'],
+    'a completion, after which the next task is assigned',
+  );
+});
 
 for (const isDeaf of [false, true]) {
   const how = isDeaf ? 'at the next poll, when notifications are lost' : 'at once';

@@ -301,6 +301,22 @@ t.test('R7: an assignment whose acceptance was lost does not go to another machi
   t.match(back.newFrames().at(-1), { type: 'task_nack', reason: 'stale_generation' }, 'so the result stays where its operator sees it');
 });
 
+t.test('R7: after a takeover, another machine does not get an assignment under the same generation either', async (t) => {
+  for (const [who, returning, wanted] of [
+    // The first machine may not be gone, and may have begun.
+    ['another machine', { instance_id: 'machine-2', process_id: 'process-2' }, 'queued 2: submitted eligible assigned reclaimed'],
+    ['the same process', { process_id: 'process-1' }, 'assigned 1: submitted eligible assigned'],
+  ] as const) {
+    const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
+    const first = await rig.peer('a1');
+    await first.identify({ process_id: 'process-1' });
+    const id = await rig.submit();
+    await rig.queue.do({ kind: 'agent_control', agentId: 'a1' as AgentId, change: 'takeover' });
+    await (await first.reconnect()).identify(returning);
+    t.equal(await rig.summary(id), wanted, who);
+  }
+});
+
 t.test('an agent of version 2 is shown as working while it has a task, whatever it said when it connected', async (t) => {
   // Before, one that had connected in the middle of a task was shown as working from then on.
   const rig = await hubRig({ timing: { heartbeatMs: 10_000_000, reconnectGraceMs: 180_000 } });

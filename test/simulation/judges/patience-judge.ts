@@ -121,9 +121,18 @@ export class PatienceJudge {
     const nowMs = clock.monotonicMs();
     const wellSince = new Map(hubs().map((hub) => [hub.hubId, hub.wellSinceMs]));
     const taken = new Map<string, number>();
+    /** What was sent to them may be all that they can be sent for now. */
+    const unanswered = new Set<string>();
     const add = (id: string): unknown => taken.set(id, (taken.get(id) ?? 0) + 1);
-    for (const { task } of database.current.values()) if (task.status === 'assigned') add(task.assignedTo as string);
-    for (const stop of database.stops.values()) add(stop.agentId);
+    for (const { task } of database.current.values()) {
+      if (task.status !== 'assigned') continue;
+      add(task.assignedTo as string);
+      if (task.acceptedAtMs === null) unanswered.add(task.assignedTo as string);
+    }
+    for (const stop of database.stops.values()) {
+      add(stop.agentId);
+      unanswered.add(stop.agentId);
+    }
     const free: { agent: Agent; sinceMs: number }[] = [];
     for (const agent of database.agents.values()) {
       const isFree =
@@ -132,7 +141,8 @@ export class PatienceJudge {
         agent.ownDrain === null &&
         (agent.checks?.failed ?? []).length === 0 &&
         (this.#heldUntilMs.get(agent.id) ?? 0) <= nowMs &&
-        (taken.get(agent.id) ?? 0) < roomOf(agent);
+        (taken.get(agent.id) ?? 0) < roomOf(agent) &&
+        !unanswered.has(agent.id);
       const before = this.#freeSince.get(agent.id);
       if (!isFree) this.#freeSince.delete(agent.id);
       else if (before?.count !== agent.assignedCount) this.#freeSince.set(agent.id, { count: agent.assignedCount, sinceMs: nowMs });

@@ -55,11 +55,14 @@ export const fromTheFirst = (id: TaskId): DependentsOf => ({ id, after: '' });
 const dependentsOf = (unit: StoreUnit, of: readonly DependentsOf[]): Promise<Dependents> => unit.dependentsOf(of, UNBLOCKED_PER_BATCH);
 
 /** Whether an agent may have more room after this command. */
-const mayFreeSlots = (command: Command): boolean =>
-  command.kind === 'report' ? !isSignOfLife(command.body.report) : !SUBMITS.has(command.kind) && !IDLE.has(command.kind);
+function mayFreeSlots(command: Command): boolean {
+  if (command.kind === 'report') return !isSignOfLife(command.body.report);
+  if (command.kind === 'poll') return command.agentIds.length > 0;
+  return !SUBMITS.has(command.kind) && !IDLE.has(command.kind);
+}
 
-/** Whether there may be more ready tasks or more room after this command. */
-const mayAddWork = (command: Command): boolean => SUBMITS.has(command.kind) || mayFreeSlots(command);
+/** Whether there may be more ready tasks or more room after this command. A poll may find tasks of other hubs. */
+const mayAddWork = (command: Command): boolean => SUBMITS.has(command.kind) || command.kind === 'poll' || mayFreeSlots(command);
 
 const SUBMITS: ReadonlySet<Command['kind']> = new Set(['submit', 'push', 'retry']);
 const IDLE: ReadonlySet<Command['kind']> = new Set(['mail', 'disconnect', 'remove_old', 'hub_started', 'hub_stopped']);

@@ -101,6 +101,9 @@ const STALE_IDENTIFY = 'refused an identify that omits a task its own process ha
 
 function reconnectionOf(before: Agent, { instanceId, processId, isVolatile }: IdentifyCommand): Reconnection {
   if (before.instanceId !== null && before.instanceId !== instanceId) return 'other_machine';
+  // After a takeover only its process tells whether it is still the machine that has its assignments.
+  const isUnbound = before.instanceId === null && instanceId !== null && isKnown(before.processId);
+  if (isUnbound && before.processId !== processId) return 'other_machine';
   if (!isKnown(before.processId) || !isKnown(processId)) return 'unknown_process';
   if (before.processId === processId) return 'same_process';
   return isVolatile === true ? 'restarted_without_journal' : 'restarted';
