@@ -31,8 +31,8 @@ const NONE_KNOWN = { hubId: '', count: -1 };
 /** Maximum number of unreadable rows for which others are read from the same lanes. */
 const UNREADABLE_MAX = 1_000;
 
-/** Up to how many tasks of each priority may be claimable for their bodies to come along, if nothing is cached. */
-const BODIES_ALONG_MAX = 256;
+/** Up to how many tasks of each priority may be claimable for their bodies to come along, if nothing is cached: most of them must be assigned. */
+const BODIES_ALONG_MAX = 64;
 
 /** Every key is the JSON text of an array. */
 const ALL_KEYS = { from: '[', until: '\\' };

@@ -110,7 +110,7 @@ export const COMMANDS: Readonly<Record<string, (nth: 0 | 1, fresh: TaskId) => Co
   'remove old': () => ({ kind: 'remove_old' }),
   'hub started': () => ({ kind: 'hub_started' }),
   'hub stopped': () => ({ kind: 'hub_stopped' }),
-  poll: () => ({ kind: 'poll', agentIds: [B, A, V], renews: true }),
+  poll: () => ({ kind: 'poll', agentIds: [B, A, V], renews: true, mail: true }),
   mail: (_nth, id) => ({ kind: 'mail', id, from: A, to: null, frame: '{}' }),
   drain: (nth) => ({ kind: 'agent_control', agentId: nth === 0 ? B : A, change: 'drain', audit: AUDIT }),
 };

@@ -72,7 +72,7 @@ export async function runPairs({ server, schema, interleavings, seed, onProgress
     await seeding.tasks.transact('seed', (unit) => unit.save(worldAt(unit.nowMs)));
     const queues = storages.map((storage, nth) => queueOver(storage, nth as 0 | 1));
     for (const [nth, queue] of queues.entries())
-      await queue.do({ kind: 'poll', agentIds: [...(nth === 0 ? ['a', 'v'] : ['b'])].map(anAgentId), renews: true });
+      await queue.do({ kind: 'poll', agentIds: [...(nth === 0 ? ['a', 'v'] : ['b'])].map(anAgentId), renews: true, mail: true });
     await gates.interleaved(async () => {
       const requests = queues.flatMap((queue, nth) => (commands[nth] ?? []).map((command) => queue.do(command)));
       for (const outcome of await Promise.allSettled(requests)) {

@@ -190,11 +190,11 @@ function openedEngine(opened: {
           await exclusive.attempt(connection);
         }
         const broken: unknown[] = [];
-        const requestedMs = clock.monotonicMs();
         let isRepeated = false;
         try {
-          const run = (savesAtOnce: boolean) =>
-            postgresTransaction(connection, {
+          const run = (savesAtOnce: boolean) => {
+            const requestedMs = clock.monotonicMs();
+            return postgresTransaction(connection, {
               place,
               batchId,
               work,
@@ -210,6 +210,7 @@ function openedEngine(opened: {
               repeated: () => (isRepeated = true),
               early: early && { ...turn, waiting: () => early.waiting(), saving: () => early.saving() },
             });
+          };
           // Statement by statement, what is stored already is skipped.
           const answer = await run(exclusive.savesAtOnce(connection)).catch((thrown: unknown) => {
             if (!isRepeated) throw thrown;

@@ -21,6 +21,9 @@ const JOIN_AGAIN_MS = 250;
 /** How long a hub that found others waits before it checks again. Milliseconds. */
 const TRY_AGAIN_MS = 5_000;
 
+/** How long it waits after the server has refused something that this needs. Milliseconds. */
+const REFUSED_AGAIN_MS = 60_000;
+
 /** How long to wait for the lock of a hub or a move that was killed: the server releases it a moment later. Milliseconds. */
 export const HUB_LOCK_WITHIN_MS = 2_000;
 
@@ -53,9 +56,9 @@ export function exclusiveUse(deps: {
   const { schema } = settings;
   const place = placeOf(settings);
   let exclusive: Exclusive | null = null;
-  /** The connection that has the function which saves a batch. */
+  /** The connection that has the function which saves a batch, and listens for hubs that join. */
   let saving: PostgresConnection | null = null;
-  /** The connection that it was last tried on, and when to try again: never if the server refuses something that this needs. */
+  /** The connection that it was last tried on, and when to try again. */
   let tried: { readonly connection: PostgresConnection; readonly againMs: number } | null = null;
 
   const on = (connection: PostgresConnection): Exclusive | null => (exclusive?.connection === connection ? exclusive : null);
@@ -73,15 +76,14 @@ export function exclusiveUse(deps: {
       if (on(connection) !== null || (!isNew && nowMs < (tried?.againMs ?? 0))) return;
       tried = { connection, againMs: nowMs + TRY_AGAIN_MS };
       try {
-        if (isNew) {
+        if (saving !== connection) {
           await connection.change(SAVE_AT_ONCE);
-          saving = connection;
-        }
-        // Listens before it requests the lock, so that it hears from every hub that waits for it.
-        if (isNew)
+          // Listens before it requests the lock, so that it hears from every hub that waits for it.
           await connection.listen(JOIN_CHANNEL, (text) => {
             if (text === schema && on(connection) !== null) joins(connection);
           });
+          saving = connection;
+        }
         const [row] = await connection.rows(
           // Behind a pooler that gives each transaction another session, a lock means nothing.
           `SELECT CASE WHEN pg_backend_pid() = ${connection.backend.pid} AND pg_try_advisory_lock(${lockKey(schema, 'hub')})
@@ -94,8 +96,8 @@ export function exclusiveUse(deps: {
       } catch (thrown) {
         // If something is wrong with the connection, the transaction that follows finds it.
         if (!isRefusal(thrown)) return;
-        tried = { connection, againMs: Infinity };
-        log.warn('this hub uses the store as if there were others, which is slower', { place, error: messageOf(thrown) });
+        tried = { connection, againMs: nowMs + REFUSED_AGAIN_MS };
+        if (isNew) log.warn('this hub uses the store as if there were others, which is slower', { place, error: messageOf(thrown) });
       }
     },
     async end(connection) {

@@ -176,27 +176,31 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
       SELECT * FROM idempotency_keys AS one WHERE one.owner = given.owner AND one.key = given.key LIMIT 1) AS k`,
   loadBodies: `SELECT task_id, body FROM task_bodies WHERE task_id = ANY (${NAMES})`,
 
-  // Steps from key to key on the index and looks once into each lane: the cost grows with the requirements, not with the tasks. All ranges
-  // advance in turn, each ends with a step that finds nothing, and no more than `steps` steps are made.
+  // Steps from key to key on the index, and finds each key's first task, which nearly always shows that it is eligible; otherwise it looks once
+  // into each lane. The cost grows with the requirements, not with the tasks. All ranges advance in turn, each ends with a step that finds
+  // nothing, and no more than `steps` steps are made.
   waitingRequirements: `
-    WITH RECURSIVE keys (requirement_key, until) AS (
-      SELECT (
-          SELECT t.requirement_key FROM tasks AS t WHERE ${WAITS} AND t.requirement_key >= range."from" AND t.requirement_key < range.until
-          ORDER BY t.requirement_key LIMIT 1), range.until
-      FROM json_to_recordset($1::json -> 'ranges') AS range ("from" text, until text)
+    WITH RECURSIVE keys (requirement_key, ready_at, until) AS (
+      SELECT first.requirement_key, first.ready_at, range.until
+      FROM json_to_recordset($1::json -> 'ranges') AS range ("from" text, until text) LEFT JOIN LATERAL (
+        SELECT t.requirement_key, t.ready_at FROM tasks AS t
+        WHERE ${WAITS} AND t.requirement_key >= range."from" AND t.requirement_key < range.until
+        ORDER BY t.requirement_key, t.lane, t.ready_at LIMIT 1) AS first ON true
       UNION ALL
-      SELECT (
-          SELECT t.requirement_key FROM tasks AS t WHERE ${WAITS} AND t.requirement_key > keys.requirement_key AND t.requirement_key < keys.until
-          ORDER BY t.requirement_key LIMIT 1), keys.until
-      FROM keys WHERE keys.requirement_key IS NOT NULL
+      SELECT next.requirement_key, next.ready_at, keys.until
+      FROM keys LEFT JOIN LATERAL (
+        SELECT t.requirement_key, t.ready_at FROM tasks AS t
+        WHERE ${WAITS} AND t.requirement_key > keys.requirement_key AND t.requirement_key < keys.until
+        ORDER BY t.requirement_key, t.lane, t.ready_at LIMIT 1) AS next ON true
+      WHERE keys.requirement_key IS NOT NULL
     )
-    SELECT found.requirement_key, (
+    SELECT found.requirement_key, CASE WHEN found.ready_at <= ${field('nowMs')} THEN 1 ELSE (
       SELECT 1 FROM ${LANES} CROSS JOIN LATERAL (
         SELECT 1 FROM tasks AS t
         WHERE t.requirement_key = found.requirement_key AND t.lane = lanes.lane AND ${WAITS} AND t.ready_at <= ${field('nowMs')}
         LIMIT 1) AS one
-      LIMIT 1) AS eligible
-    FROM (SELECT requirement_key FROM keys LIMIT ${field('steps')}) AS found
+      LIMIT 1) END AS eligible
+    FROM (SELECT requirement_key, ready_at FROM keys LIMIT ${field('steps')}) AS found
     WHERE found.requirement_key IS NOT NULL
     ORDER BY found.requirement_key`,
 

@@ -13,6 +13,13 @@ import type { CommandInbox } from './batch/commands.ts';
 import type { HubContext } from './batch/hub-context.ts';
 import type { HubSessions } from './sessions/hub-sessions.ts';
 
+/** `agents` null: all that are connected here. */
+interface Poll {
+  readonly agents: ReadonlySet<string> | null;
+  readonly renews: boolean;
+  readonly mail: boolean;
+}
+
 export interface HubMembershipDeps {
   readonly clock: Clock;
   readonly inbox: CommandInbox;
@@ -30,7 +37,7 @@ export class HubMembership {
   #endListening: () => void = () => undefined;
   #agentPolls = false;
   /** The poll to run after the current one. */
-  #next: { agents: Set<string> | null; renews: boolean } | null = null;
+  #next: Poll | null = null;
   #isStopped = true;
 
   constructor(deps: HubMembershipDeps) {
@@ -63,7 +70,9 @@ export class HubMembership {
     if (events) this.#deps.newEvents();
     const here = new Set(this.#deps.sessions.agentIds());
     const named = agents === null ? null : new Set(agents.filter((id) => here.has(id)));
-    if (here.size > 0 && (work || named === null || named.size > 0)) this.#poll(named, false);
+    // Whoever sends mail names its agents.
+    const mail = named === null || named.size > 0;
+    if (here.size > 0 && (work || mail)) this.#poll({ agents: named, renews: false, mail });
   }
 
   /** Catches up on lost notifications, and renews the lease. */
@@ -71,32 +80,33 @@ export class HubMembership {
     const { clock, context, sessions } = this.#deps;
     this.#pollTimer = clock.after(context.timing.pollMs, () => this.#pollAll());
     this.#deps.newEvents();
-    this.#poll(null, true);
+    this.#poll({ agents: null, renews: true, mail: true });
     sessions.readTokenEnds().catch((error: unknown) => {
       context.log.warn('revoked and rotated tokens could not be read; the next poll asks again', { error });
     });
   }
 
-  /** One poll at a time; requests that arrive meanwhile are merged into one more. `agents` null: all that are connected here. */
-  #poll(agents: Set<string> | null, renews: boolean): void {
+  /** One poll at a time; requests that arrive meanwhile are merged into one more. */
+  #poll(poll: Poll): void {
     if (this.#agentPolls) {
-      const before = this.#next ?? { agents: new Set<string>(), renews: false };
-      const both = agents === null || before.agents === null ? null : new Set([...before.agents, ...agents]);
-      this.#next = { agents: both, renews: renews || before.renews };
+      this.#next = this.#next === null ? poll : both(this.#next, poll);
       return;
     }
+    const { agents, renews, mail } = poll;
     this.#agentPolls = true;
     const { clock, inbox, sessions } = this.#deps;
     const requestedMonotonicMs = clock.monotonicMs();
     const agentIds = sessions.agentIds().filter((id) => agents === null || agents.has(id));
-    inbox.post({ kind: 'poll', agentIds, renews }, (outcome) => {
+    inbox.post({ kind: 'poll', agentIds, renews, mail }, (outcome) => {
       this.#agentPolls = false;
       if (this.#isStopped) return;
       if (outcome.ok && renews) this.#watchLease(requestedMonotonicMs);
       if (outcome.ok && outcome.answer.kind === 'lease_expired') this.#closeConnections('another hub found its lease expired');
+      if (outcome.ok && outcome.answer.kind === 'polled' && outcome.answer.moreMail)
+        this.#next = this.#next === null ? MORE_MAIL : both(this.#next, MORE_MAIL);
       const next = this.#next;
       this.#next = null;
-      if (next !== null) this.#poll(next.agents, next.renews);
+      if (next !== null) this.#poll(next);
     });
   }
 
@@ -117,3 +127,11 @@ export class HubMembership {
     sessions.closeAll(CLOSE_CODES.restart, 'the hub rejoins');
   }
 }
+
+const MORE_MAIL: Poll = { agents: new Set(), renews: false, mail: true };
+
+const both = (one: Poll, other: Poll): Poll => ({
+  agents: one.agents === null || other.agents === null ? null : new Set([...one.agents, ...other.agents]),
+  renews: one.renews || other.renews,
+  mail: one.mail || other.mail,
+});

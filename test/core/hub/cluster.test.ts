@@ -9,6 +9,7 @@ import type { HubTiming } from '../../../core/config/times.ts';
 import type { AgentId } from '../../../core/domain/ids.ts';
 import { HUB_TIMING } from '../../../core/config/times.ts';
 import type { Storage } from '../../../core/ports/storage.ts';
+import { aMail, changes } from '../../product/contracts/fixtures.ts';
 import { clusterOf } from '../../product/contracts/storage/cluster-of.ts';
 import { hubRig, settle, type HubRig } from './hub-rig.ts';
 import { requests } from './watched-units.ts';
@@ -81,11 +82,8 @@ t.test('a batch next to other hubs waits for the store as rarely as it can', asy
   await peer.send({ type: 'task_accepted', task_id: first, generation: 1 });
   t.strictSame(asked.splice(0), ['load', 'save'], 'an acceptance');
   await peer.send({ type: 'task_complete', task_id: first, generation: 1, result: 'done' });
-  t.strictSame(
-    asked.splice(0),
-    ['load dependentsOf waitingRequirements heldCounts', 'claimable', 'bodies', 'save'],
-    'a completion, after which the next task is assigned',
-  );
+  const completion = ['load dependentsOf waitingRequirements heldCounts', 'claimable', 'bodies', 'save'];
+  t.strictSame(asked.splice(0), completion, 'a completion, after which the next task is assigned');
 });
 
 for (const isDeaf of [false, true]) {
@@ -178,6 +176,16 @@ for (const isDeaf of [false, true]) {
     ]);
   });
 }
+
+t.test('mail beyond what one batch takes is taken at once', async (t) => {
+  const { one, two, pass } = await twoHubs(t);
+  const peer = await two.peer('a1');
+  await peer.identify();
+  const mail = Array.from({ length: 600 }, (_, n) => aMail({ id: `${n}`, hubId: 'hub-2', to: A1 }));
+  await one.storage.tasks.transact('mail', (unit) => unit.save(changes({ mail })));
+  await pass(pollMs);
+  t.equal(peer.newFrames().length, mail.length);
+});
 
 t.test('a token revoked at one hub closes its socket at the other within a poll', async (t) => {
   const { one, two, pass } = await twoHubs(t);

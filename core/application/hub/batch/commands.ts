@@ -273,9 +273,12 @@ export interface PollCommand {
   readonly agentIds: readonly AgentId[];
   /** Whether it also renews the lease of the hub. */
   readonly renews: boolean;
+  /** Whether it takes mail. */
+  readonly mail: boolean;
 }
 export type PollAnswer =
-  | { readonly kind: 'polled' }
+  /** `moreMail`: there may be more than it took. */
+  | { readonly kind: 'polled'; readonly moreMail: boolean }
   /** Another hub found the lease of this one expired, removed it and marked its agents as disconnected. */
   | { readonly kind: 'lease_expired' };
 

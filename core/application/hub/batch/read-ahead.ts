@@ -65,5 +65,5 @@ function mayFreeSlots(command: Command): boolean {
 const mayAddWork = (command: Command): boolean => SUBMITS.has(command.kind) || command.kind === 'poll' || mayFreeSlots(command);
 
 const SUBMITS: ReadonlySet<Command['kind']> = new Set(['submit', 'push', 'retry']);
-const IDLE: ReadonlySet<Command['kind']> = new Set(['mail', 'disconnect', 'remove_old', 'hub_started', 'hub_stopped']);
+const IDLE: ReadonlySet<Command['kind']> = new Set(['cancel', 'mail', 'disconnect', 'remove_old', 'hub_started', 'hub_stopped']);
 const isSignOfLife = (report: string): boolean => report === 'accepted' || report === 'progress' || report === 'woken';

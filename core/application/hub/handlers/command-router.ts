@@ -72,6 +72,7 @@ export async function loadBatch(batch: Batch, commands: readonly Command[], cont
   batch.addHoldings(loaded.holdings);
   if (unlocked !== null) batch.addUnlocked(unlocked);
   batch.ahead = ahead;
+  if (ahead.waiting?.isAll === false) roster.foundManyRequirements(batch.nowMs);
   batch.addCounts(ahead.counts);
   await readReferenced(batch, names);
   const due = isDuty ? await unit.due(batch.nowMs, SWEPT_PER_BATCH) : [];

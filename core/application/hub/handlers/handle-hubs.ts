@@ -49,8 +49,7 @@ export async function loadForHubs(batch: Batch, commands: readonly Command[], co
   const { hubId, timing } = context;
   const has = (matches: (command: Command) => boolean): boolean => commands.some(matches);
   const isPoll = has(({ kind }) => kind === 'poll');
-  // Whoever sends mail names its agents to the other hubs.
-  const maybeMail = has((command) => command.kind === 'poll' && (command.renews || command.agentIds.length > 0));
+  const takesMail = has((command) => command.kind === 'poll' && command.mail);
   const isStart = has(({ kind }) => kind === 'hub_started');
   const isStop = has(({ kind }) => kind === 'hub_stopped');
   const isSweep = has(({ kind }) => kind === 'sweep');
@@ -61,7 +60,7 @@ export async function loadForHubs(batch: Batch, commands: readonly Command[], co
   const { unit } = batch;
   const { cluster } = unit;
   const renewed = isRenewal || isStop ? await cluster?.renewLease(hubId, isStop ? 0 : timing.hubLeaseMs) : undefined;
-  const mail = (maybeMail ? await cluster?.takeMail(hubId, MAIL_PER_BATCH) : undefined) ?? [];
+  const mail = (takesMail ? await cluster?.takeMail(hubId, MAIL_PER_BATCH) : undefined) ?? [];
   const hasDuty = (isSweep || isStart) && (await takesDuty(unit, 'sweep'));
   const checksAgents = isFullSweep || isStart;
   const hubs = ((hasDuty && checksAgents) || isToAll ? await cluster?.expireHubs() : undefined) ?? NO_OTHERS;
@@ -129,13 +128,13 @@ export function disconnectExpired(batch: Batch, { hasDuty, agentIds, live, expir
 }
 
 /** Sends stops that other hubs requested. Other changes of these agents are sent when the roster applies the batch. */
-export function handlePoll(batch: Batch, command: PollCommand, { leaseExpired }: HubsLoad, context: HubContext): PollAnswer {
+export function handlePoll(batch: Batch, command: PollCommand, { leaseExpired, mail }: HubsLoad, context: HubContext): PollAnswer {
   for (const id of command.agentIds) {
     const agent = batch.agent(id);
     if (agent?.connected === true && agent.hubId === context.hubId) sendPendingStops(batch, agent);
   }
   batch.dispatchWanted = true;
-  return { kind: command.renews && leaseExpired ? 'lease_expired' : 'polled' };
+  return command.renews && leaseExpired ? { kind: 'lease_expired' } : { kind: 'polled', moreMail: mail.length === MAIL_PER_BATCH };
 }
 
 export function handleMail(batch: Batch, command: MailCommand, { live }: HubsLoad, context: HubContext): MailAnswer {
