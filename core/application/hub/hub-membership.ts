@@ -88,10 +88,7 @@ export class HubMembership {
 
   /** One poll at a time; requests that arrive meanwhile are merged into one more. */
   #poll(poll: Poll): void {
-    if (this.#agentPolls) {
-      this.#next = this.#next === null ? poll : both(this.#next, poll);
-      return;
-    }
+    if (this.#agentPolls) return this.#pollLater(poll);
     const { agents, renews, mail } = poll;
     this.#agentPolls = true;
     const { clock, inbox, sessions } = this.#deps;
@@ -102,12 +99,15 @@ export class HubMembership {
       if (this.#isStopped) return;
       if (outcome.ok && renews) this.#watchLease(requestedMonotonicMs);
       if (outcome.ok && outcome.answer.kind === 'lease_expired') this.#closeConnections('another hub found its lease expired');
-      if (outcome.ok && outcome.answer.kind === 'polled' && outcome.answer.moreMail)
-        this.#next = this.#next === null ? MORE_MAIL : both(this.#next, MORE_MAIL);
+      if (outcome.ok && outcome.answer.kind === 'polled' && outcome.answer.moreMail) this.#pollLater(MORE_MAIL);
       const next = this.#next;
       this.#next = null;
       if (next !== null) this.#poll(next);
     });
+  }
+
+  #pollLater(poll: Poll): void {
+    this.#next = this.#next === null ? poll : both(this.#next, poll);
   }
 
   /** The lease began after it was requested, so it expires here no later than in the store. */
