@@ -204,10 +204,9 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
       if (AgentcomError.is(thrown)) throw (failure ??= thrown);
       if (last === null || isRefusal(thrown)) throw fail(thrown, 'save a batch');
       // As with a failed COMMIT: the work is complete, and the caller finds out whether it was committed.
-      markBroken(thrown);
       write.inDoubt?.(batchId);
       state = 'ended';
-      unknown = commitUnknown(thrown, batchId, place);
+      unknown = uncommitted(thrown);
       return last;
     }
   };
