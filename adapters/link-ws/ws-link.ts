@@ -6,8 +6,8 @@ import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { HubLink, LinkConnection, LinkEvents } from '../../core/ports/hub-link.ts';
 import type { Log } from '../../core/ports/log.ts';
 import { CLOSE_CODES } from '../../core/protocol/close-codes.ts';
-import { connectToKey, type HubAddress } from '../kit/hub-connection.ts';
 import type { HubTrust } from '../kit/trusted-hub.ts';
+import { tlsOptions } from '../kit/ws-tls-options.ts';
 
 const NO_CLOSE_FRAME = 1006;
 /** The time limit from the lookup of the name to the open socket. */
@@ -56,17 +56,6 @@ function hintFor(status: number): string {
   if (status === 403) return '. If this is the hub, add the name in the address to its hub.listen.names';
   if (status >= 500 || status === 429) return '';
   return '. The address of a hub ends with /ws. A proxy in front of it must pass on the headers Upgrade and Connection';
-}
-
-/** The types of ws know `createConnection` only as a function that returns the socket; node:http also takes one that calls back. */
-type CreateConnection = (address: HubAddress, done: Parameters<typeof connectToKey>[2]) => void;
-
-function tlsOptions({ fingerprints, ca }: HubTrust): ClientOptions {
-  if (fingerprints === undefined || fingerprints.length === 0) {
-    return { minVersion: 'TLSv1.2', ...(ca === undefined ? {} : { ca: [...ca] }) };
-  }
-  const createConnection: CreateConnection = (address, done) => connectToKey(address, fingerprints, done);
-  return { createConnection: createConnection as unknown as NonNullable<ClientOptions['createConnection']> };
 }
 
 /** States: connecting, open, gone. Whatever ws emits after gone is dropped; its errors always have a listener. */

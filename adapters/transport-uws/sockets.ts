@@ -2,6 +2,7 @@
 import { STATUS_CODES } from 'node:http';
 import { headerIn } from '../kit/captured-request.ts';
 import type { PortContext } from '../kit/create-transport.ts';
+import { REQUEST_SOCKET_PATH } from '../kit/request-socket.ts';
 import { decideUpgrade } from '../kit/upgrade.ts';
 import type { Log, LogFields } from '../../core/ports/log.ts';
 import { CLOSE_CODES } from '../../core/protocol/close-codes.ts';
@@ -71,6 +72,8 @@ export const serveSockets = (deps: SocketsDeps): Sockets => {
       if (ambiguous !== null) return refuse(response, 400, padToFlush(`${ambiguous}\n`), {});
       const header = (name: string): string | undefined => headerIn(headers, name);
       const [host, origin] = [header('host'), header('origin')];
+      // Its requests would need a pause of reading, which uWebSockets.js has for HTTP only. Clients then use HTTP.
+      if (path === REQUEST_SOCKET_PATH) return refuse(response, 404, 'not with uws()\n', {});
       const refusal = decideUpgrade({ path, host, origin, isRefusing: isRefusing(), socketsOpen: known }, options);
       if (refusal !== null) {
         note(refusal.reason, { remoteAddress, host, origin });

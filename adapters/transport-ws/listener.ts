@@ -6,6 +6,7 @@ import { WebSocketServer, type ServerOptions } from 'ws';
 import { refusalLog } from '../../core/application/refusal-log.ts';
 import { listenFailure } from '../kit/listen-failure.ts';
 import type { OpenPort, PortContext } from '../kit/create-transport.ts';
+import { REQUEST_SOCKET_PATH } from '../kit/request-socket.ts';
 import { decideUpgrade } from '../kit/upgrade.ts';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { HubConnection, ListenOptions, PortCertificate } from '../../core/ports/hub-transport.ts';
@@ -16,6 +17,7 @@ import { AddressShare } from './address-share.ts';
 import { openConnection, type Upgraded } from './peer-connection.ts';
 import { httpFront } from './http-front.ts';
 import { refuseUpgrade } from './refuse-upgrade.ts';
+import { requestSockets } from './request-sockets.ts';
 
 /**
  * Connections that the operating system queues until they are accepted, if its own limit allows. Node's default of 511 is less than
@@ -60,6 +62,8 @@ export const openPort = async ({ options, events, settings, nextId, isRefusing, 
   };
   const upgrader = new WebSocketServer(upgrading);
 
+  const requests = requestSockets({ http: options.http, settings, isRefusing, log });
+
   const share = new AddressShare(connectionsMax, certificate !== undefined);
   // One function for all sockets: with `once` and a closure, each of thousands would have several objects of its own.
   function closed(this: Socket): void {
@@ -88,6 +92,7 @@ export const openPort = async ({ options, events, settings, nextId, isRefusing, 
     const remoteAddress = plainAddress(request.socket.remoteAddress ?? '');
     const { host, origin } = request.headers;
     const path = (request.url ?? '').split('?', 1)[0] ?? '';
+    if (path === REQUEST_SOCKET_PATH) return requests.upgrade(request, stream, head, remoteAddress);
     const refusal = decideUpgrade({ path, host, origin, isRefusing: isRefusing(), socketsOpen: connections.size }, options);
     if (refusal !== null) {
       note(refusal.reason, { remoteAddress, host, origin });
@@ -108,6 +113,7 @@ export const openPort = async ({ options, events, settings, nextId, isRefusing, 
       whenAllGone = resolve;
       if (connections.size === 0) resolve();
     });
+    requests.end();
     for (const connection of [...connections]) connection.close(code, reason);
     const deadline = setTimeout(() => {
       for (const socket of sockets) socket.destroy();

@@ -1,10 +1,9 @@
 /** The HTTP response to a refused upgrade. */
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { UpgradeRefusal } from '../kit/upgrade.ts';
 
 /** Responds with the refusal and closes the connection. */
-export const refuseUpgrade = (socket: Duplex, refusal: UpgradeRefusal): void => {
+export const refuseUpgrade = (socket: Duplex, refusal: { readonly status: number; readonly reason: string }): void => {
   const text = `${refusal.reason}\n`;
   const head = [
     `HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status]}`,

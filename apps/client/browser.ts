@@ -1,7 +1,7 @@
 /** A typed client of the hub's HTTP API, in a browser. */
 import { clientOn, type HubClient } from './client.ts';
 import type { Connection } from './api-request.ts';
-import { fetchExchange } from './fetch-exchange.ts';
+import { fetchExchange } from './exchange/fetch-exchange.ts';
 
 const RANDOM_BYTES = 16;
 /** A page that was served over plain HTTP has no `randomUUID`. */

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { HubTrust } from '../../adapters/kit/trusted-hub.ts';
 import { clientOn, type HubClient } from './client.ts';
 import type { Connection } from './api-request.ts';
-import { exchangeTrusting } from './http-exchange.ts';
+import { exchangeOfClient } from './exchange/http-exchange.ts';
 
 /** A connection from Node, which can recognize a hub in more ways than a page in a browser. */
 export interface NodeConnection extends Connection {
@@ -13,7 +13,7 @@ export interface NodeConnection extends Connection {
 
 /** A client for the hub at `connection.url`. Sends nothing yet. */
 export const hubClient = ({ tls = {}, ...connection }: NodeConnection): HubClient =>
-  clientOn({ exchange: exchangeTrusting(tls), random: randomUUID }, connection);
+  clientOn({ exchange: exchangeOfClient(tls), random: randomUUID }, connection);
 
 export { taskSigner } from '../signing/task-signer.ts';
 export type { Ed25519PrivateJwk, SignedTask, SignTask, TaskSignerOptions } from '../signing/signing-options.ts';

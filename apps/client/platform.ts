@@ -137,3 +137,6 @@ export const timedOut = (message: string): Error => Object.assign(new Error(mess
 
 /** An aborted request fails with an error of its connection; what counts is why it was aborted. */
 export const reasonOf = (signal: StopSignal, thrown: unknown): Error => (signal.aborted ? signal.reason : thrown) as Error;
+
+export const brokenOff = (): Error =>
+  Object.assign(new Error('the connection was closed before the answer was complete'), { code: 'ECONNRESET' });

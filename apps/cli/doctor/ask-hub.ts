@@ -1,7 +1,7 @@
 /** Finds out what answers at the address of a hub: a hub, another program, or nothing. Sends no token. */
 import { connect } from 'node:tls';
 import type { HubTrust } from '../../../adapters/kit/trusted-hub.ts';
-import { exchangeTrusting } from '../../client/http-exchange.ts';
+import { exchangeTrusting } from '../../client/exchange/http-exchange.ts';
 import { messageOf } from '../../../core/errors/agentcom-error.ts';
 
 export type HubAnswer =

@@ -10,7 +10,7 @@ import { uwsTransport } from '../../../adapters/transport-uws/uws-transport.ts';
 import type { WsOptions } from '../../../adapters/transports.ts';
 import { wsTransport } from '../../../adapters/transport-ws/ws-transport.ts';
 import { hubClient } from '../../../apps/client/index.ts';
-import { exchangeTrusting } from '../../../apps/client/http-exchange.ts';
+import { exchangeTrusting } from '../../../apps/client/exchange/http-exchange.ts';
 import type { HubTransport, ListenOptions, PortCertificate } from '../../../core/ports/hub-transport.ts';
 import { silentLog, type Log } from '../../../core/ports/log.ts';
 import { hubRecorder, linkRecorder, nextOf } from '../../product/contracts/wire/wire-recorders.ts';

@@ -1,6 +1,8 @@
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import { join as joinPath } from 'node:path';
 import t, { type Test } from 'tap';
+import { WebSocket } from 'ws';
 import { wsLink } from '../../../adapters/link-ws/ws-link.ts';
 import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
 import { uws } from '../../../adapters/transports.ts';
@@ -53,6 +55,18 @@ t.test('a package that cannot be loaded is AC_PACKAGE_MISSING with installation 
 });
 
 await withUws(t, 'the uws transport', async (native) => {
+  await t.test('it has no socket for requests', async (t) => {
+    const log = memoryLog();
+    const transport = uwsTransport({ log, native });
+    t.teardown(() => transport.close(1001, 'over'));
+    const { port } = await transport.listen(openToAll(), hubRecorder().events);
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/api/socket`);
+    socket.on('error', () => undefined);
+    const [, { statusCode }] = (await once(socket, 'unexpected-response')) as [unknown, { readonly statusCode: number }];
+    socket.terminate();
+    t.equal(statusCode, 404, 'clients use HTTP');
+    t.strictSame(log.lines, [], 'which is no reason for a warning');
+  });
   hubTransportContract('uws', { transport: () => uwsTransport({ log: silentLog, native }), link: wsLink({ log: silentLog }) }, t);
   await t.test('over TLS', async (t) => {
     const pair = tlsPair();

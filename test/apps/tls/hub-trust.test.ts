@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { exchangeTrusting } from '../../../apps/client/http-exchange.ts';
+import { exchangeTrusting } from '../../../apps/client/exchange/http-exchange.ts';
 import { fingerprintFile, hubTrust, isVouchedFor, sidecarTrust } from '../../../apps/tls/hub-trust.ts';
 import type { ResolvedSidecarConfig } from '../../../core/config/config.ts';
 import type { CertificatePair } from '../../../core/ports/hub-transport.ts';

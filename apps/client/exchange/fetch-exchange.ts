@@ -1,5 +1,5 @@
 /** HTTP over `fetch`, in a browser. */
-import { ANSWER_BYTES_MAX, reasonOf, tooLong, type Exchange, type HttpAnswer, type HttpQuestion, type StopSignal } from './platform.ts';
+import { ANSWER_BYTES_MAX, reasonOf, tooLong, type Exchange, type HttpAnswer, type HttpQuestion, type StopSignal } from '../platform.ts';
 
 /** A browser does not let a page see why a connection failed, or whether the hub got the request. */
 const NETWORK_ERROR = 'ENETWORK';

@@ -2,9 +2,9 @@
 import { Agent, request as requestHttp, type IncomingMessage } from 'node:http';
 import type { RequestOptions } from 'node:https';
 import { urlToHttpOptions } from 'node:url';
-import type { HubAddress } from '../../adapters/kit/hub-connection.ts';
-import type { HubTrust } from '../../adapters/kit/trusted-hub.ts';
-import { ANSWER_BYTES_MAX, reasonOf, tooLong, type Exchange, type HttpAnswer, type HttpQuestion } from './platform.ts';
+import type { HubAddress } from '../../../adapters/kit/hub-connection.ts';
+import type { HubTrust } from '../../../adapters/kit/trusted-hub.ts';
+import { ANSWER_BYTES_MAX, brokenOff, reasonOf, tooLong, type Exchange, type HttpAnswer, type HttpQuestion } from '../platform.ts';
 
 /** An idle connection is reused within this time, milliseconds; a hub closes one after five seconds. */
 const REUSED_WITHIN_MS = 1_000;
@@ -42,6 +42,24 @@ function hostOf(base: URL): RequestOptions {
   const host = urlToHttpOptions(base) as RequestOptions;
   hosts.set(base, host);
   return host;
+}
+
+/** A client that sends fewer POST requests, such as a command, does not load what a socket needs. */
+const POSTS_BEFORE_SOCKET = 4;
+
+/** As `exchangeTrusting`, for one client: the submits of one that sends many go over a WebSocket. */
+export function exchangeOfClient(trust: HubTrust): Exchange {
+  const overHttp = exchangeTrusting(trust);
+  let chosen = overHttp;
+  let posts = 0;
+  return (base, question) => {
+    if (question.method === 'POST' && (posts += 1) === POSTS_BEFORE_SOCKET)
+      import('./socket-exchange.ts').then(
+        ({ exchangeOverSocket }) => (chosen = exchangeOverSocket(overHttp, trust)),
+        () => undefined,
+      );
+    return chosen(base, question);
+  };
 }
 
 const exchangeBy = async (secureAgent: () => Promise<Agent>, base: URL, question: HttpQuestion): Promise<HttpAnswer> => {
@@ -86,13 +104,11 @@ async function makeHttpsAgent({ fingerprints = [], ca }: HubTrust): Promise<Agen
   if (fingerprints.length === 0) {
     return guarded(new HttpsAgent({ ...AGENT_OPTIONS, minVersion: 'TLSv1.2', ...(ca === undefined ? {} : { ca: [...ca] }) }));
   }
-  const { connectToKey } = await import('../../adapters/kit/hub-connection.ts');
+  const { connectToKey } = await import('../../../adapters/kit/hub-connection.ts');
   const createConnection = (address: HubAddress, done: Parameters<typeof connectToKey>[2]): void =>
     connectToKey(address, fingerprints, (error, socket) => done(error, socket?.on('error', ignoreError)));
   return Object.assign(new HttpsAgent(AGENT_OPTIONS), { createConnection });
 }
-
-const brokenOff = (): Error => Object.assign(new Error('the connection was closed before the answer was complete'), { code: 'ECONNRESET' });
 
 function answerOf(response: IncomingMessage, question: HttpQuestion): HttpAnswer {
   const { signal } = question;

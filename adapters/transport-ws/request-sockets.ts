@@ -1,0 +1,134 @@
+/** The WebSockets of clients of the HTTP API, see `kit/request-socket.ts`. They count as HTTP connections. */
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { WebSocketServer, type RawData, type ServerOptions, type WebSocket } from 'ws';
+import type { HttpHandler } from '../../core/ports/http.ts';
+import type { Log } from '../../core/ports/log.ts';
+import { messageOf } from '../../core/errors/agentcom-error.ts';
+import { httpAnswerer } from '../kit/answer-http.ts';
+import { CapturedRequest, headerIn, unservable } from '../kit/captured-request.ts';
+import { REQUEST_BYTES_MAX, REQUEST_SOCKETS_MAX, RequestSocket, UNREAD_BYTES_MAX, upgradeHeaders } from '../kit/request-socket.ts';
+import { refuseUpgrade } from './refuse-upgrade.ts';
+import type { WsSettings } from './settings.ts';
+
+/** Whoever gets its token's identity here may open a socket. */
+const MAY_OPEN = '/api/whoami';
+
+export interface RequestSocketsDeps {
+  readonly http: HttpHandler;
+  readonly settings: WsSettings;
+  readonly isRefusing: () => boolean;
+  readonly log: Log;
+}
+
+export interface RequestSockets {
+  upgrade(request: IncomingMessage, stream: Duplex, head: Buffer, remoteAddress: string): void;
+  /** Closes each once its requests are answered. */
+  end(): void;
+}
+
+export function requestSockets({ http, settings, isRefusing, log }: RequestSocketsDeps): RequestSockets {
+  const open = new Set<RequestSocket>();
+  /** Upgrades whose token is being looked up. */
+  let opening = 0;
+  const answer = httpAnswerer({ http, isRefusing, log });
+  // `closeTimeout` is newer than the types of ws.
+  const options: ServerOptions & { readonly closeTimeout: number } = {
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    maxPayload: REQUEST_BYTES_MAX,
+    skipUTF8Validation: true,
+    closeTimeout: settings.closeWithinMs,
+  };
+  const upgrader = new WebSocketServer(options);
+
+  /** The status with which an upgrade is refused; null if it is accepted. */
+  const refusalOf = async (headers: readonly string[], remoteAddress: string): Promise<number | null> => {
+    if (isRefusing() || open.size + opening > REQUEST_SOCKETS_MAX) return 503;
+    if (unservable(MAY_OPEN, headerIn(headers, 'host')) !== null) return 400;
+    const { status, body } = await http(
+      new CapturedRequest({ method: 'GET', path: MAY_OPEN, query: '', headers, remoteAddress, body: null }),
+    );
+    if (body !== null && typeof body !== 'string') body.cancel();
+    return status === 200 ? null : status;
+  };
+
+  const serve = (socket: WebSocket, stream: Duplex, headers: readonly string[], remoteAddress: string): void => {
+    let isCorked = false;
+    const peer = {
+      remoteAddress,
+      send(text: string): void {
+        // Answers of one turn leave in one write.
+        if (!isCorked) {
+          isCorked = true;
+          stream.cork();
+          queueMicrotask(() => {
+            isCorked = false;
+            stream.uncork();
+          });
+        }
+        socket.send(text, resume);
+        if (socket.bufferedAmount > UNREAD_BYTES_MAX) socket.pause();
+      },
+      close: (code: number, reason: string): void => socket.close(code, reason),
+    };
+    const resume = (): void => {
+      if (socket.isPaused && socket.bufferedAmount <= UNREAD_BYTES_MAX && requests.runningBytes <= REQUEST_BYTES_MAX) socket.resume();
+    };
+    const requests = new RequestSocket({ peer, headers, answer });
+    open.add(requests);
+    // Of messages: neither pings nor half a message keep it open.
+    const idle = setTimeout(() => {
+      if (requests.isIdle && socket.bufferedAmount === 0) requests.end('it was idle');
+      else idle.refresh();
+    }, settings.keepAliveMs).unref();
+    socket.on('message', (data: RawData) => {
+      idle.refresh();
+      requests.take(data as Buffer);
+      if (requests.runningBytes > REQUEST_BYTES_MAX) socket.pause();
+    });
+    socket.on('error', (error) => log.debug('A socket of a client failed.', { remoteAddress, error: messageOf(error) }));
+    socket.on('close', () => {
+      clearTimeout(idle);
+      open.delete(requests);
+      requests.gone();
+    });
+    idleAfter(stream, settings.idleMs, () => stream.destroy());
+    if (isRefusing()) requests.end();
+  };
+
+  return {
+    upgrade(request, stream, head, remoteAddress) {
+      const headers = upgradeHeaders((name) => headerIn(request.rawHeaders, name));
+      // The client may disconnect while its token is looked up.
+      const fail = (): void => void stream.destroy();
+      stream.on('error', fail);
+      opening += 1;
+      refusalOf(headers, remoteAddress)
+        .catch((thrown: unknown) => {
+          log.error('The HTTP handler threw.', { path: MAY_OPEN, error: thrown });
+          return 500;
+        })
+        .then((status) => {
+          stream.off('error', fail);
+          if (stream.destroyed) return;
+          if (status !== null) return refuseUpgrade(stream, { status, reason: `refused with ${status}` });
+          upgrader.handleUpgrade(request, stream, head, (socket) => serve(socket, stream, headers, remoteAddress));
+        })
+        .catch((thrown: unknown) => {
+          log.error('An upgrade failed.', { error: thrown });
+          stream.destroy();
+        })
+        .finally(() => (opening -= 1));
+    },
+    end() {
+      for (const requests of open) requests.end();
+    },
+  };
+}
+
+/** `ws` gives the stream as what it is for its own uses: a socket. */
+function idleAfter(stream: Duplex, ms: number, onIdle: () => void): void {
+  (stream as Duplex & { setTimeout(ms: number, onTimeout: () => void): void }).setTimeout(ms, onIdle);
+}
