@@ -74,6 +74,19 @@ function started(servers: readonly Server[], wanted: string, checkStore: () => P
   };
 }
 
+/** The server that only answers heartbeats. */
+export async function startBareHeartbeats(t: TestEnd, tree: BuiltTree): Promise<{ readonly pid: number; readonly port: number }> {
+  const child = fork(tree.compiled('test/bench/bare/bare-heartbeats.ts'));
+  const exited = once(child, 'exit');
+  t.teardown(async () => {
+    child.kill('SIGKILL');
+    await exited;
+  });
+  const [port] = (await Promise.race([once(child, 'message'), exited])) as [number | null];
+  if (port === null) throw new Error('the yardstick of heartbeats did not start');
+  return { pid: child.pid ?? 0, port };
+}
+
 async function startServer(t: TestEnd, tree: BuiltTree, place: BarePlace, profileDir: string | null): Promise<Server> {
   const child = fork(tree.compiled('test/bench/bare/bare-server.ts'), [JSON.stringify(place)], {
     execArgv: profileDir === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`],

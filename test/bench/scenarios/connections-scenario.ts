@@ -1,9 +1,14 @@
 /** Ten thousand idle sidecars: the memory of each, the cost of their heartbeats, work next to them, and their reconnecting at once. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentId } from '../../../core/domain/ids.ts';
 import { withEnds } from '../../chaos/rig/chaos-figures.ts';
 import { enrolMany, inStore } from '../../chaos/rig/tasks/filled-store.ts';
+import { cpuMsOf, sampleOf } from '../../chaos/rig/gauges.ts';
 import { listening, needFiles, startLight } from '../../chaos/rig/light-process.ts';
+import { startBareHeartbeats } from '../bare/start-bare.ts';
 import { DEFAULT_PAIR, resultOf, type Bench, type Run, type Scenario } from '../rig/bench-rig.ts';
 import { startBenchHub, type BenchHub } from '../rig/bench-hub.ts';
 import { startLoad, type LoadProcess } from '../rig/load-process.ts';
@@ -26,6 +31,7 @@ const QUICK_DRAINED = 1_000;
 const DRAINS = 3;
 const QUICK_DRAINS = 2;
 const KIB = 1_024;
+const MIB = 2 ** 20;
 
 export const connections: Scenario = {
   names: ['connections'],
@@ -35,6 +41,7 @@ export const connections: Scenario = {
     const kibOf = new Map<string, number>();
     for (const transport of transports) kibOf.set(transport, await onTransport(bench, transport, count));
     const [ws, uws] = [kibOf.get('ws'), kibOf.get('uws')];
+    if (!bench.isQuick && ws !== undefined) await yardstick(bench, count);
     if (ws !== undefined && uws !== undefined)
       bench.tell({ scenario: 'connections', what: 'memory of each, ws ÷ uws', unit: '×', n: count, runs: [ws / uws] });
   },
@@ -62,7 +69,7 @@ const onTransport = (bench: Bench, transport: string, count: number): Promise<nu
     const report = (what: string, unit: Result['unit'], figure: number, more: Partial<Result> = {}): void =>
       bench.tell({
         scenario: 'connections',
-        what: `${count.toLocaleString('en-US')} idle sidecars: ${what}`,
+        what: `${labelOf(count)}: ${what}`,
         unit,
         ...hub.pair,
         n: count,
@@ -95,6 +102,33 @@ const onTransport = (bench: Bench, transport: string, count: number): Promise<nu
     return kibOfEach;
   });
 
+/** What a server costs that only answers the heartbeats of as many sidecars. */
+const yardstick = (bench: Bench, count: number): Promise<void> =>
+  withEnds(async (end) => {
+    const dir = mkdtempSync(join(tmpdir(), 'agentcom-bare-'));
+    end.teardown(async () => rmSync(dir, { recursive: true, force: true }));
+    const { pid, port } = await startBareHeartbeats(end, bench.tree);
+    const world = { dir, hubPort: port, logOf: (name: string) => join(dir, `${name}.log`) };
+    const sidecars = Array.from({ length: count }, (_, n) => ({ agentId: `idle-${n + 1}`, token: 'unused' }));
+    await all(startLight(end, world, bench.tree, { sidecars, capabilities: ['nothing'] }).reaches(count), count);
+    await sleep(SETTLED_MS);
+    const before = cpuMsOf(pid);
+    await sleep(HEARTBEATS_MS);
+    const report = (what: string, unit: Result['unit'], figure: number): void =>
+      bench.tell({
+        scenario: 'connections',
+        what: `the yardstick: ${labelOf(count)}: ${what}`,
+        unit,
+        transport: 'ws',
+        n: count,
+        runs: [figure],
+      });
+    report('the hub', 'MiB', (sampleOf(pid)?.rssBytes ?? 0) / MIB);
+    report('CPU at rest', '%', ((cpuMsOf(pid) - before) / HEARTBEATS_MS) * 100);
+  });
+
+const labelOf = (count: number): string => `${count.toLocaleString('en-US')} idle sidecars`;
+
 async function all(reached: Promise<number | null>, count: number): Promise<number> {
   const atMs = await reached;
   if (atMs === null) throw new Error(`not all of ${count} sidecars were identified in time`);
@@ -110,7 +144,7 @@ async function drains(bench: Bench, hub: BenchHub, load: LoadProcess, idle: numb
     const run = await drain(hub, load, count);
     if (nth > 0) runs.push(run);
   }
-  const what = `drain beside ${idle.toLocaleString('en-US')} idle sidecars`;
+  const what = `drain beside ${labelOf(idle)}`;
   const labels = { scenario: 'connections', what, unit: 'tasks/s', limit: commitsOf(hub.pair.storage, 64) } as const;
   bench.tell(resultOf(bench, hub, runs, labels));
 }

@@ -34,7 +34,7 @@ export interface Light {
 /** All sidecars in one process, which leaves the other core to the hub. */
 export function startLight(
   t: TestEnd,
-  world: ChaosWorld,
+  world: Pick<ChaosWorld, 'dir' | 'hubPort' | 'logOf'>,
   tree: BuiltTree,
   { sidecars, capabilities }: Pick<LightSetting, 'sidecars' | 'capabilities'>,
 ): Light {
