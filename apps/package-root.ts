@@ -1,12 +1,13 @@
-/** The root directory of this package: one level above `apps/` in the sources, two above `dist/apps/` in the build. */
+/** The root directory of this package: above `apps/` in the sources, above `dist/` in the build. */
 import { existsSync } from 'node:fs';
+import { dirname, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 function packageRoot(): string {
-  const candidates = [new URL('../', import.meta.url), new URL('../../', import.meta.url)].map((url) => fileURLToPath(url));
-  const root = candidates.find((folder) => existsSync(`${folder}package.json`));
-  if (root === undefined) throw new Error(`Cannot find the package.json of agentcom: it is not in ${candidates.join(' or ')}.`);
-  return root;
+  const own = fileURLToPath(import.meta.url);
+  for (let folder = dirname(own); folder !== dirname(folder); folder = dirname(folder))
+    if (existsSync(`${folder}${sep}package.json`)) return `${folder}${sep}`;
+  throw new Error(`Cannot find the package.json of agentcom: it is in no folder above ${own}.`);
 }
 
 /** Absolute, with a trailing separator. */

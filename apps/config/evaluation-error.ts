@@ -1,6 +1,7 @@
 /** What went wrong while a config file was evaluated, with its place in the file and without a stack. */
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
+import { PACKAGE_ROOT } from '../package-root.ts';
 
 /** The error to end with: our own coded errors as they are, anything else as `AC_CONFIG_INVALID` with file and line. */
 export function evaluationError(file: string, thrown: unknown): AgentcomError {
@@ -25,10 +26,10 @@ interface Place {
 const textOf = (place: Place | null): string | null => (place === null ? null : `${place.file}:${place.position}`);
 
 /** Our own code; the folder above it may hold a config. */
-const OWN = ['apps', 'adapters', 'core', 'plugins'].map((name) => fileURLToPath(new URL(`../../${name}/`, import.meta.url)));
+const OWN = ['apps', 'adapters', 'core', 'plugins', 'dist'].map((name) => join(PACKAGE_ROOT, name, '/'));
 
-/** From a frame in this folder on, a stack shows only what loaded the config. */
-const LOADER = fileURLToPath(new URL('./', import.meta.url));
+/** From a frame in this folder on, a stack shows only what loaded the config. In the build, that is all in `dist`. */
+const LOADER = join(PACKAGE_ROOT, 'apps/config/');
 
 /** From jiti's own message for a syntax error, otherwise from the first line of the stack that is in the config or in a file that it imports. */
 function placeIn(file: string, thrown: unknown): Place | null {

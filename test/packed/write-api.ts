@@ -14,7 +14,7 @@ try {
   copyFileSync(join(ROOT, 'package.json'), join(folder, 'package.json'));
   symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'), 'junction');
   const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
-  const args = [tsc, '-p', 'tsconfig.build.json', '--emitDeclarationOnly', '--outDir', join(folder, 'dist')];
+  const args = [tsc, '-p', 'tsconfig.build.json', '--outDir', join(folder, 'dist')];
   const { status } = spawnSync(process.execPath, args, { cwd: ROOT, stdio: 'inherit' });
   if (status !== 0) throw new Error('The declarations could not be built.');
   for (const { file, text } of await generatedApi(folder)) {

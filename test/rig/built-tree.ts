@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import { compiledIn, PACKAGE_FOLDER, TREE_VARIABLE } from './tree-layout.ts';
 
 export interface BuiltTree {
-  /** The `agentcom` command, for plain node. Its many files are bundled into a few, which halves the start time. */
+  /** The `agentcom` command, for plain node, in the few files of the built package. */
   readonly bin: string;
-  /** The same with its files as shipped, for measurements. */
-  readonly shippedBin: string;
+  /** The same with a file for each source, which profiles are read by. */
+  readonly binInParts: string;
   /** The compiled form of a source file, by its path from the top of the tree. */
   compiled(source: string): string;
   /** One of the tests' programs that take a config, bundled like `bin`. */
@@ -27,7 +27,7 @@ const installed = join(folder, PACKAGE_FOLDER);
 export function builtTree(): BuiltTree {
   return {
     bin: join(installed, 'apps/cli/bin.mjs'),
-    shippedBin: join(folder, 'apps/cli/bin.mjs'),
+    binInParts: join(folder, 'apps/cli/bin.mjs'),
     compiled: (source) => compiledIn(folder, source),
     program: (source) => compiledIn(installed, source),
     installIn(project) {

@@ -19,10 +19,10 @@ import {
 import { dirname, join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { buildSync } from 'esbuild';
+import { bundle, ENTRIES } from '../packed/bundle.ts';
 import { putTapInto } from './one-file-tap.ts';
-import { bundlePackage } from './few-files.ts';
 import { plainScript } from './plain-script.ts';
-import { compiledIn } from './tree-layout.ts';
+import { compiledIn, PACKAGE_FOLDER } from './tree-layout.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 /** Next to the packages, so that imports find them; tap runs no tests inside `node_modules` itself. */
@@ -51,6 +51,7 @@ const BUNDLED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   knex: { index: 'knex' },
   ws: { index: 'ws' },
 };
+const PROGRAMS = ['test/chaos/points/points-hub', 'test/chaos/points/points-sidecar', 'test/chaos/pg/pg-hub'];
 /** Imported on use, and found where all packages are. */
 const ASKED_FOR = [
   ...['reflect-metadata', 'sqlite3', 'better-sqlite3', 'pg', 'pg-query-stream', 'mysql', 'mysql2', 'mariadb', 'tedious', 'oracledb'],
@@ -86,8 +87,8 @@ async function compileInto(folder: string, sources: ReadonlyMap<string, string>)
     writeFileSync(target, compiled(source, text));
   }
   for (const each of COPIED) cpSync(join(ROOT, each), join(making, each), { recursive: true });
-  for (const [name, entries] of Object.entries(BUNDLED)) bundle(name, entries, join(making, 'node_modules', name));
-  bundlePackage(making, folder, COPIED);
+  for (const [name, entries] of Object.entries(BUNDLED)) bundleDependency(name, entries, join(making, 'node_modules', name));
+  bundlePackage(making);
   await tap;
   try {
     renameSync(making, folder);
@@ -108,7 +109,15 @@ function compiled(source: string, text: string): string {
     .replaceAll('import.meta.url', JSON.stringify(pathToFileURL(place).href));
 }
 
-function bundle(name: string, entries: Readonly<Record<string, string>>, outdir: string): void {
+/** The package as built, with the tests' programs that take a config: they must share modules. */
+function bundlePackage(making: string): void {
+  const package_ = join(making, PACKAGE_FOLDER);
+  const entries = [...ENTRIES, ...PROGRAMS].map((entry) => [entry, compiledIn(making, `${entry}.ts`)]);
+  bundle({ entries: Object.fromEntries(entries) as Readonly<Record<string, string>>, outdir: join(package_, 'dist') });
+  for (const each of COPIED) cpSync(join(making, each), join(package_, each), { recursive: true });
+}
+
+function bundleDependency(name: string, entries: Readonly<Record<string, string>>, outdir: string): void {
   buildSync({
     entryPoints: { ...entries },
     absWorkingDir: ROOT,

@@ -22,7 +22,7 @@ const MODULES_MAX = 65;
 async function loadedBy(argv: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<readonly string[]> {
   const child = spawn(
     process.execPath,
-    ['--import', `data:text/javascript,${encodeURIComponent(REGISTER)}`, builtTree().shippedBin, ...argv],
+    ['--import', `data:text/javascript,${encodeURIComponent(REGISTER)}`, builtTree().binInParts, ...argv],
     {
       env,
       stdio: ['ignore', 'ignore', 'pipe'],

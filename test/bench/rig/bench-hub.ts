@@ -63,6 +63,8 @@ export interface BenchHubOptions {
   readonly hubs?: number | undefined;
   /** Where each thread's CPU profile goes when it ends; null for none. */
   readonly profileDir: string | null;
+  /** Whether the program has a file for each source, by which profiles are read. Default: whether it leaves profiles. */
+  readonly isInParts?: boolean;
   /** Default: no limit on the requests and frames of the few clients and sidecars of a bench. */
   readonly limits?: Partial<HubLimits> | undefined;
   /** More arguments of node. */
@@ -78,11 +80,22 @@ let schemas = 0;
 
 export async function startBenchHub(
   t: TestEnd,
-  { tree, pair, postgres, hubs = 1, profileDir, nodeArgs: more = [], prepare, limits = UNBOUNDED }: BenchHubOptions,
+  {
+    tree,
+    pair,
+    postgres,
+    hubs = 1,
+    profileDir,
+    isInParts = profileDir !== null,
+    nodeArgs: more = [],
+    prepare,
+    limits = UNBOUNDED,
+  }: BenchHubOptions,
 ): Promise<BenchHub> {
   const schema = `bench_${process.pid}_${(schemas += 1)}`;
   const world = await makeChaosWorld(t, {
-    tree: asShipped(tree),
+    // The config of a measured program is compiled, as in production.
+    tree: { ...tree, bin: isInParts ? tree.binInParts : tree.bin, installIn: () => undefined },
     hubTiming: HUB_TIMING,
     limits,
     transport: pair.transport,
@@ -165,9 +178,6 @@ export async function startBenchHub(
     },
   };
 }
-
-/** The measured program is not bundled, and its config is compiled, as in production. */
-const asShipped = (tree: BuiltTree): BuiltTree => ({ ...tree, bin: tree.shippedBin, installIn: () => undefined });
 
 /** The command that people use, on a stopped hub. */
 async function checkStore(tree: BuiltTree, config: string): Promise<string> {

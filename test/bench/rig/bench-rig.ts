@@ -63,7 +63,7 @@ export async function withHub<T>(
   bench: Bench,
   pair: Pair,
   work: (hub: BenchHub, load: LoadProcess, another: () => LoadProcess) => Promise<T>,
-  more: Pick<BenchHubOptions, 'prepare' | 'hubs' | 'limits' | 'nodeArgs'> = {},
+  more: Pick<BenchHubOptions, 'prepare' | 'hubs' | 'limits' | 'nodeArgs' | 'isInParts'> = {},
 ): Promise<T> {
   return withEnds(async (end) => {
     const { tree, profileDir } = bench;

@@ -52,7 +52,7 @@ export const allocatingHub = (bench: Bench, workload: Workload, tasks: number): 
       await WORK[workload](hub, load, tasks / 4);
       return allocatedDuring(inspectorIn(hub.world.logOf('hub')), () => WORK[workload](hub, load, tasks));
     },
-    { nodeArgs: [INSPECTED] },
+    { nodeArgs: [INSPECTED], isInParts: true },
   );
 
 const WORK: Readonly<Record<Workload, (hub: BenchHub, load: LoadProcess, count: number) => Promise<unknown>>> = {

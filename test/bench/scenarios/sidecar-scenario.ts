@@ -1,5 +1,5 @@
 /** The program next to every agent, as installed: from a task's acceptance to its agent's start, and its cost while idle. */
-import { cpSync, existsSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { withEnds } from '../../chaos/rig/chaos-figures.ts';
@@ -106,9 +106,8 @@ async function spawnTimes(hub: BenchHub, ids: readonly string[]) {
 
 /** The tree without the packages that tests have bundled: each of their files is loaded, as in an installed package. */
 export function asInstalled(tree: BuiltTree): BuiltTree {
-  const from = dirname(dirname(dirname(tree.shippedBin)));
-  const to = `${from}-installed-${process.pid}`;
-  for (const part of ['apps', 'dist', 'package.json'])
-    if (existsSync(join(from, part))) cpSync(join(from, part), join(to, part), { recursive: true });
+  const from = dirname(dirname(dirname(tree.bin)));
+  const to = `${dirname(from)}-installed-${process.pid}`;
+  for (const part of ['apps', 'dist', 'package.json']) cpSync(join(from, part), join(to, part), { recursive: true });
   return { ...tree, bin: join(to, 'apps/cli/bin.mjs') };
 }
