@@ -144,8 +144,10 @@ class RequestSocket {
     if (socket !== this.#socket) return;
     const end = message.indexOf(LINE_FEED);
     const head = headOf(message.toString('utf8', 0, end));
-    const pending = head === null ? undefined : this.#pending.get(head.id);
-    if (head === null || pending === undefined) return this.#closed(socket);
+    if (head === null || head.id > this.#lastId) return this.#closed(socket);
+    const pending = this.#pending.get(head.id);
+    // Too late: nobody waits for it any more.
+    if (pending === undefined) return;
     this.#ended(socket, head.id);
     pending.resolve(answerOf(head, message.toString('utf8', end + 1)));
   }
