@@ -14,10 +14,10 @@ import { json } from './installed.ts';
 
 /** The installed package with all its dependencies, without optional packages: total bytes. Measured: 18.0 MB. */
 const INSTALLED_BYTES_MAX = 20_000_000;
-/** The packed file, in bytes. Measured: 1.5 MB. */
+/** The packed file, in bytes. Measured: 1.7 MB. */
 const PACKED_BYTES_MAX = 2_000_000;
-/** Packages that npm installs, including ours. Measured: 71. */
-const PACKAGES_MAX = 72;
+/** Packages that npm installs, including ours. Measured: 62. */
+const PACKAGES_MAX = 63;
 
 /** What publint reports and is intended: each example is a package of its own, to be copied, and names its exports. */
 const isIgnored = (message: Message): boolean =>
