@@ -52,7 +52,7 @@ interface Answered {
   readonly body: string;
 }
 
-/** A client that sends what it is told. */
+/** A client that sends what a test passes to it, and keeps the answers. */
 async function client({ port }: Door, headers: Readonly<Record<string, string>> = { authorization: TOKEN }) {
   const socket = new WebSocket(`ws://127.0.0.1:${port}/api/socket`, { headers });
   const answers: Answered[] = [];
@@ -271,7 +271,13 @@ t.test('bodies that wait for the handler are limited', async (t) => {
   const { send, got } = await client(found);
   const half = 'x'.repeat(REQUEST_BYTES_MAX / 2);
   for (let id = 0; id < 10; id += 1) send(submit(id), half);
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  while (handled < 3) await new Promise((resolve) => setImmediate(resolve));
+  // Whatever it would read, it has read before it answers these.
+  const other = await client(found);
+  for (let pings = 0; pings < 5; pings += 1) {
+    other.socket.ping();
+    await once(other.socket, 'pong');
+  }
   t.ok(handled >= 3 && handled <= 4, `${handled} of 10`);
   release();
   t.equal((await got(10)).length, 10);

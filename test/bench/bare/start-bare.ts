@@ -1,5 +1,5 @@
 /** Starts the bare servers, and checks their store once they have ended. */
-import { fork } from 'node:child_process';
+import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -76,35 +76,44 @@ function started(servers: readonly Server[], wanted: string, checkStore: () => P
 
 /** The server that only answers heartbeats. */
 export async function startBareHeartbeats(t: TestEnd, tree: BuiltTree): Promise<{ readonly pid: number; readonly port: number }> {
-  const child = fork(tree.compiled('test/bench/bare/bare-heartbeats.ts'));
-  const exited = once(child, 'exit');
-  t.teardown(async () => {
-    child.kill('SIGKILL');
-    await exited;
-  });
-  const [port] = (await Promise.race([once(child, 'message'), exited])) as [number | null];
-  if (port === null) throw new Error('the yardstick of heartbeats did not start');
-  return { pid: child.pid ?? 0, port };
+  const { pid, told: port } = await startProgram<number>(t, tree.compiled('test/bench/bare/bare-heartbeats.ts'));
+  return { pid, port };
 }
 
 async function startServer(t: TestEnd, tree: BuiltTree, place: BarePlace, profileDir: string | null): Promise<Server> {
-  const child = fork(tree.compiled('test/bench/bare/bare-server.ts'), [JSON.stringify(place)], {
+  const { child, pid, exited, told } = await startProgram<BareListening>(t, tree.compiled('test/bench/bare/bare-server.ts'), {
+    args: [JSON.stringify(place)],
     execArgv: profileDir === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`],
   });
-  const exited = once(child, 'exit');
+  return {
+    ...told,
+    pid,
+    async end() {
+      child.disconnect();
+      const [code] = await exited;
+      if (code !== 0) throw new Error(`the yardstick's server ended with ${String(code)}`);
+    },
+  };
+}
+
+type Exited = [code: number | null, signal: NodeJS.Signals | null];
+
+/** Resolves with the first message of the program, which it sends once it listens. */
+async function startProgram<Told>(
+  t: TestEnd,
+  file: string,
+  { args = [], execArgv = [] }: { readonly args?: readonly string[]; readonly execArgv?: string[] } = {},
+): Promise<{ readonly child: ChildProcess; readonly pid: number; readonly exited: Promise<Exited>; readonly told: Told }> {
+  const child = fork(file, args, { execArgv });
+  const exited = once(child, 'exit') as Promise<Exited>;
   t.teardown(async () => {
     child.kill('SIGKILL');
     await exited;
   });
-  const [told] = (await Promise.race([once(child, 'message'), exited])) as [BareListening | number | null];
-  if (told === null || typeof told === 'number') throw new Error(`the yardstick's server did not start: it ended with ${String(told)}`);
-  return {
-    ...told,
-    pid: child.pid ?? 0,
-    async end() {
-      child.disconnect();
-      const [code] = (await exited) as [number | null];
-      if (code !== 0) throw new Error(`the yardstick's server ended with ${String(code)}`);
-    },
-  };
+  const first = await Promise.race([
+    once(child, 'message').then(([told]) => ({ told: told as Told })),
+    exited.then(([code, signal]) => ({ end: code ?? signal })),
+  ]);
+  if ('end' in first) throw new Error(`the yardstick's server did not start: it ended with ${String(first.end)}`);
+  return { child, pid: child.pid ?? 0, exited, told: first.told };
 }
