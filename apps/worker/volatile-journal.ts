@@ -23,8 +23,11 @@ export function volatileJournal(agentId: string): SidecarJournal {
   const instanceId = `worker-${agentId}`;
   /** By task. A task has more than one report only for moments. */
   const reports = new RenewedMap<string, readonly Report[]>();
-  const othersOf = ({ taskId, generation }: AssignmentId): readonly Report[] =>
-    (reports.get(taskId) ?? NONE).filter((each) => each.generation !== generation);
+  const othersOf = ({ taskId, generation }: AssignmentId): readonly Report[] => {
+    const known = reports.get(taskId);
+    if (known === undefined || (known.length === 1 && known[0]?.generation === generation)) return NONE;
+    return known.filter((each) => each.generation !== generation);
+  };
   const remove = (assignment: AssignmentId): undefined => {
     const others = othersOf(assignment);
     if (others.length === 0) reports.delete(assignment.taskId);

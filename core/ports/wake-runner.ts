@@ -183,9 +183,8 @@ export interface RunnerCheck {
   readonly hint?: string | undefined;
 }
 
-/** The next step of a run's events. If the iterator was written by hand, its `next` may resolve to anything. */
-export async function nextStep(iterator: AsyncIterator<WakeEvent>): Promise<IteratorResult<WakeEvent>> {
-  const step: unknown = await iterator.next();
+/** Checks what `next` of a run's events resolved to. If the iterator was written by hand, that may be anything. */
+export function checkedStep(step: unknown): IteratorResult<WakeEvent> {
   if (isRecord(step)) return step as unknown as IteratorResult<WakeEvent>;
   throw new TypeError(`the events of the wake runner cannot be read: expected { done, value } from next(), found ${describe(step)}`);
 }

@@ -14,7 +14,7 @@
  *
  * `stop` may be set in any status: the run is being stopped for that cause. It is never cleared.
  */
-import type { Generation, TaskId } from '../ids.ts';
+import { GENERATION_ZERO, nextGeneration, type Generation, type TaskId } from '../ids.ts';
 import type { Usage } from '../usage.ts';
 
 /** Identifies one assignment of a task to an agent. */
@@ -100,6 +100,16 @@ export interface Slot extends AssignmentId {
 
 /** Equal assignments have equal keys. */
 export const assignmentKey = (assignment: AssignmentId): string => `${assignment.taskId}.g${assignment.generation}`;
+
+/** The generation of a task's first assignment. */
+const FIRST = nextGeneration(GENERATION_ZERO);
+
+/**
+ * As `assignmentKey`, for maps in memory. V8 hashes each text that is put together anew, so that of a first assignment, as nearly all are, is
+ * the ID of its task.
+ */
+export const mapKey = (assignment: AssignmentId): string =>
+  assignment.generation === FIRST ? assignment.taskId : assignmentKey(assignment);
 
 export const isSameAssignment = (a: AssignmentId, b: AssignmentId): boolean => a.taskId === b.taskId && a.generation === b.generation;
 

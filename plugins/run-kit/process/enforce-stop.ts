@@ -4,7 +4,7 @@ import { describe } from '../../../core/domain/describe-value.ts';
 import { messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { Log } from '../../../core/ports/log.ts';
-import { nextStep, type StopSignal, type WakeEvent } from '../../../core/ports/wake-runner.ts';
+import { checkedStep, type StopSignal, type WakeEvent } from '../../../core/ports/wake-runner.ts';
 import type { ProcessMark } from '../../../core/domain/assignment/slot.ts';
 import type { ProcessTable } from './process-table.ts';
 import { stopTree } from './stop-tree.ts';
@@ -42,7 +42,11 @@ export function enforceStop(events: AsyncIterable<WakeEvent>, options: EnforceSt
     let main = options.process;
     const pass = async (): Promise<'ended'> => {
       let passed = 0;
-      for (let next = await nextStep(iterator); next.done !== true && !over.signal.aborted; next = await nextStep(iterator)) {
+      for (
+        let next = checkedStep(await iterator.next());
+        next.done !== true && !over.signal.aborted;
+        next = checkedStep(await iterator.next())
+      ) {
         main = markIn(next.value) ?? main;
         await emit(next.value);
         passed += 1;

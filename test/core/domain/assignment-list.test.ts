@@ -1,7 +1,7 @@
 /** Lists of assignments: a lookup finds what a linear search would find, also in a list from before a change. */
 import t from 'tap';
 import { entriesOf, findIn, withEntry, withEntryLast, withoutEntry } from '../../../core/domain/assignment/assignment-list.ts';
-import { isSameAssignment, type AssignmentId } from '../../../core/domain/assignment/slot.ts';
+import { isSameAssignment, mapKey, type AssignmentId } from '../../../core/domain/assignment/slot.ts';
 import type { Generation, TaskId } from '../../../core/domain/ids.ts';
 
 interface Entry extends AssignmentId {
@@ -56,5 +56,13 @@ t.test('lookups match a linear search in every version of the list', (t) => {
     lists.push(next);
   }
   t.same(wrong, []);
+  t.end();
+});
+
+t.test('equal assignments have equal keys for maps, all others have different ones', (t) => {
+  const of = (task: number): readonly AssignmentId[] => [0, 1, 2, 10, 11].map((generation) => entry(task, generation));
+  const keys = [1, 2, 11].flatMap((task) => of(task).map(mapKey));
+  t.equal(new Set(keys).size, keys.length);
+  t.equal(mapKey(entry(1, 1, 5)), mapKey(entry(1, 1, 6)));
   t.end();
 });

@@ -64,6 +64,9 @@ t.test('after 7 days, and over 10,000 tasks, the oldest are forgotten first', as
   t.equal(remember(old, ended(3, 1), NOW_MS + 7 * DAY_MS).memory.length, 3);
   t.same(remember(old, ended(3, 1), NOW_MS + 7 * DAY_MS + 3_600_000).memory.length, 1);
   t.equal(remember(old, ended(3, 1), NOW_MS - 30 * DAY_MS).memory.length, 3, 'a clock set back forgets nothing');
+  const early = memoryOf([ended(1, 1)], -200 * DAY_MS);
+  t.equal(remember(early, ended(2, 1), -194 * DAY_MS).memory.length, 2, 'hours before 1970 are negative');
+  t.equal(remember(early, ended(2, 1), -192 * DAY_MS).memory.length, 1);
   const many = Array.from({ length: ENDED_MAX }, (_, number): EndedEntry => `${task(number).slice(5)} 1 c 490896`);
   const { memory } = remember(many, ended(ENDED_MAX, 1), NOW_MS);
   t.equal(memory.length, ENDED_MAX);

@@ -21,11 +21,12 @@ import { attemptUsage, withResult } from '../run/run-usage.ts';
  */
 export function reportEnd(step: StepContext, slot: Slot, end: EndReport): void {
   const report = end.frame.type === 'task_complete' ? 'complete' : 'failed';
-  step.beforePersist({ type: 'writeReport', assignment: assignmentIdOf(slot), text: JSON.stringify(end.frame) });
+  const text = JSON.stringify(end.frame);
+  step.beforePersist({ type: 'writeReport', assignment: assignmentIdOf(slot), text });
   addToOutbox(step, slot, { report, reason: null, keepFiles: end.keepFiles });
   logEnd(step, slot, report, reasonOf(end.frame));
   flushOutput(step, slot);
-  sendEnd(step, slot, end.frame);
+  sendEnd(step, slot, end.frame, text);
   retireSlot(step, end.keepStreams === true ? { ...slot, keepStreams: true } : slot);
 }
 

@@ -1,6 +1,6 @@
 /** The hub's answers: to reports, to the inventory, and to frames about assignments that are no longer valid. */
 import { isAnsweredBy, isEnd, type EndEntry } from '../../../domain/assignment/outbox.ts';
-import { assignmentKey, stopFor, wasWoken, type AssignmentId } from '../../../domain/assignment/slot.ts';
+import { isSameAssignment, mapKey, stopFor, wasWoken, type AssignmentId } from '../../../domain/assignment/slot.ts';
 import type { HubFrameOf, NackReason } from '../../../protocol/hub-frames.ts';
 import type { V2Frame } from '../../../protocol/sidecar-frames.ts';
 import { beginStop } from './end-of-run.ts';
@@ -61,8 +61,7 @@ function onEndRefused(step: StepContext, entry: EndEntry, { refuses, reason }: H
  * again before it counts as refused.
  */
 function onUnmatchedAnswer(step: StepContext, entry: EndEntry, reason: string): void {
-  const key = assignmentKey(entry);
-  if (!step.state.link.mayBeRefused.has(key)) return closeReport(step, entry, reason);
+  if (!step.state.link.mayBeRefused.has(mapKey(entry))) return closeReport(step, entry, reason);
   step.forgetRefusable(entry);
   resendReport(step, entry);
 }
@@ -81,7 +80,7 @@ export function onInventoryAnswered(step: StepContext, frame: HubFrameOf<'identi
   // A stop needs the journal; if it is unwritable, the refused lease renewals below will trigger it again.
   for (const held of step.state.fault === null ? (frame.held ?? []) : []) {
     const assignment = assignmentIdIn(held);
-    const isReported = step.state.journal.outbox.some((entry) => isEnd(entry) && assignmentKey(entry) === assignmentKey(assignment));
+    const isReported = step.state.journal.outbox.some((entry) => isEnd(entry) && isSameAssignment(entry, assignment));
     if (held.action === 'abort' && !isReported) stopReclaimed(step, assignment, held.reason ?? 'aborted by the hub');
   }
   sendAllReports(step);

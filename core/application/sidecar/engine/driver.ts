@@ -42,6 +42,16 @@ interface Waiting {
   readonly done: (() => void) | undefined;
 }
 
+/** An input whose step was taken. */
+interface Taken {
+  readonly input: SidecarInput;
+  /** The state before it. */
+  readonly before: SidecarState;
+  readonly effects: readonly Effect[];
+}
+
+const NO_EFFECTS: readonly never[] = [];
+
 export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
   let state = loaded;
   const inbox = new Fifo<Waiting>();
@@ -76,9 +86,8 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
   }
 
   /**
-   * Processes each input and its effects. When a durable effect fails, the remaining effects are skipped and the state
-   * from before the input is restored. That is the last persisted state, since everything visible outside comes after
-   * persisting.
+   * Processes each input and its effects. When a durable effect fails, the remaining effects are skipped and the state from before the input
+   * is restored. That is the last persisted state, since everything visible outside comes after persisting.
    */
   async function runInbox(): Promise<void> {
     isRunning = true;
@@ -87,26 +96,49 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
       const { input, done } = next;
       const before = state;
       try {
-        for (const effect of isHalted ? [] : takeStep(input)) {
-          if (isHalted) break;
-          try {
-            const running = isDurable(effect) ? parts.runDurable(effect) : parts.runAfterPersist(effect);
-            if (running !== undefined) await running;
-          } catch (thrown) {
-            if (isDurable(effect)) {
-              state = before;
-              failures.push({ input: { type: 'persist_failed', input, message: messageOf(thrown) }, done: undefined });
-              break;
-            }
-            reportStepFailure(input, thrown);
-          }
-        }
+        const running = runEffects({ input, before, effects: isHalted ? NO_EFFECTS : takeStep(input) });
+        if (running !== undefined) await running;
         if (state !== before) releaseState(before, state);
       } finally {
         done?.();
       }
     }
     isRunning = false;
+  }
+
+  /** Those from `first` on. Undefined: they are done, as they nearly always are, and an async function takes more time than most effects. */
+  function runEffects(taken: Taken, first = 0): Promise<void> | undefined {
+    const { effects } = taken;
+    for (let at = first; at < effects.length && !isHalted; at += 1) {
+      const effect = effects[at] as Effect;
+      try {
+        const running = isDurable(effect) ? parts.runDurable(effect) : parts.runAfterPersist(effect);
+        if (running !== undefined) return runRest(taken, at, running);
+      } catch (thrown) {
+        if (!mayContinue(taken, effect, thrown)) return undefined;
+      }
+    }
+    return undefined;
+  }
+
+  async function runRest(taken: Taken, at: number, running: Promise<void>): Promise<void> {
+    try {
+      await running;
+    } catch (thrown) {
+      if (!mayContinue(taken, taken.effects[at] as Effect, thrown)) return;
+    }
+    await runEffects(taken, at + 1);
+  }
+
+  /** Whether the effects after the one that failed still run. */
+  function mayContinue({ input, before }: Taken, effect: Effect, thrown: unknown): boolean {
+    if (!isDurable(effect)) {
+      reportStepFailure(input, thrown);
+      return true;
+    }
+    state = before;
+    failures.push({ input: { type: 'persist_failed', input, message: messageOf(thrown) }, done: undefined });
+    return false;
   }
 
   function onBroken(thrown: unknown): void {

@@ -121,7 +121,7 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
   }
 
   /** The body of an end report is on disk, so without room in the socket the frame is dropped here and read again later. */
-  function send(frame: V2Frame): void {
+  function send(frame: V2Frame, text?: string): void {
     const isEnd = frame.type === 'task_complete' || frame.type === 'task_failed';
     const end = isEnd ? assignmentIdIn(frame) : null;
     if (end !== null && !hasRoom()) {
@@ -131,7 +131,7 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
     // Live output never fills a slow link: reports need it.
     if (connection === null || (frame.type === 'task_output' && !hasRoom())) return;
     reports.onWritten(end);
-    connection.send(JSON.stringify(frame));
+    connection.send(text ?? JSON.stringify(frame));
   }
 
   /** Awaited, so that a hub that offers many tasks has to wait and no inbox fills up. */
@@ -259,7 +259,7 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
       case 'disconnect':
         return disconnect(effect.leaving === true);
       case 'send':
-        return send(effect.frame);
+        return send(effect.frame, effect.text);
       case 'awaitTurn':
         return awaitTurn(effect.assignment);
       case 'readReport':

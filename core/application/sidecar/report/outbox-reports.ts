@@ -128,11 +128,11 @@ function parseEnd(text: string): EndFrame | null {
   }
 }
 
-/** Sends an end report whose body is already in memory. */
-export function sendEnd(step: StepContext, assignment: AssignmentId, frame: EndFrame): void {
+/** Sends an end report whose body, `text`, is already in memory. */
+export function sendEnd(step: StepContext, assignment: AssignmentId, frame: EndFrame, text: string): void {
   if (step.state.link.phase !== 'identified') return;
   planRepeat(step, assignmentIdOf(assignment), 0);
-  step.send(frame);
+  step.afterPersist({ type: 'send', frame, text });
 }
 
 function planRepeat(step: StepContext, assignment: AssignmentId, resends: number): void {

@@ -2,7 +2,7 @@
 import { messageOf } from '../../../errors/agentcom-error.ts';
 import { assignmentIdOf } from '../../../domain/assignment/slot.ts';
 import { RenewedMap } from '../../../domain/renewed-map.ts';
-import { nextStep, type AdoptedRun, type WakeEvent, type WakeRequest, type WakeRunner } from '../../../ports/wake-runner.ts';
+import { checkedStep, type AdoptedRun, type WakeEvent, type WakeRequest, type WakeRunner } from '../../../ports/wake-runner.ts';
 import { readWakeEvent, errorText } from '../state/runner-events.ts';
 import type { AbortReason } from '../state/effects.ts';
 import type { SidecarInput } from '../state/inputs.ts';
@@ -50,7 +50,7 @@ export function followRuns(
       const iterator = begin(runner, controller)[Symbol.asyncIterator]();
       followed.set(about, { runId: run.runId, controller, iterator });
       let isBroken = false;
-      for (let next = await nextStep(iterator); next.done !== true; next = await nextStep(iterator)) {
+      for (let next = checkedStep(await iterator.next()); next.done !== true; next = checkedStep(await iterator.next())) {
         const parsed = readWakeEvent(next.value);
         // The first has ended the attempt; the others would only fill the log.
         if (parsed.kind === 'invalid' && isBroken) continue;

@@ -56,7 +56,8 @@ export type AfterPersistEffect =
   | { readonly type: 'connect'; readonly connectionId: number; readonly url: string; readonly frameBytesMax: number }
   /** `leaving`: no process of this agent follows soon. */
   | { readonly type: 'disconnect'; readonly leaving?: boolean }
-  | { readonly type: 'send'; readonly frame: V2Frame }
+  /** `text`: the frame as JSON, if it is known. */
+  | { readonly type: 'send'; readonly frame: V2Frame; readonly text?: string }
   /** Answered by the same `frame` input, with its `signature`. */
   | { readonly type: 'checkSignature'; readonly connectionId: number; readonly frame: HubFrameOf<'task_assign'> }
   /** Answered by `turn_over`, with all assignments that requested it in this turn. */

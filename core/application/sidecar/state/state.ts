@@ -64,9 +64,9 @@ export interface SidecarState {
   /** At least what all tasks in the journal count together, bytes: tasks that are gone are included until it has to be exact. */
   readonly tasksBytes: number;
   readonly link: LinkState;
-  /** By `assignmentKey`. */
+  /** By `mapKey`. */
   readonly live: PersistentMap<LiveSlot>;
-  /** How often unanswered reports were resent on this link, by `assignmentKey`; nearly all are answered before that. */
+  /** How often unanswered reports were resent on this link, by `mapKey`; nearly all are answered before that. */
   readonly resendCounts: PersistentMap<number>;
   readonly drain: { readonly reason: string; readonly drainedSent: boolean } | null;
   /** Set once this process accepts no more tasks; `notified`: nothing was left, and the caller was notified. */

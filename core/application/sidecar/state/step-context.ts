@@ -6,7 +6,7 @@ import type { PersistentMap } from '../../../domain/persistent-map.ts';
 import { ENDED_IN_PROCESS_MAX, ENDED_MAX, recall, remember, type Ended } from '../../../domain/assignment/ended-assignments.ts';
 import { findIn, withEntry, withEntryLast, withoutEntry } from '../../../domain/assignment/assignment-list.ts';
 import type { OutboxEntry } from '../../../domain/assignment/outbox.ts';
-import { assignmentKey, assignmentIdOf, type AssignmentId, type Slot } from '../../../domain/assignment/slot.ts';
+import { assignmentIdOf, mapKey, type AssignmentId, type Slot } from '../../../domain/assignment/slot.ts';
 import { HELD_TASK_COUNTED_BYTES_MAX, HELD_TASKS_BYTES_MAX } from '../../../protocol/fields.ts';
 import type { LogFields } from '../../../ports/log.ts';
 import type { V2Frame } from '../../../protocol/sidecar-frames.ts';
@@ -50,7 +50,6 @@ export class StepContext {
   readonly random: number;
   state: SidecarState;
   readonly #before: SidecarState;
-  #keyed: (AssignmentId & { readonly key: string }) | null = null;
   readonly #beforePersist: BeforePersistEffect[] = [];
   readonly #afterPersist: AfterPersistEffect[] = [];
 
@@ -102,7 +101,7 @@ export class StepContext {
   /** Sends a frame that the hub may refuse but that does not report the assignment's end. */
   sendRefusable(assignment: AssignmentId, frame: V2Frame): void {
     if (this.state.link.phase !== 'identified') return;
-    this.#patchRefusable(this.state.link.mayBeRefused.with(this.#keyOf(assignment), true));
+    this.#patchRefusable(this.state.link.mayBeRefused.with(mapKey(assignment), true));
     this.afterPersist({ type: 'send', frame });
   }
 
@@ -212,11 +211,11 @@ export class StepContext {
   // In-memory state
 
   liveSlot(assignment: AssignmentId): LiveSlot {
-    return this.state.live.get(this.#keyOf(assignment)) ?? INITIAL_LIVE;
+    return this.state.live.get(mapKey(assignment)) ?? INITIAL_LIVE;
   }
 
   patchLive(assignment: AssignmentId, patch: Partial<LiveSlot>): void {
-    const key = this.#keyOf(assignment);
+    const key = mapKey(assignment);
     const patched: LiveSlot = { ...(this.state.live.get(key) ?? INITIAL_LIVE), ...patch };
     this.#own().live = this.state.live.with(key, patched);
   }
@@ -228,7 +227,7 @@ export class StepContext {
 
   /** Counts one more resend of its report on this link; returns how many there have been. */
   countResend(assignment: AssignmentId): number {
-    const key = this.#keyOf(assignment);
+    const key = mapKey(assignment);
     const count = (this.state.resendCounts.get(key) ?? 0) + 1;
     this.#own().resendCounts = this.state.resendCounts.with(key, count);
     return count;
@@ -238,17 +237,9 @@ export class StepContext {
     if (mayBeRefused !== this.state.link.mayBeRefused) this.patchLink({ mayBeRefused });
   }
 
-  /** Most steps are about one assignment, whose key is then made, and hashed, only once. */
-  #keyOf(assignment: AssignmentId): string {
-    const { taskId, generation } = assignment;
-    if (this.#keyed?.taskId !== taskId || this.#keyed.generation !== generation)
-      this.#keyed = { taskId, generation, key: assignmentKey(assignment) };
-    return this.#keyed.key;
-  }
-
-  /** Most of these maps are empty most of the time: then no key is made, which would take longer than the rest. */
+  /** Most of these maps are empty most of the time. */
   #without<V extends NonNullable<unknown>>(map: PersistentMap<V>, assignment: AssignmentId): PersistentMap<V> {
-    return map.isEmpty ? map : map.without(this.#keyOf(assignment));
+    return map.isEmpty ? map : map.without(mapKey(assignment));
   }
 
   /** A copy of the state that only this step has: it is changed in place, so the state is copied once per step. */

@@ -2,7 +2,7 @@
 import { systemDigest } from '../../../../adapters/ids-system/system-digest.ts';
 import { SIDECAR_TIMING } from '../../../../core/config/times.ts';
 import type { AgentId, Generation, TaskId, Unbranded } from '../../../../core/domain/ids.ts';
-import type { AssignmentId, Slot } from '../../../../core/domain/assignment/slot.ts';
+import { mapKey, type AssignmentId, type Slot } from '../../../../core/domain/assignment/slot.ts';
 import type { Effect } from '../../../../core/application/sidecar/state/effects.ts';
 import type { SidecarInput } from '../../../../core/application/sidecar/state/inputs.ts';
 import { EMPTY_JOURNAL, type JournalState } from '../../../../core/application/sidecar/state/journal-state.ts';
@@ -98,7 +98,7 @@ export function stage(over: Partial<SidecarSettings> = {}, journal: JournalState
     timer: (purpose, of = named()) =>
       made.take({ type: 'timer', timer: isOwn(purpose) ? { purpose } : { purpose: purpose as RunTimer, assignment: of } }),
     prepared: (of = named()) => made.take({ type: 'prepared', assignment: of, paths: pathsOf(of), runId: `run-${(runs += 1)}` }),
-    scanned: (of = named()) => made.take({ type: 'scanned', assignment: of, scan: made.state.live.get(keyOf(of))?.scan ?? 0 }),
+    scanned: (of = named()) => made.take({ type: 'scanned', assignment: of, scan: made.state.live.get(mapKey(of))?.scan ?? 0 }),
     slot: (of = named()) => made.state.journal.slots.find((slot) => slot.taskId === of.taskId && slot.generation === of.generation),
     identify(frame = {}) {
       const up = made.take({ type: 'link_up', nonce: NONCE, connectionId: made.state.link.connectionId });
