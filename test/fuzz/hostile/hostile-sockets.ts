@@ -160,7 +160,7 @@ function aimed(text: string, peer: Peer, { choose, targets }: SocketDeps): strin
 }
 
 /** Frames of the wire itself that no correct client sends. */
-const RAW: readonly Buffer[] = [
+export const RAW_FRAMES: readonly Buffer[] = [
   Buffer.from([0x81, 0x83, 0, 0, 0, 0, 0xff, 0xfe, 0xfd]), // not UTF-8
   Buffer.from([0x82, 0x82, 0, 0, 0, 0, 0x7b, 0x7d]), // binary
   Buffer.from([0xc1, 0x80, 0, 0, 0, 0]), // compressed, not agreed on
@@ -190,7 +190,7 @@ export async function stranger(deps: SocketDeps): Promise<void> {
     else if (choose.oneIn(3)) peer.send(`{"type":"ping","pad":"${'x'.repeat(65_000 + choose.below(2_000))}"}`);
     else {
       tally.frame();
-      (socket as unknown as { readonly _socket: Socket })._socket.write(choose.of(RAW));
+      (socket as unknown as { readonly _socket: Socket })._socket.write(choose.of(RAW_FRAMES));
     }
   }
   await peer.settled();

@@ -11,11 +11,14 @@ import { MARKS } from './frame-texts.ts';
 import { awkward, fitting, oneWrong, structured } from './from-schema.ts';
 import type { Chooser } from './choose.ts';
 import type { Targets } from './hostile-sockets.ts';
+import { requestSocketPlay } from './request-sockets.ts';
 import type { Tallying } from './tally.ts';
 
 /** Addresses whose connections are kept open, so that not each request opens one. */
 const KEPT_ADDRESSES = 100;
 const WITHIN_MS = 30_000;
+/** One in this many plays opens a socket of requests, and sends some twenty of them. */
+const SOCKET_ONE_IN = 50;
 
 interface HostileRequest {
   readonly method: string;
@@ -226,10 +229,31 @@ export function requester(deps: RequestDeps, seed: number, size: number): Reques
     const chunks: Buffer[] = [];
     for await (const chunk of response) chunks.push(chunk as Buffer);
     if (status < 400 || what.startsWith('HEAD')) return;
-    const output = Buffer.concat(chunks).toString();
+    judgeRefusal(status, Buffer.concat(chunks).toString(), what);
+  }
+
+  function judgeRefusal(status: number, output: string, what: string): void {
     const error = output.startsWith('{') ? String((JSON.parse(output) as Readonly<Record<string, unknown>>)['error']) : null;
     if (status === 500 || status > 503 || (error !== null && !Object.hasOwn(HTTP_ERRORS, error)))
       tally.surprise(`${status} for ${what}: ${output}`);
+  }
+
+  async function overSocket(): Promise<void> {
+    const sender = choose.of(tokens);
+    await requestSocketPlay({
+      port,
+      token: sender.token,
+      choose,
+      tally,
+      next() {
+        const { method, path, headers: more, body: bytes } = choose.of(pool);
+        return { method, path: aimed(path, sender), headers: more, body: aimed(bytes, sender) };
+      },
+      judge(status, output, what) {
+        tally.status(status);
+        if (status >= 400) judgeRefusal(status, output, what);
+      },
+    });
   }
 
   /** Raw bytes; of the response only the status is checked. */
@@ -254,8 +278,10 @@ export function requester(deps: RequestDeps, seed: number, size: number): Reques
 
   return {
     async send() {
+      // Each of its messages counts.
+      if (choose.oneIn(SOCKET_ONE_IN)) return overSocket();
       tally.body();
-      await (choose.oneIn(25) ? raw() : ordinary());
+      return choose.oneIn(25) ? raw() : ordinary();
     },
     close() {
       for (const agent of agents) agent.destroy();
