@@ -47,6 +47,11 @@ export interface Transaction extends StatementsRun<StatementName> {
   /** Records the batch, together with the last statements. If it is not called, the batch is recorded after the work. */
   readonly record?: () => Promise<void>;
   /**
+   * Runs a statement that reads, behind everything that was saved in earlier transactions, also after the end of this one, and delays nothing
+   * else. It sees what this one and later ones save, or does not. Null: this database cannot do it.
+   */
+  readonly readAhead: ((statement: 'waitingBehind' | 'loadBodies', parameter: unknown) => Promise<readonly Row[]>) | null;
+  /**
    * Saves all rows at once and commits, as the last action of the transaction; returns the number of the newest event before. Null: nothing
    * was done, and the rows must be saved statement by statement. Undefined: this database cannot do it. `counts`: if `counting` is not
    * null, how the rows change the counts if every new task is really new. If one is not, nothing is done. `isCertain`: the database must

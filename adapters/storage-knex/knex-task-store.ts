@@ -22,6 +22,7 @@ import { taskRead } from './rows/columns.ts';
 import { rowsWithinBytes } from './rows/event-pages.ts';
 import { eventsIn } from './rows/event-rows.ts';
 import { knexStoreUnit, type CacheHooks } from './knex-store-unit.ts';
+import { AheadReader } from './cache/ahead-reader.ts';
 import type { StateCache } from './cache/state-cache.ts';
 import { keptIn, priorityRank, taskIn, taskRowIn } from './rows/rows.ts';
 
@@ -37,6 +38,7 @@ export function knexTaskStore(
   },
 ): TaskStore {
   const { clock, machine, readable, cache } = deps;
+  const ahead = new AheadReader(cache, readable);
   /** The `Transaction.exclusive` under which the cache was filled. */
   let cachedUnder: object | null = null;
   const read = async <T>(work: (snapshot: Knex) => Promise<T>): Promise<T> => use().read(work);
@@ -74,9 +76,11 @@ export function knexTaskStore(
         cache.takeRead(found.flat(), counted.flat());
         for (const changes of saved) cache.take(changes);
       };
+      let readAhead: Transaction['readAhead'] = null;
       const hooked: EarlyTransaction | undefined = early && {
         waiting: () => early.waiting(),
         saving() {
+          if (readAhead !== null) ahead.begin(readAhead);
           take();
           early.saving();
         },
@@ -84,7 +88,14 @@ export function knexTaskStore(
       try {
         const answer = await use().write(
           batchId,
-          (transaction) => work(knexStoreUnit(transaction, hooksOf(transaction), readable)),
+          (transaction) => {
+            const used = hooksOf(transaction);
+            if (used !== null) {
+              readAhead = transaction.readAhead;
+              ahead.add(transaction.nowMs);
+            }
+            return work(knexStoreUnit(transaction, used, readable));
+          },
           hooked,
         );
         take();

@@ -37,6 +37,8 @@ export const STATEMENTS = {
   waitingRequirements: 'reads',
   /** Parameter: `{keys, nowMs, limitPerLane}`. Rows: tasks (`taskRead`), by key, lane, readiness, id. */
   claimable: 'reads',
+  /** Parameter: `{key, lane, afterMs, afterId, limit}`. Rows: waiting tasks (`taskRead`) of a lane behind that readiness and id, eligible or not. */
+  waitingBehind: 'reads',
   /** Parameter: `{nowMs, limit}`. Rows: tasks (`taskRead`), earliest first. */
   due: 'reads',
   /** The same tasks. Rows: `assigned_to`, each once. */

@@ -104,6 +104,7 @@ export function gatesOver({ lockWaits, order }: GatesDeps): Gates {
       nowMs: transaction.nowMs,
       removableMs: transaction.removableMs,
       exclusive: transaction.exclusive,
+      readAhead: transaction.readAhead,
       cluster: transaction.cluster === null ? null : gatedRun(transaction.cluster),
       counting: transaction.counting,
       ...(transaction.record === undefined ? {} : { record: transaction.record }),

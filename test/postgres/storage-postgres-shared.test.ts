@@ -356,6 +356,7 @@ t.test('the hot statements use their indexes and never scan a whole table, whate
     loadTasks: 'tasks_pkey',
     waitingRequirements: 'tasks_claimable',
     claimable: 'tasks_claimable',
+    waitingBehind: 'tasks_claimable',
     due: 'tasks_due',
     dependents: 'task_dependencies_pkey',
     liveTasks: 'tasks_live',

@@ -4,6 +4,9 @@
  * date; what it does not have (`unread`) is read again.
  *
  * A lane has all of its waiting tasks, or all up to a certain position. A task that begins to wait behind that position is not added.
+ *
+ * A lane that runs low is read ahead (ahead-reader.ts). Such a read sees the database at some moment between its start and its end, so all
+ * changes meanwhile are recorded, and take precedence over what it has found.
  */
 import type { TaskId } from '../../../core/domain/ids.ts';
 import { compareByAge, isClaimable, isWaiting } from '../../../core/domain/task/claimable.ts';
@@ -25,7 +28,22 @@ const READ_MAX = 8_192;
 /** How many tasks of a lane are read ahead, divided by the number of requirements. */
 const READ_AHEAD = 512;
 
+/** With more requirements than this nothing is read ahead: only a few tasks of each are read at once. */
+const AHEAD_KEYS_MAX = 8;
+
 const NONE: ReadonlyMap<TaskId, Task> = new Map();
+
+/** A read of the tasks that wait behind those of a lane that runs low. */
+export interface QueueAhead {
+  readonly key: string;
+  readonly lane: number;
+  /** The last position that the lane has. */
+  readonly after: Task;
+  /** How many tasks are read. */
+  readonly limit: number;
+  /** The tasks that have changed since it began, as they are now. */
+  readonly changed: Map<TaskId, Task>;
+}
 
 interface Lane {
   /** In the order in which they are assigned. */
@@ -45,6 +63,7 @@ export class ReadyQueueCache {
   #queues: Map<string, RequirementQueue> | null = null;
   #pausedUntilMs = 0;
   readonly #placed = new Map<TaskId, { readonly task: Task; readonly lane: Lane }>();
+  #ahead: QueueAhead | null = null;
 
   /** Whether the requirements of waiting tasks are known. */
   get isKnown(): boolean {
@@ -69,6 +88,51 @@ export class ReadyQueueCache {
   clear(): void {
     this.#queues = null;
     this.#placed.clear();
+    this.#ahead = null;
+  }
+
+  /** Whether it has this task. */
+  has(id: TaskId): boolean {
+    return this.#placed.has(id);
+  }
+
+  /** Begins to record changes if a lane runs low. Null: none does, or one is being read. MUST be called before the read begins. */
+  beginAhead(): QueueAhead | null {
+    const queues = this.#queues;
+    if (queues === null || this.#ahead !== null || queues.size > AHEAD_KEYS_MAX) return null;
+    const limit = Math.floor(READ_AHEAD / queues.size);
+    for (const [key, { lanes }] of queues)
+      for (const [lane, its] of lanes.entries()) {
+        if (its === null || its.until === null || its.tasks.length >= limit / 2) continue;
+        return (this.#ahead = { key, lane, after: its.until, limit, changed: new Map() });
+      }
+    return null;
+  }
+
+  /** The read failed. */
+  dropAhead(ahead: QueueAhead): void {
+    if (this.#ahead === ahead) this.#ahead = null;
+  }
+
+  /**
+   * Adds the tasks that a read has found, between two transactions. Returns those that were added; none if the lane was read or shortened
+   * meanwhile.
+   */
+  takeAhead(ahead: QueueAhead, tasks: readonly Task[]): readonly Task[] {
+    if (this.#ahead !== ahead) return [];
+    this.#ahead = null;
+    const { key, lane: at, after, limit, changed } = ahead;
+    const lane = this.#queues?.get(key)?.lanes[at];
+    if (lane?.until !== after) return [];
+    lane.until = tasks.length < limit ? null : (tasks.at(-1) ?? null);
+    const added = tasks.filter(({ id }) => !changed.has(id));
+    for (const task of added) {
+      lane.tasks.push(task);
+      this.#placed.set(task.id, { task, lane });
+    }
+    for (const task of changed.values()) if (isWaiting(task) && !this.#placed.has(task.id) && this.#insert(task)) added.push(task);
+    this.#keepBounds();
+    return added;
   }
 
   /** Resets the cache to the requirements of all waiting tasks, eligible or not yet. */
@@ -105,6 +169,7 @@ export class ReadyQueueCache {
       this.#placed.set(task.id, { task, lane });
       if (lane.tasks.length === limit) lane.until = task;
     }
+    this.#ahead = null;
     this.#keepBounds();
   }
 
@@ -141,17 +206,25 @@ export class ReadyQueueCache {
 
   /** Adds a new task. False: it waits behind everything that is cached, and is read before it is assigned. `takeChanged` is called afterwards. */
   takeNew(task: Task): boolean {
+    this.#record(task);
     return this.#queues === null || !isWaiting(task) || this.#insert(task);
   }
 
   /** Applies the changes of tasks that waited before or wait now. */
   takeChanged(changed: Changes['updated']): void {
     if (this.#queues === null) return;
+    for (const { task } of changed) this.#record(task);
     this.#removeAll(changed);
     // Few changes make a task wait again.
     const last = changed.some(({ task }) => isWaiting(task)) ? new Map(changed.map(({ task }) => [task.id, task])) : NONE;
     for (const task of last.values()) if (isWaiting(task)) this.#insert(task);
     this.#keepBounds();
+  }
+
+  #record(task: Task): void {
+    if (this.#ahead === null) return;
+    this.#ahead.changed.set(task.id, task);
+    if (this.#ahead.changed.size > TASKS_MAX) this.#ahead = null;
   }
 
   /** Removes the tasks of a lane together: most are its first ones, and removing them one by one would move all the others each time. */

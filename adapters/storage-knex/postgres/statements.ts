@@ -215,6 +215,11 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
       WHERE c.requirement_key = wanted.key AND c.lane = lanes.lane AND ${WAITS} AND c.ready_at <= ${field('nowMs')}
       ORDER BY c.ready_at, c.id LIMIT ${field('limitPerLane')} ${LOCKED} SKIP LOCKED) AS t
     ORDER BY t.requirement_key, t.lane, t.ready_at, t.id`,
+  waitingBehind: `
+    SELECT ${taskRead('t')} FROM tasks AS t
+    WHERE t.requirement_key = ${field('key', 'text')} AND t.lane = ${field('lane')} AND ${WAITS}
+      AND (t.ready_at, t.id) > (${field('afterMs')}, ${field('afterId', 'text')})
+    ORDER BY t.ready_at, t.id LIMIT ${field('limit')}`,
 
   due: `
     SELECT ${taskRead()} FROM tasks WHERE due_at IS NOT NULL AND due_at <= ${field('nowMs')}

@@ -217,6 +217,8 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
     cluster: statements,
     counting: null,
     exclusive,
+    readAhead:
+      exclusive === null ? null : async (name, parameter) => writer.rows(texts[name], parametersOf(name, parameter), prefix + name),
     record,
     saveAndCommit,
   });

@@ -118,6 +118,11 @@ export const SQLITE_STATEMENTS: Statements & CountingStatements = {
         AND c.ready_at <= (?1 ->> '$.nowMs')
       ORDER BY c.ready_at, c.id LIMIT (?1 ->> '$.limitPerLane'))
     ORDER BY t.requirement_key, t.lane, t.ready_at, t.id`,
+  waitingBehind: `
+    SELECT ${taskRead('t')} FROM tasks AS t INDEXED BY tasks_claimable
+    WHERE t.requirement_key = (?1 ->> '$.key') AND t.lane = (?1 ->> '$.lane') AND t.status = 'queued' AND t.parked = 0
+      AND (t.ready_at, t.id) > (?1 ->> '$.afterMs', ?1 ->> '$.afterId')
+    ORDER BY t.ready_at, t.id LIMIT (?1 ->> '$.limit')`,
 
   due: `
     SELECT ${taskRead()} FROM tasks INDEXED BY tasks_due

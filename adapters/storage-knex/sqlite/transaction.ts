@@ -127,6 +127,7 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
     cluster: null,
     counting: statements,
     exclusive: newest,
+    readAhead: commitLog ? (name, parameter) => commitLog.read(() => writer.rows(SQLITE_STATEMENTS[name], textOf(name, parameter))) : null,
     saveAndCommit,
   };
   const rollBack = async (): Promise<void> => {

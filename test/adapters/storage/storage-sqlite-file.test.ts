@@ -235,6 +235,7 @@ t.test('frequent statements use their indexes and never scan a whole table', asy
     loadTasks: 'sqlite_autoindex_tasks_1',
     waitingRequirements: 'tasks_claimable',
     claimable: 'tasks_claimable',
+    waitingBehind: 'tasks_claimable',
     due: 'tasks_due',
     dependents: 'PRIMARY KEY (depends_on=? AND task_id>?)',
     liveTasks: 'tasks_live',

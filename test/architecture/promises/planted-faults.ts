@@ -339,8 +339,8 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
     what: 'a report is dropped as soon as it is sent',
     breaks: ['R5'],
     file: 'core/application/sidecar/report/outbox-reports.ts',
-    find: '  planRepeat(step, assignmentIdOf(assignment), 0);\n  step.send(frame);',
-    replace: '  step.send(frame);\n  step.dropReport(assignment);',
+    find: "  planRepeat(step, assignmentIdOf(assignment), 0);\n  step.afterPersist({ type: 'send', frame, text });",
+    replace: "  step.afterPersist({ type: 'send', frame, text });\n  step.dropReport(assignment);",
     test: `${SIDECAR}/reports.test.ts`,
   },
   {

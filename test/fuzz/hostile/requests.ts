@@ -11,7 +11,7 @@ import { MARKS } from './frame-texts.ts';
 import { awkward, fitting, oneWrong, structured } from './from-schema.ts';
 import type { Chooser } from './choose.ts';
 import type { Targets } from './hostile-sockets.ts';
-import { requestSocketPlay } from './request-sockets.ts';
+import { requestSocketPlay } from './socket-requests.ts';
 import type { Tallying } from './tally.ts';
 
 /** Addresses whose connections are kept open, so that not each request opens one. */

@@ -36,8 +36,8 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'the outbox is emptied when it is sent',
     caughtBy: 'J2',
     file: 'core/application/sidecar/report/outbox-reports.ts',
-    find: '  planRepeat(step, assignmentIdOf(assignment), 0);\n  step.send(frame);',
-    replace: '  step.send(frame);\n  step.dropReport(assignment);',
+    find: "  planRepeat(step, assignmentIdOf(assignment), 0);\n  step.afterPersist({ type: 'send', frame, text });",
+    replace: "  step.afterPersist({ type: 'send', frame, text });\n  step.dropReport(assignment);",
   },
   {
     name: 'M4',

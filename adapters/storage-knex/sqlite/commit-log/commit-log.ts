@@ -179,6 +179,12 @@ export class CommitLog {
     await this.#run(sql, values, true);
   }
 
+  /** Runs `work`, which reads on the writing connection, after the statements of all batches so far. */
+  async read<T>(work: () => Promise<T>): Promise<T> {
+    this.#runDeferred();
+    return (await this.#inOrder(work, true)) as T;
+  }
+
   /** Resolves once the statements of all batches have run. */
   async executed(): Promise<void> {
     this.#runDeferred();

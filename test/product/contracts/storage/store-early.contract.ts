@@ -1,10 +1,13 @@
 /** How every store treats transactions that may begin early. `EarlyTransaction` in core/ports/timing/turns.ts. */
-import type { Task } from '../../../../core/domain/task/task.ts';
+import { isDeepStrictEqual } from 'node:util';
+import { compareClaimable, isClaimable } from '../../../../core/domain/task/claimable.ts';
+import { requirementKey, type Task } from '../../../../core/domain/task/task.ts';
 import { AgentcomError } from '../../../../core/errors/agentcom-error.ts';
 import type { EarlyTransaction } from '../../../../core/ports/timing/turns.ts';
 import type { StoreUnit } from '../../../../core/ports/task-store.ts';
 import { inSuite, type TestRunner } from '../contract-case.ts';
-import { A_MOMENT_MS, aKey, anEvent, aTask, aTaskId, changes, inserting, updating } from '../fixtures.ts';
+import { seededRandom } from '../../twins/ids-seeded/seeded-random.ts';
+import { A_MOMENT_MS, aKey, anAgentId, anEvent, aRequirement, aTask, aTaskId, changes, inserting, updating } from '../fixtures.ts';
 import { commit, openedIn, type StorageSubject } from './storage-room.ts';
 
 const unnoticed = (): EarlyTransaction => ({ waiting: () => undefined, saving: () => undefined });
@@ -90,6 +93,75 @@ export function storeEarlyCases(name: string, subject: StorageSubject, runner: T
       const { events: all } = await events.after(0, {}, 10);
       t.strictSame(all.filter(({ seq }) => seq === 1), [], 'nor its event'); // prettier-ignore
       t.equal((await tasks.read(aTaskId(1)))?.task.priority, 'urgent');
+    });
+
+    test('R12: overlapping transactions find what waits as by a full search, however fast it is assigned', async (t) => {
+      const { tasks } = await openedIn(t, subject);
+      const random = seededRandom(`what waits early, ${name}`);
+      const below = (count: number): number => random() % count;
+      const requirements = [aRequirement(), aRequirement(['gpu'])];
+      const all = new Map<string, Task>();
+      let made = 0;
+      const anew = (count: number): readonly Task[] =>
+        Array.from({ length: count }, () =>
+          aTask({
+            id: aTaskId((made += 1)),
+            requirement: requirements[below(4) === 0 ? 1 : 0] ?? aRequirement(),
+            priority: below(4) === 0 ? 'urgent' : 'normal',
+            // Some wait before others that have waited for long.
+            eligibleAtMs: A_MOMENT_MS + made + (below(8) === 0 ? below(4_000) - 2_000 : 0),
+          }),
+        );
+      const laneOf = ({ requirement, priority }: Task): string => `${requirementKey(requirement)} ${priority}`;
+      const firsts = (limit: number): readonly string[] => {
+        const lanes = new Map<string, string[]>();
+        const waiting = [...all.values()].filter((task) => isClaimable(task, A_MOMENT_MS + 1_000_000)).sort(compareClaimable);
+        for (const task of waiting) {
+          const lane = lanes.get(laneOf(task)) ?? [];
+          lanes.set(laneOf(task), lane);
+          if (lane.length < limit) lane.push(task.id);
+        }
+        return [...lanes.values()].flat().toSorted();
+      };
+      const wrong: string[] = [];
+      /** Assigns what is first in line, and changes some that are not; its changes are in `all` before the next one may begin. */
+      const round = async (unit: StoreUnit, nth: number): Promise<void> => {
+        const limit = 1 + below(60);
+        const others = [...all.values()].filter(() => below(150) === 0);
+        const { tasks: loaded } = await unit.load({ tasks: others.map(({ id }) => id) });
+        const statuses = (of: readonly Task[]): readonly string[] => of.map(({ id, status }) => `${id} ${status}`).toSorted();
+        if (!isDeepStrictEqual(statuses(loaded), statuses(others))) wrong.push(`round ${nth}: loaded`);
+        const found = await unit.claimable({ requirementKeys: requirements.map(requirementKey), nowMs: A_MOMENT_MS + 1_000_000, limitPerLane: limit }); // prettier-ignore
+        const wanted = firsts(limit);
+        if (!isDeepStrictEqual(found.map(({ id }) => id).toSorted(), wanted)) wrong.push(`round ${nth}: the first ${limit}`);
+        const bodies = await unit.bodies(wanted.slice(0, 40) as never);
+        if (bodies.length !== Math.min(40, wanted.length)) wrong.push(`round ${nth}: bodies`);
+        if (below(25) === 0) throw new Error('meant');
+        const updated = found.slice(0, 1 + below(found.length + 1)).map((task): Task => ({ ...task, status: 'assigned', assignedTo: anAgentId('a1') })); // prettier-ignore
+        const touched = new Set(updated.map(({ id }) => id));
+        for (const task of others) {
+          if (touched.has(task.id)) continue;
+          const again = { status: 'queued', assignedTo: null, eligibleAtMs: A_MOMENT_MS + below(2 * made) } as const;
+          updated.push({ ...task, ...(below(2) === 0 ? { status: 'cancelled' as const, assignedTo: null } : again) });
+        }
+        const inserted = anew(below(3) === 0 ? below(60) : 0);
+        for (const task of [...updated, ...inserted]) all.set(task.id, task);
+        await unit.save({ ...updating(...updated), inserted: inserting(...inserted).inserted }, true);
+      };
+      const filled = anew(4_000);
+      for (const task of filled) all.set(task.id, task);
+      await commit({ tasks } as never, inserting(...filled));
+      let before: Promise<unknown> = Promise.resolve();
+      for (let nth = 0; nth < 200; nth += 1) {
+        const running = Promise.allSettled([tasks.transact(`round-${nth}`, (unit) => round(unit, nth), unnoticed())]);
+        await before;
+        before = running.then(([outcome]) => {
+          if (outcome.status === 'rejected' && (outcome.reason as Error).message !== 'meant') wrong.push(`round ${nth}: ${String(outcome.reason)}`); // prettier-ignore
+        });
+      }
+      await before;
+      t.strictSame(wrong.slice(0, 10), []);
+      t.equal((await tasks.stats()).statuses.queued, [...all.values()].filter(({ status }) => status === 'queued').length);
     });
 
     test('a transaction that may not begin early waits for the previous one to end, in success or failure', async (t) => {
