@@ -303,6 +303,15 @@ const OF_THE_HUB: readonly PlantedFault[] = [
     replace: '      if (',
     test: 'test/postgres/storage-postgres-transaction.test.ts',
   },
+  {
+    name: 'P65',
+    what: 'a task that was assigned while it was read ahead is assigned again',
+    breaks: ['R12'],
+    file: 'adapters/storage-knex/cache/ready-queue-cache.ts',
+    find: 'const added = tasks.filter(({ id }) => !changed.has(id));',
+    replace: 'const added = [...tasks];',
+    test: 'test/adapters/storage/storage-sqlite.test.ts',
+  },
 ];
 
 const OF_THE_SIDECAR: readonly PlantedFault[] = [
