@@ -200,8 +200,7 @@ export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null
         return body === undefined ? undefined : { taskId, body };
       });
       const read = new Set(others);
-      if (cache !== null && others.length > 0)
-        for (const id of cache.readyQueue.ahead(cache.bodies.readAhead)) if (cache.bodies.get(id) === undefined) read.add(id);
+      if (cache !== null && others.length > 0) for (const id of cache.withoutBodies()) read.add(id);
       const found = await named([...read], async () => readable(await transaction.rows('loadBodies', [...read]), readBody));
       const wanted = new Set(others);
       for (const { taskId, body } of found) if (!wanted.has(taskId)) cache?.bodies.take(taskId, body);

@@ -69,7 +69,7 @@ export class AheadReader {
     if (this.#isReadingBodies || this.#bodies.length > 0) return;
     const last = readyQueue.ahead(BODIES_LEFT).at(-1);
     if (last === undefined || bodies.get(last) !== undefined) return;
-    const missing = readyQueue.ahead(bodies.readAhead).filter((id) => bodies.get(id) === undefined);
+    const missing = this.#cache.withoutBodies();
     if (missing.length === 0) return;
     this.#isReadingBodies = true;
     const end = (rows: readonly Row[]): void => {

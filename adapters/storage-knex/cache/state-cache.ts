@@ -39,6 +39,11 @@ export class StateCache {
     return this.#held.get(id);
   }
 
+  /** The tasks that are assigned next, as many as are worth reading at once, without those whose bodies are cached. */
+  withoutBodies(): readonly TaskId[] {
+    return this.readyQueue.ahead(this.bodies.readAhead).filter((id) => this.bodies.get(id) === undefined);
+  }
+
   /** Adds what a transaction read before it saved anything. */
   takeRead(tasks: readonly Task[], counts: readonly HeldCount[]): void {
     for (const task of tasks) if (!isEnded(task) && this.#tasks.get(task.id) === undefined) this.#tasks.add(task.id, task);

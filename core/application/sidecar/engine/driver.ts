@@ -130,7 +130,7 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
     await runEffects(taken, at + 1);
   }
 
-  /** Whether the effects after the one that failed still run. */
+  /** Handles the failure of an effect, and returns whether those after it still run. */
   function mayContinue({ input, before }: Taken, effect: Effect, thrown: unknown): boolean {
     if (!isDurable(effect)) {
       reportStepFailure(input, thrown);
