@@ -34,6 +34,8 @@ export async function heldRows(t: Test, { browser }: BrowserRoom): Promise<void>
     await page.mouse.down();
     await page.mouse.up();
     await page.waitForURL(`**/dashboard#/tasks/${ids['second'] ?? ''}`);
+    // The address changes before the page does: going back at once would leave the list as it is.
+    await page.getByRole('heading', { name: 'Timeline' }).waitFor();
 
     await page.goBack();
     await row('The fourth').waitFor();
