@@ -14,6 +14,8 @@ import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import {
   type Acknowledged,
+  COMMITTED_AFTER_MS,
+  hasAfterKill,
   hasExactly,
   killed,
   loggedStore,
@@ -31,6 +33,7 @@ import {
   sqliteStorage,
   testedDriver,
 } from '../adapters/storage-places/sqlite-storage-place.ts';
+import { aTaskId } from '../product/contracts/fixtures.ts';
 import { failsWith } from '../product/contracts/storage/storage-room.ts';
 
 const NOW_MS = Date.UTC(2026, 0, 1);
@@ -108,6 +111,18 @@ t.test('R1: what only the log has is there before the schema is changed, or the 
   t.match(refused?.hint, /start the previous version once/);
 });
 
+t.test('R1: a log of which the database refuses a batch in the middle leaves the database as it is', async (t) => {
+  const { file, acknowledged } = await loggedStore(t, 4);
+  const left = await killed(t, file);
+  const refuse = `CREATE TRIGGER refuse BEFORE INSERT ON tasks WHEN NEW.id = '${aTaskId(3)}' BEGIN SELECT RAISE(ABORT, 'planted'); END`;
+  await outside(left, refuse);
+  const refused = await failsWith(t, opened(t, left), 'AC_STORAGE_OPEN', 'batch 3 is refused');
+  t.match(refused?.message, /which SQLite refuses, and 1 after it: .*planted/);
+  t.equal(await tasksSeen(left), 0, 'the batches before it are not saved either');
+  await outside(left, 'DROP TRIGGER refuse');
+  await hasExactly(t, (await opened(t, left)).storage, acknowledged, 'once it is accepted');
+});
+
 t.test('R1: a log that was cut off is refused, and doctor finds it', async (t) => {
   const { file } = await loggedStore(t, 4);
   for (const bytes of [0, 100, 4_096, 6_000, 2_000_000]) {
@@ -148,6 +163,22 @@ t.test('R1: an older copy of the database does not take the log of a later state
   await outside(copy, "DELETE FROM migrations WHERE name = '0019-commit-log'", 'DROP TABLE commit_log');
   const refused = await failsWith(t, opened(t, copy), 'AC_STORAGE_OPEN', 'from before commit logs');
   t.match(refused?.message, /expected none: the database is new or older/);
+});
+
+t.test('until statements of batches run, another program may write, and while it does, batches are acknowledged', async (t) => {
+  const { file, storage, clock, acknowledged } = await loggedStore(t, 1);
+  clock.advance(COMMITTED_AFTER_MS);
+  for (let tries = 0; tries < 1_000 && (await tasksSeen(file)) === 0; tries += 1) await sleep(5);
+  await saveBatch(storage, acknowledged, 2);
+  const other = await otherProgram(file);
+  await other.all('BEGIN IMMEDIATE');
+  await saveBatch(storage, acknowledged, 4);
+  clock.advance(COMMITTED_AFTER_MS);
+  await saveBatch(storage, acknowledged, 6);
+  await other.all('COMMIT');
+  await other.close();
+  await hasExactly(t, storage, acknowledged, 'saved behind it');
+  await hasAfterKill(t, file, acknowledged, 'killed');
 });
 
 t.test('while another program holds a lock, commits wait or may be tried again, and the store is not reopened', async (t) => {

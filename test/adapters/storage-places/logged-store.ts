@@ -14,6 +14,8 @@ import { closedAfter, emptyFolder, outside, testedDriver } from './sqlite-storag
 
 /** After the header, bytes. */
 export const RECORDS_START = 4_096;
+/** When SQLite commits what is in the log, milliseconds. */
+export const COMMITTED_AFTER_MS = 500;
 /** The ids of fewer batches than this are looked up: a store forgets old ones. */
 const BATCHES_RECORDED = 40;
 

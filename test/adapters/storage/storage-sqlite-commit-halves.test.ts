@@ -15,6 +15,7 @@ import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts
 import { seededRandom } from '../../product/twins/ids-seeded/seeded-random.ts';
 import {
   type Acknowledged,
+  COMMITTED_AFTER_MS,
   hasAfterKill,
   hasExactly,
   killed,
@@ -36,21 +37,25 @@ t.test('R1: batches that SQLite cannot refuse are saved together, of any size, a
   const { file, storage, clock, acknowledged } = await loggedStore(t, 1);
   for (let n = 1; n <= 2 * BATCHES_IN_TRANSACTION + 2; n += 1) {
     await saveBatch(storage, acknowledged, certain(n));
+    if (n % BATCHES_IN_TRANSACTION === 0) clock.advance(COMMITTED_AFTER_MS);
     await hasAfterKill(t, file, acknowledged, `${n} batches`);
   }
   await hasExactly(t, storage, acknowledged, 'read beside them');
   for (const [nth, length] of [10, 9_000, 9_000, 9_000, 10, 300_000, 10, 900_000, 10, 10].entries())
     await saveBatch(storage, acknowledged, certain(100 + nth), 'x'.repeat(length));
   await hasAfterKill(t, file, acknowledged, 'large ones');
-  clock.advance(50);
+  clock.advance(COMMITTED_AFTER_MS);
   await saveBatch(storage, acknowledged, certain(200));
   await hasExactly(t, storage, acknowledged, 'the hub itself');
 });
 
 t.test('R1: a database that has none of the batches of both halves gets them all; without one of them it is refused', async (t) => {
-  const { file, storage, acknowledged } = await loggedStore(t, 1);
+  const { file, storage, clock, acknowledged } = await loggedStore(t, 1);
   const saveUpTo = async (from: number, to: number, into: Acknowledged): Promise<void> => {
-    for (let n = from; n <= to; n += 1) await saveBatch(storage, into, certain(n));
+    for (let n = from; n <= to; n += 1) {
+      await saveBatch(storage, into, certain(n));
+      if (n % BATCHES_IN_TRANSACTION === 0) clock.advance(COMMITTED_AFTER_MS);
+    }
   };
   await saveUpTo(1, BATCHES_IN_TRANSACTION - 2, acknowledged);
   const [withBoth, withOne] = [await killed(t, file), await killed(t, file)];
@@ -80,10 +85,14 @@ t.test('R1: no half of the log is overwritten before SQLite has committed its ba
     },
   };
   const [row] = await connection.rows('SELECT store_id FROM store');
-  const log = await CommitLog.create({ writer, database: file, storeId: String(row?.['store_id']), clock: virtualClock() });
+  const clock = virtualClock();
+  const log = await CommitLog.create({ writer, database: file, storeId: String(row?.['store_id']), clock });
   const save = (n: number): Promise<void> => log.save(saveStatementOf(`batch-${n}`, NO_ROWS, []), 0, true);
   const inBoth = 2 * BATCHES_IN_TRANSACTION;
-  for (let n = 1; n <= inBoth; n += 1) await save(n);
+  for (let n = 1; n <= inBoth; n += 1) {
+    await save(n);
+    if (n % BATCHES_IN_TRANSACTION === 0) clock.advance(COMMITTED_AFTER_MS);
+  }
   const next = save(inBoth + 1);
   t.equal(await Promise.race([next.then(() => 'saved'), sleep(WAITS_MS, 'waits')]), 'waits', 'SQLite has not committed the first half');
   const copy = await killed(t, file);
@@ -99,6 +108,29 @@ t.test('R1: no half of the log is overwritten before SQLite has committed its ba
     for (let n = 1; n <= batches; n += 1) if (!(await found.tasks.committed(`batch-${n}`))) t.fail(`${what}: batch ${n} is missing`);
     await found.close();
   }
+});
+
+t.test('what is changed while a batch finds out whether another program holds the lock stays changed', async (t) => {
+  const { file, storage } = await loggedStore(t, 1);
+  await storage.close();
+  const { connection, close } = await testedDriver.open(file, 'write');
+  for (const statement of SAVE_AT_ONCE) await connection.change(statement);
+  let changed: Promise<void> | undefined;
+  const writer: SqliteConnection = {
+    rows: (...all) => connection.rows(...all),
+    finalize: () => connection.finalize(),
+    change(sql, ...values) {
+      if (sql === 'BEGIN IMMEDIATE') changed ??= log.change('UPDATE store SET clock_mark = ?1', 42);
+      return connection.change(sql, ...values);
+    },
+  };
+  const [row] = await connection.rows('SELECT store_id FROM store');
+  const log = await CommitLog.create({ writer, database: file, storeId: String(row?.['store_id']), clock: virtualClock() });
+  await log.save(saveStatementOf('batch-1', NO_ROWS, []), 0, true);
+  await changed;
+  await log.close();
+  t.strictSame(await connection.rows('SELECT clock_mark FROM store'), [{ clock_mark: 42 }]);
+  await close();
 });
 
 /** Batches that insert tasks and change them again and again: assigned, returned, completed. `many`: one inserts more than fit into one row. */

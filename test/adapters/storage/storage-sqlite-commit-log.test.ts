@@ -16,6 +16,7 @@ import { failsWith } from '../../product/contracts/storage/storage-room.ts';
 import {
   type Acknowledged,
   batchOf,
+  COMMITTED_AFTER_MS,
   RECORDS_START,
   hasAfterKill,
   hasExactly,
@@ -47,7 +48,7 @@ t.test('R1: what a killed hub acknowledged is in its log alone, and in the store
 
 t.test('SQLite commits a batch once it is old, and other connections see it', async (t) => {
   const { file, storage, clock, acknowledged } = await loggedStore(t, 2);
-  clock.advance(50);
+  clock.advance(COMMITTED_AFTER_MS);
   await storage.tasks.peek([]);
   for (let tries = 0; tries < 1_000 && (await tasksSeen(file)) === 0; tries += 1) await sleep(5);
   t.equal(await tasksSeen(file), 2);
@@ -280,7 +281,7 @@ t.test('R1: when SQLite cannot commit, the store is reopened with everything tha
   t.teardown(() => statements.remove());
   const { file, storage, clock, acknowledged } = await loggedStore(t, 3);
   statements.count.arm({ nth: 1, lasting: false });
-  clock.advance(50);
+  clock.advance(COMMITTED_AFTER_MS);
   for (let tries = 0; tries < 1_000 && !statements.count.isMet; tries += 1) await sleep(5);
   t.equal(statements.count.isMet, true, 'COMMIT has failed');
   statements.count.disarm();

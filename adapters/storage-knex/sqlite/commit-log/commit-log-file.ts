@@ -110,7 +110,7 @@ export async function missingBatches(
 }
 
 /**
- * Saves the batches of a commit log that the database does not have yet, each in a transaction of its own, and returns their number. The last
+ * Saves the batches of a commit log that the database does not have yet, in one transaction, and returns their number. The last
  * one may be refused: then it was not acknowledged. Fails with `AC_STORAGE_OPEN` if the log belongs to another state of the database, or to
  * another version of its schema, and with SQLite's errors.
  */
@@ -121,11 +121,28 @@ export async function applyCommitLog(connection: SqliteConnection, database: str
   if (log.columns.some((name) => !BATCH_COLUMNS.includes(name))) throw otherLog(database, 'was written by a newer version');
   const [view] = await connection.rows("SELECT 1 FROM sqlite_temp_master WHERE name = 'saved_batch'");
   if (view === undefined) for (const statement of SAVE_AT_ONCE) await connection.change(statement);
-  let applied = 0;
+  await connection.change('BEGIN IMMEDIATE');
+  try {
+    const applied = await saveAll(connection, database, batches, log.columns);
+    await connection.change('COMMIT');
+    return applied;
+  } catch (thrown) {
+    await Promise.allSettled([connection.change('ROLLBACK')]);
+    throw thrown;
+  }
+}
+
+async function saveAll(
+  connection: SqliteConnection,
+  database: string,
+  batches: readonly LoggedBatch[],
+  columns: readonly string[],
+): Promise<number> {
+  let saved = 0;
   for (const [nth, { number, isCertain, values }] of batches.entries())
     try {
-      await connection.change(insertOf(values.length / log.columns.length, log.columns), ...values);
-      applied += 1;
+      await connection.change(insertOf(values.length / columns.length, columns), ...values);
+      saved += 1;
     } catch (thrown) {
       const code = sqliteCodeOf(thrown);
       // The schema lacks what its message names.
@@ -137,7 +154,7 @@ export async function applyCommitLog(connection: SqliteConnection, database: str
         throw otherLog(database, `has batch ${number}, which SQLite refuses, and ${after} after it: ${messageOf(thrown)}`);
       await connection.change('UPDATE commit_log SET last_number = ?1', number);
     }
-  return applied;
+  return saved;
 }
 
 const otherLog = (database: string, found: string, hint = HINT_FOR_OTHER_LOG): AgentcomError =>

@@ -3,9 +3,9 @@
  * that follow each other change many of the same.
  *
  * A batch is committed once its record is in the log, on disk. Its statement runs at the same time or, if SQLite cannot refuse it, together
- * with those of later batches, in a transaction of SQLite that stays open until it holds `BATCHES_MAX` batches or half of the log, is `AGE_MS`
- * old, or is flushed for a read. A read sees all batches if it runs on the writing connection after `executed`, or on any other after `flush`.
- * After a crash, `applyCommitLog` saves what SQLite does not have.
+ * with those of later batches. SQLite commits the batches once they have `COMMIT_BYTES`, are `AGE_MS` old, or are flushed for a read. A read
+ * sees all batches if it runs on the writing connection after `executed`, or on any other after `flush`. After a crash, `applyCommitLog` saves
+ * what SQLite does not have.
  *
  * The batches of a transaction are in one half of the log, which is overwritten once SQLite has committed them. Meanwhile the other half is
  * written to.
@@ -20,10 +20,10 @@ import { breaksConnection, isBusy, sqliteCodeBehind } from '../failures.ts';
 import { BATCH_COLUMNS, saveStatement, type SaveBatch } from '../save.ts';
 import { mergedValues, type WaitingBatch } from './merge-batches.ts';
 
-/** Maximum number of batches in a transaction of SQLite. */
-const BATCHES_MAX = 16;
-/** The time after which SQLite commits a batch, milliseconds. */
-const AGE_MS = 50;
+/** SQLite commits batches once their records have this size: a larger commit keeps the disk busy for longer, and others wait. */
+const COMMIT_BYTES = 393_216;
+/** The time after which SQLite commits a batch, milliseconds. If it were shorter, SQLite would sync more often, on the disk that the next batches wait for. */
+const AGE_MS = 500;
 /** Certain batches are saved by one statement once their records have this size, bytes. */
 const DEFERRED_BYTES_MAX = 131_072;
 /** Maximum number of such statements that wait to be run; further batches wait to be committed. */
@@ -46,7 +46,7 @@ export interface CommitLogDeps {
 }
 
 /**
- * flushed ── `save`: BEGIN ──► open ── `flush`: COMMIT ──► flushed
+ * flushed ── `save` ──► open ── its first statement: BEGIN ──► begun ── `flush`: COMMIT ──► flushed
  *    └── any failure except that SQLite refuses a batch that waits for it ──► failed: everything fails, and the log is kept
  */
 export class CommitLog {
@@ -63,9 +63,12 @@ export class CommitLog {
   #half: 0 | 1 = 1;
   /** In that half. */
   #offset = 0;
-  /** Of the open transaction. */
+  /** In that half. */
   #batches = 0;
+  /** Whether more batches may be added to that half. */
   #isOpen = false;
+  /** Whether the transaction for that half has begun. Until its first statement runs, other programs may write to the database. */
+  #hasBegun = false;
   /** How many of the next batches are committed directly. */
   #direct = 0;
   #timer: Timer | null = null;
@@ -118,7 +121,7 @@ export class CommitLog {
     }
     if (this.#offset + bytesMax > HALF_BYTES) void this.flush();
     // A reader may flush before the next line runs.
-    while (!this.#isOpen) await this.#begin();
+    while (!this.#isOpen) await this.#open(isCertain);
     if (this.#buffer.length < bytesMax) this.#buffer = Buffer.alloc(bytesMax);
     const length = writeRecord(this.#buffer, { number, isCertain, values });
     const place = { half: this.#half, offset: this.#offset };
@@ -126,7 +129,7 @@ export class CommitLog {
     this.#batches += 1;
     this.#number = number;
     const appended = this.#write(this.#buffer, length, place);
-    const isFull = this.#batches >= BATCHES_MAX;
+    const isFull = this.#offset >= COMMIT_BYTES;
     if (isCertain) {
       this.#deferred.push({ tasks, values });
       this.#deferredBytes += length;
@@ -137,7 +140,7 @@ export class CommitLog {
       return;
     }
     this.#runDeferred();
-    const executed = this.#run(sql, values, true);
+    const executed = this.#runBegun(sql, values, true);
     if (isFull) void this.flush();
     const [, outcome] = await Promise.all([appended, settled(executed)]);
     if (outcome === null) return;
@@ -170,7 +173,7 @@ export class CommitLog {
     this.#deferred = [];
     this.#deferredBytes = 0;
     this.#waiting += 1;
-    void settled(this.#run(saveStatement(values.length / BATCH_COLUMNS.length), values, false)).then(() => void (this.#waiting -= 1));
+    void settled(this.#runBegun(saveStatement(values.length / BATCH_COLUMNS.length), values, false)).then(() => void (this.#waiting -= 1));
   }
 
   /** Runs a statement of no batch, after those of all batches so far. */
@@ -208,7 +211,7 @@ export class CommitLog {
     this.#runDeferred();
     this.#timer?.cancel();
     this.#flushedBefore = this.#flushed;
-    const flushed = this.#run('COMMIT', [], false).then(() => undefined);
+    const flushed = this.#runBegun('COMMIT', [], false).then(() => undefined);
     this.#flushed = flushed;
     // Its failure is reported by `watch`, and each use fails from then on.
     void settled(flushed).then(() => {
@@ -228,12 +231,15 @@ export class CommitLog {
   }
 
   /** Once SQLite has the batches of the half that is overwritten now. */
-  async #begin(): Promise<void> {
+  async #open(isCertain: boolean): Promise<void> {
     await Promise.allSettled([this.#flushedBefore]);
     this.#requireWorking();
-    // Another program may hold the lock. After a COMMIT that is still running, that is only known once batches are in the log.
-    if (this.#isFlushing) void settled(this.#inOrder(() => this.#begunAtLast(), false));
-    else await this.#run('BEGIN IMMEDIATE', [], true);
+    const isProbed = !this.#isFlushing;
+    // If another program holds the lock, the batch is refused. After a COMMIT that still runs, that is only known once batches are in the log.
+    if (isProbed) await this.#run('BEGIN IMMEDIATE', [], true);
+    // Not a ROLLBACK: the mark of the clock may have been saved in between.
+    if (isProbed && isCertain) void settled(this.#run('COMMIT', [], false));
+    this.#hasBegun = isProbed && !isCertain;
     this.#isOpen = true;
     this.#half = this.#half === 0 ? 1 : 0;
     this.#offset = 0;
@@ -255,6 +261,15 @@ export class CommitLog {
   /** Runs a statement after all earlier ones: the package sqlite3 may run those of one connection in any order. */
   #run(sql: string, values: readonly SqliteParameter[], mayBeRefused: boolean): Promise<unknown> {
     return this.#inOrder(() => this.#writer.change(sql, ...values), mayBeRefused);
+  }
+
+  /** The same, in the transaction for the newest half. */
+  #runBegun(sql: string, values: readonly SqliteParameter[], mayBeRefused: boolean): Promise<unknown> {
+    if (!this.#hasBegun) {
+      this.#hasBegun = true;
+      void settled(this.#inOrder(() => this.#begunAtLast(), false));
+    }
+    return this.#run(sql, values, mayBeRefused);
   }
 
   async #begunAtLast(): Promise<void> {
