@@ -46,7 +46,7 @@ export interface CommitLogDeps {
 }
 
 /**
- * flushed ── `save` ──► open ── its first statement: BEGIN ──► begun ── `flush`: COMMIT ──► flushed
+ * flushed ── `save` ──► open ── before its first statement: BEGIN ──► begun ── `flush`: COMMIT ──► flushed
  *    └── any failure except that SQLite refuses a batch that waits for it ──► failed: everything fails, and the log is kept
  */
 export class CommitLog {
@@ -67,7 +67,7 @@ export class CommitLog {
   #batches = 0;
   /** Whether more batches may be added to that half. */
   #isOpen = false;
-  /** Whether the transaction for that half has begun. Until its first statement runs, other programs may write to the database. */
+  /** Whether the transaction for that half has begun. Until then other programs may write to the database. */
   #hasBegun = false;
   /** How many of the next batches are committed directly. */
   #direct = 0;
@@ -133,6 +133,8 @@ export class CommitLog {
     if (isCertain) {
       this.#deferred.push({ tasks, values });
       this.#deferredBytes += length;
+      // Sooner than its first statement, which then need not wait for it.
+      if (this.#deferredBytes >= DEFERRED_BYTES_MAX / 2) this.#beginOnce();
       if (this.#deferredBytes >= DEFERRED_BYTES_MAX) this.#runDeferred();
       if (isFull) void this.flush();
       await appended;
@@ -265,11 +267,14 @@ export class CommitLog {
 
   /** The same, in the transaction for the newest half. */
   #runBegun(sql: string, values: readonly SqliteParameter[], mayBeRefused: boolean): Promise<unknown> {
-    if (!this.#hasBegun) {
-      this.#hasBegun = true;
-      void settled(this.#inOrder(() => this.#begunAtLast(), false));
-    }
+    this.#beginOnce();
     return this.#run(sql, values, mayBeRefused);
+  }
+
+  #beginOnce(): void {
+    if (this.#hasBegun) return;
+    this.#hasBegun = true;
+    void settled(this.#inOrder(() => this.#begunAtLast(), false));
   }
 
   async #begunAtLast(): Promise<void> {
