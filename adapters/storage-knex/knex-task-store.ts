@@ -131,11 +131,12 @@ export function knexTaskStore(
         return readable(await rowsOf(db, pageOf(db, query, listTie), listTie, orderOf(query)), taskRowIn);
       }),
 
-    beginningWith: (prefix, limit) =>
+    beginningWith: (prefix, limit, after) =>
       readOnce(async (db) => {
         // Ids end in hexadecimal digits, and `g` sorts after all of them.
         const { listTie } = use();
-        const first = listed(db, listTie).where('id', '>=', prefix).where('id', '<', `${prefix}g`).orderBy('id').limit(limit);
+        const first = listed(db, listTie).where('id', '<', `${prefix}g`).orderBy('id').limit(limit);
+        void (after === undefined ? first.where('id', '>=', prefix) : first.where('id', '>', after));
         return readable((await rowsOf(db, first, listTie)).toSorted(byId), taskRowIn);
       }),
 

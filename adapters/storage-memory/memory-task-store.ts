@@ -138,10 +138,10 @@ export function memoryTaskStore(options: {
           .map((kept) => rowOf(database, kept)),
       ),
 
-    beginningWith: (prefix, limit) =>
+    beginningWith: (prefix, limit, after) =>
       read((database) =>
         [...database.tasks.values()]
-          .filter(({ task }) => task.id.startsWith(prefix))
+          .filter(({ task }) => task.id.startsWith(prefix) && (after === undefined || task.id > after))
           .sort((a, b) => byId(a.task, b.task))
           .slice(0, limit)
           .map((kept) => rowOf(database, kept)),

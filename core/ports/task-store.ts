@@ -78,8 +78,8 @@ export interface TaskStore {
    */
   list(query: TaskQuery): Promise<readonly TaskRow[]>;
 
-  /** The first `limit` tasks, by id, whose id begins with `prefix`. MUST NOT read more tasks than that. */
-  beginningWith(prefix: string, limit: number): Promise<readonly TaskRow[]>;
+  /** The first `limit` tasks, by id, whose id begins with `prefix` and is greater than `after`. MUST NOT read more tasks than that. */
+  beginningWith(prefix: string, limit: number, after?: TaskId): Promise<readonly TaskRow[]>;
 
   /**
    * How many tasks have each status, and how many queued tasks have each priority (`queuedByPriority`). MUST list every status and priority, with 0 if

@@ -1,6 +1,6 @@
 /** The lists of tasks: what a query asks for, read from the store a few rows at a time. */
 import type { Static } from 'typebox';
-import type { AgentId } from '../../../core/domain/ids.ts';
+import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
 import type { Priority, Status, TaskRow } from '../../../core/domain/task/task.ts';
 import type { TaskQuery } from '../../../core/ports/task-store.ts';
 import { deadLetterSchema, readTaskCursor, taskCursor, taskListSchema } from '../../../core/protocol/http-queries.ts';
@@ -64,7 +64,7 @@ export function taskLists({ tasks, limits }: Pick<HttpApiDeps, 'tasks' | 'limits
         after = { createdAtMs: row.task.createdAtMs, id: row.task.id };
         if (matches !== null) {
           searched += 1;
-          searchedCharacters += row.body.description.length + (row.result?.length ?? 0);
+          searchedCharacters += charactersOf(row);
           if (!matches(row)) continue;
         }
         const text = taskRowJson(row);
@@ -75,11 +75,26 @@ export function taskLists({ tasks, limits }: Pick<HttpApiDeps, 'tasks' | 'limits
     return pageOf(texts, more && after !== undefined ? taskCursor(after) : null);
   };
 
-  /** Sorted by ID, which is oldest first. Of the first few tasks, those that the token may see. */
+  /** Sorted by ID, which is oldest first: the first few tasks that the token may see. */
   const beginning = async (prefix: string, submittedBy: string | undefined): Promise<Reply> => {
-    const rows = await tasks.beginningWith(prefix, PREFIX_ROWS_MAX);
-    const seen = rows.filter(({ task }) => submittedBy === undefined || task.submittedBy === submittedBy);
-    return pageOf(seen.map(taskRowJson), null);
+    const limit = submittedBy === undefined ? PREFIX_ROWS_MAX : ROWS_AT_ONCE;
+    const seen: TaskRow[] = [];
+    let [searched, searchedCharacters] = [0, 0];
+    let after: TaskId | undefined;
+    while (seen.length < PREFIX_ROWS_MAX) {
+      const rows = await tasks.beginningWith(prefix, limit, after);
+      seen.push(...rows.filter(({ task }) => submittedBy === undefined || task.submittedBy === submittedBy));
+      after = rows.at(-1)?.task.id;
+      if (rows.length < limit || after === undefined) break;
+      searched += rows.length;
+      searchedCharacters += rows.reduce((sum, row) => sum + charactersOf(row), 0);
+      if (searched < SEARCHED_MAX && searchedCharacters < SEARCHED_CHARACTERS_MAX) continue;
+      // Two show that it is ambiguous. Of fewer, nobody knows whether they are all.
+      if (seen.length < 2)
+        return invalid([{ field: 'id_prefix', error: 'minLength', detail: 'begins the IDs of too many tasks; add digits' }]);
+      break;
+    }
+    return pageOf(seen.slice(0, PREFIX_ROWS_MAX).map(taskRowJson), null);
   };
 
   const listed = ({ status, priority, assigned_to: assignedTo, submitted_by: submitter, since, order, ...rest }: ListQuery, by: Caller) => {
@@ -115,6 +130,8 @@ export function taskLists({ tasks, limits }: Pick<HttpApiDeps, 'tasks' | 'limits
     },
   };
 }
+
+const charactersOf = ({ body, result }: TaskRow): number => body.description.length + (result?.length ?? 0);
 
 const submitterOf = (by: Caller): string | undefined => (by.reach === 'own' ? by.id : undefined);
 

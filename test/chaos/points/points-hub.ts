@@ -53,7 +53,7 @@ function steppedTasks(tasks: TaskStore, kill: Armed): TaskStore {
     history: (id, page) => tasks.history(id, page),
     keptResult: (key) => tasks.keptResult(key),
     list: (query) => tasks.list(query),
-    beginningWith: (prefix, limit) => tasks.beginningWith(prefix, limit),
+    beginningWith: (prefix, limit, after) => tasks.beginningWith(prefix, limit, after),
     stats: () => tasks.stats(),
     oldestReady: (nowMs) => tasks.oldestReady(nowMs),
     peek: (ids) => tasks.peek(ids),

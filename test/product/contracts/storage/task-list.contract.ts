@@ -71,12 +71,15 @@ export function taskListCases(name: string, subject: StorageSubject, runner: Tes
       const [a, b, c] = ['task-aa00000000000001', 'task-aa00000000000002', 'task-ab00000000000000'] as TaskId[];
       const at = (id: TaskId | undefined, n: number): Task => aTask({ id: id as TaskId, createdAtMs: A_MOMENT_MS - n });
       await commit(storage, inserting(at(c, 0), at(b, 2), at(a, 1)));
-      const found = async (prefix: string, limit = 10) => (await storage.tasks.beginningWith(prefix, limit)).map(({ task }) => task.id);
+      const found = async (prefix: string, limit = 10, after?: TaskId) =>
+        (await storage.tasks.beginningWith(prefix, limit, after)).map(({ task }) => task.id);
       t.strictSame(await found('task-aa00'), [a, b]);
       t.strictSame(await found('task-a'), [a, b, c]);
       t.strictSame(await found('task-a', 2), [a, b]);
       t.strictSame(await found(c as TaskId), [c], 'a whole id');
       t.strictSame(await found('task-ac'), []);
+      t.strictSame(await found('task-a', 1, a), [b], 'the next after a task');
+      t.strictSame(await found('task-aa', 10, b), [], 'none after the last');
     });
 
     test('neither skips nor repeats tasks while others are added', async (t) => {
