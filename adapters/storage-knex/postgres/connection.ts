@@ -5,7 +5,7 @@ import type { Clock, Timer } from '../../../core/ports/clock.ts';
 import type { Row } from '../engine.ts';
 import { rowOf } from './text.ts';
 
-/** The server's end of a connection: its process, and when it began. */
+/** The server's end of a connection: its process, and when it began, in microseconds since 1970. */
 export interface Backend {
   readonly pid: number;
   readonly startedAt: string;
@@ -139,9 +139,11 @@ export async function connectPostgres(config: ClientConfig, answerMs: number, cl
 
 const BEGIN = 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE';
 const READ_CLOCK = `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS "serverMs", (SELECT clock_mark FROM store) AS "markMs"`;
+/** A number: the text of a time depends on the DateStyle and time zone of the session, which may read it differently. */
+const STARTED_AT = '(extract(epoch FROM backend_start) * 1000000)::bigint';
 /** Parameters: the fields of a `Backend`. One row if it still exists. */
-export const END_BACKEND = 'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2';
-const BACKEND = 'SELECT pid, backend_start::text AS "startedAt" FROM pg_stat_activity WHERE pid = pg_backend_pid()';
+export const END_BACKEND = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND ${STARTED_AT} = $2`;
+const BACKEND = `SELECT pid, ${STARTED_AT}::text AS "startedAt" FROM pg_stat_activity WHERE pid = pg_backend_pid()`;
 
 async function backendOf(client: Client): Promise<Backend> {
   const [backend] = (await client.query<Backend>(BACKEND)).rows;
