@@ -1,8 +1,12 @@
 /** A page for which the hub has no event stream left: it says so, with the hub's reason, and still shows changes. */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Test } from 'tap';
 import { runningHub } from '../apps/running-hub.ts';
 import type { BrowserRoom } from './browser-room.ts';
 import { signIn, watchedPage } from './chromium.ts';
+
+/** Shorter than the interval at which such a page refreshes, and long enough for several attempts to get a stream. */
+const REFUSED_MS = 5_000;
 
 export async function takenStreams(t: Test, { browser }: BrowserRoom): Promise<void> {
   for (const { streams, why } of [
@@ -27,6 +31,14 @@ export async function takenStreams(t: Test, { browser }: BrowserRoom): Promise<v
       await page.getByText('every 10 s', { exact: true }).waitFor();
       t.equal(await page.getByText('No connection to the hub').count(), 0);
       await page.getByText('There are no tasks yet.').waitFor();
+      let [attempts, reads] = [0, 0];
+      page.on('request', (request) => {
+        const { pathname } = new URL(request.url());
+        if (pathname === '/api/events') attempts += 1;
+        if (pathname === '/api/tasks') reads += 1;
+      });
+      await delay(REFUSED_MS);
+      t.ok(attempts > 0 && reads <= 1, `an attempt that is refused reads nothing: ${attempts} attempts, ${reads} reads`);
       await hub.api.tasks.submit({ description: 'Submitted meanwhile' });
       await page.getByRole('link', { name: /Submitted meanwhile/ }).waitFor();
       t.equal(await page.getByText('live', { exact: true }).count(), 0, 'it is shown without events');

@@ -2,7 +2,7 @@
  * The event stream of the hub, starting with some past events and then as they happen. It reconnects by itself and resumes after the last event
  * that it received, so that nothing is missed. Listeners get events in batches, as they arrive.
  */
-import { effect, signal } from '@preact/signals';
+import { effect, signal, untracked } from '@preact/signals';
 import { readServerSentEvents } from '../../client/sse.ts';
 import { canView, HubError, hubNowMs, identity, OWN_PAGE, readIdentity, refusalIn } from './hub-requests.ts';
 
@@ -74,7 +74,10 @@ export function startLiveEvents(): void {
     stop?.abort();
     stop = wanted && isSeen.value ? new AbortController() : null;
     liveState.value = wanted ? { kind: 'connecting' } : { kind: 'off' };
-    if (stop !== null) void follow(stop.signal);
+    // Following reads the hub's clock, which every answer about the identity sets anew.
+    untracked(() => {
+      if (stop !== null) void follow(stop.signal);
+    });
   });
 }
 
