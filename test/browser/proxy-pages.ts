@@ -12,6 +12,8 @@ import { signIn, watchedPage } from './chromium.ts';
 const PART_EVERY_MS = 700;
 /** Events that are older than 5 s are late, unless they are from before the page was opened. */
 const OLD_MS = 5_500;
+/** Much less than the time that an answer may take. */
+const SHOWN_WITHIN_MS = 10_000;
 const RECORD_STATES = `const states = (globalThis.states = []);
 new MutationObserver(() => states.push(document.querySelector('.live')?.textContent ?? '')).observe(document, { subtree: true, childList: true, characterData: true });`;
 
@@ -57,6 +59,21 @@ export async function proxyPages(t: Test, { browser }: BrowserRoom): Promise<voi
     await page.unroute(STATS);
     await page.getByRole('button', { name: 'Try again' }).click();
     await page.getByText('The queue is empty.').waitFor();
+    t.strictSame(faults, []);
+  });
+
+  // It said "live" until an answer to the next request was overdue, after half a minute.
+  await t.test('a page whose stream has ended is not live while it waits for the next one', async (t) => {
+    const hub = await runningHub();
+    t.teardown(() => hub.stop());
+    const { page, faults } = await watchedPage(t, browser, hub.url);
+    await signIn(page, hub.url, hub.adminToken);
+    await page.getByText('live', { exact: true }).waitFor();
+    // Nothing answers, as on a network that drops every packet.
+    await page.route('**/api/**', () => undefined);
+    await hub.stop();
+    await page.getByText('No connection to the hub').waitFor({ timeout: SHOWN_WITHIN_MS });
+    await page.getByText('cut off', { exact: true }).waitFor();
     t.strictSame(faults, []);
   });
 

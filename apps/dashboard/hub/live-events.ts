@@ -88,12 +88,14 @@ async function follow(stop: AbortSignal): Promise<void> {
   /** By the hub's clock. */
   let cutAtMs: number | null = null;
   let polledAtMs = -Infinity;
+  let cutTimer: ReturnType<typeof setTimeout> | undefined;
   while (!stop.aborted) {
     let why = 'The hub closed the connection.';
     let isRefused = false;
     try {
       const isResumed = lastId !== null;
       await readStream(stop, () => {
+        clearTimeout(cutTimer);
         // The hub sends the missed events, but data that has no events may have changed in the meantime.
         if (cutAtMs !== null || isResumed) notifyListeners(null);
         cutAtMs = null;
@@ -108,13 +110,20 @@ async function follow(stop: AbortSignal): Promise<void> {
     // A hub that refuses answers: it has not been away until now.
     cutAtMs = isRefused ? hubNowMs() : (cutAtMs ?? hubNowMs());
     const sinceMs = cutAtMs;
+    clearTimeout(cutTimer);
     if (isRefused) {
       liveState.value = { kind: 'refused', why };
       if (performance.now() - polledAtMs >= POLLED_MS) {
         polledAtMs = performance.now();
         notifyListeners(null);
       }
-    } else if (hubNowMs() - sinceMs >= UNNOTICED_MS) liveState.value = { kind: 'cut', sinceMs, why };
+    } else {
+      // By the clock: the next attempt, or the question who is signed in, may wait long for an answer.
+      const showCut = (): void => {
+        if (!stop.aborted) liveState.value = { kind: 'cut', sinceMs, why };
+      };
+      cutTimer = setTimeout(showCut, sinceMs + UNNOTICED_MS - hubNowMs());
+    }
     await nextDelay(retryMs);
     retryMs = Math.min(RETRY_MAX_MS, retryMs * 2);
     // This notices a session that has ended, and signs the user out.
