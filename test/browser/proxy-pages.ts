@@ -19,6 +19,10 @@ new MutationObserver(() => states.push(document.querySelector('.live')?.textCont
 
 const TASKS = /\/api\/tasks\?/;
 const STATS = '**/api/tasks/stats';
+const WAITS = '**/output/wait?*';
+/** Attempts in this time: after half a second, one second, two and four, not one every half second. */
+const REFUSED_MS = 6_000;
+const REFUSALS_MAX = 4;
 
 export async function proxyPages(t: Test, { browser }: BrowserRoom): Promise<void> {
   // The dashboard took such an answer for an empty one: the user had no role, and lists failed with a TypeError.
@@ -74,6 +78,36 @@ export async function proxyPages(t: Test, { browser }: BrowserRoom): Promise<voi
     await hub.stop();
     await page.getByText('No connection to the hub').waitFor({ timeout: SHOWN_WITHIN_MS });
     await page.getByText('cut off', { exact: true }).waitFor();
+    t.strictSame(faults, []);
+  });
+
+  // It said "following" after each read, and read every half second.
+  await t.test('output whose next part the page may not wait for is not shown as followed, and is read ever less often', async (t) => {
+    const hub = await runningHub();
+    t.teardown(() => hub.stop());
+    const agent = await hub.agent('talks');
+    const { task_id: id } = await hub.api.tasks.submit({ description: 'Prints' });
+    const { generation } = await agent.frame('task_assign');
+    agent.send({ type: 'task_accepted', task_id: id, generation });
+    agent.send({ type: 'task_output', task_id: id, generation, seq: 1, stream: 'stdout', text: 'line 1' });
+    const { page, faults } = await watchedPage(t, browser, hub.url);
+    await signIn(page, hub.url, hub.adminToken);
+    let refused = 0;
+    await page.route(WAITS, async (route) => {
+      refused += 1;
+      await route.fulfill({ status: 429, json: { error: 'rate_limited', message: 'Too many wait.' } });
+    });
+    await page.goto(`${hub.url}/dashboard#/tasks/${id}`);
+    const output = page.locator('#output');
+    await output.getByText('Too many wait. Trying again…').waitFor();
+    await page.evaluate(RECORD_STATES.replace("'.live'", "'#output .live'"));
+    const before = refused;
+    await delay(REFUSED_MS);
+    t.notOk(((await page.evaluate('states')) as readonly string[]).includes('following'));
+    t.ok(refused > before && refused - before <= REFUSALS_MAX, `${refused - before} attempts in ${REFUSED_MS / 1_000} s`);
+    await page.unroute(WAITS);
+    await output.getByText('following').waitFor();
+    t.equal(await page.getByText('Too many wait.').count(), 0);
     t.strictSame(faults, []);
   });
 

@@ -87,10 +87,13 @@ export class OutputWindow {
         this.#append(page);
         if (this.hasLater) return this.#show('idle');
         if (page.more) continue;
+        // After a failure, the hub has to answer a wait of no length before this page says that it follows.
+        const isWell = this.error === null;
+        this.#show(isWell ? 'live' : 'retrying');
+        const wait = `${this.#path}/wait?after=${this.#after()}${isWell ? '' : '&wait_ms=0'}`;
+        const next = await get<{ readonly more: boolean; readonly ended: boolean }>(wait, stop);
         this.error = null;
         retryMs = RETRY_FIRST_MS;
-        this.#show('live');
-        const next = await get<{ readonly more: boolean; readonly ended: boolean }>(`${this.#path}/wait?after=${this.#after()}`, stop);
         if (next.ended && !next.more) return this.#show('ended');
       } catch (thrown) {
         if (stop.aborted) return;
