@@ -1,4 +1,5 @@
 /** What an operator looks for in an incident: what is stuck, which agent is bad, and the task of a line in a log. */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Test } from 'tap';
 import { hubClient } from '../../apps/client/index.ts';
 import { runningHub } from '../apps/running-hub.ts';
@@ -6,6 +7,7 @@ import type { BrowserRoom } from './browser-room.ts';
 import { signIn, watchedPage } from './chromium.ts';
 
 const AGENTS = 3;
+const CHECK_EVERY_MS = 50;
 /** A window of 1,280 pixels at 200 %. */
 const ZOOMED_PX = 640;
 
@@ -27,6 +29,47 @@ export async function incidentPages(t: Test, { browser }: BrowserRoom): Promise<
     await hub.api.tasks.submit({ description: 'Blocked for ever', depends_on: [never.task_id] });
     await hub.api.tasks.cancel(never.task_id);
     await main.getByText(`1 task waits: It depends on ${never.task_id} (cancelled)`).waitFor();
+  });
+
+  await t.test('what has one cause is one line of the overview', async (t) => {
+    const hub = await runningHub();
+    t.teardown(() => hub.stop());
+    const agent = await hub.agent('alone', { capabilities: ['code'] });
+    const { task_id: run } = await hub.api.tasks.submit({ description: 'Left alone' });
+    const { generation } = await agent.frame('task_assign');
+    agent.send({ type: 'task_accepted', task_id: run, generation });
+    agent.send({ type: 'runner_checks', ok: false, failed: [{ check: 'login', message: 'not logged in' }] });
+    while ((await hub.api.agents.get('alone')).checks === null) await delay(CHECK_EVERY_MS);
+    agent.leave();
+    while ((await hub.api.agents.get('alone')).connected) await delay(CHECK_EVERY_MS);
+    const submit = async (more: object) => (await hub.api.tasks.submit({ description: 'Waits', ...more })).task_id;
+    const parts = [await submit({ run_at: Date.now() + 3_600_000 }), await submit({ run_at: Date.now() + 3_600_000 })];
+    const [never] = parts;
+    await submit({ depends_on: [never] });
+    await submit({ depends_on: parts });
+    await hub.api.tasks.cancel(never ?? '');
+    await submit({});
+    await submit({ needed_capabilities: ['code'] });
+    const oldest = await submit({ needed_capabilities: ['code', 'gpu'] });
+    await submit({ needed_capabilities: ['gpu'] });
+    const { page, faults } = await watchedPage(t, browser, hub.url);
+    await signIn(page, hub.url, hub.adminToken);
+    const lines = page.locator('.attention li');
+    const stuck = [/^2 tasks wait: No agent has "gpu"/, /^2 tasks wait: Only one agent can run it: alone has been offline/];
+    const away = /^alone is not connected and has a task\. Last seen .* ago\. It gets no others: login: not logged in/;
+    const shown = async (...expected: readonly RegExp[]): Promise<void> => {
+      for (const line of expected) await lines.filter({ hasText: line }).waitFor();
+      t.equal(await lines.count(), expected.length, `${expected.length} lines`);
+    };
+    await shown(...stuck, /^2 tasks wait: It depends on .* \(cancelled\)/, away);
+    t.ok((await lines.filter({ hasText: 'gpu' }).getByRole('link').getAttribute('href'))?.endsWith(oldest), 'it leads to the oldest');
+    // As if each queued task had been blocked until both lists were read.
+    await page.route(/status=blocked/, async (route) => {
+      await route.fulfill({ response: await route.fetch({ url: route.request().url().replace('blocked', 'queued') }) });
+    });
+    await page.reload();
+    await shown(...stuck, away);
+    t.strictSame(faults, []);
   });
 
   await t.test('a task is found by the first digits of its ID; digits of several say so', async (t) => {

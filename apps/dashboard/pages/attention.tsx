@@ -37,9 +37,9 @@ function isStuck({ waiting_for: waiting }: TaskDetail): boolean {
 interface Stuck {
   readonly found: readonly {
     readonly task: TaskDetail;
-    /** How many of the waiting tasks that were read are of its kind. */
+    /** How many of the waiting tasks that were read wait for the same cause. */
     readonly count: number;
-    /** There may be more of its kind. */
+    /** There may be more of them. */
     readonly isLeast: boolean;
   }[];
   /** Whether all waiting tasks were read, and one of each kind was checked. */
@@ -50,6 +50,13 @@ interface Stuck {
 function kindOf(task: TaskJson): string {
   if (task.status === 'blocked') return JSON.stringify([...task.depends_on].sort());
   return JSON.stringify([task.needed_capabilities, task.assign_to, task['rejected_by'], task.last_error !== null]);
+}
+
+/** Tasks of several kinds may wait for the same. How long an agent has been away is only in the words. */
+function causeOf({ assign_to: assignee, waiting_for: waiting }: TaskDetail): string {
+  const { kind, message, agents, capabilities } = waiting ?? {};
+  if (agents !== undefined) return JSON.stringify([agents.map(({ agent_id: id, blocker }) => [id, blocker]), waiting?.agent_count]);
+  return JSON.stringify(capabilities === undefined ? message : [kind, capabilities, assignee]);
 }
 
 async function readStuck(stop: AbortSignal): Promise<Stuck> {
@@ -66,14 +73,20 @@ async function stuckIn(status: string, stop: AbortSignal): Promise<Stuck> {
     if (known === undefined) kinds.set(kind, [task]);
     else known.push(task);
   }
-  const found: Stuck['found'][number][] = [];
+  const found = new Map<string, Stuck['found'][number]>();
   for (const tasks of [...kinds.values()].slice(0, STUCK_KINDS)) {
     const oldest = tasks.at(-1);
     if (oldest === undefined) continue;
     const task = await readTask(oldest.id, stop);
-    if (isStuck(task)) found.push({ task, count: tasks.length, isLeast: list.next_cursor !== null });
+    // One that is no longer in this list may be in the other.
+    if (task.status !== status || !isStuck(task)) continue;
+    const cause = causeOf(task);
+    const known = found.get(cause);
+    const isOlder = known === undefined || task.created_at < known.task.created_at;
+    const count = tasks.length + (known?.count ?? 0);
+    found.set(cause, { task: isOlder ? task : known.task, count, isLeast: list.next_cursor !== null });
   }
-  return { found, isAll: list.next_cursor === null && kinds.size <= STUCK_KINDS };
+  return { found: [...found.values()], isAll: list.next_cursor === null && kinds.size <= STUCK_KINDS };
 }
 
 /** When nothing needs attention. */
@@ -98,8 +111,9 @@ export function Attention({ failed, agents }: AttentionProps): JSX.Element {
     changesAt: ({ found }) => found.map(({ task }) => task.waiting_for?.['until']),
   });
   const dead = failed ?? 0;
-  const troubled = (agents ?? []).filter((agent) => troubleOf(agent) !== null);
-  const offline = (agents ?? []).filter((agent) => !agent.connected && agent.tasks.length > 0);
+  const isAway = (agent: AgentJson): boolean => !agent.connected && agent.tasks.length > 0;
+  const offline = (agents ?? []).filter(isAway);
+  const troubled = (agents ?? []).filter((agent) => troubleOf(agent) !== null && !isAway(agent));
   const count = (dead > 0 ? 1 : 0) + troubled.length + offline.length + (stuck?.found.length ?? 0);
   const isKnown = failed !== undefined && agents !== undefined && stuck !== undefined;
   return (
@@ -142,6 +156,12 @@ export function Attention({ failed, agents }: AttentionProps): JSX.Element {
           <AgentRow key={`away ${agent.agent_id}`} id={agent.agent_id}>
             is not connected and has {agent.tasks.length === 1 ? 'a task' : `${agent.tasks.length} tasks`}. Last seen{' '}
             <Ago at={agent.last_seen} />.
+            {troubleOf(agent) !== null && (
+              <>
+                {' '}
+                It gets no others: <LineText text={troubleOf(agent) ?? ''} max={300} />
+              </>
+            )}
           </AgentRow>
         ))}
         {offline.length > TROUBLED_SHOWN && (
