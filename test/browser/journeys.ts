@@ -308,5 +308,23 @@ export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
     await page.getByText('Your session has ended, or its token was revoked.').waitFor();
   });
 
+  await t.test('a draft is there again after signing in with the token that replaces the last one, for this user alone', async (t) => {
+    const { id, token } = await world.api.tokens.create({ name: 'author', role: 'operator' });
+    await signIn(page, origin, token ?? '');
+    const description = page.getByLabel('What should the agent do?');
+    const draftOf = async (other: string): Promise<string> => {
+      await page.getByLabel('Token').fill(other);
+      await page.getByRole('button', { name: 'Sign in' }).click();
+      return description.inputValue();
+    };
+    await goTo(page, room, 'submit');
+    await description.fill('A long description');
+    const { token: next } = await world.api.tokens.rotate(id, { overlap_ms: 0 });
+    await page.getByText('Your session has ended, or its token was revoked.').waitFor();
+    t.equal(await draftOf(next ?? ''), 'A long description');
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    t.equal(await draftOf(world.adminToken), '', 'another user has an empty form');
+  });
+
   t.strictSame(faults, [], 'no error, no violation of the policy, no dialog, no request to another host');
 }

@@ -21,6 +21,8 @@ export class HubError extends Error {
 export interface Identity {
   /** The ID of the token. */
   readonly id: string;
+  /** Of the token, and of the one that replaces it. */
+  readonly name: string;
   readonly role: 'submitter' | 'viewer' | 'operator' | 'admin';
 }
 
@@ -131,7 +133,7 @@ export async function readIdentity(): Promise<void> {
     const before = identity.value;
     // The same user in a new object would restart everything that depends on the identity, such as the event stream.
     const isSame = before !== null && before !== 'unknown' && before.id === answer.id && before.role === answer.role;
-    if (!isSame) identity.value = { id: answer.id, role: answer.role };
+    if (!isSame) identity.value = { id: answer.id, name: answer.name, role: answer.role };
   } catch (thrown) {
     if (!(thrown instanceof HubError) || thrown.status !== UNAUTHORIZED) throw thrown;
     // Nobody was signed in before, so no session has ended. Otherwise `sendRequest` has already reported which session ended.

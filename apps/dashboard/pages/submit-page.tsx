@@ -69,20 +69,22 @@ function metadataOf(text: string): unknown {
 }
 
 interface Unsent {
-  /** The user's ID. */
+  /** The user. */
   readonly of: string;
   readonly draft: Draft;
   /** The same until the task is created, so that sending it again creates no second one; a changed task is another one. */
   readonly key: string;
 }
-/** Survives leaving the page and signing in again, for the same user; gone once it is submitted. */
+/** Survives leaving the page and signing in again, for the same user, also with a new token; gone once it is submitted. */
 let unsent: Unsent | null = null;
 
-const userId = (): string => (identity.value === null || identity.value === 'unknown' ? '' : identity.value.id);
+/** Not the ID, which is the token's: the next token of the same user has another. The hub gives a name only once in a role. */
+const userNow = (): string =>
+  identity.value === null || identity.value === 'unknown' ? '' : `${identity.value.role} ${identity.value.name}`;
 
 export function SubmitPage(): JSX.Element {
   const [{ of, draft, key }, setForm] = useState((): Unsent => {
-    const user = userId();
+    const user = userNow();
     return unsent?.of === user ? unsent : { of: user, draft: EMPTY, key: newKey() };
   });
   const [error, setError] = useState<string | null>(null);
