@@ -101,23 +101,6 @@ t.test('a search without an index scans a limited number of tasks, and the next 
   t.strictSame([ids(second), second.json['next_cursor']], [[aTaskId(0)], null]);
 });
 
-t.test("a submitter's own task is found by a prefix that begins the IDs of others' tasks, too", async (t) => {
-  const named = (prefix: string, token = 'submitter') => get(`/api/tasks?id_prefix=${prefix}`, token);
-  const prefix = aTaskId(1).slice(0, 17);
-  const others = (first: number, count: number) => Array.from({ length: count }, (_, n) => aTask({ id: aTaskId(first + n) }));
-  const own = (n: number) => aTask({ id: aTaskId(n), submittedBy: 'tok-submitter' });
-  await bench.commit(inserting(...others(0, 60), own(60)));
-  t.strictSame(ids(await named(prefix)), [aTaskId(60)]);
-  t.equal(ids(await named(prefix, 'viewer')).length, 10, 'at most ten');
-  await bench.commit(inserting(...others(61, SEARCHED_MAX)));
-  t.strictSame((await named(prefix)).json['details'], [
-    { field: 'id_prefix', error: 'minLength', detail: 'begins the IDs of too many tasks; add digits' },
-  ]);
-  t.strictSame(ids(await named(aTaskId(60).slice(0, -1))), [aTaskId(60)]);
-  await bench.commit(inserting(...Array.from({ length: 11 }, (_, n) => own(1_000_000 + n))));
-  t.equal(ids(await named(aTaskId(1_000_000).slice(0, -2))).length, 10, 'of its own, too');
-});
-
 t.test('an invalid query is refused, not ignored', async (t) => {
   const bad = ['status=running', 'status=', 'stauts=queued', 'status=queued&status=assigned', 'priority=asap', 'assigned_to=A1'];
   const pages = [

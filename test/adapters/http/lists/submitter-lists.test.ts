@@ -83,3 +83,20 @@ t.test('the priority or the agent of the tasks of a submitter is searched for wi
     t.strictSame(pageOf(await list(`?submitted_by=admin&${query}&cursor=${cursor}`)), all(0), query);
   }
 });
+
+t.test("a submitter's own task is found by a prefix that begins the IDs of others' tasks, too", async (t) => {
+  const named = (prefix: string, token = 'submitter') => list(`?id_prefix=${prefix}`, token);
+  const tasksOf = (submittedBy: string, first: number, count: number) =>
+    Array.from({ length: count }, (_, n) => aTask({ id: aTaskId(first + n), submittedBy }));
+  const prefix = aTaskId(1).slice(0, -4);
+  await bench.commit(inserting(...tasksOf('tok-other', 0, 60), ...tasksOf('tok-submitter', 60, 1)));
+  t.strictSame(pageOf(await named(prefix)), all(60));
+  t.strictSame(pageOf(await named(prefix, 'viewer')), all(...Array(10).keys()), 'at most ten');
+  await bench.commit(inserting(...tasksOf('tok-other', 61, SEARCHED_MAX)));
+  t.strictSame((await named(prefix)).json['details'], [
+    { field: 'id_prefix', error: 'minLength', detail: 'begins the IDs of too many tasks; add digits' },
+  ]);
+  t.strictSame(pageOf(await named(aTaskId(60).slice(0, -1))), all(60), 'with more digits');
+  await bench.commit(inserting(...tasksOf('tok-submitter', 0xf0000, 11)));
+  t.strictSame(pageOf(await named(aTaskId(0xf0000).slice(0, -4))), all(...Array.from({ length: 10 }, (_, n) => 0xf0000 + n)), 'of its own, too'); // prettier-ignore
+});
