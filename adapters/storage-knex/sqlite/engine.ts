@@ -138,6 +138,8 @@ function openedEngine(opened: {
       try {
         // Tokens are never saved through the commit log.
         if (of === 'readers') await flushed(connections);
+        // While a pool is being closed, it refuses what asks for a connection only after a minute.
+        if (state.kind !== 'open' || state.connections !== connections) continue;
         return await sqliteRead(connections[of], options);
       } catch (thrown) {
         // A read that waits for a connection while all are reopened is refused by the closed ones: it is retried on the new ones.
