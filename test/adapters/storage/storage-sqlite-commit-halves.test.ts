@@ -1,7 +1,7 @@
 /** The commit log beside the SQLite database: batches that are saved together, and halves of the log that are overwritten in turn. */
 import { copyFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { commitLogOf } from '../../../adapters/storage-knex/sqlite/commit-log/commit-log-file.ts';
 import { CommitLog } from '../../../adapters/storage-knex/sqlite/commit-log/commit-log.ts';
 import type { SqliteConnection } from '../../../adapters/storage-knex/sqlite/connection.ts';
@@ -69,18 +69,16 @@ t.test('R1: a database that has none of the batches of both halves gets them all
   await hasAfterKill(t, file, acknowledged, 'the database of the hub itself');
 });
 
-t.test('R1: no half of the log is overwritten before SQLite has committed its batches', async (t) => {
+/** A commit log whose writing connection awaits `before` ahead of each statement, on a store that is not open. */
+async function logOver(t: Test, before: (sql: string) => unknown) {
   const { file, storage } = await loggedStore(t, 1);
   await storage.close();
   const { connection, close } = await testedDriver.open(file, 'write');
   for (const statement of SAVE_AT_ONCE) await connection.change(statement);
-  let commit: () => void = () => undefined;
-  const mayCommit = new Promise<void>((resolve) => (commit = resolve));
   const writer: SqliteConnection = {
-    rows: (...all) => connection.rows(...all),
-    finalize: () => connection.finalize(),
+    ...connection,
     async change(sql, ...values) {
-      if (sql === 'COMMIT') await mayCommit;
+      await before(sql);
       return connection.change(sql, ...values);
     },
   };
@@ -88,6 +86,13 @@ t.test('R1: no half of the log is overwritten before SQLite has committed its ba
   const clock = virtualClock();
   const log = await CommitLog.create({ writer, database: file, storeId: String(row?.['store_id']), clock });
   const save = (n: number): Promise<void> => log.save(saveStatementOf(`batch-${n}`, NO_ROWS, []), 0, true);
+  return { file, connection, close, clock, log, save };
+}
+
+t.test('R1: no half of the log is overwritten before SQLite has committed its batches', async (t) => {
+  let commit: () => void = () => undefined;
+  const mayCommit = new Promise<void>((resolve) => (commit = resolve));
+  const { file, close, clock, log, save } = await logOver(t, (sql) => (sql === 'COMMIT' ? mayCommit : undefined));
   const inBoth = 2 * BATCHES_IN_TRANSACTION;
   for (let n = 1; n <= inBoth; n += 1) {
     await save(n);
@@ -111,22 +116,11 @@ t.test('R1: no half of the log is overwritten before SQLite has committed its ba
 });
 
 t.test('what is changed while a batch finds out whether another program holds the lock stays changed', async (t) => {
-  const { file, storage } = await loggedStore(t, 1);
-  await storage.close();
-  const { connection, close } = await testedDriver.open(file, 'write');
-  for (const statement of SAVE_AT_ONCE) await connection.change(statement);
   let changed: Promise<void> | undefined;
-  const writer: SqliteConnection = {
-    rows: (...all) => connection.rows(...all),
-    finalize: () => connection.finalize(),
-    change(sql, ...values) {
-      if (sql === 'BEGIN IMMEDIATE') changed ??= log.change('UPDATE store SET clock_mark = ?1', 42);
-      return connection.change(sql, ...values);
-    },
-  };
-  const [row] = await connection.rows('SELECT store_id FROM store');
-  const log = await CommitLog.create({ writer, database: file, storeId: String(row?.['store_id']), clock: virtualClock() });
-  await log.save(saveStatementOf('batch-1', NO_ROWS, []), 0, true);
+  const { connection, close, log, save } = await logOver(t, (sql) => {
+    if (sql === 'BEGIN IMMEDIATE') changed ??= log.change('UPDATE store SET clock_mark = ?1', 42);
+  });
+  await save(1);
   await changed;
   await log.close();
   t.strictSame(await connection.rows('SELECT clock_mark FROM store'), [{ clock_mark: 42 }]);
