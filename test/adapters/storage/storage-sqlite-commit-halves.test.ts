@@ -127,6 +127,22 @@ t.test('what is changed while a batch finds out whether another program holds th
   await close();
 });
 
+t.test('however many batches are saved together, a few statements do it', async (t) => {
+  // Before, each number of batches had a statement of its own, which SQLite kept prepared.
+  const statements = new Set<string>();
+  const { file, close, log, save } = await logOver(t, (sql) => statements.add(sql));
+  let saved = 0;
+  for (let together = 1; together <= 20; together += 1) {
+    for (let nth = 1; nth <= together; nth += 1) await save((saved += 1));
+    await log.flush();
+  }
+  await log.close();
+  await close();
+  const sizes = [...statements].filter((sql) => sql.startsWith('INSERT')).map((sql) => sql.split('), (').length);
+  t.strictSame(sizes, [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20]);
+  t.strictSame(await outside(file, 'SELECT max(place) AS n FROM batches'), [{ n: 1 + saved }]);
+});
+
 /** Batches that insert tasks and change them again and again: assigned, returned, completed. `many`: one inserts more than fit into one row. */
 function randomBatches(seed: string, many: boolean): readonly Changes[] {
   const random = seededRandom(seed);

@@ -18,7 +18,7 @@ import { RECORD_HEADER_BYTES, recordBytesMax, writeRecord } from './commit-recor
 import type { SqliteConnection, SqliteParameter } from '../connection.ts';
 import { breaksConnection, isBusy, sqliteCodeBehind } from '../failures.ts';
 import { BATCH_COLUMNS, saveStatement, type SaveBatch } from '../save.ts';
-import { mergedValues, type WaitingBatch } from './merge-batches.ts';
+import { mergedValues, paddedValues, type WaitingBatch } from './merge-batches.ts';
 
 /** SQLite commits batches once their records have this size: a larger commit keeps the disk busy for longer, and others wait. */
 const COMMIT_BYTES = 393_216;
@@ -26,6 +26,8 @@ const COMMIT_BYTES = 393_216;
 const AGE_MS = 500;
 /** Certain batches are saved by one statement once their records have this size, bytes. */
 const DEFERRED_BYTES_MAX = 131_072;
+/** Or once there are this many: a statement takes 32,766 values. */
+const DEFERRED_MAX = 512;
 /** Maximum number of such statements that wait to be run; further batches wait to be committed. */
 const WAITING_MAX = 4;
 /** Readers come often if one comes after at most this many batches; then this many are committed directly. */
@@ -135,7 +137,7 @@ export class CommitLog {
       this.#deferredBytes += length;
       // Sooner than its first statement, which then need not wait for it.
       if (this.#deferredBytes >= DEFERRED_BYTES_MAX / 2) this.#beginOnce();
-      if (this.#deferredBytes >= DEFERRED_BYTES_MAX) this.#runDeferred();
+      if (this.#deferredBytes >= DEFERRED_BYTES_MAX || this.#deferred.length >= DEFERRED_MAX) this.#runDeferred();
       if (isFull) void this.flush();
       await appended;
       if (this.#waiting > WAITING_MAX) await this.#executed;
@@ -171,7 +173,7 @@ export class CommitLog {
 
   #runDeferred(): void {
     if (this.#deferred.length === 0) return;
-    const values = mergedValues(this.#deferred);
+    const values = paddedValues(mergedValues(this.#deferred));
     this.#deferred = [];
     this.#deferredBytes = 0;
     this.#waiting += 1;
