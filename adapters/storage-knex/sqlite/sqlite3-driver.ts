@@ -56,7 +56,11 @@ function preparedOn(raw: Database, textOf: (sql: string) => string): SqliteConne
     if (known !== undefined) return known;
     const made = new Promise<Statement>((resolve, reject) => {
       const statement = raw.prepare(textOf(sql), (error: Error | null) => {
-        if (error !== null) return reject(error);
+        if (error !== null) {
+          // What kept it from being prepared may be gone by the next time.
+          prepared.delete(sql);
+          return reject(error);
+        }
         ready.set(sql, statement);
         resolve(statement);
       });

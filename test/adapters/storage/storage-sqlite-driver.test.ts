@@ -72,6 +72,14 @@ t.test('a library that is too old is refused', async (t) => {
     });
 });
 
+t.test('a statement that could not be prepared is prepared again', async (t) => {
+  const { connection, close } = await testedDriver.open(path.join(await emptyFolder(t), 'x.db'), 'create');
+  await t.rejects(connection.rows('SELECT n FROM later'), { code: 'SQLITE_ERROR' });
+  await connection.change('CREATE TABLE later (n)');
+  t.strictSame(await connection.rows('SELECT n FROM later'), []);
+  await close();
+});
+
 t.test('a connection of node:sqlite', needsNodeSqlite, async (t) => {
   const file = path.join(await emptyFolder(t), 'a.db');
   const driver = nodeDriver();
