@@ -75,8 +75,12 @@ function started(servers: readonly Server[], wanted: string, checkStore: () => P
 }
 
 /** The server that only answers heartbeats. */
-export async function startBareHeartbeats(t: TestEnd, tree: BuiltTree): Promise<{ readonly pid: number; readonly port: number }> {
-  const { pid, told: port } = await startProgram<number>(t, tree.compiled('test/bench/bare/bare-heartbeats.ts'));
+export async function startBareHeartbeats(
+  t: TestEnd,
+  tree: BuiltTree,
+  env: Readonly<Record<string, string>>,
+): Promise<{ readonly pid: number; readonly port: number }> {
+  const { pid, told: port } = await startProgram<number>(t, tree.compiled('test/bench/bare/bare-heartbeats.ts'), { env });
   return { pid, port };
 }
 
@@ -102,9 +106,13 @@ type Exited = [code: number | null, signal: NodeJS.Signals | null];
 async function startProgram<Told>(
   t: TestEnd,
   file: string,
-  { args = [], execArgv = [] }: { readonly args?: readonly string[]; readonly execArgv?: string[] } = {},
+  {
+    args = [],
+    execArgv = [],
+    env = {},
+  }: { readonly args?: readonly string[]; readonly execArgv?: string[]; readonly env?: Readonly<Record<string, string>> } = {},
 ): Promise<{ readonly child: ChildProcess; readonly pid: number; readonly exited: Promise<Exited>; readonly told: Told }> {
-  const child = fork(file, args, { execArgv });
+  const child = fork(file, args, { execArgv, env: { ...process.env, ...env } });
   const exited = once(child, 'exit') as Promise<Exited>;
   t.teardown(async () => {
     child.kill('SIGKILL');

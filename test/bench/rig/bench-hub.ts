@@ -69,6 +69,8 @@ export interface BenchHubOptions {
   readonly limits?: Partial<HubLimits> | undefined;
   /** More arguments of node. */
   readonly nodeArgs?: readonly string[] | undefined;
+  /** More variables of its environment. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
   /** Called before the hub is first started. */
   readonly prepare?: ((world: ChaosWorld) => Promise<void>) | undefined;
 }
@@ -88,6 +90,7 @@ export async function startBenchHub(
     profileDir,
     isInParts = profileDir !== null,
     nodeArgs: more = [],
+    env: always = {},
     prepare,
     limits = UNBOUNDED,
   }: BenchHubOptions,
@@ -105,7 +108,7 @@ export async function startBenchHub(
   const nodeArgs = [...more, ...(profileDir === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`])];
   // The chaos runs' own event loop gauge is left out: it would be measured too.
   const start = (env: Readonly<Record<string, string>> = {}, nth = 0): Program =>
-    world.startHub({ nodeArgs, hub: nth, env: { NODE_OPTIONS: '', ...env } });
+    world.startHub({ nodeArgs, hub: nth, env: { NODE_OPTIONS: '', ...always, ...env } });
   let hub = start();
   const others = Array.from({ length: hubs - 1 }, (_, n) => start({}, n + 1));
   const all = (): readonly Program[] => [hub, ...others];

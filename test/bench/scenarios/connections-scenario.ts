@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentId } from '../../../core/domain/ids.ts';
 import { withEnds } from '../../chaos/rig/chaos-figures.ts';
+import { MALLOC } from '../../chaos/rig/chaos-world.ts';
 import { enrolMany, inStore } from '../../chaos/rig/tasks/filled-store.ts';
 import { cpuMsOf, sampleOf } from '../../chaos/rig/gauges.ts';
 import { listening, needFiles, startLight } from '../../chaos/rig/light-process.ts';
@@ -59,6 +60,7 @@ const onTransport = (bench: Bench, transport: string, count: number): Promise<nu
       pair: { storage: DEFAULT_PAIR.storage, transport },
       postgres: null,
       profileDir,
+      env: MALLOC,
       prepare: async (world) => void (enrolled = await inStore(world, (engine) => enrolMany(engine, names))),
     });
     const load = startLoad(end, tree);
@@ -107,7 +109,7 @@ const yardstick = (bench: Bench, count: number): Promise<void> =>
   withEnds(async (end) => {
     const dir = mkdtempSync(join(tmpdir(), 'agentcom-bare-'));
     end.teardown(async () => rmSync(dir, { recursive: true, force: true }));
-    const { pid, port } = await startBareHeartbeats(end, bench.tree);
+    const { pid, port } = await startBareHeartbeats(end, bench.tree, MALLOC);
     const world = { dir, hubPort: port, logOf: (name: string) => join(dir, `${name}.log`) };
     const sidecars = Array.from({ length: count }, (_, n) => ({ agentId: `idle-${n + 1}`, token: 'unused' }));
     await all(startLight(end, world, bench.tree, { sidecars, capabilities: ['nothing'] }).reaches(count), count);
