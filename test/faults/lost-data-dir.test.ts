@@ -19,13 +19,18 @@ t.test('R10, R22: a sidecar whose data directory was removed stops its agents an
   const removed = join(world.dir, 'a1-removed');
   renameSync(join(world.dir, 'a1'), removed);
   rmSync(removed, { recursive: true, maxRetries: 10 });
-  // It notices with the next task, which it rejects, or before, with a save of its own.
+  // It notices with the next task, or before, with a save of its own.
   const { task_id: next } = await world.api.tasks.submit({ description: 'next' });
   t.same(await exited, [4, null], 'a supervisor starts it again');
   t.throws(() => process.kill(pid, 0), { code: 'ESRCH' }, 'its agent is stopped');
   t.match(sidecar.log(), /data directory .* was removed/);
 
   await world.event(held, ['lost']);
+  const { history } = await world.api.tasks.get(next);
+  t.notOk(
+    history.some(({ event }) => event === 'accepted'),
+    'it accepts nothing that it cannot save',
+  );
   await world.startSidecar('a1');
   world.release();
   for (const task of [held, next]) t.equal(await world.event(task, ['completed']), 'completed');
