@@ -135,8 +135,8 @@ export function knexTaskStore(
       readOnce(async (db) => {
         // Ids end in hexadecimal digits, and `g` sorts after all of them.
         const { listTie } = use();
-        const first = listed(db, listTie).where('id', '<', `${prefix}g`).orderBy('id').limit(limit);
-        void (after === undefined ? first.where('id', '>=', prefix) : first.where('id', '>', after));
+        const begins = listed(db, listTie).where('id', after === undefined ? '>=' : '>', after ?? prefix);
+        const first = begins.where('id', '<', `${prefix}g`).orderBy('id').limit(limit);
         return readable((await rowsOf(db, first, listTie)).toSorted(byId), taskRowIn);
       }),
 
