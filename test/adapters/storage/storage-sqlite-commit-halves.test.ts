@@ -1,6 +1,6 @@
 /** The commit log beside the SQLite database: batches that are saved together, and halves of the log that are overwritten in turn. */
 import { copyFile } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { commitLogOf } from '../../../adapters/storage-knex/sqlite/commit-log/commit-log-file.ts';
 import { CommitLog } from '../../../adapters/storage-knex/sqlite/commit-log/commit-log.ts';
@@ -29,6 +29,7 @@ import { NO_ROWS } from '../suites/no-rows.ts';
 
 const BATCHES_IN_TRANSACTION = 16;
 const WAITS_MS = 300;
+const SAVED_AFTER_MS = 20;
 
 /** The n-th batch that SQLite cannot refuse. */
 const certain = (n: number): number => 2 * n;
@@ -141,6 +142,38 @@ t.test('however many batches are saved together, a few statements do it', async 
   const sizes = [...statements].filter((sql) => sql.startsWith('INSERT')).map((sql) => sql.split('), (').length);
   t.strictSame(sizes, [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20]);
   t.strictSame(await outside(file, 'SELECT max(place) AS n FROM batches'), [{ n: 1 + saved }]);
+});
+
+t.test('batches that SQLite cannot refuse are saved soon, a few together, long before they are committed', async (t) => {
+  const sizes: number[] = [];
+  let onInsert = (): void => undefined;
+  const inserted = (): Promise<void> => new Promise((resolve) => (onInsert = resolve));
+  const { close, clock, log, save } = await logOver(t, (sql) => {
+    if (!sql.startsWith('INSERT')) return;
+    sizes.push(sql.split('), (').length);
+    onInsert();
+  });
+  for (const nth of [1, 2, 3]) await save(nth);
+  const first = inserted();
+  clock.advance(SAVED_AFTER_MS - 1);
+  await turn();
+  t.strictSame(sizes, []);
+  clock.advance(1);
+  await first;
+  t.strictSame(sizes, [3]);
+  await save(4);
+  clock.advance(SAVED_AFTER_MS / 2);
+  await log.executed();
+  t.strictSame(sizes, [3, 1], 'sooner for who reads');
+  await save(5);
+  const last = inserted();
+  clock.advance(SAVED_AFTER_MS / 2);
+  await turn();
+  t.strictSame(sizes, [3, 1], 'a later batch has its own time');
+  clock.advance(SAVED_AFTER_MS / 2);
+  await last;
+  await log.close();
+  await close();
 });
 
 /** Batches that insert tasks and change them again and again: assigned, returned, completed. `many`: one inserts more than fit into one row. */

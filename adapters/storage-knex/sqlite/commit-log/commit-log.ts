@@ -28,6 +28,8 @@ const AGE_MS = 500;
 const DEFERRED_BYTES_MAX = 131_072;
 /** Or once there are this many: a statement takes 32,766 values. */
 const DEFERRED_MAX = 512;
+/** Or once the first of them is this old, milliseconds: a statement for the tasks of half a second keeps a CPU for so long that others wait. */
+const DEFERRED_MS = 20;
 /** Maximum number of such statements that wait to be run; further batches wait to be committed. */
 const WAITING_MAX = 4;
 /** Readers come often if one comes after at most this many batches; then this many are committed directly. */
@@ -77,6 +79,7 @@ export class CommitLog {
   /** Certain batches whose statement does not run yet. */
   #deferred: WaitingBatch[] = [];
   #deferredBytes = 0;
+  #deferredTimer: Timer | null = null;
   /** How many statements of certain batches wait to be run. */
   #waiting = 0;
   /** The end of the newest statement. */
@@ -133,7 +136,7 @@ export class CommitLog {
     const appended = this.#write(this.#buffer, length, place);
     const isFull = this.#offset >= COMMIT_BYTES;
     if (isCertain) {
-      this.#deferred.push({ tasks, values });
+      if (this.#deferred.push({ tasks, values }) === 1) this.#deferredTimer = this.#clock.after(DEFERRED_MS, () => this.#runDeferred());
       this.#deferredBytes += length;
       // Sooner than its first statement, which then need not wait for it.
       if (this.#deferredBytes >= DEFERRED_BYTES_MAX / 2) this.#beginOnce();
@@ -173,6 +176,7 @@ export class CommitLog {
 
   #runDeferred(): void {
     if (this.#deferred.length === 0) return;
+    this.#deferredTimer?.cancel();
     const values = paddedValues(mergedValues(this.#deferred));
     this.#deferred = [];
     this.#deferredBytes = 0;
@@ -312,6 +316,7 @@ export class CommitLog {
     if (this.#failure !== null) return;
     this.#failure = why;
     this.#timer?.cancel();
+    this.#deferredTimer?.cancel();
     this.#onFailure(why);
   }
 }
