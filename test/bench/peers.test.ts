@@ -61,6 +61,7 @@ const KEPT = {
   date: '2026-01-02T03:04:05Z',
   command: 'npm run bench:peers -- --write',
   seconds: 1,
+  warmUpSeconds: 4,
   environment: { processor: 'P', cores: 2, memoryGiB: 1, system: 'S', node: 'v20', agentcom: '0.1.0', loadBefore: 0, packages: {} },
   settings: [{ contestant: 'bullmq', store: 'Redis 7.0.15', worker: 'concurrency 100' }],
   results: [OURS, FAST],
@@ -70,19 +71,19 @@ t.test('the page shows what the queues ran on', async (t) => {
   t.equal(peersOf(null), 'Not measured yet.');
   const part = peersOf(KEPT);
   t.match(part, /`npm run bench:peers -- --write`, 2026-01-02, 1 s; 2 × P/);
-  t.match(part, /Medians of 3 runs/);
+  t.match(part, /Medians of 3 runs\. Each scenario ran for 4 s before it was measured\.\n/);
   t.match(part, /500 \(0\.25 ×\)/);
   t.match(part, '| bullmq | Redis 7.0.15 | concurrency 100 |');
   t.notMatch(part, /failed/);
   const failures = [{ contestant: 'plainjob', runs: 2, error: 'the worker ended with SIGABRT\nat somewhere' }];
   t.match(
     peersOf({ ...KEPT, failures }),
-    /Medians of 3 runs\. Runs that failed and are not in these figures: 2 of plainjob \(the worker ended with SIGABRT\)\.\n/,
+    /before it was measured\. Runs that failed and are not in these figures: 2 of plainjob \(the worker ended with SIGABRT\)\.\n/,
   );
 });
 
 t.test('queues and scenarios are selected by name, in one list or several', async (t) => {
-  const { contestants, scenarios, runs } = readPeersOptions([
+  const { contestants, scenarios, runs, warmUpMs } = readPeersOptions([
     '--only',
     'bullmq,agentcom',
     '--only',
@@ -96,7 +97,10 @@ t.test('queues and scenarios are selected by name, in one list or several', asyn
   );
   t.strictSame(scenarios, ['singles', 'idle']);
   t.equal(runs, 5);
+  t.equal(warmUpMs, 4_000);
+  t.equal(readPeersOptions(['--warm-up', '0']).warmUpMs, 0);
   t.strictSame(readPeersOptions(['--quick']).contestants, CONTESTANTS);
+  t.equal(readPeersOptions(['--quick']).warmUpMs, 0);
   t.throws(() => readPeersOptions(['--only', 'sidekiq']), /--only is sidekiq; there are agentcom, .*plainjob/);
   t.throws(() => readPeersOptions(['--runs', 'many']), /--runs many: expected a whole number from 1/);
   t.throws(() => readPeersOptions(['--warm-up=-1']), /--warm-up -1: expected a whole number from 0/);

@@ -20,6 +20,8 @@ export interface PeersOptions {
 }
 
 const RUNS = { default: 5, quick: 2 };
+/** Queues run for weeks: long before, V8 has compiled all that they do. Seconds. */
+const WARM_UP = { default: 4, quick: 0 };
 
 const USAGE = `npm run bench:peers -- [options]
 
@@ -30,8 +32,9 @@ Installs the other queues in test/bench/peers if they are missing. Needs Linux, 
   --only NAME,NAME       these queues: ${CONTESTANTS.map(({ name }) => name).join(', ')}
   --scenarios NAME,NAME  these scenarios: ${Object.keys(PEER_SCENARIOS).join(', ')}
   --runs N               runs of each queue, in turn; default ${RUNS.default}
-  --warm-up SECONDS      runs each scenario unmeasured for this time first, after the general warm-up of 10,000 tasks; default 0
-  --quick                small, ${RUNS.quick} runs: shows whether it works, not how fast anything is
+  --warm-up SECONDS      runs each scenario unmeasured for this time first, after the general warm-up of 10,000 tasks; default ${WARM_UP.default};
+                         0: the figures of processes that have just been started
+  --quick                small, ${RUNS.quick} runs, not warmed up: shows whether it works, not how fast anything is
   --write                stores the results in docs/results/bench-peers.json, and writes the table in docs/performance.md
   --cpu-prof DIR         writes the profiles of the submitters, workers and hubs there, and prints their hottest functions
   --help                 shows this text
@@ -47,7 +50,7 @@ export function readPeersOptions(args: readonly string[]): PeersOptions {
       only: { type: 'string', multiple: true },
       scenarios: { type: 'string', multiple: true },
       runs: { type: 'string' },
-      'warm-up': { type: 'string', default: '0' },
+      'warm-up': { type: 'string' },
       quick: { type: 'boolean', default: false },
       write: { type: 'boolean', default: false },
       'cpu-prof': { type: 'string' },
@@ -68,7 +71,9 @@ export function readPeersOptions(args: readonly string[]): PeersOptions {
     scenarios: chosen('--scenarios', values.scenarios, Object.keys(PEER_SCENARIOS)),
     runs: values.runs === undefined ? (values.quick ? RUNS.quick : RUNS.default) : numberIn('--runs', values.runs),
     isQuick: values.quick,
-    warmUpMs: numberIn('--warm-up', values['warm-up'], 0) * 1_000,
+    warmUpMs:
+      1_000 *
+      (values['warm-up'] === undefined ? (values.quick ? WARM_UP.quick : WARM_UP.default) : numberIn('--warm-up', values['warm-up'], 0)),
     isWrite: values.write,
     cpuProf,
   };

@@ -100,7 +100,7 @@ async function measure({ contestants, scenarios, runs, isQuick, warmUpMs, isWrit
   if (!isWrite) return;
   if (contestants.some(({ name, isOurs, isYardstick }) => failed.has(name) && (isOurs || isYardstick === true)))
     return say('Nothing is stored: a run of AgentCom or of a yardstick failed.');
-  const kept = { seconds, environment: here, settings: [...settings.values()], failures, results: all };
+  const kept = { seconds, warmUpSeconds: warmUpMs / 1_000, environment: here, settings: [...settings.values()], failures, results: all };
   writeFigures('bench-peers', true, kept, 'bench:peers');
   writePeers();
 }

@@ -75,6 +75,8 @@ export interface KeptResults {
 
 /** `docs/results/bench-peers.json`. */
 export interface KeptPeers extends Pick<KeptResults, 'date' | 'command' | 'seconds' | 'environment'> {
+  /** How long each scenario ran before it was measured. */
+  readonly warmUpSeconds?: number;
   /** Of each queue. */
   readonly settings: readonly { readonly contestant: string; readonly store: string; readonly worker: string }[];
   readonly results: readonly PeerResult[];
@@ -169,12 +171,12 @@ const allocationsOf = (kept: KeptAllocations | null): string => (kept === null ?
 /** Other queues next to AgentCom, with what they ran on. */
 export function peersOf(kept: KeptPeers | null): string {
   if (kept === null) return NOTHING;
-  const { date, command, seconds, environment, settings, results, failures = [] } = kept;
+  const { date, command, seconds, warmUpSeconds = 0, environment, settings, results, failures = [] } = kept;
   const { processor, cores, memoryGiB, system, node, agentcom, loadBefore } = environment;
   const rows = settings.map(({ contestant, store, worker }) => `| ${[contestant, store, worker].map(escapedCell).join(' | ')} |`);
   return [
     `\`${command}\`, ${date.slice(0, 10)}, ${seconds} s; ${cores} × ${processor}, ${memoryGiB} GiB, ${system}; load of the machine before ${loadBefore}; node ${node}, agentcom ${agentcom}.`,
-    `Medians of ${Math.max(...results.map(({ runs }) => runs.length))} runs. ${failedRuns(failures)}`.trimEnd(),
+    `Medians of ${Math.max(...results.map(({ runs }) => runs.length))} runs. Each scenario ran for ${warmUpSeconds} s before it was measured. ${failedRuns(failures)}`.trimEnd(),
     '',
     peerTable(results),
     '',
