@@ -21,7 +21,7 @@ import { BATCH_COLUMNS, saveStatement, type SaveBatch } from '../save.ts';
 import { mergedValues, paddedValues, type WaitingBatch } from './merge-batches.ts';
 
 /** SQLite commits batches once their records have this size: a larger commit keeps the disk busy for longer, and others wait. */
-const COMMIT_BYTES = 393_216;
+const COMMIT_BYTES = 917_504;
 /** The time after which SQLite commits a batch, milliseconds. If it were shorter, SQLite would sync more often, on the disk that the next batches wait for. */
 const AGE_MS = 500;
 /** Certain batches are saved by one statement once their records have this size, bytes. */
