@@ -28,8 +28,8 @@ const AGE_MS = 500;
 const DEFERRED_BYTES_MAX = 131_072;
 /** Or once there are this many: a statement takes 32,766 values. */
 const DEFERRED_MAX = 512;
-/** Or once the first of them is this old, milliseconds: a statement for the tasks of half a second keeps a CPU for so long that others wait. */
-const DEFERRED_MS = 20;
+/** Or once they have this size and the first of them is this old: a statement for the tasks of half a second keeps a CPU for so long that others wait. */
+const DEFERRED_SOON = { bytes: 16_384, ms: 20 };
 /** Maximum number of such statements that wait to be run; further batches wait to be committed. */
 const WAITING_MAX = 4;
 /** Readers come often if one comes after at most this many batches; then this many are committed directly. */
@@ -79,7 +79,8 @@ export class CommitLog {
   /** Certain batches whose statement does not run yet. */
   #deferred: WaitingBatch[] = [];
   #deferredBytes = 0;
-  #deferredTimer: Timer | null = null;
+  /** When the first of them was deferred, by the monotonic clock. */
+  #deferredSinceMs = 0;
   /** How many statements of certain batches wait to be run. */
   #waiting = 0;
   /** The end of the newest statement. */
@@ -136,11 +137,11 @@ export class CommitLog {
     const appended = this.#write(this.#buffer, length, place);
     const isFull = this.#offset >= COMMIT_BYTES;
     if (isCertain) {
-      if (this.#deferred.push({ tasks, values }) === 1) this.#deferredTimer = this.#clock.after(DEFERRED_MS, () => this.#runDeferred());
+      if (this.#deferred.push({ tasks, values }) === 1) this.#deferredSinceMs = this.#clock.monotonicMs();
       this.#deferredBytes += length;
       // Sooner than its first statement, which then need not wait for it.
       if (this.#deferredBytes >= DEFERRED_BYTES_MAX / 2) this.#beginOnce();
-      if (this.#deferredBytes >= DEFERRED_BYTES_MAX || this.#deferred.length >= DEFERRED_MAX) this.#runDeferred();
+      if (this.#isDeferredEnough()) this.#runDeferred();
       if (isFull) void this.flush();
       await appended;
       if (this.#waiting > WAITING_MAX) await this.#executed;
@@ -174,9 +175,13 @@ export class CommitLog {
     }
   }
 
+  #isDeferredEnough(): boolean {
+    if (this.#deferredBytes >= DEFERRED_BYTES_MAX || this.#deferred.length >= DEFERRED_MAX) return true;
+    return this.#deferredBytes >= DEFERRED_SOON.bytes && this.#clock.monotonicMs() - this.#deferredSinceMs >= DEFERRED_SOON.ms;
+  }
+
   #runDeferred(): void {
     if (this.#deferred.length === 0) return;
-    this.#deferredTimer?.cancel();
     const values = paddedValues(mergedValues(this.#deferred));
     this.#deferred = [];
     this.#deferredBytes = 0;
@@ -316,7 +321,6 @@ export class CommitLog {
     if (this.#failure !== null) return;
     this.#failure = why;
     this.#timer?.cancel();
-    this.#deferredTimer?.cancel();
     this.#onFailure(why);
   }
 }
