@@ -78,7 +78,7 @@ t.test('the page shows what the queues ran on', async (t) => {
   const failures = [{ contestant: 'plainjob', runs: 2, error: 'the worker ended with SIGABRT\nat somewhere' }];
   t.match(
     peersOf({ ...KEPT, failures }),
-    /before it was measured\. Runs that failed and are not in these figures: 2 of plainjob \(the worker ended with SIGABRT\)\.\n/,
+    /Medians of 3 runs\. Each scenario ran for 4 s before it was measured\. Runs that failed and are not in these figures: 2 of plainjob \(the worker ended with SIGABRT\)\.\n/,
   );
 });
 

@@ -62,6 +62,7 @@ export function readPeersOptions(args: readonly string[]): PeersOptions {
     process.exit(0);
   }
   if (values.quick && values.write) throw new Error('--write keeps figures, and those of --quick are too small to keep: choose one');
+  const size = values.quick ? 'quick' : 'default';
   const known = CONTESTANTS.map(({ name }) => name);
   const names = chosen('--only', values.only, known);
   const cpuProf = values['cpu-prof'] === undefined ? null : resolve(values['cpu-prof']);
@@ -69,11 +70,9 @@ export function readPeersOptions(args: readonly string[]): PeersOptions {
   return {
     contestants: CONTESTANTS.filter(({ name }) => names.includes(name)),
     scenarios: chosen('--scenarios', values.scenarios, Object.keys(PEER_SCENARIOS)),
-    runs: values.runs === undefined ? (values.quick ? RUNS.quick : RUNS.default) : numberIn('--runs', values.runs),
+    runs: values.runs === undefined ? RUNS[size] : numberIn('--runs', values.runs),
     isQuick: values.quick,
-    warmUpMs:
-      1_000 *
-      (values['warm-up'] === undefined ? (values.quick ? WARM_UP.quick : WARM_UP.default) : numberIn('--warm-up', values['warm-up'], 0)),
+    warmUpMs: 1_000 * (values['warm-up'] === undefined ? WARM_UP[size] : numberIn('--warm-up', values['warm-up'], 0)),
     isWrite: values.write,
     cpuProf,
   };

@@ -76,7 +76,7 @@ export interface KeptResults {
 /** `docs/results/bench-peers.json`. */
 export interface KeptPeers extends Pick<KeptResults, 'date' | 'command' | 'seconds' | 'environment'> {
   /** How long each scenario ran before it was measured. */
-  readonly warmUpSeconds?: number;
+  readonly warmUpSeconds: number;
   /** Of each queue. */
   readonly settings: readonly { readonly contestant: string; readonly store: string; readonly worker: string }[];
   readonly results: readonly PeerResult[];
@@ -171,7 +171,7 @@ const allocationsOf = (kept: KeptAllocations | null): string => (kept === null ?
 /** Other queues next to AgentCom, with what they ran on. */
 export function peersOf(kept: KeptPeers | null): string {
   if (kept === null) return NOTHING;
-  const { date, command, seconds, warmUpSeconds = 0, environment, settings, results, failures = [] } = kept;
+  const { date, command, seconds, warmUpSeconds, environment, settings, results, failures = [] } = kept;
   const { processor, cores, memoryGiB, system, node, agentcom, loadBefore } = environment;
   const rows = settings.map(({ contestant, store, worker }) => `| ${[contestant, store, worker].map(escapedCell).join(' | ')} |`);
   return [
