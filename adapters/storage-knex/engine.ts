@@ -131,6 +131,9 @@ export interface OpenEngine {
   /** The column of `tasks` by which lists order tasks that were created in the same millisecond: the last one of their indexes. */
   readonly listTie: 'id' | 'rowid';
 
+  /** Whether an index has all tasks in the order of lists. */
+  readonly hasListOfAll: boolean;
+
   /**
    * Whether a batch was committed. MUST wait for the end of a transaction that may still be about to commit it, or fail
    * with `AC_STORE_UNAVAILABLE`; MUST NOT wait for what runs in `write`.

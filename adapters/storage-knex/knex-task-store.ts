@@ -128,7 +128,7 @@ export function knexTaskStore(
     list: (query) =>
       readOnce(async (db) => {
         const { listTie } = use();
-        return readable(await rowsOf(db, pageOf(db, query, listTie), listTie, orderOf(query)), taskRowIn);
+        return readable(await rowsOf(db, pageOf(db, query, use()), listTie, orderOf(query)), taskRowIn);
       }),
 
     beginningWith: (prefix, limit, after) =>
@@ -200,7 +200,8 @@ const byId = (a: Row, b: Row): number => (String(a['page_id']) < String(b['page_
 
 type Order = 'asc' | 'desc';
 const orderOf = ({ oldestFirst }: Pick<TaskQuery, 'oldestFirst'>): Order => (oldestFirst === true ? 'asc' : 'desc');
-type ListTie = OpenEngine['listTie'];
+type ListIndexes = Pick<OpenEngine, 'listTie' | 'hasListOfAll'>;
+type ListTie = ListIndexes['listTie'];
 const byTime = (order: Order, columns: readonly [time: string, tie: string]) => columns.map((column) => ({ column, order }));
 /** Tasks of a list, each by its place in the order of lists. */
 const listed = (db: Knex, tie: ListTie): Knex.QueryBuilder => db('tasks').select({ tie, created_at: 'created_at' });
@@ -212,8 +213,9 @@ const listed = (db: Knex, tie: ListTie): Knex.QueryBuilder => db('tasks').select
  * index finds. Assigned tasks are only in the index by agent: their range scans all of them, which are no more than agents have slots. The
  * indexes contain all that most ranges need, so that the tasks themselves are read for the page alone.
  */
-function pageOf(db: Knex, query: TaskQuery, tie: ListTie): Knex.QueryBuilder {
-  const ranges = rangesOf(query);
+function pageOf(db: Knex, query: TaskQuery, indexes: ListIndexes): Knex.QueryBuilder {
+  const { listTie: tie } = indexes;
+  const ranges = rangesOf(query, indexes);
   const page = ranges.map((range) => tasksOf(db, query, range, tie));
   const [only] = page;
   if (only !== undefined && page.length === 1) return only;
@@ -231,11 +233,11 @@ interface IndexRange {
   readonly lane?: number;
 }
 
-function rangesOf({ status, priority, assignedTo, submittedBy }: TaskQuery): readonly IndexRange[] {
+function rangesOf({ status, priority, assignedTo, submittedBy }: TaskQuery, { hasListOfAll }: ListIndexes): readonly IndexRange[] {
   const statuses = status === undefined ? STATUSES : [status];
   if (assignedTo !== undefined) return [{ status: 'assigned' }, { status: 'ended' }];
   if (submittedBy !== undefined) return statuses.map((one) => ({ status: one }));
-  if (status === undefined && priority === undefined) return [{}];
+  if (hasListOfAll && status === undefined && priority === undefined) return [{}];
   const lanes = (priority === undefined ? PRIORITIES : [priority]).map(priorityRank);
   return statuses.flatMap((one): readonly IndexRange[] =>
     one === 'assigned' ? [{ status: one }] : lanes.map((lane) => ({ status: one, lane })),

@@ -229,8 +229,8 @@ t.test('a store from before tokens expired is migrated', async (t) => {
 
 /** The index of each list. Assigned tasks are few, and may be sorted. */
 const LISTS: readonly (readonly [Omit<TaskQuery, 'limit'>, RegExp])[] = [
-  [{}, /tasks_by_age/],
-  [{ sinceMs: 1 }, /tasks_by_age/],
+  [{}, /tasks_by_status_and_lane|tasks_live/],
+  [{ sinceMs: 1 }, /tasks_by_status_and_lane|tasks_live/],
   [{ status: 'queued' }, /tasks_by_status_and_lane/],
   [{ status: 'completed', priority: 'low' }, /tasks_by_status_and_lane/],
   [{ priority: 'low' }, /tasks_by_status_and_lane|tasks_live/],

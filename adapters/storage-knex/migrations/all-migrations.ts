@@ -1,5 +1,5 @@
 /** Every step of the schema, oldest first. A released one is never changed: fix it with another. */
-import { tasksAgentsEvents } from './0001-tasks-agents-events.ts';
+import { tasksAgentsEvents } from './first-schema/0001-tasks-agents-events.ts';
 import { tombstones } from './0002-tombstones.ts';
 import { hubs } from './0003-hubs.ts';
 import { usage } from './0004-usage.ts';
@@ -17,6 +17,7 @@ import { fewerBatches } from './0016-fewer-batches.ts';
 import { lighterSaves } from './0017-lighter-saves.ts';
 import { shorterListIndexes } from './0018-shorter-list-indexes.ts';
 import { commitLog } from './0019-commit-log.ts';
+import { noIndexByAge } from './0020-no-index-by-age.ts';
 import type { Migration } from '../rows/migration.ts';
 
 export const ALL_MIGRATIONS: readonly Migration[] = [
@@ -38,4 +39,5 @@ export const ALL_MIGRATIONS: readonly Migration[] = [
   lighterSaves,
   shorterListIndexes,
   commitLog,
+  noIndexByAge,
 ];

@@ -246,6 +246,7 @@ function openedEngine(opened: {
     lookUp: (work) => onReader(lookingUp, (raw) => work(lookingUp.readers.on(raw))),
     oldestReady: oldestReadyText(''),
     listTie: 'id',
+    hasListOfAll: false,
 
     committed: (batchId) =>
       onReader(reading, async (raw) => {

@@ -190,6 +190,7 @@ function openedEngine(opened: {
     oldestReady: oldestReadyText('INDEXED BY tasks_claimable'),
     // Every index ends with it.
     listTie: 'rowid',
+    hasListOfAll: true,
 
     committed: (batchId) => read(async (db) => (await db('batches').where('batch_id', batchId).select('place')).length > 0, true),
 

@@ -1,7 +1,7 @@
 /** The first schema. Times are milliseconds since 1970; `state`, `body`, `details` and `task_ids` are JSON texts. */
-import { STATUSES } from '../../../core/domain/task/task.ts';
+import { STATUSES } from '../../../../core/domain/task/task.ts';
 import { FIRST_SCHEMA_OF_POSTGRES } from './0001-postgres.ts';
-import type { Migration } from '../rows/migration.ts';
+import type { Migration } from '../../rows/migration.ts';
 
 /** How many batches are kept. A hub asks about a batch right after its commit, so only a few later ones come in between. */
 const BATCHES_KEPT = 4_096;
