@@ -127,8 +127,8 @@ export function knexTaskStore(
 
     list: (query) =>
       readOnce(async (db) => {
-        const { listTie } = use();
-        return readable(await rowsOf(db, pageOf(db, query, use()), listTie, orderOf(query)), taskRowIn);
+        const indexes = use();
+        return readable(await rowsOf(db, pageOf(db, query, indexes), indexes.listTie, orderOf(query)), taskRowIn);
       }),
 
     beginningWith: (prefix, limit, after) =>
@@ -211,7 +211,8 @@ const listed = (db: Knex, tie: ListTie): Knex.QueryBuilder => db('tasks').select
  * agent, separate ones for live and for ended tasks. A filter that specifies less reads several ranges of its index, one for each status or
  * priority that it leaves open, and takes the first of all. Conditions beyond the index are checked row by row, among the rows that the
  * index finds. Assigned tasks are only in the index by agent: their range scans all of them, which are no more than agents have slots. The
- * indexes contain all that most ranges need, so that the tasks themselves are read for the page alone.
+ * indexes contain all that most ranges need, so that the tasks themselves are read for the page alone. Where no index has all tasks in order, a
+ * list without filters leaves open both.
  */
 function pageOf(db: Knex, query: TaskQuery, indexes: ListIndexes): Knex.QueryBuilder {
   const { listTie: tie } = indexes;

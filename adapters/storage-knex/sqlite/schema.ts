@@ -4,7 +4,7 @@ import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts
 import { ALL_MIGRATIONS } from '../migrations/all-migrations.ts';
 import type { Row } from '../engine.ts';
 import type { Migration } from '../rows/migration.ts';
-import { damageOfSteps, knownSteps, refuseUnknownSteps, type SchemaDamage } from '../rows/unknown-steps.ts';
+import { damageOfSteps, refuseUnknownSteps, type SchemaDamage } from '../rows/unknown-steps.ts';
 import type { SqliteDriver } from './sqlite-driver.ts';
 import { HINT_FOR_DAMAGE, isDamaged } from './failures.ts';
 import { cannotOpen } from './files.ts';
@@ -36,7 +36,7 @@ export async function claimSqliteFile(driver: SqliteDriver, file: string): Promi
 
 /**
  * Takes the steps that are missing, all in one transaction: a hub that is killed halfway leaves the schema as it was. `beforeSteps` is
- * called before an existing store takes any, with the name of the first; if it fails, none is taken. Fails with `AC_SCHEMA_UNKNOWN` if the
+ * called before an existing store takes any that changes it, with the name of the first; if it fails, none is taken. Fails with `AC_SCHEMA_UNKNOWN` if the
  * database has steps that this program does not know, with `AC_MOVE_UNFINISHED` if it has only a part of a store.
  */
 export async function migrateSqlite(writer: Knex, file: string, beforeSteps: (first: string) => Promise<void>): Promise<void> {
@@ -60,7 +60,7 @@ export async function migrateSqlite(writer: Knex, file: string, beforeSteps: (fi
   const [rows] = (await writer.migrate.list(config)) as [readonly { readonly name: string }[], unknown];
   const taken = rows.map(({ name }) => name);
   refuseUnknownSteps('sqlite', `file "${file}"`, taken);
-  const first = knownSteps().find((name) => !taken.includes(name));
+  const first = ALL_MIGRATIONS.find(({ name, sqlite, code }) => !taken.includes(name) && (sqlite.length > 0 || code !== undefined))?.name;
   if (first !== undefined && taken.length > 0) await beforeSteps(first);
   // The lock on hub.lock guarantees that nobody else migrates: a migration lock that is still set is from a hub that was killed.
   await writer.migrate.forceFreeMigrationsLock(config);

@@ -6,6 +6,7 @@ import path from 'node:path';
 import t, { type Test } from 'tap';
 import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import { tokenUse } from '../../../adapters/storage-knex/migrations/0010-token-use.ts';
+import { noIndexByAge } from '../../../adapters/storage-knex/migrations/0020-no-index-by-age.ts';
 import { SQLITE_STATEMENTS } from '../../../adapters/storage-knex/sqlite/statements.ts';
 import { aKey, anEvent, aTask, aTaskId, changes, inserting } from '../../product/contracts/fixtures.ts';
 import { commit, failsWith } from '../../product/contracts/storage/storage-room.ts';
@@ -213,6 +214,12 @@ t.test('R22: a store is backed up before it is migrated, and is not migrated if 
   await again.open();
   await again.close();
   t.ok((await readdir(folder)).every(noBackup), 'nor does one that is up to date');
+  await outside(file, `DELETE FROM migrations WHERE name = '${noIndexByAge.name}'`);
+  const unchanged = sqliteStorage(file);
+  await unchanged.open();
+  await unchanged.close();
+  t.equal((await outside(file, `SELECT name FROM migrations WHERE name = '${noIndexByAge.name}'`)).length, 1);
+  t.ok((await readdir(folder)).every(noBackup), 'nor before a step that is for another database');
 });
 
 t.test('a migration resumes after a kill that left the migrator locked', async (t) => {
