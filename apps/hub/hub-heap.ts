@@ -16,8 +16,9 @@ const GROWTH_PERCENT = 200;
  *
  * `--optimize-for-size`: V8 compacts pages that are free in part, and shrinks the young generation, mostly in the collections of its memory reducer. By
  * default that waits until V8 considers the rate of allocations low. With 10,000 idle sidecars on a busy machine it waited 70 s, once more than 170 s,
- * while 28 to 35 MiB of old pages were free. With the flag it begins 8 s after a collection, and every other one returns memory, too. Those take
- * longer, 10 to 40 ms with 10,000 sidecars, and a small young generation is collected more often, so it is for a hub with next to no work.
+ * while 28 to 35 MiB of old pages were free. With the flag it begins 8 s after a collection, and all other collections return memory, too. They
+ * take longer, 10 to 40 ms with 10,000 sidecars and over 100 if the machine is overloaded, and a small young generation is collected more often, so
+ * it is for a hub with next to no work.
  *
  * test/bench/HISTORY.md has the figures.
  */
