@@ -85,6 +85,9 @@ export async function homeOfUser(user: string): Promise<string | null> {
   return isAbsolute(home) ? home : null;
 }
 
+/** Whether this machine has such a user. */
+export const isUser = async (user: string): Promise<boolean> => (await run(['id', '-u', '--', user], process.env)).code === 0;
+
 /** Names that a shell takes as they are. */
 const USER = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 

@@ -6,7 +6,7 @@ import { parseEnv } from 'node:util';
 import { Argument, Option, type Command } from 'commander';
 import { AgentcomError, fileReasonOf } from '../../../core/errors/agentcom-error.ts';
 import { PACKAGE_ROOT } from '../../package-root.ts';
-import { install, otherUnit, statusOf, uninstall, unitFor, type OtherUnit } from '../../service/manager.ts';
+import { install, isUser, otherUnit, statusOf, uninstall, unitFor, type OtherUnit } from '../../service/manager.ts';
 import { VERSION } from '../../version.ts';
 import type { Installer, ServicePlan, ServiceUnit } from '../../service/service-plan.ts';
 import type { Action, Context } from '../cli-context.ts';
@@ -58,6 +58,11 @@ async function installService(context: Context, options: ServiceOptions, part: P
   if (missing !== undefined)
     throw new AgentcomError('AC_SERVICE', `There is no ${missing}, and the service cannot create it.`, {
       hint: `Create it first: install -d -m 700 -o ${options.runAs ?? ''} ${JSON.stringify(missing)}`,
+    });
+  // Otherwise the service manager would start it again and again.
+  if (options.runAs !== undefined && !(await isUser(options.runAs)))
+    throw new AgentcomError('AC_SERVICE', `There is no user ${JSON.stringify(options.runAs)}.`, {
+      hint: 'Create it first, or correct --run-as.',
     });
   await install(unit, context.environment.env);
   context.output.data({ file: unit.file, installed: true });

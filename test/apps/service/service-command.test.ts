@@ -5,7 +5,7 @@ import { tmpdir, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
-import { homeOfUser, install, otherUnit, uninstall, unitFor } from '../../../apps/service/manager.ts';
+import { homeOfUser, install, isUser, otherUnit, uninstall, unitFor } from '../../../apps/service/manager.ts';
 import { builtTree } from '../../rig/built-tree.ts';
 import { run, type Ran } from '../cli/cli-world.ts';
 
@@ -197,6 +197,18 @@ export default defineConfig({ hub: { storage: sqlite({ file: 'h.db' }), transpor
     });
   },
 );
+
+t.test('a service of the system is not installed for a user who does not exist', { skip: process.platform !== 'linux' }, async (t) => {
+  const { run, calls } = await machine(t);
+  const user = 'no-such-user.of-agentcom';
+  t.match(await run('service', 'install', 'sidecar', '--run-as', user), {
+    code: 1,
+    err: `There is no user "${user}". Create it first, or correct --run-as. (AC_SERVICE)\n`,
+  });
+  t.same(await calls(), [], 'before anything is changed');
+  t.notOk(await isThere('/etc/systemd/system/agentcom-sidecar-worker-1.service'));
+  t.equal(await isUser(userInfo().username), true);
+});
 
 t.test('print changes nothing and passes the env file on', { skip: process.platform !== 'linux' }, async (t) => {
   const { unit, run, calls } = await machine(t);
