@@ -6,6 +6,7 @@ import t from 'tap';
 import { hubClient, type OutputChunkJson } from '../../apps/client/index.ts';
 import { makeWorld, type World } from './app-world.ts';
 import { run } from './cli/cli-world.ts';
+import { gate } from '../rig/gate.ts';
 
 t.setTimeout(120_000);
 
@@ -32,8 +33,7 @@ t.test('live output: followed while the agent works, complete, searchable, and s
   const { task_id: taskId } = await api.tasks.submit({ description });
 
   let seen = '';
-  let sawFirst: () => void = () => undefined;
-  const first = new Promise<void>((resolve) => (sawFirst = resolve));
+  const { opened: first, open: sawFirst } = gate();
   const following = run(['logs', '--follow', taskId], {
     env,
     onOut(text) {

@@ -2,6 +2,7 @@
 import type { Test } from 'tap';
 import { badge, goTo, type BrowserRoom } from './browser-room.ts';
 import { signIn, watchedPage } from './chromium.ts';
+import { gate } from '../rig/gate.ts';
 
 const FIRST_PAINT_MAX_MS = 2_000;
 const TWO_DAYS_MS = 172_800_000;
@@ -218,10 +219,8 @@ export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
   await t.test('a task that is submitted while the list is read appears as well', async (t) => {
     await goTo(page, room, 'tasks');
     await page.getByRole('list', { name: 'Tasks, newest first' }).waitFor();
-    let release = (): void => undefined;
-    const held = new Promise<void>((resolve) => (release = resolve));
-    let onRead = (): void => undefined;
-    const isRead = new Promise<void>((resolve) => (onRead = resolve));
+    const { opened: held, open: release } = gate();
+    const { opened: isRead, open: onRead } = gate();
     let reads = 0;
     await page.route(/\/api\/tasks\?.*limit=100/, async (route) => {
       reads += 1;

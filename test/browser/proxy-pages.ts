@@ -7,6 +7,7 @@ import type { Test } from 'tap';
 import { runningHub } from '../apps/running-hub.ts';
 import type { BrowserRoom } from './browser-room.ts';
 import { signIn, watchedPage } from './chromium.ts';
+import { gate } from '../rig/gate.ts';
 
 /** Longer than the pause after which the page takes the stream for caught up, milliseconds. */
 const PART_EVERY_MS = 700;
@@ -114,8 +115,7 @@ export async function proxyPages(t: Test, { browser }: BrowserRoom): Promise<voi
   await t.test('events from before the page was opened that arrive slowly do not make it look out of date', async (t) => {
     const hub = await runningHub();
     for (let n = 0; n < 3; n += 1) await hub.api.tasks.submit({ description: `Task ${n}` });
-    let isSent = (): void => undefined;
-    const allSent = new Promise<void>((resolve) => (isSent = resolve));
+    const { opened: allSent, open: isSent } = gate();
     const proxy = createServer((incoming, outgoing) => {
       const { method, headers, url } = incoming;
       const forwarded = request(`${hub.url}${url ?? ''}`, { method, headers }, (answer) => {

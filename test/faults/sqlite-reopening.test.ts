@@ -8,17 +8,11 @@ import { closedAfter, emptyFolder, sqliteStorage, testedDriver } from '../adapte
 import { aTask, inserting } from '../product/contracts/fixtures.ts';
 import { failsWith } from '../product/contracts/storage/storage-room.ts';
 import { statementFaults } from './rig/statement-faults.ts';
-
-/** Something that happens once. */
-function signal(): { readonly given: Promise<void>; give(): void } {
-  let give: () => void = () => undefined;
-  const given = new Promise<void>((resolve) => (give = resolve));
-  return { given, give: () => give() };
-}
+import { gate } from '../rig/gate.ts';
 
 t.test('a read for which SQLite commits while all connections are closed is answered by the new ones', async (t) => {
   // Before, it waited a minute for a connection of the pool that was being closed.
-  const [committing, commit, closing, close] = [signal(), signal(), signal(), signal()];
+  const [committing, commit, closing, close] = [gate(), gate(), gate(), gate()];
   const driver: SqliteDriver = {
     ...testedDriver,
     connectionOver(raw) {
@@ -27,8 +21,8 @@ t.test('a read for which SQLite commits while all connections are closed is answ
         ...connection,
         async change(sql, ...values) {
           if (sql === 'COMMIT') {
-            committing.give();
-            await commit.given;
+            committing.open();
+            await commit.opened;
           }
           return connection.change(sql, ...values);
         },
@@ -41,8 +35,8 @@ t.test('a read for which SQLite commits while all connections are closed is answ
         ...config,
         client: class extends Client {
           override async destroyRawConnection(raw: unknown): Promise<void> {
-            closing.give();
-            await close.given;
+            closing.open();
+            await close.opened;
             return super.destroyRawConnection(raw);
           }
         },
@@ -56,15 +50,15 @@ t.test('a read for which SQLite commits while all connections are closed is answ
   await storage.agents.findToken('none');
   await storage.tasks.transact('batch', (unit) => unit.save(inserting(aTask()), true));
   const read = storage.tasks.stats();
-  await committing.given;
+  await committing.opened;
   statements.count.arm({ nth: 1, lasting: false });
   await failsWith(t, storage.agents.findToken('none'), 'AC_STORE_UNAVAILABLE', 'the connections are broken');
   const reopened = storage.agents.findToken('none');
-  await closing.given;
-  commit.give();
+  await closing.opened;
+  commit.open();
   // The read learns that SQLite has committed before the pools are closed.
   await sleep(100);
-  close.give();
+  close.open();
   await reopened;
   t.equal(await Promise.race([read.then(({ statuses }) => statuses.queued), sleep(5_000, 'waits', { ref: false })]), 1);
 });

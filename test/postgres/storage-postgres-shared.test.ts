@@ -33,6 +33,7 @@ import { clusterOf } from '../product/contracts/storage/cluster-of.ts';
 import { commit, failsWith } from '../product/contracts/storage/storage-room.ts';
 import { closedBefore, emptySchema, engineDeps, postgresStorage } from '../adapters/storage-places/postgres-storage-place.ts';
 import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
+import { gate } from '../rig/gate.ts';
 
 const server = await postgresServer(['-c', 'fsync=off', '-c', 'deadlock_timeout=50ms']);
 t.teardown(() => server.end());
@@ -43,13 +44,6 @@ async function two(t: Test, schema = emptySchema(t, server)): Promise<readonly [
   const both = [postgresStorage(options), postgresStorage(options)] as const;
   for (const storage of both) await closedBefore(t, storage).open();
   return both;
-}
-
-/** A promise and its resolver. */
-function gate() {
-  let open = (): void => undefined;
-  const opened = new Promise<void>((resolve) => (open = resolve));
-  return { open, opened };
 }
 
 /** Resolves once a hub's connection waits for another's lock. */

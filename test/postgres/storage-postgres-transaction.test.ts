@@ -10,6 +10,7 @@ import type { ErrorCode } from '../../core/errors/codes.ts';
 import { failsWith } from '../product/contracts/storage/storage-room.ts';
 import { anAgentId, aTaskId } from '../product/contracts/fixtures.ts';
 import { NO_ROWS } from '../adapters/suites/no-rows.ts';
+import { gate } from '../rig/gate.ts';
 
 type Fault = { readonly code?: string; readonly severity?: string };
 
@@ -327,8 +328,7 @@ t.test('with exclusive use: one statement, or a transaction that begins with the
   }
 
   const { connection, statements } = failingConnection(0, {});
-  let endBefore = (): void => undefined;
-  const before = new Promise<void>((resolve) => (endBefore = resolve));
+  const { opened: before, open: endBefore } = gate();
   const early = {
     isEarly: true,
     requireBefore: () => before,

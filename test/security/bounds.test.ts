@@ -25,6 +25,7 @@ import { watchUnits } from '../core/hub/watched-units.ts';
 import { assignFrame, named, online, sent } from '../core/sidecar/rig/stage.ts';
 import { EMPTY_JOURNAL } from '../../core/application/sidecar/state/journal-state.ts';
 import { missingTest, type NamedTest } from './named-tests.ts';
+import { gate } from '../rig/gate.ts';
 
 const MIB = 1_048_576;
 const HERE = 'security/bounds.test.ts';
@@ -385,8 +386,7 @@ t.test('R20: with a full inbox submits get 503 and reports no answer, and nothin
   // The disk is slow; what is sent meanwhile waits.
   const { tasks } = rig.storage;
   const transact = tasks.transact.bind(tasks);
-  let toDisk: () => void = () => undefined;
-  const disk = new Promise<void>((resolve) => (toDisk = resolve));
+  const { opened: disk, open: toDisk } = gate();
   Object.assign(tasks, { transact: async (...of: Parameters<typeof transact>) => (await disk, transact(...of)) });
   await peer.send({ type: 'task_complete', task_id: ids[0], generation: 1, result: 'in the batch in progress' });
   const submits = Array.from({ length: 12 }, () =>

@@ -13,7 +13,7 @@ import { silentLog } from '../../core/ports/log.ts';
 import { seededIds } from '../product/twins/ids-seeded/seeded-ids.ts';
 import { memoryJournal } from '../product/twins/journal-memory/memory-journal.ts';
 import { memoryResultInbox } from '../product/twins/results-memory/memory-result-inbox.ts';
-import { gate } from '../apps/worker/worker-room.ts';
+import { gate } from '../rig/gate.ts';
 
 const MIB = 2 ** 20;
 /** What the system buffers between two sockets of one machine, at most. */

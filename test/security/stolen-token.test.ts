@@ -4,6 +4,7 @@ import type { AgentId } from '../../core/domain/ids.ts';
 import type { AgentStore } from '../../core/ports/agent-store.ts';
 import { hubBench } from '../adapters/http/hub-bench.ts';
 import { hubRig, settle, type HubRig, type Peer } from '../core/hub/hub-rig.ts';
+import { gate } from '../rig/gate.ts';
 
 const types = (frames: readonly { readonly type: string }[]): string => frames.map((frame) => frame.type).join(' ');
 
@@ -56,8 +57,7 @@ t.test('R7: a frame of a replaced session changes nothing and is counted', async
   // The report arrives while the identify that replaces its session is being committed.
   const { tasks } = rig.storage;
   const transact = tasks.transact.bind(tasks);
-  let toDisk: () => void = () => undefined;
-  const disk = new Promise<void>((resolve) => (toDisk = resolve));
+  const { opened: disk, open: toDisk } = gate();
   Object.assign(tasks, { transact: async (...of: Parameters<typeof transact>) => (await disk, transact(...of)) });
   await newer.identify({ capabilities: ['owned'], held: [{ task_id: id, generation: 1, status: 'working' }] });
   await owner.send(report);

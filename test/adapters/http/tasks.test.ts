@@ -20,6 +20,7 @@ import {
 } from '../../product/contracts/fixtures.ts';
 import { SEARCHED_MAX } from '../../../adapters/http/endpoints/task-lists.ts';
 import { BENCH_AGENT, hubBench, type Answered, type HubBench } from './hub-bench.ts';
+import { gate } from '../../rig/gate.ts';
 
 let bench: HubBench;
 t.beforeEach(async () => {
@@ -370,8 +371,7 @@ t.test('metadata and result are returned as stored', async (t) => {
 });
 
 t.test('R20: reads of one token are bounded and take turns, without delaying other tokens', async (t) => {
-  let release = (): void => undefined;
-  const released = new Promise<void>((resolve) => (release = resolve));
+  const { opened: released, open: release } = gate();
   let running = 0;
   const slow = async () => {
     running += 1;

@@ -7,6 +7,7 @@ import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { enrolHubProof, sealedSecret, unsealedEnrolToken, type SealedToken } from '../../../core/protocol/enrol-proof.ts';
 import { A_MOMENT_MS, anAgent, aStop, aToken, changes } from '../../product/contracts/fixtures.ts';
 import { BENCH_AGENT, hashOf, HOST, hubBench, type Answered, type HubBench } from './hub-bench.ts';
+import { gate } from '../../rig/gate.ts';
 
 const { hmac } = systemDigest();
 let bench: HubBench;
@@ -370,30 +371,23 @@ t.test('a token revoked during its lookup is not cached', async (t) => {
   const { agents } = bench.storage;
   const id = `tok-${'1'.repeat(32)}`;
   await agents.addToken(aToken({ id, role: 'viewer', agentId: null, hash: hashOf('slow') }));
-  const underWay = held();
-  const onItsWay = held();
+  const underWay = gate();
+  const onItsWay = gate();
   let looks = 0;
   const findToken: HttpApiDeps['agents']['findToken'] = async (hash) => {
     const record = await agents.findToken(hash);
     looks += 1;
     if (looks > 1) return record;
-    underWay.go();
-    await onItsWay.promise;
+    underWay.open();
+    await onItsWay.opened;
     return record;
   };
   const other = await hubBench({ deps: { agents: { ...agents, findToken } } });
   const first = other.send('/api/schemas', { token: 'slow' });
-  await underWay.promise;
+  await underWay.opened;
   t.equal((await other.send(`/admin/tokens/${id}`, { method: 'DELETE' })).status, 200);
-  onItsWay.go();
+  onItsWay.open();
   t.equal((await first).status, 200, 'the request from before the revocation');
   t.equal((await other.send('/api/schemas', { token: 'slow' })).status, 401, 'the next request looks it up again');
   await other.close();
 });
-
-/** A promise and its resolver. */
-function held(): { readonly promise: Promise<void>; go(): void } {
-  let go: () => void = () => undefined;
-  const promise = new Promise<void>((resolve) => (go = resolve));
-  return { promise, go: () => go() };
-}

@@ -11,6 +11,7 @@ import { aToken } from '../../product/contracts/fixtures.ts';
 import { emptySchema, engineDeps } from '../storage-places/postgres-storage-place.ts';
 import { postgresServer } from '../storage-places/postgres-server.ts';
 import { emptyFolder, testedDriver } from '../storage-places/sqlite-storage-place.ts';
+import { gate } from '../../rig/gate.ts';
 
 /** More than any pool has by default. */
 const READS = 32;
@@ -21,11 +22,9 @@ async function findsAToken(t: Test, engine: Engine): Promise<void> {
   const storage = knexStorage({ engine: { ...engine, open }, clock: systemClock(), log: silentLog });
   await storage.open();
   await storage.agents.addToken(aToken({ id: 'tok-1', hash: 'h1' }));
-  let release = (): void => undefined;
-  const released = new Promise<void>((resolve) => (release = resolve));
+  const { opened: released, open: release } = gate();
   let running = 0;
-  let whenRunning = (): void => undefined;
-  const someRun = new Promise<void>((resolve) => (whenRunning = resolve));
+  const { opened: someRun, open: whenRunning } = gate();
   const reads = Array.from({ length: READS }, async () =>
     opened?.read(async () => {
       running += 1;

@@ -10,6 +10,7 @@ import type { StoreUnit } from '../../../core/ports/task-store.ts';
 import { anAgentId, aTask, aTaskId, changes, inserting } from '../../product/contracts/fixtures.ts';
 import { clusterOf } from '../../product/contracts/storage/cluster-of.ts';
 import { failsWith } from '../../product/contracts/storage/storage-room.ts';
+import { gate } from '../../rig/gate.ts';
 
 interface Open {
   readonly storage: MemoryStorage;
@@ -28,10 +29,8 @@ async function two(t: Test): Promise<readonly [Open, Open]> {
     return {
       storage,
       begin(name) {
-        let end = (): void => undefined;
-        const ended = new Promise<void>((resolve) => (end = resolve));
-        let begun: (unit: StoreUnit) => void = () => undefined;
-        const unit = new Promise<StoreUnit>((resolve) => (begun = resolve));
+        const { opened: ended, open: end } = gate();
+        const { opened: unit, open: begun } = gate<StoreUnit>();
         const done = storage.tasks.transact(name, async (given) => {
           begun(given);
           await ended;

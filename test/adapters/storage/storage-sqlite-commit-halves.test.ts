@@ -26,6 +26,7 @@ import {
 } from '../storage-places/logged-store.ts';
 import { outside, testedDriver } from '../storage-places/sqlite-storage-place.ts';
 import { NO_ROWS } from '../suites/no-rows.ts';
+import { gate } from '../../rig/gate.ts';
 
 const BATCHES_IN_TRANSACTION = 16;
 const WAITS_MS = 300;
@@ -91,8 +92,7 @@ async function logOver(t: Test, before: (sql: string) => unknown) {
 }
 
 t.test('R1: no half of the log is overwritten before SQLite has committed its batches', async (t) => {
-  let commit: () => void = () => undefined;
-  const mayCommit = new Promise<void>((resolve) => (commit = resolve));
+  const { opened: mayCommit, open: commit } = gate();
   const { file, close, clock, log, save } = await logOver(t, (sql) => (sql === 'COMMIT' ? mayCommit : undefined));
   const inBoth = 2 * BATCHES_IN_TRANSACTION;
   for (let n = 1; n <= inBoth; n += 1) {

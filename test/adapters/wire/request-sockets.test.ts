@@ -12,6 +12,7 @@ import { silentLog } from '../../../core/ports/log.ts';
 import { textOf } from '../../product/contracts/wire/web-http.ts';
 import { hubRecorder } from '../../product/contracts/wire/wire-recorders.ts';
 import { openToAll } from '../../product/contracts/wire/wire-room.ts';
+import { gate } from '../../rig/gate.ts';
 
 t.setTimeout(60_000);
 
@@ -138,8 +139,7 @@ t.test('it opens for a valid token only, and its requests have that token and no
 });
 
 t.test('answers come as they are ready; a token that is no longer valid closes it', async (t) => {
-  let release = (): void => undefined;
-  const held = new Promise<void>((resolve) => (release = resolve));
+  const { opened: held, open: release } = gate();
   const found = await door(t, async (request) => {
     const text = await textOf(request);
     if (text === 'first') await held;
@@ -196,8 +196,7 @@ t.test('a message that is no request closes it, with the reason', async (t) => {
 });
 
 t.test('it closes after its last answer when the hub stops, and when it is idle', async (t) => {
-  let release = (): void => undefined;
-  const held = new Promise<void>((resolve) => (release = resolve));
+  const { opened: held, open: release } = gate();
   let running = 0;
   const found = await door(t, async () => {
     running += 1;
@@ -260,8 +259,7 @@ t.test('a client that reads nothing is not read from', async (t) => {
 });
 
 t.test('bodies that wait for the handler are limited', async (t) => {
-  let release = (): void => undefined;
-  const held = new Promise<void>((resolve) => (release = resolve));
+  const { opened: held, open: release } = gate();
   let handled = 0;
   const found = await door(t, async () => {
     handled += 1;
@@ -298,8 +296,7 @@ t.test('a port has a limited number of them', async (t) => {
 
 t.test('a client that disconnects while its token is looked up is not opened', async (t) => {
   let answer = (): void => undefined;
-  let isAsked = (): void => undefined;
-  const asked = new Promise<void>((resolve) => (isAsked = resolve));
+  const { opened: asked, open: isAsked } = gate();
   const transport = wsTransport({ log: silentLog });
   const http = async (): Promise<HttpResponse> => {
     isAsked();

@@ -6,6 +6,7 @@ import { submitBatcher } from '../../../apps/client/submit-batcher.ts';
 import { runningHub } from '../running-hub.ts';
 import { ScriptedApp } from '../cli/scripted-app.ts';
 import { listening } from './scripted-hub.ts';
+import { gate } from '../../rig/gate.ts';
 
 t.setTimeout(60_000);
 
@@ -41,8 +42,7 @@ t.test('R8: each submit in a batch has its own key, its own answer in order, and
 
 t.test('simultaneous submits are one request; later ones are another, which does not wait for its answer', async (t) => {
   const sent: string[][] = [];
-  let release = (): void => undefined;
-  const held = new Promise<void>((resolve) => (release = resolve));
+  const { opened: held, open: release } = gate();
   const app = new ScriptedApp().post('/api/tasks/batch', async (c) => {
     const lines = linesOf(c.text);
     sent.push(lines.map((line) => String(line.task.description)));

@@ -7,6 +7,7 @@ import { freePort } from '../cli/cli-world.ts';
 import { ScriptedApp } from '../cli/scripted-app.ts';
 import { runningHub } from '../running-hub.ts';
 import { listening, streamOf } from './scripted-hub.ts';
+import { gate } from '../../rig/gate.ts';
 
 const sse = (id: number, event: string): string => `id: ${id}\nevent: ${event}\ndata: ${JSON.stringify({ id, event })}\n\n`;
 
@@ -72,10 +73,8 @@ t.test('a wait for a task that has not ended asks for it once, and for one that 
 
 t.test('many waits ask for their tasks some at a time, and end with their signal while others are asking', async (t) => {
   let [asking, most] = [0, 0];
-  let answer: () => void = () => undefined;
-  const asked = new Promise<void>((resolve) => (answer = resolve));
-  let fill: () => void = () => undefined;
-  const full = new Promise<void>((resolve) => (fill = resolve));
+  const { opened: asked, open: answer } = gate();
+  const { opened: full, open: fill } = gate();
   const app = new ScriptedApp()
     .get('/api/events', (c) => streamOf(c, sse(1, 'completed')))
     .get('/api/tasks/:id', async (c) => {
@@ -135,8 +134,7 @@ t.test('a wait gives up on a hub that is unreachable from its start', async (t) 
 t.test('a client has 32 reads in flight and the others wait, but not for output that is to come', async (t) => {
   let [held, reading, most] = [0, 0, 0];
   const never = new Promise<void>(() => undefined);
-  let answerAll: () => void = () => undefined;
-  const answered = new Promise<void>((resolve) => (answerAll = resolve));
+  const { opened: answered, open: answerAll } = gate();
   const app = new ScriptedApp()
     .get('/api/tasks/:id/output/wait', async (c) => {
       held += 1;

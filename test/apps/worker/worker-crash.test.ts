@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import t, { type Test } from 'tap';
 import { worker } from '../../../apps/worker/index.ts';
 import { makeWorld, type World } from '../app-world.ts';
-import { gate } from './worker-room.ts';
+import { gate } from '../../rig/gate.ts';
 
 /** How long a worker's process may take to print what a test waits for, in milliseconds. */
 const SAID_WITHIN_MS = 60_000;

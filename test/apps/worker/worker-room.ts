@@ -68,10 +68,3 @@ export async function workerRoom(t: Test, timing: Partial<HubTiming> = {}): Prom
     },
   };
 }
-
-/** A promise and how to resolve it. */
-export function gate<T = void>(): { readonly opened: Promise<T>; readonly open: (value: T) => void } {
-  let open: (value: T) => void = () => undefined;
-  const opened = new Promise<T>((resolve) => (open = resolve));
-  return { opened, open };
-}

@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import t from 'tap';
 import { TaskAborted, worker, type WorkerOptions } from '../../../apps/worker/index.ts';
 import { tcpProxy } from '../../durability/tcp-proxy.ts';
-import { gate, workerRoom } from './worker-room.ts';
+import { gate } from '../../rig/gate.ts';
+import { workerRoom } from './worker-room.ts';
 
 /** Works until it is stopped. */
 const untilStopped: WorkerOptions['handle'] = async (_task, { signal }) => {

@@ -2,7 +2,8 @@
 import t from 'tap';
 import { TaskFailure, type Handler, type HandlerContext, type WorkerTask } from '../../../apps/worker/index.ts';
 import { OUTPUT_BYTES_MAX } from '../../../core/application/sidecar/state/constants.ts';
-import { gate, workerRoom } from './worker-room.ts';
+import { gate } from '../../rig/gate.ts';
+import { workerRoom } from './worker-room.ts';
 
 t.test('a task completes with what the handler returns', async (t) => {
   const room = await workerRoom(t);

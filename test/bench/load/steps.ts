@@ -3,6 +3,7 @@
  * is timed separately.
  */
 import { lightSidecars, type LightSidecarsPlan } from './light-sidecars.ts';
+import { gate } from '../../rig/gate.ts';
 
 export interface StepsPlan extends Omit<LightSidecarsPlan, 'atOnce'> {
   /** At least this many tasks wait, and the sidecars have as many slots in total. */
@@ -56,14 +57,7 @@ export async function assignAll({ count, ...plan }: StepsPlan): Promise<{ readon
 }
 
 function countTo(count: number): { readonly one: () => void; readonly all: Promise<void> } {
-  let onAll: () => void = () => undefined;
-  const all = new Promise<void>((resolve) => (onAll = resolve));
+  const { opened: all, open: onAll } = gate();
   let seen = 0;
   return { all, one: () => void ((seen += 1) === count && onAll()) };
-}
-
-function gate(): { readonly open: () => void; readonly opened: Promise<void> } {
-  let open: () => void = () => undefined;
-  const opened = new Promise<void>((resolve) => (open = resolve));
-  return { opened, open };
 }

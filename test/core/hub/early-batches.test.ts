@@ -9,6 +9,7 @@ import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { aBody } from '../../product/contracts/fixtures.ts';
 import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import { hubRig, settle, type AnyFrame, type HubRig, type Peer } from './hub-rig.ts';
+import { gate } from '../../rig/gate.ts';
 
 /** A hub whose commits can be held, and failed, one by one. */
 async function heldCommits(limits: Partial<HubLimits> = {}) {
@@ -131,8 +132,7 @@ t.test('R2: a batch decided on a commit of unknown outcome is not retried before
   const peer = await agentWithSlots(rig, 100);
   const { tasks } = rig.storage;
   const { committed } = tasks;
-  let find: () => void = () => undefined;
-  const foundOut = new Promise<void>((resolve) => (find = resolve));
+  const { opened: foundOut, open: find } = gate();
   Object.assign(tasks, { committed: (batchId: string) => foundOut.then(() => committed(batchId)) });
   hold();
   const first = rig.submit();

@@ -15,6 +15,7 @@ import { AgentcomError, messageOf } from '../../../../core/errors/agentcom-error
 import { aDraft, hubRig, settle, type HubRig } from '../hub-rig.ts';
 import { RandomSidecar } from './random-sidecar.ts';
 import { AGENTS, type Act, type ActOf } from './random-acts.ts';
+import { gate, type Gate } from '../../../rig/gate.ts';
 
 const SWEEP_MS = 10_000;
 const TIMING: Partial<HubTiming> = {
@@ -59,7 +60,7 @@ export class RandomWorld {
   /** The store's time minus the monotonic clock, as last seen. */
   #aheadMs = 0;
   #failing: ActOf<'fail'> | null = null;
-  #gate: { readonly opened: Promise<void>; readonly open: () => void } | null = null;
+  #gate: Gate | null = null;
 
   /** Starts a hub; when the first one starts, every agent connects. */
   async start(): Promise<void> {
@@ -208,9 +209,7 @@ export class RandomWorld {
 
   #hold(): void {
     if (this.#gate !== null) return;
-    let open: () => void = () => undefined;
-    const opened = new Promise<void>((resolve) => (open = resolve));
-    this.#gate = { opened, open };
+    this.#gate = gate();
   }
 
   async #release(): Promise<void> {

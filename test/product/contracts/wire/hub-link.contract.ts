@@ -3,6 +3,7 @@ import type { LinkEvents } from '../../../../core/ports/hub-link.ts';
 import { inSuite, type CaseTest, type ContractCase, type TestRunner } from '../contract-case.ts';
 import { linkRecorder, nextOf } from './wire-recorders.ts';
 import { FRAME_BYTES_MAX, join, roundTrip, wireRoom, type WireSubject } from './wire-room.ts';
+import { gate } from '../../../rig/gate.ts';
 
 /** Adds the suite; `name` appears in the titles. */
 export const hubLinkContract = (name: string, subject: WireSubject, runner: TestRunner): void => {
@@ -39,8 +40,7 @@ const openingTests = (test: CaseTest, subject: WireSubject): void => {
     const room = await wireRoom(t, subject);
     const { events, saw } = linkRecorder();
     let taken = 0;
-    let tell = (): void => undefined;
-    const all = new Promise<void>((resolve) => (tell = resolve));
+    const { opened: all, open: tell } = gate();
     const link = subject.link.connect(
       { url: room.url, frameBytesMax: FRAME_BYTES_MAX },
       {
