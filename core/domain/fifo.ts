@@ -7,6 +7,10 @@ export class Fifo<T extends object> {
   readonly #entries: (T | undefined)[] = [];
   #next = 0;
 
+  get length(): number {
+    return this.#entries.length - this.#next;
+  }
+
   get first(): T | undefined {
     return this.#entries[this.#next];
   }

@@ -53,12 +53,6 @@ function reportCharacters(body: ReportBody): number {
 export const isInternal = ({ kind }: Command): boolean =>
   kind === 'sweep' || kind === 'remove_old' || kind === 'disconnect' || kind === 'hub_started' || kind === 'hub_stopped' || kind === 'poll';
 
-/** Commands that stop work may fill the inbox to this multiple of its bound, so that a flood of submits and reports cannot keep them out. */
-const RESERVED_SHARE = 1.25;
-
-/** The share of the inbox bound that this command may use. */
-export const shareOf = ({ kind }: Command): number => (kind === 'cancel' || kind === 'agent_control' ? RESERVED_SHARE : 1);
-
 /**
  * How late a sweep is: its wait in the inbox or, if the store's clock jumped during that wait, the size of the jump, whichever is larger.
  * 0 for other commands.

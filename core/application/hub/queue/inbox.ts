@@ -27,6 +27,11 @@ export interface InboxEntry {
   readonly work: number;
 }
 
+interface Waiting {
+  readonly commands: number;
+  readonly bytes: number;
+}
+
 /** An entry with its place in the order of arrival. */
 interface Numbered<E> {
   readonly entry: E;
@@ -37,6 +42,8 @@ interface SenderQueue<E> {
   readonly key: string;
   readonly quantum: number;
   readonly entries: Fifo<Numbered<E>>;
+  /** Of these entries. */
+  bytes: number;
   /** Work that it may still take in its turns. */
   credit: number;
 }
@@ -66,6 +73,13 @@ export class Inbox<E extends InboxEntry> {
 
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** What waits of the sender of this command. */
+  waitingOf(command: Command): Waiting {
+    this.#sortIntoQueues();
+    const queue = this.#queues.get(queueKeyOf(command));
+    return { commands: queue?.entries.length ?? 0, bytes: queue?.bytes ?? 0 };
   }
 
   push(entry: E): void {
@@ -100,11 +114,12 @@ export class Inbox<E extends InboxEntry> {
       const key = queueKeyOf(entry.command);
       let queue = this.#queues.get(key);
       if (queue === undefined) {
-        queue = { key, quantum: isAgentQueue(key) ? AGENT_QUANTUM : QUANTUM, entries: new Fifo(), credit: 0 };
+        queue = { key, quantum: isAgentQueue(key) ? AGENT_QUANTUM : QUANTUM, entries: new Fifo(), bytes: 0, credit: 0 };
         this.#queues.set(key, queue);
         this.#ring.push(queue);
       }
       queue.entries.push({ entry, number: (this.#number += 1) });
+      queue.bytes += entry.bytes;
     }
     this.#arrived = [];
     this.#arrivedWork = 0;
@@ -147,6 +162,7 @@ export class Inbox<E extends InboxEntry> {
             return taken;
           }
           queue.entries.take();
+          queue.bytes -= first.entry.bytes;
           // A command that cost more than the credit is paid off in the next turns.
           queue.credit -= Number.isFinite(cost) ? cost : this.#workMax;
           work += cost;
@@ -184,6 +200,10 @@ export class PriorityInbox<E extends InboxEntry> {
 
   get bytes(): number {
     return bytesOf(this.#sweeps) + this.#halfBytes + this.#normal.bytes + this.#low.bytes;
+  }
+
+  waitingOf(command: Command, isLowPriority: boolean): Waiting {
+    return (isLowPriority ? this.#low : this.#normal).waitingOf(command);
   }
 
   push(entry: E, isLowPriority: boolean): void {

@@ -14,8 +14,9 @@ import type { AdoptCommand, AnswerTo, Command, CommandInbox, Settled } from '../
 import { refusalLog, type NoteRefusal } from '../../refusal-log.ts';
 import { hintFor, type Commit } from '../batch/commit.ts';
 import type { Prefetched } from '../handlers/command-router.ts';
-import { isInternal, mayRunEarly, shareOf, sizeOf, workOf } from '../batch/command-size.ts';
+import { mayRunEarly, sizeOf, workOf } from '../batch/command-size.ts';
 import { PriorityInbox, type InboxEntry } from './inbox.ts';
+import { isFullFor } from './inbox-bounds.ts';
 import { BatchTurn } from './batch-turn.ts';
 import { BatchWriter, type BatchWriterDeps, type SavedBatch } from './batch-writer.ts';
 import { Removals } from './removals.ts';
@@ -219,9 +220,7 @@ export class TaskQueue implements CommandInbox {
     }
     if (this.#refusal !== null) return settle({ ok: false, error: this.#refusal });
     const bytes = sizeOf(command);
-    const share = shareOf(command);
-    const isFull = this.#inbox.length >= limits.inboxCommands * share || this.#inbox.bytes + bytes > limits.inboxBytes * share;
-    if (isFull && !isInternal(command)) {
+    if (isFullFor(this.#inbox, { command, bytes, isLowPriority }, limits)) {
       const message = `The hub has ${this.#inbox.length} commands (${this.#inbox.bytes} bytes) waiting; the limit is ${limits.inboxCommands} (${limits.inboxBytes}); try again in a few seconds.`;
       return settle({ ok: false, error: new AgentcomError('AC_HUB_BUSY', message) });
     }

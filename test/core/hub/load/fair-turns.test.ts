@@ -4,9 +4,11 @@ import type { Command, TaskDraft } from '../../../../core/application/hub/batch/
 import { Inbox } from '../../../../core/application/hub/queue/inbox.ts';
 import type { AgentId, TaskId } from '../../../../core/domain/ids.ts';
 import { HUB_LIMITS } from '../../../../core/config/limits.ts';
+import { AgentcomError } from '../../../../core/errors/agentcom-error.ts';
 import { aTaskId } from '../../../product/contracts/fixtures.ts';
-import { aDraft, hubRig, type HubRig } from '../hub-rig.ts';
+import { aDraft, hubRig, settle, type HubRig } from '../hub-rig.ts';
 import { watchUnits } from '../watched-units.ts';
+import { gate } from '../../../rig/gate.ts';
 
 const cancel = (by: string, n = 0): Command => ({ kind: 'cancel', taskId: aTaskId(n), by });
 const report = (agentId: string, n = 0): Command => ({
@@ -70,6 +72,41 @@ t.test('R20: one submitter with thousands of commands delays others by at most o
   const other = rig.queue.do({ kind: 'submit', drafts: drafts(1), submittedBy: 'tok-2', idempotency: null }).then(() => batches);
   t.ok((await other) <= 2, `answered after ${await other} batches`);
   await Promise.all(flood);
+  await rig.stop();
+});
+
+t.test('R20: an inbox that one submitter fills still takes a few commands of every other sender', async (t) => {
+  const rig = await hubRig({ limits: { inboxCommands: 1_024 } });
+  const { opened: disk, open: toDisk } = gate();
+  const { transact } = rig.storage.tasks;
+  Object.assign(rig.storage.tasks, { transact: async (...of: Parameters<typeof transact>) => (await disk, transact(...of)) });
+  const submits = (count: number, by: string) =>
+    Promise.allSettled(
+      times(count, () => rig.queue.do({ kind: 'submit', drafts: drafts(1), submittedBy: by, idempotency: null }).then(({ kind }) => kind)),
+    );
+  const accepted = async (of: ReturnType<typeof submits>): Promise<number> => {
+    const outcomes = await of;
+    const refused = outcomes.filter((one) => one.status === 'rejected' && AgentcomError.is(one.reason, 'AC_HUB_BUSY'));
+    t.ok(outcomes.every((one) => one.status === 'rejected' || one.value === 'submitted'));
+    return outcomes.length - refused.length;
+  };
+  const first = submits(1, 'tok-1');
+  // The batch with the first of them is under way.
+  await settle(rig.clock);
+  const flood = submits(2_000, 'tok-1');
+  const [neighbor, other] = [submits(6, 'tok-2'), submits(1, 'tok-3')];
+  // Up to a quarter more, however many senders there are.
+  const crowd = times(100, (n) => submits(4, `tok-${n + 4}`));
+  toDisk();
+  t.equal(await accepted(first), 1);
+  t.equal(await accepted(flood), 1_024);
+  t.equal(await accepted(neighbor), 4);
+  t.equal(await accepted(other), 1);
+  t.equal(
+    (await Promise.all(crowd.map(accepted))).reduce((sum, count) => sum + count, 0),
+    256 - 5,
+  );
+  t.equal(await accepted(submits(10, 'tok-1')), 10, 'there is room again');
   await rig.stop();
 });
 
