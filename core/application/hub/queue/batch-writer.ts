@@ -128,8 +128,9 @@ export class BatchWriter {
     try {
       return await this.#deps.store.committed(batchId);
     } catch (cause) {
-      // Agents to which it may have assigned tasks reconnect, and get them once the store answers.
-      const ids = new Set(batch.outgoing.flatMap(({ agentId }) => agentId ?? []));
+      // Agents to which it may have assigned tasks reconnect, and get them once the store answers. So do those whose slots it may have
+      // changed: the roster does not know, and would count them wrongly.
+      const ids = new Set([...batch.outgoing.flatMap(({ agentId }) => agentId ?? []), ...batch.changedAgents()]);
       this.#deps.deliver([...ids].map((agentId) => ({ kind: 'close', agentId })));
       const message = `Cannot find out whether batch ${batchId} was committed: the storage does not answer. Its commands are abandoned.`;
       throw new AgentcomError('AC_STORE_UNAVAILABLE', message, { cause });

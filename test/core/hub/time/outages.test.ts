@@ -144,6 +144,39 @@ t.test('a COMMIT whose outcome cannot be looked up is not retried in parts', asy
   t.equal(commits, 4, 'three at the start, and one batch');
 });
 
+t.test('an agent gets its next task after a batch that may have freed its slot, and whose outcome cannot be looked up', async (t) => {
+  // Before, the roster kept the agent as full until it connected again: its repeated report is a duplicate, which changes nothing.
+  let isPlanted = false;
+  const rig = await hubRig({
+    timing: { reconnectGraceMs: 100_000, leaseMs: 1_000_000_000, heartbeatMs: 1_000_000_000 },
+    store: {
+      onStep: (step) => {
+        if (step !== 'committed' || !isPlanted) return;
+        isPlanted = false;
+        throw new AgentcomError('AC_COMMIT_UNKNOWN', 'planted');
+      },
+    },
+  });
+  const peer = await rig.peer('a1');
+  await peer.identify({ slots: 1 });
+  const done = { task_id: await rig.submit(), generation: 1 };
+  await peer.send({ type: 'task_accepted', ...done });
+  const inner = rig.storage.tasks.committed;
+  Object.assign(rig.storage.tasks, { committed: () => Promise.reject(new AgentcomError('AC_STORE_UNAVAILABLE', 'planted')) });
+  isPlanted = true;
+  await peer.send({ type: 'task_complete', ...done, result: 1 });
+  t.equal(isPlanted, false);
+  Object.assign(rig.storage.tasks, { committed: inner });
+  t.equal((await rig.record(done.task_id)).task.status, 'completed', 'it was committed');
+  t.not(peer.closed(), null, 'the agent connects again');
+  const back = await peer.reconnect();
+  await back.identify({ slots: 1, held: [{ ...done, status: 'reporting' }] });
+  await back.send({ type: 'task_complete', ...done, result: 1 });
+  t.match(back.newFrames().at(-1), { type: 'task_ack', status: 'complete' });
+  const next = await rig.submit();
+  t.equal((await rig.record(next)).task.status, 'assigned');
+});
+
 t.test('R2: a batch that the store asks to repeat too often is split, and its tries stay bounded', async (t) => {
   let tries = 0;
   let busy = false;
