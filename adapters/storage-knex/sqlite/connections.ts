@@ -13,7 +13,7 @@ import type { RawDatabase, SqliteDriver, SqlitePool } from './sqlite-driver.ts';
 import { HINT_FOR_DAMAGE, isDamaged, sqliteFailure } from './failures.ts';
 import { cannotOpen } from './files.ts';
 import { NewestRows } from './newest-rows.ts';
-import { SAVE_AT_ONCE } from './save.ts';
+import { SAVE_AT_ONCE, TEMPORARY_IN_MEMORY } from './save.ts';
 import { acquire, readersOn, release, type Readers } from '../knex-readers.ts';
 import { copySqlite, nameFile } from '../move/sqlite-copy.ts';
 import { newStoreId } from '../rows/store-id.ts';
@@ -113,7 +113,7 @@ export async function openSqliteConnections(deps: {
   }
 }
 
-/** Null if it cannot be created: a hub starts on a full disk. */
+/** Null if it cannot be created: a hub starts on a full disk, if a killed one left nothing to be saved. */
 async function createdLog(deps: CommitLogDeps, log: Log): Promise<CommitLog | null> {
   try {
     return await CommitLog.create(deps);
@@ -130,7 +130,7 @@ const WRITER_PRAGMAS = [
   // Without it, a sync on macOS only reaches the cache of the disk, which a power loss clears. No effect elsewhere.
   'PRAGMA fullfsync = ON',
   'PRAGMA foreign_keys = ON',
-  'PRAGMA temp_store = MEMORY',
+  TEMPORARY_IN_MEMORY,
   `PRAGMA journal_size_limit = ${WAL_BYTES_KEPT}`,
   `PRAGMA wal_autocheckpoint = ${WAL_PAGES}`,
   `PRAGMA cache_size = -${CACHE_KIB}`,

@@ -85,7 +85,10 @@ const triggerOf = (kind: Kind): string => {
 /** Of the view, in the order of a batch's values. */
 export const BATCH_COLUMNS: readonly string[] = ['recordBatch', ...KINDS, 'saveCounts', ...COUNTED.map(countOf), 'logged', 'lastEvent'];
 
-/** Run once on a connection that saves this way. */
+/** A statement for a large batch may be undone, for which SQLite would use a file in the system's temporary folder. That may be missing or full. */
+export const TEMPORARY_IN_MEMORY = 'PRAGMA temp_store = MEMORY';
+
+/** Run once on a connection that saves this way, after `TEMPORARY_IN_MEMORY`, which removes what is temporary. */
 export const SAVE_AT_ONCE: readonly string[] = [
   `CREATE TEMP TRIGGER refuse_taken_key BEFORE UPDATE ON idempotency_keys BEGIN SELECT RAISE(ABORT, '${KEY_TAKEN}'); END`,
   `CREATE TEMP VIEW saved_batch AS SELECT ${BATCH_COLUMNS.map((column) => `NULL AS ${column}`).join(', ')}`,

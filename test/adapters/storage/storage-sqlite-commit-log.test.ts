@@ -7,8 +7,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { backUpSqlite, restoreSqlite } from '../../../adapters/storage-knex/move/sqlite-backup.ts';
 import { sqlitePlace } from '../../../adapters/storage-knex/move/sqlite-place.ts';
-import { commitLogOf, RECORDS_BYTES, readCommitLog } from '../../../adapters/storage-knex/sqlite/commit-log/commit-log-file.ts';
+import {
+  commitLogOf,
+  RECORDS_BYTES,
+  readCommitLog,
+  saveCommitLog,
+} from '../../../adapters/storage-knex/sqlite/commit-log/commit-log-file.ts';
 import { recordsIn, type LoggedBatch } from '../../../adapters/storage-knex/sqlite/commit-log/commit-records.ts';
+import type { SqliteDriver } from '../../../adapters/storage-knex/sqlite/sqlite-driver.ts';
 import { silentLog, type Log } from '../../../core/ports/log.ts';
 import { statementFaults } from '../../faults/rig/statement-faults.ts';
 import { aKey, aTask, aTaskId, inserting, updating } from '../../product/contracts/fixtures.ts';
@@ -44,6 +50,21 @@ t.test('R1: what a killed hub acknowledged is in its log alone, and in the store
   await saveBatch(storage, acknowledged, 7);
   t.strictSame(acknowledged.get(7), [13, 14], 'numbers continue');
   await hasAfterKill(t, copy, acknowledged, 'killed again');
+});
+
+t.test('what a killed hub left is saved without the temporary folder of the system', async (t) => {
+  // Before, a hub did not start after a kill while that was full or read-only.
+  const { file } = await loggedStore(t, 6);
+  const found: unknown[] = [];
+  const driver: SqliteDriver = {
+    ...testedDriver,
+    async open(...of) {
+      const opened = await testedDriver.open(...of);
+      return { ...opened, close: async () => (found.push(...(await opened.connection.rows('PRAGMA temp_store'))), opened.close()) };
+    },
+  };
+  t.equal(await saveCommitLog(driver, await killed(t, file)), 6);
+  t.strictSame(found, [{ temp_store: 2 }], 'in memory');
 });
 
 t.test('SQLite commits a batch once it is old, and other connections see it', async (t) => {

@@ -15,7 +15,7 @@ import { sqliteCodeOf } from '../failures.ts';
 import { cannotOpen } from '../files.ts';
 import { stepsTaken } from '../schema.ts';
 import type { SqliteDriver } from '../sqlite-driver.ts';
-import { BATCH_COLUMNS, insertOf, SAVE_AT_ONCE } from '../save.ts';
+import { BATCH_COLUMNS, insertOf, SAVE_AT_ONCE, TEMPORARY_IN_MEMORY } from '../save.ts';
 
 const FORMAT = 'agentcom commit log 1';
 const HEADER_BYTES = 4_096;
@@ -120,7 +120,7 @@ export async function applyCommitLog(connection: SqliteConnection, database: str
   if (batches.length === 0) return 0;
   if (log.columns.some((name) => !BATCH_COLUMNS.includes(name))) throw otherLog(database, 'was written by a newer version');
   const [view] = await connection.rows("SELECT 1 FROM sqlite_temp_master WHERE name = 'saved_batch'");
-  if (view === undefined) for (const statement of SAVE_AT_ONCE) await connection.change(statement);
+  if (view === undefined) for (const statement of [TEMPORARY_IN_MEMORY, ...SAVE_AT_ONCE]) await connection.change(statement);
   await connection.change('BEGIN IMMEDIATE');
   try {
     const applied = await saveAll(connection, database, batches, log.columns);
