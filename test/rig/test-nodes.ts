@@ -26,6 +26,9 @@ const STORAGE = [
 ];
 const TESTS = [
   ...STORAGE,
+  'test/adapters/storage/storage-sqlite-commit-log.test.ts',
+  'test/adapters/storage/storage-sqlite-commit-halves.test.ts',
+  'test/adapters/storage/storage-sqlite-commit-records.test.ts',
   'test/adapters/storage/storage-sqlite-groups.test.ts',
   'test/adapters/storage/storage-sqlite-lists.test.ts',
   'test/adapters/storage/storage-sqlite-driver.test.ts',
@@ -35,6 +38,7 @@ const TESTS = [
   'test/faults/small-disk.test.ts',
   'test/faults/store.test.ts',
   'test/moving/backup.test.ts',
+  'test/moving/commit-log-beside-store.test.ts',
   'test/moving/migrate.test.ts',
   'test/moving/restore-steps.test.ts',
   'test/apps/doctor/doctor.test.ts',

@@ -13,7 +13,10 @@ import {
 } from '../rows/columns.ts';
 import type { CountingStatementName, StatementName } from '../statements.ts';
 
-/** For a row that is an array: its columns in the order of their places. */
+/**
+ * For a row that is an array: its columns in the order of their places. The commit log that a killed hub left has such rows, so a column is added
+ * at the end only.
+ */
 const PLACES = {
   insertTasks: TASK_COLUMNS,
   updateTasks: CHANGED_COLUMNS,
