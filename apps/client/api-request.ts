@@ -326,6 +326,8 @@ function unreachable(connection: Connection, { code, message }: Innermost, cause
 const EXPLAINED_BY_MESSAGE: ReadonlySet<string | null> = new Set(['ENETWORK', TIMED_OUT, 'ERR_TLS_CERT_ALTNAME_INVALID']);
 
 function hintFor({ url }: Connection, code: string | null): string {
+  if (code === TIMED_OUT)
+    return 'It is busy, or the network or the address is at fault. It may have received the request: a submit may be repeated with the same idempotencyKey.';
   if (code !== null && url.startsWith('https:')) {
     if (NO_TLS.has(code)) return 'It does not speak TLS there: use http:// instead of https://, or set hub.listen.tls.';
     if (code === 'CERT_HAS_EXPIRED') return 'Its certificate has expired: renew it.';

@@ -21,6 +21,11 @@ const LINE_CHARACTERS_MAX = 65_536;
 const REQUESTS_AT_ONCE = 2;
 const AGE_MAX_MS = 10;
 /**
+ * Requests with submits in flight; the others wait here, unsent: a hub refuses more than 20,000 submits or 32 MiB at once, and the time for the
+ * answer to a request begins when it is sent. Together these are at most 4,096 submits and 16 MiB.
+ */
+const REQUESTS_MAX = 16;
+/**
  * With no request in flight, at least this many submits are sent as two requests: the hub decides the second half while saving the first, and
  * this process makes the next submits of one half while the hub works on the other. A hub overlaps two commits only if the second has at least
  * 32.
@@ -50,6 +55,16 @@ interface Waiting extends Omit<Submission, 'body'> {
   reject(error: unknown): void;
 }
 
+/** The submits of one request. */
+interface Batch {
+  readonly submits: Waiting[];
+  characters: number;
+  /** Those of an earlier batch in which its submits were refused. */
+  readonly retries?: Retries | undefined;
+}
+
+const batchOf = (submits: Waiting[], retries?: Retries): Batch => ({ submits, characters: 0, retries });
+
 /** The answer to one line of a batch. */
 interface LineAnswer {
   readonly status: number;
@@ -65,8 +80,10 @@ interface Refused {
 }
 
 export function submitBatcher({ request }: Pick<Requester, 'request'>): (submission: Submission) => Promise<SubmittedTask> {
-  let waiting: Waiting[] = [];
-  let characters = 0;
+  /** In their order. */
+  const unsent: Batch[] = [];
+  /** The one of them that takes further submits. */
+  let open: Batch | undefined;
   let inFlight = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let isScheduled = false;
@@ -90,15 +107,19 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
     return counted<SubmittedTask>({ method: 'POST', path: '/api/tasks', text, headers, idempotent: true, retryWithinMs, onStatus });
   };
 
-  const sendSingly = async (batch: readonly Waiting[], retryWithinMs?: number): Promise<void> => {
-    await Promise.all(batch.map((one) => single(one, retryWithinMs).then(one.resolve, one.reject)));
+  /** Puts requests before the others: their submits are older. */
+  const sendNext = (...batches: readonly Batch[]): void => {
+    unsent.unshift(...batches);
+    schedule();
   };
 
-  /** `earlier`: the retries of a batch in which these submits were refused for now. Never rejects. */
-  const send = async (batch: readonly Waiting[], earlier?: Retries): Promise<void> => {
+  const sendSingly = (batch: readonly Waiting[], retries?: Retries): void => sendNext(...batch.map((one) => batchOf([one], retries)));
+
+  /** Never rejects. */
+  const send = async ({ submits: batch, retries: earlier }: Batch): Promise<void> => {
     const [first] = batch;
     if (first === undefined) return;
-    if (batch.length === 1 || !isKnown) return sendSingly(batch, earlier?.leftMs());
+    if (batch.length === 1) return single(first, earlier?.leftMs()).then(first.resolve, first.reject);
     const retries = earlier ?? new Retries();
     const content = batch.map(({ line }) => line).join('\n');
     const call = { method: 'POST', path: '/api/tasks/batch', text: { type: 'application/x-ndjson', content }, idempotent: true } as const;
@@ -110,7 +131,7 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
     } catch (thrown) {
       const { status, error } = (AgentcomError.is(thrown, 'AC_API') ? thrown.details : undefined) ?? {};
       if (KNOWS_NO_BATCHES.has(error)) isKnown = false;
-      if (REFUSES_BATCH.has(status)) await sendSingly(batch, earlier?.leftMs());
+      if (REFUSES_BATCH.has(status)) sendSingly(batch, earlier);
       else for (const one of batch) one.reject(thrown);
       return;
     }
@@ -154,9 +175,11 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
     }
     if (!mayRepeat) for (const { one, error } of inTime) one.reject(error);
     else
-      await send(
-        inTime.map(({ one }) => one),
-        retries,
+      sendNext(
+        batchOf(
+          inTime.map(({ one }) => one),
+          retries,
+        ),
       );
   };
 
@@ -175,15 +198,19 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
     isScheduled = false;
     clearTimeout(timer);
     timer = undefined;
-    if (waiting.length === 0) return;
-    const batch = waiting;
-    waiting = [];
-    characters = 0;
-    if (inFlight > 0 || batch.length < HALVED_FROM) return void send(batch);
-    const middle = Math.ceil(batch.length / 2);
-    void send(batch.slice(0, middle));
-    void send(batch.slice(middle));
-    return undefined;
+    while (inFlight < REQUESTS_MAX) {
+      const batch = unsent.shift();
+      if (batch === undefined) return;
+      if (batch === open) open = undefined;
+      const { submits, retries } = batch;
+      if (!isKnown && submits.length > 1) sendSingly(submits, retries);
+      else if (inFlight > 0 || submits.length < HALVED_FROM || retries !== undefined) void send(batch);
+      else {
+        const middle = Math.ceil(submits.length / 2);
+        void send(batchOf(submits.slice(0, middle)));
+        void send(batchOf(submits.slice(middle)));
+      }
+    }
   };
 
   /** Waits for the end of the turn: a caller that was just answered may submit its next task immediately. */
@@ -193,19 +220,30 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
     soon(flush);
   };
 
+  /** Adds a submit to the open batch; whether that is full now. */
+  const join = (one: Waiting): boolean => {
+    if (open === undefined) unsent.push((open = batchOf([])));
+    open.submits.push(one);
+    open.characters += one.line.length;
+    const isFull = open.submits.length >= BATCH_MAX || open.characters >= BATCH_CHARACTERS_MAX;
+    if (isFull) open = undefined;
+    return isFull;
+  };
+
   return (submission) =>
     new Promise((resolve, reject) => {
       const { body, headers, onStatus } = submission;
       const { 'idempotency-key': key, traceparent, tracestate } = headers;
       const task = JSON.stringify(body ?? null);
       const line = `${JSON.stringify({ key, traceparent, tracestate }).slice(0, -1)},"task":${task}}`;
-      if (line.length > LINE_CHARACTERS_MAX) return void single({ task, headers, onStatus }).then(resolve, reject);
-      waiting.push({ task, headers, onStatus, line, resolve, reject });
-      characters += line.length;
-      if (waiting.length >= BATCH_MAX || characters >= BATCH_CHARACTERS_MAX) return flush();
-      if (inFlight >= REQUESTS_AT_ONCE) timer ??= setTimeout(flush, AGE_MAX_MS);
-      else schedule();
-      return undefined;
+      const one: Waiting = { task, headers, onStatus, line, resolve, reject };
+      const isAlone = line.length > LINE_CHARACTERS_MAX;
+      const isFull = !isAlone && join(one);
+      if (isAlone) unsent.push(batchOf([one]));
+      if (inFlight >= REQUESTS_MAX) return; // Each request that ends makes room for the next.
+      if (isFull) flush();
+      else if (isAlone || inFlight < REQUESTS_AT_ONCE) schedule();
+      else timer ??= setTimeout(flush, AGE_MAX_MS);
     });
 }
 

@@ -2,6 +2,7 @@
 import t from 'tap';
 import { hubClient, type SubmitRequest } from '../../../apps/client/index.ts';
 import type { Call } from '../../../apps/client/api-request.ts';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { submitBatcher } from '../../../apps/client/submit-batcher.ts';
 import { runningHub } from '../running-hub.ts';
 import { ScriptedApp } from '../cli/scripted-app.ts';
@@ -72,12 +73,15 @@ t.test('simultaneous submits are one request; later ones are another, which does
 
 /** A batcher whose requests are answered when the test says so. */
 function answeredByHand() {
-  const sent: { readonly names: readonly unknown[]; readonly answer: () => void }[] = [];
-  const request = <T>({ text }: Call): Promise<T> =>
-    new Promise<T>((resolve) => {
-      const lines = linesOf(text?.content ?? '');
-      const answers = lines.map((_, n) => ({ status: 201, body: task(n) }));
-      sent.push({ names: lines.map((line) => line.task.description), answer: () => resolve({ answers } as T) });
+  const sent: { readonly names: readonly unknown[]; readonly answer: () => void; readonly refuse: () => void }[] = [];
+  const request = <T>({ path, text }: Call): Promise<T> =>
+    new Promise<T>((resolve, reject) => {
+      const content = text?.content ?? '';
+      const isBatch = path === '/api/tasks/batch';
+      const names = isBatch ? linesOf(content).map((line) => line.task.description) : [(JSON.parse(content) as SubmitRequest).description];
+      const answer = isBatch ? { answers: names.map((_, n) => ({ status: 201, body: task(n) })) } : task(0);
+      const refuse = () => reject(new AgentcomError('AC_API', 'refused', { details: { status: 413 } }));
+      sent.push({ names, answer: () => resolve(answer as T), refuse });
     });
   const submitted = submitBatcher({ request });
   let keys = 0;
@@ -153,6 +157,61 @@ t.test('with two requests in flight, submits wait for an answer or ten milliseco
       ['e', 'f', 'g'],
       ['h', 'i'],
     ],
+  );
+});
+
+t.test(
+  'at most 16 requests are in flight; the others wait unsent and without a timer, in their order, and grow until it is their turn',
+  async (t) => {
+    const { setTimeout: realTimeout } = globalThis;
+    t.teardown(() => void (globalThis.setTimeout = realTimeout));
+    const large = (name: string) => name + 'x'.repeat(70_000);
+    const names = Array.from({ length: 20 * 256 }, (_, n) => `n${n}`);
+    const { sent, submit } = answeredByHand();
+    submit(...names.slice(0, -1));
+    await turn();
+    globalThis.setTimeout = (() => t.fail('a timer')) as unknown as typeof setTimeout;
+    submit(large('a'), names.at(-1) ?? '', large('b'), 'last');
+    await turn();
+    t.equal(sent.length, 16);
+    for (let answered = 0; answered < sent.length; answered += 1) {
+      sent[answered]?.answer();
+      await turn();
+      await turn();
+      t.ok(sent.length <= answered + 17, `${sent.length} sent, ${answered + 1} answered`);
+    }
+    t.strictSame(
+      sent.flatMap((one) => one.names),
+      [...names, large('a'), large('b'), 'last'],
+    );
+    t.strictSame(
+      sent.map((one) => one.names.length),
+      [128, 128, ...Array.from({ length: 19 }, () => 256), 1, 1, 1],
+    );
+    submit('after', 'that');
+    await turn();
+    t.strictSame(sent.at(-1)?.names, ['after', 'that']);
+  },
+);
+
+t.test('submits that are sent one by one are bounded, too, and precede later ones', async (t) => {
+  const { sent, submit } = answeredByHand();
+  const names = Array.from({ length: 40 }, (_, n) => `n${n}`);
+  submit(...names);
+  await turn();
+  sent[0]?.refuse();
+  await turn();
+  await turn();
+  submit('later', 'latest');
+  for (let answered = 1; answered < sent.length; answered += 1) {
+    await turn();
+    t.ok(sent.length <= answered + 16, `${sent.length} sent, ${answered} answered`);
+    sent[answered]?.answer();
+    await turn();
+  }
+  t.strictSame(
+    sent.slice(1).map((one) => one.names),
+    [...names.map((name) => [name]), ['later', 'latest']],
   );
 });
 
