@@ -1,10 +1,17 @@
-/** Adds the submitter's signature to submits. A submit that already has one is sent unchanged. */
+/**
+ * Adds the submitter's signature to submits. A submit that already has one is sent unchanged. Signing takes a while, in which the caller may
+ * change the task: what is signed and sent is a copy, made at the call.
+ */
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { SignTask } from '../signing/signing-options.ts';
 import type { PushRequest, SubmitRequest } from './types.ts';
 
-export const signedBody = async (body: SubmitRequest, sign: SignTask): Promise<SubmitRequest> =>
-  typeof body.signature === 'string' ? body : { ...body, signature: await sign(body) };
+/** The copy is what JSON makes of the task, as the hub gets it. */
+export const signedBody = (body: SubmitRequest, sign: SignTask): Promise<SubmitRequest> =>
+  signedCopy(JSON.parse(JSON.stringify(body ?? null)) as SubmitRequest, sign);
+
+const signedCopy = async (copy: SubmitRequest, sign: SignTask): Promise<SubmitRequest> =>
+  typeof copy.signature === 'string' ? copy : { ...copy, signature: await sign(copy) };
 
 /** A push is a task for that agent alone. */
 export const signedPush = async ({ agent_id: agentId, ...body }: PushRequest, sign: SignTask): Promise<PushRequest> => ({
@@ -12,10 +19,10 @@ export const signedPush = async ({ agent_id: agentId, ...body }: PushRequest, si
   agent_id: agentId,
 });
 
-/** Lines of JSON. Rejects with `AC_USAGE` for a line that is not an object. */
-export async function signedBodies(bodies: readonly SubmitRequest[] | string, sign: SignTask): Promise<string> {
+/** Of lines of JSON. Rejects with `AC_USAGE` for a line that is not an object. */
+export async function signedLines(text: string, sign: SignTask): Promise<string> {
   const lines: string[] = [];
-  for (const body of typeof bodies === 'string' ? parsed(bodies) : bodies) lines.push(JSON.stringify(await signedBody(body, sign)));
+  for (const body of parsed(text)) lines.push(JSON.stringify(await signedCopy(body, sign)));
   return lines.join('\n');
 }
 

@@ -10,7 +10,7 @@ import type { EventsClient, EventsOptions } from './events.ts';
 import { pathTo, type Call, type Requester } from './api-request.ts';
 import { onAbort } from './platform.ts';
 import { checkMs, OUTAGE_MAX_MS, pause, spread, TIMER_MS_MAX, Waits } from './retries.ts';
-import { signedBodies, signedBody, signedPush } from './signed-bodies.ts';
+import { signedBody, signedLines, signedPush } from './signed-bodies.ts';
 import { submitBatcher } from './submit-batcher.ts';
 import type {
   ActAnswer,
@@ -179,11 +179,11 @@ export function tasksClient({ get, postOnce, request }: Requester, followEvents:
       return signedBody(body, sign).then((signed) => submitTogether({ body: signed, headers, onStatus }));
     },
     async submitMany(bodies, options) {
-      const send = (content: string) =>
-        request<SubmittedTasks>({ ...keyed(options), path: '/api/tasks/bulk', text: { type: 'application/x-ndjson', content } });
+      const call = { ...keyed(options), path: '/api/tasks/bulk' };
+      const send = (content: string) => request<SubmittedTasks>({ ...call, text: { type: 'application/x-ndjson', content } });
+      const lines = typeof bodies === 'string' ? bodies : bodies.map((body) => JSON.stringify(body) ?? 'null').join('\n');
       const sign = signerOf(options);
-      if (sign !== undefined) return signedBodies(bodies, sign).then(send);
-      return send(typeof bodies === 'string' ? bodies : bodies.map((body) => JSON.stringify(body) ?? 'null').join('\n'));
+      return sign === undefined ? send(lines) : signedLines(lines, sign).then(send);
     },
     push: async (body) => postOnce('/api/admin/push-task', parts.signWith === undefined ? body : await signedPush(body, parts.signWith)),
     get: (taskId, options) => request({ method: 'GET', path: path(taskId), idempotent: true, ...options }),

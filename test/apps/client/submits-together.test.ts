@@ -2,6 +2,7 @@
 import t from 'tap';
 import { hubClient, type SubmitRequest } from '../../../apps/client/index.ts';
 import type { Call } from '../../../apps/client/api-request.ts';
+import type { SignTask } from '../../../apps/signing/signing-options.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { submitBatcher } from '../../../apps/client/submit-batcher.ts';
 import { runningHub } from '../running-hub.ts';
@@ -329,6 +330,50 @@ t.test('a task is sent as it was at submit, batched or alone', async (t) => {
     await alone;
     t.strictSame(sent, ['task 0', 'task 1', 'task 2', 'changed']);
   }
+});
+
+t.test('a task is signed and sent as it was at submit, whatever the caller changes while it is signed', async (t) => {
+  const sent: SubmitRequest[] = [];
+  const keys: unknown[] = [];
+  const app = new ScriptedApp()
+    .post('/api/tasks', (c) => (sent.push(JSON.parse(c.text) as SubmitRequest), c.json(task(1), 201)))
+    .post('/api/admin/push-task', (c) => (sent.push(JSON.parse(c.text) as SubmitRequest), c.json(task(1), 201)))
+    .post('/api/tasks/bulk', (c) => {
+      keys.push(c.headers['idempotency-key']);
+      sent.push(...c.text.split('\n').map((line) => JSON.parse(line) as SubmitRequest));
+      return c.json({ task_ids: [] });
+    });
+  const signWith: SignTask = async ({ description, metadata }) => {
+    await turn();
+    return JSON.stringify({ description, metadata });
+  };
+  const { tasks } = hubClient({ url: (await listening(t, app)).url, signWith });
+  const reused = (): SubmitRequest & { description: string } => ({ description: 'before', metadata: { list: [1] } });
+  const change = (body: SubmitRequest & { description: string }): void => {
+    body.description = 'after';
+    (body.metadata?.['list'] as number[]).push(2);
+  };
+  const body = reused();
+  const submitted = tasks.submit(body);
+  change(body);
+  await submitted;
+
+  const pushedBody = { agent_id: 'a', ...reused() };
+  const pushed = tasks.push(pushedBody);
+  change(pushedBody);
+  await pushed;
+
+  const many = [reused(), reused(), reused()];
+  const options = { idempotencyKey: 'key-1' };
+  const bulk = tasks.submitMany(many, options);
+  many.forEach(change);
+  many.length = 2;
+  options.idempotencyKey = 'key-2';
+  await bulk;
+
+  const expected = { ...reused(), signature: JSON.stringify(reused()) };
+  t.strictSame(sent, [expected, { agent_id: 'a', ...expected }, expected, expected, expected]);
+  t.strictSame(keys, ['key-1']);
 });
 
 t.test('a caller’s callback that throws fails only its own submit', async (t) => {
