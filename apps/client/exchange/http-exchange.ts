@@ -44,20 +44,32 @@ function hostOf(base: URL): RequestOptions {
   return host;
 }
 
-/** A client that sends fewer POST requests, such as a command, does not load what a socket needs. */
+/**
+ * A client that sends fewer POST requests within this time, milliseconds, opens no socket: a command does not load what one needs, and a
+ * program that submits rarely would find it closed each time. No longer than an idle socket is used again.
+ */
 const POSTS_BEFORE_SOCKET = 4;
+const POSTS_WITHIN_MS = 20_000;
 
-/** As `exchangeTrusting`, for one client: the submits of one that sends many go over a WebSocket. */
+/** As `exchangeTrusting`, for one client: the submits of one that sends them often go over a WebSocket. */
 export function exchangeOfClient(trust: HubTrust): Exchange {
   const overHttp = exchangeTrusting(trust);
   let chosen = overHttp;
   let posts = 0;
-  return (base, question) => {
-    if (question.method === 'POST' && (posts += 1) === POSTS_BEFORE_SOCKET)
+  let countedFromMs = -Infinity;
+  const isOften = (): boolean => posts >= POSTS_BEFORE_SOCKET;
+  const count = (): void => {
+    const nowMs = performance.now();
+    if (nowMs - countedFromMs > POSTS_WITHIN_MS) [posts, countedFromMs] = [0, nowMs];
+    posts += 1;
+    if (posts === POSTS_BEFORE_SOCKET && chosen === overHttp)
       import('./socket-exchange.ts').then(
-        ({ exchangeOverSocket }) => (chosen = exchangeOverSocket(overHttp, trust)),
+        ({ exchangeOverSocket }) => (chosen = exchangeOverSocket(overHttp, trust, isOften)),
         () => undefined,
       );
+  };
+  return (base, question) => {
+    if (question.method === 'POST') count();
     return chosen(base, question);
   };
 }

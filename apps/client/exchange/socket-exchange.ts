@@ -28,9 +28,9 @@ interface Pending {
   readonly reject: (error: Error) => void;
 }
 
-/** Of one client: it has one hub and one token. */
-export function exchangeOverSocket(overHttp: Exchange, trust: HubTrust): Exchange {
-  const submits = new RequestSocket(trust);
+/** Of one client: it has one hub and one token. `isOften`: whether it submits so often that it is worth opening a socket. */
+export function exchangeOverSocket(overHttp: Exchange, trust: HubTrust, isOften: () => boolean): Exchange {
+  const submits = new RequestSocket(trust, isOften);
   return (base, question) => submits.exchange(base, question) ?? overHttp(base, question);
 }
 
@@ -40,6 +40,7 @@ export function exchangeOverSocket(overHttp: Exchange, trust: HubTrust): Exchang
  */
 class RequestSocket {
   readonly #trust: HubTrust;
+  readonly #isOften: () => boolean;
   readonly #pending = new Map<number, Pending>();
   #isOpening = false;
   #isRetired = false;
@@ -50,8 +51,9 @@ class RequestSocket {
   #lastUsedMs = 0;
   #closedUntilMs = 0;
 
-  constructor(trust: HubTrust) {
+  constructor(trust: HubTrust, isOften: () => boolean) {
     this.#trust = trust;
+    this.#isOften = isOften;
   }
 
   /** Null: it goes over HTTP. */
@@ -64,7 +66,7 @@ class RequestSocket {
     if (this.#socket !== null && (isStale || this.#socket.readyState !== this.#socket.OPEN)) this.#closed(this.#socket);
     const socket = this.#socket;
     if (socket === null) {
-      if (!this.#isOpening && nowMs >= this.#closedUntilMs) void this.#open(base, authorization);
+      if (!this.#isOpening && nowMs >= this.#closedUntilMs && this.#isOften()) void this.#open(base, authorization);
       return null;
     }
     const isFull = this.#isRetired || this.#pending.size >= REQUESTS_MAX;

@@ -71,6 +71,33 @@ t.test('the first submits go over HTTP, and more over one socket, with their key
   t.equal(sockets(), 1);
 });
 
+t.test('a client that submits rarely opens no socket, until it submits often again', async (t) => {
+  const { now } = performance;
+  t.teardown(() => void (performance.now = now));
+  let aheadMs = 0;
+  performance.now = () => now.call(performance) + aheadMs;
+  const { url, over, sockets } = await hub(t);
+  const { tasks } = hubClient({ url, token: 'a-token' });
+  const submitRarely = async (): Promise<void> => {
+    for (let n = 0; n < 6; n += 1) {
+      aheadMs += 21_000;
+      await tasks.submit({ description: 'x' });
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  };
+  await submitRarely();
+  t.equal(sockets(), 0);
+  await submitUntilSocket(tasks, over);
+  t.equal(sockets(), 1);
+  const before = over.length;
+  await submitRarely();
+  t.equal(sockets(), 1);
+  t.strictSame(new Set(over.slice(before)), new Set(['http']));
+  over.length = 0;
+  await submitUntilSocket(tasks, over);
+  t.equal(sockets(), 2);
+});
+
 t.test('a hub without sockets is asked once', async (t) => {
   const paths: string[] = [];
   const app = new ScriptedApp((call) => void paths.push(call.target)).post('/api/tasks', (c) => c.json(task(1), 201));
