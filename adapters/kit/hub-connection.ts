@@ -26,12 +26,14 @@ export const fingerprintOf = ({ publicKey }: Pick<X509Certificate, 'publicKey'>)
 
 /**
  * Connects, and calls `done` once: with the socket if the hub has one of these keys, with `AC_HUB_FINGERPRINT` if it has another. A
- * handshake proves that it has the private key, too. Sessions are not resumed: a resumed one shows no certificate.
+ * handshake proves that it has the private key, too. Sessions are not resumed: a resumed one shows no certificate. `keepsAlive`: whether the
+ * connection keeps the process alive.
  */
 export function connectToKey(
   { host, port, servername, localAddress }: HubAddress,
   fingerprints: readonly string[],
   done: (error: Error | null, socket?: TLSSocket) => void,
+  keepsAlive = true,
 ): void {
   const name = (host ?? 'localhost').replace(/^\[|\]$/g, '');
   const socket = connect({
@@ -44,6 +46,10 @@ export function connectToKey(
     rejectUnauthorized: false,
   });
   const late = setTimeout(() => socket.destroy(new Error(`no TLS handshake within ${HANDSHAKE_MS / 1_000} s`)), HANDSHAKE_MS);
+  if (!keepsAlive) {
+    socket.unref();
+    late.unref();
+  }
   const fail = (error: Error): void => {
     clearTimeout(late);
     done(error);

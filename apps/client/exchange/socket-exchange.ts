@@ -113,7 +113,7 @@ class RequestSocket {
           request.on('socket', (socket) => socket.unref());
           request.end();
         },
-        ...(base.protocol === 'https:' ? tlsOptions(this.#trust) : {}),
+        ...(base.protocol === 'https:' ? tlsOptions(this.#trust, false) : {}),
       };
       const socket = new WebSocket(`${base.protocol === 'https:' ? 'wss:' : 'ws:'}//${base.host}${PATH}`, options);
       let raw: Socket | null = null;

@@ -213,11 +213,33 @@ t.test('a socket does not keep the process alive, open or not', async (t) => {
   t.ok(over.includes('socket'));
 });
 
+t.test('a socket whose TLS handshake hangs does not keep the process alive', async (t) => {
+  const pair = tlsPair();
+  const found = await hub(t, undefined, await testCertificate(t, pair));
+  const connections: Socket[] = [];
+  const proxy = createServer((socket) => {
+    connections.push(socket.on('error', () => undefined));
+    // The first one is for HTTP.
+    if (connections.length > 1) return;
+    const hub = connect(found.port, '127.0.0.1');
+    for (const each of [socket, hub]) each.on('error', () => undefined).on('close', () => (socket.destroy(), hub.destroy()));
+    socket.pipe(hub).pipe(socket);
+  });
+  await new Promise<void>((resolve) => void proxy.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => {
+    for (const each of connections) each.destroy();
+    proxy.close();
+  });
+  const { port } = proxy.address() as { readonly port: number };
+  await ends(t, `https://127.0.0.1:${port}`, { fingerprints: [pair.fingerprint] });
+  t.equal(connections.length, 2);
+});
+
 /** A program that submits and has nothing else to do. */
-async function ends(t: Test, url: string): Promise<void> {
+async function ends(t: Test, url: string, tls: object = {}): Promise<void> {
   const program = `
     const { hubClient } = await import(${JSON.stringify(builtTree().compiled('apps/client/index.ts'))});
-    const { tasks } = hubClient({ url: ${JSON.stringify(url)}, token: 'a-token' });
+    const { tasks } = hubClient({ url: ${JSON.stringify(url)}, token: 'a-token', tls: ${JSON.stringify(tls)} });
     for (let n = 0; n < 30; n += 1) await tasks.submit({ description: 'x' });
     console.log('done');`;
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program], { timeout: 8_000 });
