@@ -7,6 +7,7 @@ import type { ClientOptions, RawData, WebSocket } from 'ws';
 import type { HubTrust } from '../../../adapters/kit/trusted-hub.ts';
 import { tlsOptions } from '../../../adapters/kit/ws-tls-options.ts';
 import { brokenOff, reasonOf, type Exchange, type HttpAnswer, type HttpQuestion } from '../platform.ts';
+import { isTemporaryStatus } from '../retries.ts';
 
 const PATH = '/api/socket';
 const PATHS: ReadonlySet<string> = new Set(['/api/tasks', '/api/tasks/batch']);
@@ -15,7 +16,7 @@ const BODY_CHARACTERS_MAX = 300_000;
 const REQUESTS_MAX = 16;
 /** An idle socket is not used again after this time, milliseconds: a hub closes one after 30 s. */
 const REUSED_WITHIN_MS = 20_000;
-/** How long no socket is opened after one that was refused, as by a hub without sockets, or that could not be opened. Milliseconds. */
+/** How long no socket is opened after one that was refused, as by a hub without sockets, or that could not be opened for now. Milliseconds. */
 const REFUSED_MS = 60_000;
 const FAILED_MS = 2_000;
 const OPENED_WITHIN_MS = 10_000;
@@ -120,7 +121,7 @@ class RequestSocket {
       let isOpen = false;
       let isRefused = false;
       socket.on('unexpected-response', (_request, { statusCode }) => {
-        isRefused = statusCode !== 503;
+        isRefused = !isTemporaryStatus(statusCode);
         socket.terminate();
       });
       socket.on('upgrade', (response) => (raw = response.socket));

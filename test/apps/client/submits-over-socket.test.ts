@@ -14,6 +14,7 @@ import { textOf } from '../../product/contracts/wire/web-http.ts';
 import { hubRecorder } from '../../product/contracts/wire/wire-recorders.ts';
 import { openToAll } from '../../product/contracts/wire/wire-room.ts';
 import { builtTree } from '../../rig/built-tree.ts';
+import { gate } from '../../rig/gate.ts';
 import { testCertificate, tlsPair } from '../../rig/tls-pair.ts';
 import { ScriptedApp } from '../cli/scripted-app.ts';
 import { runningHub } from '../running-hub.ts';
@@ -108,6 +109,42 @@ t.test('a hub without sockets is asked once', async (t) => {
   for (let n = 0; n < 20; n += 1) await tasks.submit({ description: 'x' });
   t.equal(paths.filter((path) => path === '/api/socket').length, 1);
   t.equal(paths.filter((path) => path === '/api/tasks').length, before + 20);
+});
+
+t.test('a hub or proxy that refuses a socket for now is asked again after two seconds', async (t) => {
+  const { now } = performance;
+  t.teardown(() => void (performance.now = now));
+  let aheadMs = 0;
+  performance.now = () => now.call(performance) + aheadMs;
+  const app = new ScriptedApp().post('/api/tasks', (c) => c.json(task(1), 201));
+  const { url, server } = await listening(t, app);
+  let status = 0;
+  let asked = 0;
+  let closed = gate();
+  server.on('upgrade', (_request, stream: Socket) => {
+    asked += 1;
+    stream.on('error', () => undefined).on('close', closed.open);
+    stream.resume().end(`HTTP/1.1 ${status} No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`);
+  });
+  for (const [answer, isTemporary] of [
+    [429, true],
+    [502, true],
+    [503, true],
+    [504, true],
+    [403, false],
+  ] as const) {
+    status = answer;
+    asked = 0;
+    closed = gate();
+    const { tasks } = hubClient({ url, token: 'a-token' });
+    while (asked === 0) await tasks.submit({ description: 'x' });
+    await closed.opened;
+    // The client has closed it, and is about to hear of that.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    aheadMs += 2_500;
+    for (let n = 0; n < 8; n += 1) await tasks.submit({ description: 'x' });
+    t.equal(asked, isTemporary ? 2 : 1, String(answer));
+  }
 });
 
 t.test('R8: a submit whose socket breaks off is repeated with its key', async (t) => {
