@@ -6,7 +6,7 @@ import type { HubAddress } from '../../../adapters/kit/hub-connection.ts';
 import type { HubTrust } from '../../../adapters/kit/trusted-hub.ts';
 import { ANSWER_BYTES_MAX, brokenOff, reasonOf, tooLong, type Exchange, type HttpAnswer, type HttpQuestion } from '../platform.ts';
 
-/** An idle connection is reused within this time, milliseconds; a hub closes one after five seconds. */
+/** An idle connection is reused within this time, milliseconds; a hub closes one after 10 s or more, and a proxy may after a few. */
 const REUSED_WITHIN_MS = 1_000;
 const AGENT_OPTIONS = { keepAlive: true, timeout: REUSED_WITHIN_MS } as const;
 
