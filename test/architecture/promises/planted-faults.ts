@@ -190,9 +190,9 @@ const OF_THE_HUB: readonly PlantedFault[] = [
     name: 'P18',
     what: 'the inbox is unbounded',
     breaks: ['R20'],
-    file: 'core/application/hub/queue/task-queue.ts',
-    find: 'if (isFull && !isInternal(command)) {',
-    replace: 'if (isFull && !isInternal(command) && this.#stopping) {',
+    file: 'core/application/hub/queue/inbox-bounds.ts',
+    find: 'if (!isOverShare(1) || isInternal(command)) return false;',
+    replace: 'if (!isOverShare(1_000) || isInternal(command)) return false;',
     test: `${HUB}/task-queue.test.ts`,
   },
   {
