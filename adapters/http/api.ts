@@ -15,7 +15,8 @@ import { withHsts } from './hsts.ts';
 import { hubHandlers } from './endpoints/hub-endpoints.ts';
 import { metricsHandlers } from './endpoints/metrics-endpoint.ts';
 import { loopDelay } from './loop-delay.ts';
-import { readTurns } from './read-turns.ts';
+import { parseTurns } from './turns/parse-turns.ts';
+import { readTurns } from './turns/read-turns.ts';
 import { refusal, replyToFailure, type Reply } from './reply.ts';
 import type { Handlers } from './request.ts';
 import { refusedLogins } from './refused-logins.ts';
@@ -60,6 +61,7 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
       { perOwner: deps.limits.readsPerToken, msPerSecond: deps.limits.readMsPerSecond, burstMs: deps.limits.readBurstMs },
       deps.clock,
     ),
+    parsing: parseTurns(),
     isClosed: () => closed,
     loop: loopDelay(),
     refusedRequests: requests.refused,

@@ -7,7 +7,7 @@ import { within } from '../../core/ports/timing/within.ts';
 import { addressGroup } from '../../core/protocol/client-address.ts';
 import { buckets } from './buckets.ts';
 import type { HttpApiDeps } from './deps.ts';
-import { lookupTurns } from './lookup-turns.ts';
+import { lookupTurns } from './turns/lookup-turns.ts';
 import { read, refusal, refused, tooMany, type Read } from './reply.ts';
 import type { Session } from './session/session-cookies.ts';
 

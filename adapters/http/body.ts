@@ -1,4 +1,7 @@
-/** Reads request bodies. Each is limited in bytes and time; together they are limited in bytes, per sender and in total. */
+/**
+ * Reads request bodies. Each is limited in bytes and time; together they are limited in bytes, per sender and in total, and in what is
+ * parsed in a turn of the event loop.
+ */
 import type { FieldError } from '../../core/protocol/field-errors.ts';
 import { findUnstorable } from '../../core/protocol/json-text.ts';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
@@ -7,6 +10,7 @@ import type { HttpBody, HttpRequest } from '../../core/ports/http.ts';
 import type { BodyBudget } from './body-budget.ts';
 import { invalid, read, refusal, refused, tooMany, type Read, type Reply } from './reply.ts';
 import type { LineHandler } from './request.ts';
+import type { ParseTurns } from './turns/parse-turns.ts';
 
 /** How long a body may take to arrive, and how long it may stall. Detecting a stall can take up to twice as long. */
 const BODY_MS = 60_000;
@@ -16,14 +20,12 @@ const STALL_MS = 10_000;
  * rest of the request.
  */
 const WHOLE_BYTES_MAX = 16_384;
-/** The bytes and lines that are parsed between two pauses for the event loop: a few milliseconds of work. */
-const SLICE_BYTES = 131_072;
-const SLICE_LINES = 200;
 const NEWLINE = 0x0a;
 
 export interface BodyRules {
   readonly bytesMax: number;
   readonly budget: BodyBudget;
+  readonly turns: ParseTurns;
   /** Whose bytes these are: a token, or the address of a client without one. */
   readonly owner: string;
   readonly clock: Clock;
@@ -64,9 +66,10 @@ export async function readBody(
 
   let late: Reply | null = null;
   let bytes = 0;
+  let isTaking = false;
   const watch = watchArrival(
     clock,
-    () => bytes,
+    () => (isTaking ? null : bytes),
     (reply) => {
       late = reply;
       body.cancel();
@@ -81,7 +84,11 @@ export async function readBody(
       else if (chunk === null) return { reply: null, release };
       else {
         bytes += chunk.byteLength;
-        reply = bytes > bytesMax ? tooLarge(bytesMax) : (add(chunk.byteLength) ?? (await take(chunk)));
+        reply = bytes > bytesMax ? tooLarge(bytesMax) : add(chunk.byteLength);
+        if (reply !== null) break;
+        isTaking = true;
+        reply = await take(chunk);
+        isTaking = false;
       }
     }
   } finally {
@@ -91,15 +98,18 @@ export async function readBody(
   return { reply, release };
 }
 
-/** Calls `end` once, if nothing arrives for too long, or if the whole body takes too long. */
-function watchArrival(clock: Clock, bytes: () => number, end: (reply: Reply) => void): { cancel(): void } {
+/** Calls `end` once, if nothing arrives for too long, or if the whole body takes too long. `bytes`: null while the hub is what takes long. */
+function watchArrival(clock: Clock, bytes: () => number | null, end: (reply: Reply) => void): { cancel(): void } {
   let lastBytes = -1;
   let leftMs = BODY_MS;
   const check = (): void => {
-    leftMs -= STALL_MS;
-    if (bytes() === lastBytes) return end(stalled);
-    if (leftMs <= 0) return end(tooLate);
-    lastBytes = bytes();
+    const arrived = bytes();
+    if (arrived !== null) {
+      leftMs -= STALL_MS;
+      if (arrived === lastBytes) return end(stalled);
+      if (leftMs <= 0) return end(tooLate);
+      lastBytes = arrived;
+    }
     timer = clock.after(STALL_MS, check);
   };
   let timer = clock.after(STALL_MS, check);
@@ -171,7 +181,11 @@ export async function readJson(request: HttpRequest, rules: BodyRules): Promise<
   if (taken.reply !== null) return { body: refused(taken.reply), release };
   const { bytes } = taken;
   if (bytes.byteLength === 0) return { body: read(undefined), release };
-  const parsed = parseJson(bytes);
+  const parsing = rules.turns.run(rules.owner, () => {
+    rules.turns.parsed(bytes.byteLength);
+    return parseJson(bytes);
+  });
+  const parsed = parsing instanceof Promise ? await parsing : parsing;
   if (parsed.kind === 'parsed') return { body: read(parsed.value), release };
   return { body: refused(unreadable(parsed.error)), release };
 }
@@ -208,17 +222,16 @@ export interface LineRules {
   readonly linesMax: number;
 }
 
-/** Splits the body into lines and passes those that are not blank to `take`, with pauses between slices of work. */
+/** Splits the body into lines and passes those that are not blank to `take`. */
 export async function readLines(
   request: HttpRequest,
   rules: BodyRules & LineRules,
   take: LineHandler,
 ): Promise<{ readonly reply: Reply | null; release(): void }> {
-  const { lineBytesMax, linesMax } = rules;
+  const { lineBytesMax, linesMax, owner, turns } = rules;
   const pending: Uint8Array[] = [];
   let pendingBytes = 0;
   let number = 0;
-  let slice = { bytes: 0, lines: 0 };
 
   const add = (piece: Uint8Array): Reply | null => {
     pending.push(piece);
@@ -230,30 +243,26 @@ export async function readLines(
     number += 1;
     if (number > linesMax) return refusal('body_too_large', `The body has more than ${linesMax} lines.`);
     const bytes = pending.length === 1 ? (pending[0] as Uint8Array) : Buffer.concat(pending);
-    slice = { bytes: slice.bytes + bytes.byteLength, lines: slice.lines + 1 };
+    turns.parsed(bytes.byteLength);
     pending.length = 0;
     pendingBytes = 0;
     return isBlank(bytes) ? null : take({ number, bytes });
   };
 
-  const { reply, release } = await readBody(request, rules, async (chunk) => {
+  const { reply, release } = await readBody(request, rules, (chunk) => {
     let from = 0;
-    for (let at = chunk.indexOf(NEWLINE); at !== -1; at = chunk.indexOf(NEWLINE, from)) {
-      const stop = add(chunk.subarray(from, at)) ?? endLine();
-      if (stop !== null) return stop;
-      from = at + 1;
-      if (slice.bytes >= SLICE_BYTES || slice.lines >= SLICE_LINES) {
-        slice = { bytes: 0, lines: 0 };
-        await pause();
+    return turns.run(owner, () => {
+      for (let at = chunk.indexOf(NEWLINE, from); at !== -1; at = chunk.indexOf(NEWLINE, from)) {
+        if (turns.isOver()) return undefined;
+        const stop = add(chunk.subarray(from, at)) ?? endLine();
+        if (stop !== null) return stop;
+        from = at + 1;
       }
-    }
-    return from < chunk.byteLength ? add(chunk.subarray(from)) : null;
+      return from < chunk.byteLength ? add(chunk.subarray(from)) : null;
+    });
   });
   if (reply !== null || pendingBytes === 0) return { reply, release };
-  return { reply: endLine(), release };
+  return { reply: await turns.run(owner, endLine), release };
 }
 
 const isBlank = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0x20 || byte === 0x09 || byte === 0x0d);
-
-/** Yields to the event loop. */
-const pause = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

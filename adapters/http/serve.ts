@@ -8,7 +8,8 @@ import { type BodyBudget } from './body-budget.ts';
 import type { Buckets } from './buckets.ts';
 import type { HttpApiDeps } from './deps.ts';
 import type { LoopDelay } from './loop-delay.ts';
-import type { ReadTurns } from './read-turns.ts';
+import type { ParseTurns } from './turns/parse-turns.ts';
+import type { ReadTurns } from './turns/read-turns.ts';
 import type { Cors } from './cors.ts';
 import { invalid, read, refusal, refused, tooMany, type Read, type Reply } from './reply.ts';
 import type { ApiRequest, Caller, Handler, OpenHandler } from './request.ts';
@@ -50,6 +51,7 @@ export interface ServeContext {
   readonly bodies: BodyBudget;
   /** The concurrent reads of each token. */
   readonly reads: ReadTurns;
+  readonly parsing: ParseTurns;
   readonly isClosed: () => boolean;
   readonly loop: LoopDelay;
   /** Refused requests, by error code. */
@@ -91,7 +93,7 @@ export async function serve(
 
   const owner = admitted.value === null ? `address ${addressGroup(address)}` : `token ${admitted.value.id}`;
   const isEmpty = route.body === 'empty';
-  const rules = { budget: isEmpty ? UNCOUNTED : context.bodies, owner, clock: deps.clock };
+  const rules = { budget: isEmpty ? UNCOUNTED : context.bodies, turns: context.parsing, owner, clock: deps.clock };
   const releases: (() => void)[] = [];
   if (request.method !== 'GET' && admitted.value !== null) releases.push(deps.inbox.expect());
   if (isRead(route)) {

@@ -482,13 +482,18 @@ export const THREATS: readonly Threat[] = [
   },
   {
     who: 'odd neighbor',
-    stoppedBy: 'batches bounded by work, turns between owners, limits on bodies and reads per token',
+    stoppedBy: 'batches and the parsing of bodies bounded by work, turns between owners, limits on bodies and reads per token',
     tests: [
       ['core/hub/load/fair-turns.test.ts', 'R20: one submitter with thousands of commands delays others by at most one batch'],
       [
         'core/hub/load/many-requirements.test.ts',
         'R12 R20: thousands of requirements that no agent meets are not scanned, and no task waits behind them',
       ],
+      [
+        'adapters/http/turns/parse-turns.test.ts',
+        'R20: in one turn of the event loop, two slices at most are parsed, however many requests there are',
+      ],
+      ['adapters/http/turns/parse-turns.test.ts', 'R20: owners take turns, whatever one of them has waiting'],
       [HTTP, 'R20: a token that announces large bodies and sends little does not block other requests'],
       ['adapters/http/tasks.test.ts', 'R20: reads of one token are bounded and take turns, without delaying other tokens'],
       ['adapters/storage/storage-lookups.test.ts', 'R20: a token is found while every read connection is in use: sqlite'],

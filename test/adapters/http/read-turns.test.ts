@@ -1,6 +1,6 @@
 /** Turns of reads: two of one token at once, and no more than a token's share of the hub's time. */
 import t from 'tap';
-import { readTurns } from '../../../adapters/http/read-turns.ts';
+import { readTurns } from '../../../adapters/http/turns/read-turns.ts';
 import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 
 const RULES = { perOwner: 64, msPerSecond: 250, burstMs: 1_000 };

@@ -2,8 +2,8 @@
  * Limits the reads of each token: a few run at once; more wait for those, and for the token's share of the hub's time; the rest are
  * refused.
  */
-import { fullBucket, spend, type Bucket } from '../../core/domain/token-bucket.ts';
-import type { Clock, Timer } from '../../core/ports/clock.ts';
+import { fullBucket, spend, type Bucket } from '../../../core/domain/token-bucket.ts';
+import type { Clock, Timer } from '../../../core/ports/clock.ts';
 
 export interface ReadTurns {
   /** Resolves when the read may run, to a function that ends it. Null if too many reads of this owner run or wait already. */
