@@ -101,6 +101,11 @@ export class RequestSocket {
     if (this.isIdle) this.#close(1001, reason);
   }
 
+  /** Its token is no longer valid. */
+  revoked(): void {
+    this.#close(1008, 'the token is not valid');
+  }
+
   /** The client disconnected. */
   gone(): void {
     this.#isClosed = true;
@@ -122,7 +127,7 @@ export class RequestSocket {
         this.#runningBytes -= bytes;
         this.#deps.peer.send(`${JSON.stringify({ id, status, headers: answerHeaders(headers) })}\n${body ?? ''}`);
         // Its token is no longer valid, which a wrong secret in a body does not mean.
-        if (status === 401 && headers['www-authenticate'] !== undefined) this.#close(1008, 'the token is not valid');
+        if (status === 401 && headers['www-authenticate'] !== undefined) this.revoked();
         else if (this.#isEnding) this.end();
       },
       write: () => {

@@ -13,6 +13,8 @@ import type { WsSettings } from './settings.ts';
 
 /** Whoever gets its token's identity here may open a socket. */
 const MAY_OPEN = '/api/whoami';
+/** How often the token of an open socket is checked, unless `keepAliveMs` is less. Milliseconds. */
+const CHECK_MS = 15_000;
 
 export interface RequestSocketsDeps {
   readonly http: HttpHandler;
@@ -43,14 +45,24 @@ export function requestSockets({ http, settings, isRefusing, log }: RequestSocke
   };
   const upgrader = new WebSocketServer(options);
 
+  /** The status that the token in these headers gets. */
+  const statusOf = async (headers: readonly string[], remoteAddress: string): Promise<number> => {
+    try {
+      const request = new CapturedRequest({ method: 'GET', path: MAY_OPEN, query: '', headers, remoteAddress, body: null });
+      const { status, body } = await http(request);
+      if (body !== null && typeof body !== 'string') body.cancel();
+      return status;
+    } catch (thrown) {
+      log.error('The HTTP handler threw.', { path: MAY_OPEN, error: thrown });
+      return 500;
+    }
+  };
+
   /** The status with which an upgrade is refused; null if it is accepted. */
   const refusalOf = async (headers: readonly string[], remoteAddress: string): Promise<number | null> => {
     if (isRefusing() || open.size + opening > REQUEST_SOCKETS_MAX) return 503;
     if (unservable(MAY_OPEN, headerIn(headers, 'host')) !== null) return 400;
-    const { status, body } = await http(
-      new CapturedRequest({ method: 'GET', path: MAY_OPEN, query: '', headers, remoteAddress, body: null }),
-    );
-    if (body !== null && typeof body !== 'string') body.cancel();
+    const status = await statusOf(headers, remoteAddress);
     return status === 200 ? null : status;
   };
 
@@ -83,6 +95,14 @@ export function requestSockets({ http, settings, isRefusing, log }: RequestSocke
       if (requests.isIdle && socket.bufferedAmount === 0) requests.end('it was idle');
       else idle.refresh();
     }, settings.keepAliveMs).unref();
+    const check = setTimeout(
+      () =>
+        void statusOf(headers, remoteAddress).then((status) => {
+          if (status === 401) requests.revoked();
+          else if (open.has(requests)) check.refresh();
+        }),
+      Math.min(CHECK_MS, settings.keepAliveMs),
+    ).unref();
     socket.on('message', (data: RawData) => {
       idle.refresh();
       requests.take(data as Buffer);
@@ -91,6 +111,7 @@ export function requestSockets({ http, settings, isRefusing, log }: RequestSocke
     socket.on('error', (error) => log.debug('A socket of a client failed.', { remoteAddress, error: messageOf(error) }));
     socket.on('close', () => {
       clearTimeout(idle);
+      clearTimeout(check);
       open.delete(requests);
       requests.gone();
     });
@@ -106,10 +127,6 @@ export function requestSockets({ http, settings, isRefusing, log }: RequestSocke
       stream.on('error', fail);
       opening += 1;
       refusalOf(headers, remoteAddress)
-        .catch((thrown: unknown) => {
-          log.error('The HTTP handler threw.', { path: MAY_OPEN, error: thrown });
-          return 500;
-        })
         .then((status) => {
           stream.off('error', fail);
           if (stream.destroyed) return;

@@ -279,6 +279,7 @@ export const THREATS: readonly Threat[] = [
       [ROTATED, 'the overlap is an hour by default, none with 0, limited, and never outlasts the old token'],
       [ROTATED, 'only an admin rotates tokens: other roles cannot rotate even their own'],
       [TOKENS, 'a token revoked by another hub is refused within seconds'],
+      ['adapters/wire/request-sockets.test.ts', 'a token that is revoked closes it, whatever it is used for'],
     ],
   },
   {

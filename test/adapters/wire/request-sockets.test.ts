@@ -33,14 +33,14 @@ async function door(
   t: Test,
   answer: (request: HttpRequest) => HttpResponse | Promise<HttpResponse>,
   options: WsOptions = {},
-  lookupMs = 0,
+  /** The status that its token gets. */
+  lookUp: () => number | Promise<number> = () => 200,
 ): Promise<Door> {
   const transport = wsTransport({ log: silentLog, options });
   t.teardown(() => transport.close(1001, 'the test is over'));
   const http = async (request: HttpRequest): Promise<HttpResponse> => {
     if (request.path !== '/api/whoami') return answer(request);
-    if (lookupMs > 0) await new Promise((resolve) => setTimeout(resolve, lookupMs));
-    return request.header('authorization') === TOKEN ? json(200, {}) : json(401, { error: 'unauthorized' });
+    return json(request.header('authorization') === TOKEN ? await lookUp() : 401, {});
   };
   const { port } = await transport.listen(openToAll({ http }), hubRecorder().events);
   return { port, transport };
@@ -156,6 +156,22 @@ t.test('answers come as they are ready; a token that is no longer valid closes i
   t.match(await got(3), [{}, {}, { id: 3, status: 401 }], 'a secret in a body is no token');
   send(submit(4), 'revoked');
   t.match(await got(4), [{}, {}, {}, { id: 4, status: 401 }]);
+  t.match(await closed, { code: 1008, reason: 'the token is not valid' });
+});
+
+t.test('a token that is revoked closes it, whatever it is used for', async (t) => {
+  let isRevoked = false;
+  const found = await door(
+    t,
+    () => json(404, { error: 'unknown_route' }),
+    { keepAliveMs: 100 },
+    () => (isRevoked ? 401 : 200),
+  );
+  const { socket, send, closed } = await client(found);
+  // Not idle: each answer is followed by another request, which needs no token.
+  socket.on('message', () => send(submit(2)));
+  send(submit(1));
+  isRevoked = true;
   t.match(await closed, { code: 1008, reason: 'the token is not valid' });
 });
 
@@ -289,7 +305,15 @@ t.test('a port has a limited number of them', async (t) => {
   await clients[0]?.closed;
   await client(found);
 
-  const slow = await door(t, () => json(200, 'x'), {}, 100);
+  const slow = await door(
+    t,
+    () => json(200, 'x'),
+    {},
+    async () => {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      return 200;
+    },
+  );
   const statuses = await Promise.all(Array.from({ length: REQUEST_SOCKETS_MAX + 10 }, () => upgradedWith(slow, { authorization: TOKEN })));
   t.equal(statuses.filter((status) => status === 101).length, REQUEST_SOCKETS_MAX, 'also while tokens are looked up');
 });
