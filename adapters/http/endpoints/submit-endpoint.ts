@@ -68,7 +68,7 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
     return item.kind === 'invalid' ? invalid(item.errors) : commandOf(item.value, by);
   };
 
-  /** Each line is a submit of its own, which the refusal or failure of another does not affect. If all fail, so does the request. */
+  /** Each line is a submit of its own, which the refusal or failure of another does not affect. If all fail in the same way, so does the request. */
   const submitBatch = async (request: ApiRequest, by: Principal): Promise<Reply> => {
     const commands: (SubmitCommand | Reply)[] = [];
     const stopped = await request.readLines(({ number, bytes }) => {
@@ -83,7 +83,8 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
     if (commands.length === 0) return invalid([{ field: '', error: 'empty', detail: 'contains no task' }]);
     const outcomes = await inbox.doAll(commands.filter((one) => 'kind' in one));
     const failures = outcomes.filter((outcome) => !outcome.ok);
-    if (failures.length === commands.length) throw failures[0]?.error;
+    const codes = new Set(failures.map((failure) => replyToFailure(failure.error).refused));
+    if (failures.length === commands.length && codes.size === 1) throw failures[0]?.error;
     if (failures.length > 0)
       log.error('Submits of a batch failed.', { failed: failures.length, lines: commands.length, error: messageOf(failures[0]?.error) });
     let next = 0;

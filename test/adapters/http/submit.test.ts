@@ -247,7 +247,7 @@ t.test('batch: a key has no space at either end', async (t) => {
   t.match(json['answers'], [refused, refused, refused, { status: 201 }]);
 });
 
-t.test('batch: a failed line does not affect the others; if all fail, the request fails', async (t) => {
+t.test('batch: a failed line does not affect the others; if all fail in the same way, the request fails', async (t) => {
   bench.intercept = (command) => {
     const [draft] = command.kind === 'submit' ? command.drafts : [];
     if (draft?.body.description === 'damaged') throw new AgentcomError('AC_STORE_DAMAGED', 'an unreadable row');
@@ -270,6 +270,7 @@ t.test('batch: a failed line does not affect the others; if all fail, the reques
   const logged = bench.log.lines.filter(({ level }) => level === 'error');
   t.match(logged, [{ message: 'Submits of a batch failed.', fields: { failed: 2, lines: 4 } }]);
   t.match(await batch(lines('busy', 'busy')), { status: 503, json: { error: 'hub_busy' } });
+  t.match(await batch(lines('damaged', 'busy')), { status: 200, json: { answers: [{ status: 500 }, { status: 503, retry_after: 2 }] } });
   t.match(await batch(lines('busy', '')), { status: 200, json: { answers: [{ status: 503 }, { status: 400 }] } });
 });
 
