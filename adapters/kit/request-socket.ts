@@ -11,7 +11,7 @@ import { CapturedRequest } from './captured-request.ts';
 
 /** Where clients open one. */
 export const REQUEST_SOCKET_PATH = '/api/socket';
-/** Open at once on a port: each may hold a message that is not complete. More get 503, and clients use HTTP. */
+/** Open at once on a port: each may hold a message that is not complete. Tokens share them; who gets none uses HTTP. */
 export const REQUEST_SOCKETS_MAX = 128;
 /** A larger message closes the socket. Bytes. */
 export const REQUEST_BYTES_MAX = 1_048_576;

@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type RawData, type ServerOptions, type WebSocket } from 'ws';
+import { createPlaces } from '../../core/domain/place-shares.ts';
 import type { HttpHandler } from '../../core/ports/http.ts';
 import type { Log } from '../../core/ports/log.ts';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
@@ -31,6 +32,7 @@ export interface RequestSockets {
 
 export function requestSockets({ http, settings, isRefusing, log }: RequestSocketsDeps): RequestSockets {
   const open = new Set<RequestSocket>();
+  const places = createPlaces(REQUEST_SOCKETS_MAX);
   /** Upgrades whose token is being looked up. */
   let opening = 0;
   const answer = httpAnswerer({ http, isRefusing, log });
@@ -45,25 +47,29 @@ export function requestSockets({ http, settings, isRefusing, log }: RequestSocke
   };
   const upgrader = new WebSocketServer(options);
 
-  /** The status that the token in these headers gets. */
-  const statusOf = async (headers: readonly string[], remoteAddress: string): Promise<number> => {
+  /** Whose token these headers have; if it is not valid, or cannot be looked up, the status that says so. */
+  const ownerOf = async (headers: readonly string[], remoteAddress: string): Promise<string | number> => {
     try {
       const request = new CapturedRequest({ method: 'GET', path: MAY_OPEN, query: '', headers, remoteAddress, body: null });
       const { status, body } = await http(request);
-      if (body !== null && typeof body !== 'string') body.cancel();
-      return status;
+      if (typeof body === 'string') return status === 200 ? (JSON.parse(body) as { readonly id: string }).id : status;
+      body?.cancel();
+      return status === 200 ? 500 : status;
     } catch (thrown) {
-      log.error('The HTTP handler threw.', { path: MAY_OPEN, error: thrown });
+      log.error('The token of a socket could not be looked up.', { path: MAY_OPEN, error: thrown });
       return 500;
     }
   };
 
-  /** The status with which an upgrade is refused; null if it is accepted. */
-  const refusalOf = async (headers: readonly string[], remoteAddress: string): Promise<number | null> => {
+  /** Takes a place for a socket; else the status with which its upgrade is refused. */
+  const admit = async (headers: readonly string[], remoteAddress: string): Promise<(() => void) | number> => {
     if (isRefusing() || open.size + opening > REQUEST_SOCKETS_MAX) return 503;
     if (unservable(MAY_OPEN, headerIn(headers, 'host')) !== null) return 400;
-    const status = await statusOf(headers, remoteAddress);
-    return status === 200 ? null : status;
+    const owner = await ownerOf(headers, remoteAddress);
+    if (typeof owner === 'number') return owner;
+    const place = places.take(owner);
+    if (typeof place === 'function') return place;
+    return place.refused === 'full' ? 503 : 429;
   };
 
   const serve = (socket: WebSocket, stream: Duplex, headers: readonly string[], remoteAddress: string): void => {
@@ -97,8 +103,8 @@ export function requestSockets({ http, settings, isRefusing, log }: RequestSocke
     }, settings.keepAliveMs).unref();
     const check = setTimeout(
       () =>
-        void statusOf(headers, remoteAddress).then((status) => {
-          if (status === 401) requests.revoked();
+        void ownerOf(headers, remoteAddress).then((owner) => {
+          if (owner === 401) requests.revoked();
           else if (open.has(requests)) check.refresh();
         }),
       Math.min(CHECK_MS, settings.keepAliveMs),
@@ -126,11 +132,15 @@ export function requestSockets({ http, settings, isRefusing, log }: RequestSocke
       const fail = (): void => void stream.destroy();
       stream.on('error', fail);
       opening += 1;
-      refusalOf(headers, remoteAddress)
-        .then((status) => {
+      admit(headers, remoteAddress)
+        .then((admitted) => {
           stream.off('error', fail);
-          if (stream.destroyed) return;
-          if (status !== null) return refuseUpgrade(stream, { status, reason: `refused with ${status}` });
+          if (typeof admitted === 'number') {
+            if (!stream.destroyed) refuseUpgrade(stream, { status: admitted, reason: `refused with ${admitted}` });
+            return;
+          }
+          if (stream.destroyed) return admitted();
+          stream.once('close', admitted);
           upgrader.handleUpgrade(request, stream, head, (socket) => serve(socket, stream, headers, remoteAddress));
         })
         .catch((thrown: unknown) => {

@@ -495,6 +495,10 @@ export const THREATS: readonly Threat[] = [
         'R20: in one turn of the event loop, two slices at most are parsed, however many requests there are',
       ],
       ['adapters/http/turns/parse-turns.test.ts', 'R20: owners take turns, whatever one of them has waiting'],
+      [
+        'adapters/wire/request-sockets.test.ts',
+        'R20: a port has a limited number of them, and a token half of those that others leave free',
+      ],
       [HTTP, 'R20: a token that announces large bodies and sends little does not block other requests'],
       ['adapters/http/tasks.test.ts', 'R20: reads of one token are bounded and take turns, without delaying other tokens'],
       ['adapters/storage/storage-lookups.test.ts', 'R20: a token is found while every read connection is in use: sqlite'],

@@ -1,4 +1,5 @@
-/** A bounded number of places for requests that stay open. One token may have half of those that the other tokens leave free. */
+/** The places for requests that stay open, which tokens share. */
+import { createPlaces } from '../../../core/domain/place-shares.ts';
 import { read, refusal, refused, tooMany, type Read } from '../reply.ts';
 
 export interface SharedPlaces {
@@ -11,33 +12,18 @@ const RETRY_MS = 2_000;
 
 /** `what`: what the places are for, in the plural. */
 export function sharedPlaces(max: number, what: string): SharedPlaces {
-  const held = new Map<string, number>();
-  let taken = 0;
-
-  const release = (tokenId: string): void => {
-    const left = (held.get(tokenId) ?? 1) - 1;
-    if (left === 0) held.delete(tokenId);
-    else held.set(tokenId, left);
-    taken -= 1;
-  };
-
+  const places = createPlaces(max);
   return {
     take(tokenId) {
-      if (taken >= max) return refused(refusal('hub_busy', `All ${max} ${what} of the hub are in use.`));
-      const own = held.get(tokenId) ?? 0;
-      const share = Math.ceil((max - (taken - own)) / 2);
-      if (own >= share) {
-        return refused(
-          tooMany(`This token has ${own} of the ${max} ${what} of the hub: half of those that others leave free. Close some.`, RETRY_MS),
-        );
-      }
-      held.set(tokenId, own + 1);
-      taken += 1;
-      let isOver = false;
-      return read(() => {
-        if (!isOver) release(tokenId);
-        isOver = true;
-      });
+      const taken = places.take(tokenId);
+      if (typeof taken === 'function') return read(taken);
+      if (taken.refused === 'full') return refused(refusal('hub_busy', `All ${max} ${what} of the hub are in use.`));
+      return refused(
+        tooMany(
+          `This token has ${taken.own} of the ${max} ${what} of the hub: half of those that others leave free. Close some.`,
+          RETRY_MS,
+        ),
+      );
     },
   };
 }

@@ -28,7 +28,7 @@ interface Door {
   readonly transport: HubTransport;
 }
 
-/** A port whose handler knows one token, and answers everything else as `answer` says. */
+/** A port whose handler knows the tokens that begin with `TOKEN`, and answers everything else as `answer` says. */
 async function door(
   t: Test,
   answer: (request: HttpRequest) => HttpResponse | Promise<HttpResponse>,
@@ -40,7 +40,8 @@ async function door(
   t.teardown(() => transport.close(1001, 'the test is over'));
   const http = async (request: HttpRequest): Promise<HttpResponse> => {
     if (request.path !== '/api/whoami') return answer(request);
-    return json(request.header('authorization') === TOKEN ? await lookUp() : 401, {});
+    const id = request.header('authorization') ?? '';
+    return json(id.startsWith(TOKEN) ? await lookUp() : 401, { id });
   };
   const { port } = await transport.listen(openToAll({ http }), hubRecorder().events);
   return { port, transport };
@@ -297,13 +298,22 @@ t.test('bodies that wait for the handler are limited', async (t) => {
   t.equal((await got(10)).length, 10);
 });
 
-t.test('a port has a limited number of them', async (t) => {
+t.test('R20: a port has a limited number of them, and a token half of those that others leave free', async (t) => {
   const found = await door(t, () => json(200, 'x'));
-  const clients = await Promise.all(Array.from({ length: REQUEST_SOCKETS_MAX }, () => client(found)));
-  t.equal(await upgradedWith(found, { authorization: TOKEN }), 503);
-  clients[0]?.socket.close();
-  await clients[0]?.closed;
-  await client(found);
+  /** How many sockets a token opens, and the status that the next one gets. */
+  const opened = async (authorization: string): Promise<readonly [number, number]> => {
+    for (let count = 0; ; count += 1) {
+      const status = await upgradedWith(found, { authorization });
+      if (status !== 101) return [count, status];
+    }
+  };
+  const first = await client(found);
+  t.strictSame(await opened(TOKEN), [REQUEST_SOCKETS_MAX / 2 - 1, 429]);
+  for (const half of [32, 16, 8, 4, 2, 1]) t.strictSame(await opened(`${TOKEN} of ${half}`), [half, 429]);
+  t.strictSame(await opened(`${TOKEN} of the last`), [1, 503]);
+  first.socket.close();
+  await first.closed;
+  await client(found, { authorization: `${TOKEN}-new` });
 
   const slow = await door(
     t,
@@ -315,7 +325,9 @@ t.test('a port has a limited number of them', async (t) => {
     },
   );
   const statuses = await Promise.all(Array.from({ length: REQUEST_SOCKETS_MAX + 10 }, () => upgradedWith(slow, { authorization: TOKEN })));
-  t.equal(statuses.filter((status) => status === 101).length, REQUEST_SOCKETS_MAX, 'also while tokens are looked up');
+  const [all, half] = [REQUEST_SOCKETS_MAX, REQUEST_SOCKETS_MAX / 2];
+  const count = (wanted: number): number => statuses.filter((status) => status === wanted).length;
+  t.same([count(101), count(429), count(503)], [half, all - half, 10], 'also while tokens are looked up');
 });
 
 t.test('a client that disconnects while its token is looked up is not opened', async (t) => {
@@ -325,7 +337,7 @@ t.test('a client that disconnects while its token is looked up is not opened', a
   const http = async (): Promise<HttpResponse> => {
     isAsked();
     await new Promise<void>((resolve) => (answer = resolve));
-    return json(200, {});
+    return json(200, { id: 'tok-1' });
   };
   const { port } = await transport.listen(openToAll({ http }), hubRecorder().events);
   const socket: Socket = connect(port, '127.0.0.1');
