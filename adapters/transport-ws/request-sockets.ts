@@ -14,7 +14,10 @@ import type { WsSettings } from './settings.ts';
 
 /** Whoever gets its token's identity here may open a socket. */
 const MAY_OPEN = '/api/whoami';
-/** How often the token of an open socket is checked, unless `keepAliveMs` is less. Milliseconds. */
+/**
+ * How often an open socket is checked, unless `keepAliveMs` is less: its token, and whether its client reads. If no answer was passed on
+ * between two checks, and some wait, it does not. Milliseconds.
+ */
 const CHECK_MS = 15_000;
 
 export interface RequestSocketsDeps {
@@ -86,12 +89,16 @@ export function requestSockets({ http, settings, isRefusing, log }: RequestSocke
             stream.uncork();
           });
         }
-        socket.send(text, resume);
+        socket.send(text, sent);
         if (socket.bufferedAmount > UNREAD_BYTES_MAX) socket.pause();
       },
       close: (code: number, reason: string): void => socket.close(code, reason),
     };
-    const resume = (): void => {
+    /** Answers that were passed to the operating system; and how many at the last check, if others waited then. */
+    let passedOn = 0;
+    let stuckAt: number | null = null;
+    const sent = (): void => {
+      passedOn += 1;
       if (socket.isPaused && socket.bufferedAmount <= UNREAD_BYTES_MAX && requests.runningBytes <= REQUEST_BYTES_MAX) socket.resume();
     };
     const requests = new RequestSocket({ peer, headers, answer });
@@ -102,11 +109,14 @@ export function requestSockets({ http, settings, isRefusing, log }: RequestSocke
       else idle.refresh();
     }, settings.keepAliveMs).unref();
     const check = setTimeout(
-      () =>
+      () => {
+        if (socket.bufferedAmount > 0 && stuckAt === passedOn) return void stream.destroy();
+        stuckAt = socket.bufferedAmount > 0 ? passedOn : null;
         void ownerOf(headers, remoteAddress).then((owner) => {
           if (owner === 401) requests.revoked();
           else if (open.has(requests)) check.refresh();
-        }),
+        });
+      },
       Math.min(CHECK_MS, settings.keepAliveMs),
     ).unref();
     socket.on('message', (data: RawData) => {

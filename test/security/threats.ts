@@ -511,6 +511,7 @@ export const THREATS: readonly Threat[] = [
     tests: [
       [PEER, 'R20: silent unidentified connections from one address crowd out only that address'],
       [PEER, 'R20: an unidentified peer that pings and reads nothing is closed when its send buffer exceeds the limit'],
+      ['adapters/wire/request-sockets.test.ts', 'R20: a client that leaves its answers unread is disconnected, although it pings'],
       [
         'adapters/wire/transport-ws.test.ts',
         'R20: one address gets half of the free non-WebSocket connections, and regains room when they close',

@@ -275,6 +275,21 @@ t.test('a client that reads nothing is not read from', async (t) => {
   t.equal((await got(total)).length, total, 'the others are handled once it reads');
 });
 
+t.test('R20: a client that leaves its answers unread is disconnected, although it pings', async (t) => {
+  const long = 'x'.repeat(8 * UNREAD_BYTES_MAX);
+  const found = await door(t, () => json(200, long), { keepAliveMs: 100 });
+  const { socket, send } = await client(found);
+  const { _socket: raw } = socket as unknown as { readonly _socket: Socket };
+  const closed = new Promise((resolve) => raw.on('close', resolve));
+  socket.on('error', () => undefined);
+  socket.pause();
+  send(submit(1));
+  const timer = setInterval(() => socket.ping(), 20);
+  await closed;
+  clearInterval(timer);
+  t.pass('it is');
+});
+
 t.test('bodies that wait for the handler are limited', async (t) => {
   const { opened: held, open: release } = gate();
   let handled = 0;
