@@ -99,10 +99,7 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
     });
   };
 
-  const single = (
-    { task, headers, onStatus }: Pick<Waiting, 'task' | 'headers' | 'onStatus'>,
-    retryWithinMs?: number,
-  ): Promise<SubmittedTask> => {
+  const single = ({ task, headers, onStatus }: Waiting, retryWithinMs?: number): Promise<SubmittedTask> => {
     const text = { type: 'application/json', content: task };
     return counted<SubmittedTask>({ method: 'POST', path: '/api/tasks', text, headers, idempotent: true, retryWithinMs, onStatus });
   };

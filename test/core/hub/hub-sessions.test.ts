@@ -4,22 +4,23 @@ import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
 import { HUB_LIMITS } from '../../../core/config/limits.ts';
 import { agentJson } from '../../../core/protocol/agent-json.ts';
 import { hubRig } from './hub-rig.ts';
+import { gate, type Gate } from '../../rig/gate.ts';
 
 const types = (frames: readonly { readonly type: string }[]): string => frames.map((frame) => frame.type).join(' ');
 
 t.test('an older connection is closed even if its replacement is gone before it is registered', async (t) => {
   // Before, no session was registered in its place, so it was taken for the newest: open, alive, and never answered
   // again.
-  const gate = { opened: Promise.resolve(), open: () => undefined as void };
-  const rig = await hubRig({ store: { onStep: (step) => (step === 'begin' ? gate.opened : undefined) } });
+  let held: Gate | null = null;
+  const rig = await hubRig({ store: { onStep: (step) => (step === 'begin' ? held?.opened : undefined) } });
   const first = await rig.peer('a1');
   await first.identify();
   const second = await first.reconnect();
-  gate.opened = new Promise((resolve) => (gate.open = resolve));
+  held = gate();
   await second.identify();
   await second.cut();
-  gate.open();
-  gate.opened = Promise.resolve();
+  held.open();
+  held = null;
   await rig.pass(0);
   t.equal(first.closed(), 4001);
   t.match((await rig.storage.agents.getAgent('a1' as AgentId))?.agent, { sessionNumber: 2, connected: false });
@@ -29,15 +30,15 @@ t.test('an older connection is closed even if its replacement is gone before it 
 t.test('R15: a sidecar is not closed for the time the hub needs to handle its identify', async (t) => {
   // Before, when ten thousand sidecars returned to a busy hub, those that it answered slowly were closed, reconnected,
   // and slowed it down further.
-  const gate = { opened: Promise.resolve(), open: () => undefined as void };
-  const rig = await hubRig({ store: { onStep: (step) => (step === 'begin' ? gate.opened : undefined) } });
+  let held: Gate | null = null;
+  const rig = await hubRig({ store: { onStep: (step) => (step === 'begin' ? held?.opened : undefined) } });
   const peer = await rig.peer('a1');
-  gate.opened = new Promise((resolve) => (gate.open = resolve));
+  held = gate();
   await peer.identify();
   await rig.pass(HUB_LIMITS.identifyMs * 2);
   t.equal(peer.closed(), null);
-  gate.open();
-  gate.opened = Promise.resolve();
+  held.open();
+  held = null;
   await rig.pass(0);
   t.equal(types(peer.newFrames()), 'identified');
 });

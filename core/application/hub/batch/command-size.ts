@@ -49,10 +49,6 @@ function reportCharacters(body: ReportBody): number {
   return body.report === 'complete' ? details + body.result.length : details;
 }
 
-/** Internal commands bypass the inbox bound; each source has at most one queued. */
-export const isInternal = ({ kind }: Command): boolean =>
-  kind === 'sweep' || kind === 'remove_old' || kind === 'disconnect' || kind === 'hub_started' || kind === 'hub_stopped' || kind === 'poll';
-
 /**
  * How late a sweep is: its wait in the inbox or, if the store's clock jumped during that wait, the size of the jump, whichever is larger.
  * 0 for other commands.

@@ -1,6 +1,5 @@
 /** How full the inbox may be, and for whom. */
 import type { HubLimits } from '../../../config/limits.ts';
-import { isInternal } from '../batch/command-size.ts';
 import type { Command } from '../batch/commands.ts';
 import type { InboxEntry, PriorityInbox } from './inbox.ts';
 
@@ -10,12 +9,16 @@ const GRANTED_SHARE = 1.25;
 /** Commands that stop work may fill it to this multiple, so that no flood of submits and reports keeps them out. */
 const STOPPING_SHARE = 1.5;
 
+/** Commands for which there is always room: each source has at most one queued. */
+const isInternal = ({ kind }: Command): boolean =>
+  kind === 'sweep' || kind === 'remove_old' || kind === 'disconnect' || kind === 'hub_started' || kind === 'hub_stopped' || kind === 'poll';
+
 type Bounds = Pick<HubLimits, 'inboxCommands' | 'inboxBytes'>;
 
 const isOver = (commands: number, bytes: number, { inboxCommands, inboxBytes }: Bounds, share: number): boolean =>
   commands >= inboxCommands * share || bytes > inboxBytes * share;
 
-/** Whether the inbox has no room for this command. Internal commands always have: each source has at most one queued. */
+/** Whether the inbox has no room for this command. */
 export function isFullFor(
   inbox: PriorityInbox<InboxEntry>,
   { command, bytes, isLowPriority }: { readonly command: Command; readonly bytes: number; readonly isLowPriority: boolean },

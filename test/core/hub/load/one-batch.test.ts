@@ -6,6 +6,7 @@ import type { Command } from '../../../../core/application/hub/batch/commands.ts
 import type { AgentId, Generation, TaskId } from '../../../../core/domain/ids.ts';
 import { seededIds } from '../../../product/twins/ids-seeded/seeded-ids.ts';
 import { aDraft, hubRig, type HubRig } from '../hub-rig.ts';
+import { gate, type Gate } from '../../../rig/gate.ts';
 
 const ids = seededIds({ seed: 'one-batch' });
 
@@ -159,17 +160,17 @@ t.test('frames received before a sweep are processed before it, even in the same
 
 t.test('R6: an assignment pushed again and ended in the same batch is not sent', async (t) => {
   // Before, it was sent with the generation created by the end, which was never assigned to any agent.
-  const gate = { opened: Promise.resolve(), open: () => undefined as void };
-  const rig = await hubRig({ store: { onStep: (step) => (step === 'begin' ? gate.opened : undefined) } });
+  let held: Gate | null = null;
+  const rig = await hubRig({ store: { onStep: (step) => (step === 'begin' ? held?.opened : undefined) } });
   const peer = await rig.peer('a1');
   await peer.identify();
   const id = await rig.submit();
   const back = await peer.reconnect();
-  gate.opened = new Promise((resolve) => (gate.open = resolve));
+  held = gate();
   rig.queue.post({ kind: 'sweep' }, () => undefined);
   await back.identify();
   const cancelled = rig.queue.do({ kind: 'cancel', taskId: id, by: 'op' });
-  gate.open();
+  held.open();
   t.match(await cancelled, { kind: 'done', status: 'cancelled' });
   await rig.pass(0);
   t.equal(await rig.summary(id), 'cancelled 2: submitted eligible assigned cancelled stop_requested');

@@ -5,6 +5,7 @@ import type { AgentId, Generation } from '../../../../core/domain/ids.ts';
 import { AgentcomError } from '../../../../core/errors/agentcom-error.ts';
 import { virtualClock } from '../../../product/twins/clock-virtual/virtual-clock.ts';
 import { hubRig, type HubRig, type RigOptions } from '../hub-rig.ts';
+import { gate, type Gate } from '../../../rig/gate.ts';
 
 /** A rig whose storage can be made unavailable; counts the transactions requested of it. */
 async function fragileRig(options: RigOptions = {}): Promise<HubRig & { away: boolean; tries: number }> {
@@ -93,14 +94,14 @@ t.test('the end of a pause is not forgotten when its sweep fails', async (t) => 
 });
 
 t.test('an overloaded hub still sweeps and still records disconnects', async (t) => {
-  const gate = { opened: Promise.resolve(), open: () => undefined as void };
-  const rig = await hubRig({ limits: { inboxCommands: 2 }, store: { onStep: (step) => (step === 'begin' ? gate.opened : undefined) } });
-  gate.opened = new Promise((resolve) => (gate.open = resolve));
+  let held: Gate | null = null;
+  const rig = await hubRig({ limits: { inboxCommands: 2 }, store: { onStep: (step) => (step === 'begin' ? held?.opened : undefined) } });
+  held = gate();
   const busy = Array.from({ length: 4 }, () => rig.queue.do({ kind: 'cancel', taskId: 'task-0000000000000001' as never, by: 'op' }));
   const outcomes = Promise.allSettled(busy);
   const sweep = rig.queue.do({ kind: 'sweep' });
   const gone = rig.queue.do({ kind: 'disconnect', from: { agentId: 'a1' as AgentId, session: 1 } });
-  gate.open();
+  held.open();
   await t.resolves(sweep);
   await t.resolves(gone);
   t.ok((await outcomes).some((one) => one.status === 'rejected' && AgentcomError.is(one.reason, 'AC_HUB_BUSY')));
@@ -214,36 +215,36 @@ t.test('the inbox counts the bytes of a report', async (t) => {
 
 t.test('R15: storage that only stalled everything counts as an outage', async (t) => {
   // Before, the sweep was first in line when the storage continued, ahead of the accept that had waited with it.
-  const gate = { opened: Promise.resolve(), open: () => undefined as void };
+  let held: Gate | null = null;
   const timing = { quietAfterStartMs: 5_000, acceptMs: 10_000, sweepMs: 7_000, heartbeatMs: 10_000_000 };
-  const rig = await hubRig({ timing, store: { onStep: (step) => (step === 'begin' ? gate.opened : undefined) } });
+  const rig = await hubRig({ timing, store: { onStep: (step) => (step === 'begin' ? held?.opened : undefined) } });
   await rig.pass(6_000);
   const peer = await rig.peer('a1');
   await peer.identify();
   const id = await rig.submit();
-  gate.opened = new Promise((resolve) => (gate.open = resolve));
+  held = gate();
   await rig.pass(12_000);
   await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
-  gate.open();
+  held.open();
   await rig.pass(0);
   t.match(await rig.summary(id), /^assigned 1: submitted eligible assigned accepted$/);
 });
 
 t.test('R15: storage that stalled on one commit counts as an outage', async (t) => {
   // Before, no sweep was requested meanwhile, and the next one reclaimed what had not been accepted in time.
-  const gate = { opened: Promise.resolve(), open: () => undefined as void };
+  let held: Gate | null = null;
   const timing = { quietAfterStartMs: 5_000, reconnectGraceMs: 5_000, acceptMs: 12_000, sweepMs: 60_000, heartbeatMs: 10_000_000 };
-  const rig = await hubRig({ timing, store: { onStep: (step) => (step === 'commit' ? gate.opened : undefined) } });
+  const rig = await hubRig({ timing, store: { onStep: (step) => (step === 'commit' ? held?.opened : undefined) } });
   await rig.pass(6_000);
   const peer = await rig.peer('a1');
   await peer.identify();
   const id = await rig.submit();
   await rig.pass(2_000);
-  gate.opened = new Promise((resolve) => (gate.open = resolve));
+  held = gate();
   const other = rig.submit({ neededCapabilities: ['no agent has it'] });
   await rig.pass(8_500);
-  gate.open();
-  gate.opened = Promise.resolve();
+  held.open();
+  held = null;
   await other;
   await rig.pass(3_000);
   await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
@@ -252,20 +253,20 @@ t.test('R15: storage that stalled on one commit counts as an outage', async (t) 
 
 t.test('J7: a sweep that waited for a commit reclaims nothing whose deadline passed meanwhile', async (t) => {
   // What the agent has sent by then is handled only after the batch of the sweep has begun.
-  const gate = { opened: Promise.resolve(), open: () => undefined as void };
+  let held: Gate | null = null;
   const timing = { leaseMs: 10_000, sweepMs: 60_000, heartbeatMs: 10_000_000 };
-  const rig = await hubRig({ timing, store: { onStep: (step) => (step === 'commit' ? gate.opened : undefined) } });
+  const rig = await hubRig({ timing, store: { onStep: (step) => (step === 'commit' ? held?.opened : undefined) } });
   const peer = await rig.peer('a1');
   await peer.identify();
   const id = await rig.submit();
   await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
   await rig.submit({ runAtMs: rig.clock.nowMs() + 9_950 });
   await rig.pass(9_900);
-  gate.opened = new Promise((resolve) => (gate.open = resolve));
+  held = gate();
   const other = rig.submit();
   await rig.pass(200);
-  gate.open();
-  gate.opened = Promise.resolve();
+  held.open();
+  held = null;
   await peer.send({ type: 'task_progress', task_id: id, generation: 1 });
   await other;
   await rig.pass(1_000);
