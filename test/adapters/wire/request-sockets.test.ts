@@ -330,18 +330,32 @@ t.test('R20: a port has a limited number of them, and a token half of those that
   await first.closed;
   await client(found, { authorization: `${TOKEN}-new` });
 
+  const wanted = REQUEST_SOCKETS_MAX + 10;
+  const { opened: areThere, open: allThere } = gate();
+  let there = 0;
+  const another = (): void => {
+    there += 1;
+    if (there === wanted) allThere();
+  };
   const slow = await door(
     t,
     () => json(200, 'x'),
     {},
     async () => {
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      another();
+      await areThere;
       return 200;
     },
   );
-  const statuses = await Promise.all(Array.from({ length: REQUEST_SOCKETS_MAX + 10 }, () => upgradedWith(slow, { authorization: TOKEN })));
+  /** Each of them is refused or has its token looked up before the first lookup is over. */
+  const open = async (): Promise<number> => {
+    const status = await upgradedWith(slow, { authorization: TOKEN });
+    another();
+    return status;
+  };
+  const statuses = await Promise.all(Array.from({ length: wanted }, open));
   const [all, half] = [REQUEST_SOCKETS_MAX, REQUEST_SOCKETS_MAX / 2];
-  const count = (wanted: number): number => statuses.filter((status) => status === wanted).length;
+  const count = (status: number): number => statuses.filter((each) => each === status).length;
   t.same([count(101), count(429), count(503)], [half, all - half, 10], 'also while tokens are looked up');
 });
 
