@@ -58,7 +58,11 @@ export const METRICS = {
   agentcom_batch_commands: { type: 'histogram', labels: [], help: 'Commands in a committed batch.' },
   agentcom_storage_failures_total: { type: 'counter', labels: [], help: 'Batches that the storage could not commit.' },
   agentcom_commands_waiting: { type: 'gauge', labels: [], help: 'Commands waiting for a batch.' },
-  agentcom_sockets: { type: 'gauge', labels: ['state'], help: 'Open WebSockets of this hub: identified or not.' },
+  agentcom_sockets: {
+    type: 'gauge',
+    labels: ['state'],
+    help: 'WebSockets of this hub: identified, unidentified, or waiting to be opened.',
+  },
   agentcom_agents: { type: 'gauge', labels: ['status'], help: 'Agents that are connected to this hub, by status.' },
   agentcom_slots: { type: 'gauge', labels: ['state'], help: 'Slots of the agents that are connected to this hub: taken or free.' },
   agentcom_loop_delay_seconds: {

@@ -33,7 +33,7 @@ export const openPort = async (deps: PortDeps): Promise<OpenPort> => {
   const { options, isRefusing, settings, native, log } = deps;
   const noteRefusal = refusalLog({ log, clock: { monotonicMs: () => performance.now() } });
   const note = (what: string, fields: LogFields): void => noteRefusal(what, `Refused at the port: ${what}.`, fields);
-  const connectionsMax = options.socketsMax + settings.httpConnectionsMax;
+  const connectionsMax = options.socketsMax + settings.httpConnectionsMax + (options.pendingUpgradesMax ?? 0);
   let connections = 0;
 
   const sockets = serveSockets({ ...deps, note, onClosed: () => (connections -= 1) });

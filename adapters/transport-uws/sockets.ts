@@ -16,6 +16,7 @@ import type { UwsApp, UwsResponse, UwsSocket, WebSocketBehavior } from './uws-pa
  */
 const IDLE_S = 60;
 const WEBSOCKET_VERSION = '13';
+const RETRY_SOON = { 'retry-after': '1' };
 /** 16 bytes in base64. */
 const WEBSOCKET_KEY = /^[A-Za-z0-9+/]{22}==$/;
 /**
@@ -74,19 +75,42 @@ export const serveSockets = (deps: SocketsDeps): Sockets => {
       const [host, origin] = [header('host'), header('origin')];
       // Its requests would need a pause of reading, which uWebSockets.js has for HTTP only. Clients then use HTTP.
       if (path === REQUEST_SOCKET_PATH) return refuse(response, 404, 'not with uws()\n', {});
-      const refusal = decideUpgrade({ path, host, origin, isRefusing: isRefusing(), socketsOpen: known }, options);
-      if (refusal !== null) {
+      const isAccepted = (): boolean => {
+        const refusal = decideUpgrade({ path, host, origin, isRefusing: isRefusing(), socketsOpen: known }, options);
+        if (refusal === null) return true;
         note(refusal.reason, { remoteAddress, host, origin });
-        return refuse(response, refusal.status, `${refusal.reason}\n`, refusal.status === 503 ? { 'retry-after': '1' } : {});
-      }
+        refuse(response, refusal.status, `${refusal.reason}\n`, refusal.status === 503 ? RETRY_SOON : {});
+        return false;
+      };
+      if (!isAccepted()) return;
       if (header('sec-websocket-version') !== WEBSOCKET_VERSION) {
         return refuse(response, 400, 'wrong Sec-WebSocket-Version\n', { 'sec-websocket-version': WEBSOCKET_VERSION });
       }
       const key = header('sec-websocket-key') ?? '';
       if (!WEBSOCKET_KEY.test(key)) return refuse(response, 400, 'wrong Sec-WebSocket-Key\n', {});
-      // Without the offered extensions: none is supported, and compression is not wanted.
       const peer: Peer = { remoteAddress, forwardedFor: header('x-forwarded-for') ?? null };
-      response.upgrade(peer, key, header('sec-websocket-protocol') ?? '', '', context);
+      const protocol = header('sec-websocket-protocol') ?? '';
+      // Without the offered extensions: none is supported, and compression is not wanted.
+      const open = (): void => response.upgrade(peer, key, protocol, '', context);
+      if (options.admit === undefined) return open();
+      let [isAnswered, isAborted, isLate] = [false, false, false];
+      const answer = (how: () => void): void => {
+        if (isAnswered || isAborted) return;
+        isAnswered = true;
+        // uWebSockets.js ends the process if a socket is upgraded while it handles another one, even in a microtask after that handler.
+        if (isLate) setImmediate(() => isAborted || response.cork(how));
+        else response.cork(how);
+      };
+      response.onAborted(() => {
+        isAborted = true;
+        if (!isAnswered) leave();
+      });
+      const leave = options.admit({
+        ...peer,
+        open: () => answer(() => void (isAccepted() && open())),
+        refuse: (reason) => answer(() => refuse(response, 503, `${reason}\n`, RETRY_SOON)),
+      });
+      isLate = true;
     },
     open(socket) {
       known += 1;

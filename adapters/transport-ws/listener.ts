@@ -14,6 +14,7 @@ import type { Log, LogFields } from '../../core/ports/log.ts';
 import { plainAddress } from '../../core/protocol/client-address.ts';
 import type { WsSettings } from './settings.ts';
 import { AddressShare } from './address-share.ts';
+import { admitUpgrade } from './admit-upgrade.ts';
 import { openConnection, type Upgraded } from './peer-connection.ts';
 import { httpFront } from './http-front.ts';
 import { refuseUpgrade } from './refuse-upgrade.ts';
@@ -45,7 +46,7 @@ export const openPort = async ({ options, events, settings, nextId, isRefusing, 
   const connectionsMax = options.socketsMax + settings.httpConnectionsMax;
   const server = httpFront({
     settings,
-    connectionsMax,
+    connectionsMax: connectionsMax + (options.pendingUpgradesMax ?? 0),
     http: options.http,
     isRefusing,
     log,
@@ -93,17 +94,25 @@ export const openPort = async ({ options, events, settings, nextId, isRefusing, 
     const { host, origin } = request.headers;
     const path = (request.url ?? '').split('?', 1)[0] ?? '';
     if (path === REQUEST_SOCKET_PATH) return requests.upgrade(request, stream, head, remoteAddress);
-    const refusal = decideUpgrade({ path, host, origin, isRefusing: isRefusing(), socketsOpen: connections.size }, options);
-    if (refusal !== null) {
+    const forwarded = request.headers['x-forwarded-for'];
+    const peer = { remoteAddress, forwardedFor: forwarded === undefined ? null : String(forwarded) };
+    const isAccepted = (): boolean => {
+      const refusal = decideUpgrade({ path, host, origin, isRefusing: isRefusing(), socketsOpen: connections.size }, options);
+      if (refusal === null) return true;
       note(refusal.reason, { remoteAddress, host, origin });
       refuseUpgrade(stream, refusal);
-      return;
-    }
-    upgrader.handleUpgrade(request, stream, head, (socket) => {
-      share.release(request.socket);
-      const forwardedFor = request.headers['x-forwarded-for'];
-      opened({ socket, stream, remoteAddress, forwardedFor: forwardedFor === undefined ? null : String(forwardedFor) });
-    });
+      return false;
+    };
+    const open = (): void =>
+      upgrader.handleUpgrade(request, stream, head, (socket) => {
+        share.release(request.socket);
+        opened({ socket, stream, ...peer });
+      });
+    if (!isAccepted()) return;
+    if (options.admit === undefined) return open();
+    const waits = admitUpgrade({ ...peer, stream, head, accept: () => void (isAccepted() && open()) }, options.admit);
+    // From now on, `pendingUpgradesMax` limits it.
+    if (waits) share.release(request.socket);
   });
 
   const closeAll = async (code: number, reason: string): Promise<void> => {

@@ -31,8 +31,12 @@ export interface HubLimits {
   /** How many of the newest entries of the audit log are kept. */
   readonly auditEntries: number;
   readonly slotsPerAgent: number;
+  /** Sockets open at once. As many again may wait for `unidentifiedSockets`. */
   readonly sockets: number;
-  /** Sockets that have not identified. When all are taken, a new one displaces one of the address with the most, if its own address has fewer. */
+  /**
+   * Sockets that have not identified. When all are taken, others wait before they are opened, up to `identifyMs`. One of an address that has
+   * clearly fewer does not wait but displaces one of the address that has the most.
+   */
   readonly unidentifiedSockets: number;
   /** Rows on a page. */
   readonly page: number;

@@ -50,8 +50,8 @@ export interface StoreReading extends TaskStats {
 
 /** What this hub holds now. */
 export interface HubLoad {
-  /** WebSockets: of agents, and those that have not identified. */
-  readonly sockets: { readonly identified: number; readonly unidentified: number };
+  /** WebSockets: of agents, those that have not identified, and those that wait for one of the latter to do so before they are opened. */
+  readonly sockets: { readonly identified: number; readonly unidentified: number; readonly waiting: number };
   /** Agents that are connected to this hub, by presence. */
   readonly agents: Readonly<Record<Exclude<AgentPresence, 'offline'>, number>>;
   readonly slots: { readonly taken: number; readonly all: number };

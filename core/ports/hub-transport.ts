@@ -87,6 +87,25 @@ export interface ListenOptions {
   readonly http: HttpHandler;
   /** Whether these headers are allowed for an upgrade. If not, it gets 403. */
   readonly isAllowedOrigin: (headers: { readonly host: string | undefined; readonly origin: string | undefined }) => boolean;
+  /**
+   * Receives each upgrade that the transport accepts, and answers it at once or later. The transport MUST call the returned function if
+   * the peer disconnects first, and MUST disconnect a peer that sends anything before the answer. Without it, upgrades open at once; a
+   * transport without TCP MAY ignore it.
+   */
+  readonly admit?: (upgrade: PendingUpgrade) => () => void;
+  /** How many upgrades `admit` leaves unanswered at most: so many more TCP connections are accepted. Default 0. */
+  readonly pendingUpgradesMax?: number;
+}
+
+/** An upgrade that is not answered yet. Its methods MUST NOT throw, and do nothing once it is answered or its peer is gone. */
+export interface PendingUpgrade extends Pick<HubConnection, 'remoteAddress' | 'forwardedFor'> {
+  /**
+   * Accepts it: `onOpen` is called at once or, after `admit` has returned, in this turn of the event loop. If the transport can no longer
+   * accept it, the peer gets 503 instead.
+   */
+  open(): void;
+  /** Responds with 503. */
+  refuse(reason: string): void;
 }
 
 /**

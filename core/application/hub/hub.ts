@@ -194,6 +194,7 @@ export function createHub(ports: HubPorts, settings: HubSettings): Hub {
     agentMessages: settings.agentMessages,
     trustedProxies: settings.trustedProxies,
     unidentifiedMax: unidentifiedSocketsMax(limits, transport.capabilities.wholeFrames === true),
+    pendingUpgradesMax: limits.sockets,
   });
   const membership = new HubMembership({ clock, inbox: queue, context, notifier: storage.notifier, sessions, newEvents });
 
@@ -250,6 +251,8 @@ export function createHub(ports: HubPorts, settings: HubSettings): Hub {
         socketQueueBytesMax: limits.socketQueueBytes,
         http: front.handle,
         isAllowedOrigin: settings.isAllowedOrigin,
+        admit: (upgrade) => sessions.admit(upgrade),
+        pendingUpgradesMax: limits.sockets,
       };
       ({ port } = await transport.listen(options, sessions));
       sessions.start();

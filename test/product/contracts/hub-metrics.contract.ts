@@ -15,7 +15,7 @@ export const READING: HubReading = {
     oldestReadyMs: { urgent: 1_500, high: 0, normal: 0, low: 0 },
   },
   load: {
-    sockets: { identified: 1, unidentified: 0 },
+    sockets: { identified: 1, unidentified: 0, waiting: 0 },
     agents: { idle: 1, working: 0, stopping: 0, draining: 0, paused: 0 },
     slots: { taken: 1, all: 4 },
     commandsWaiting: 0,

@@ -2,7 +2,7 @@
 import type { AgentId } from '../../../domain/ids.ts';
 import type { TokenEnd, TokenUsed } from '../../../ports/agent-store.ts';
 import type { Timer } from '../../../ports/clock.ts';
-import type { HubConnection, TransportEvents } from '../../../ports/hub-transport.ts';
+import type { HubConnection, PendingUpgrade, TransportEvents } from '../../../ports/hub-transport.ts';
 import type { HubLoad } from '../../../ports/hub-metrics.ts';
 import { CLOSE_CODES, type SocketRefusal } from '../../../protocol/close-codes.ts';
 import { addressGroup, clientAddress } from '../../../protocol/client-address.ts';
@@ -18,6 +18,7 @@ import { HubSession, type CloseReason } from './hub-session.ts';
 import type { SessionDeps } from './session-deps.ts';
 import { UnidentifiedConnections } from './unidentified.ts';
 import { LowPriorityInbox } from './limits/low-priority-inbox.ts';
+import { UpgradeQueue } from './limits/upgrade-queue.ts';
 
 export type HubSessionsDeps = Omit<
   SessionDeps,
@@ -26,7 +27,13 @@ export type HubSessionsDeps = Omit<
   readonly trustedProxies: readonly string[];
   /** Unidentified connections at once. */
   readonly unidentifiedMax: number;
+  /** Upgrades that wait for one of them. */
+  readonly pendingUpgradesMax: number;
 };
+
+type Peer = Pick<HubConnection, 'remoteAddress' | 'forwardedFor'>;
+
+const TOO_MANY = 'too many unidentified connections';
 
 /** Close codes of the transport that show a fault of the peer. */
 const FAULTS: Readonly<Record<number, SocketRefusal>> = {
@@ -48,6 +55,7 @@ export class HubSessions implements TransportEvents {
   readonly #version1 = new Map<AgentId, HubSession>();
   readonly #closedSockets = refusalCounts();
   readonly #unidentified: UnidentifiedConnections;
+  readonly #upgrades: UpgradeQueue;
   readonly #turns: FrameTurns<HubSession>;
   readonly #connectionLog: ConnectionLog;
   #heartbeatTimer: Timer | null = null;
@@ -55,8 +63,14 @@ export class HubSessions implements TransportEvents {
   constructor(deps: HubSessionsDeps) {
     this.#unidentified = new UnidentifiedConnections(deps.unidentifiedMax);
     const { clock, log, context } = deps;
-    const clientOf = ({ remoteAddress, forwardedFor }: HubConnection): string =>
-      clientAddress(remoteAddress, forwardedFor, deps.trustedProxies);
+    this.#upgrades = new UpgradeQueue({
+      clock,
+      unidentified: this.#unidentified,
+      max: deps.pendingUpgradesMax,
+      waitMs: context.limits.identifyMs,
+      refuse: (upgrade) => this.#refuse(upgrade, 503, TOO_MANY, () => upgrade.refuse(TOO_MANY)),
+    });
+    const clientOf = ({ remoteAddress, forwardedFor }: Peer): string => clientAddress(remoteAddress, forwardedFor, deps.trustedProxies);
     this.#connectionLog = connectionLog({ log, clock, clientOf });
     const rates = new FrameRates(context.limits, clock);
     const inbox = new LowPriorityInbox(deps.inbox, rates);
@@ -106,14 +120,20 @@ export class HubSessions implements TransportEvents {
     this.#heartbeatTimer?.cancel();
     this.#heartbeatTimer = null;
     this.#turns.stop();
+    this.#upgrades.stop();
+  }
+
+  /** Answers the upgrade once there is room for an unidentified connection of its address. Returns what to call if its peer is gone. */
+  admit(upgrade: PendingUpgrade): () => void {
+    return this.#upgrades.enter(this.#deps.addressOf(upgrade), upgrade);
   }
 
   onOpen(connection: HubConnection): void {
     const { throttle, clock, addressOf } = this.#deps;
     const group = addressOf(connection);
-    if (throttle.retryAfterMs(`address ${group}`, clock.nowMs()) > 0) return this.#refuse(connection, 1008, 'blocked after invalid frames');
+    if (throttle.retryAfterMs(`address ${group}`, clock.nowMs()) > 0) return this.#close(connection, 1008, 'blocked after invalid frames');
     const { hasRoom, displaced } = this.#unidentified.makeRoom(group);
-    if (!hasRoom) return this.#refuse(connection, 1013, 'too many unidentified connections');
+    if (!hasRoom) return this.#close(connection, 1013, TOO_MANY);
     displaced?.close(1013, 'unidentified, and its address has the most connections');
     const session = new HubSession(connection, this.#deps);
     this.#sessions.set(connection.id, session);
@@ -150,7 +170,7 @@ export class HubSessions implements TransportEvents {
     this.#logClose(session, code, because);
     this.#connectionLog.disconnected(session, code, because);
     this.#sessions.delete(connection.id);
-    if (session.state !== 'identified') this.#unidentified.remove(this.#deps.addressOf(connection), connection.id);
+    if (session.state !== 'identified') this.#leftUnidentified(connection);
     if (session.tokenId !== null) this.#deps.tokenUse.note(session.tokenId);
     const agentId = session.agentId;
     session.closed(code);
@@ -207,10 +227,10 @@ export class HubSessions implements TransportEvents {
     }
   }
 
-  /** How many WebSockets are open. */
+  /** How many WebSockets are open, and how many wait for that. */
   get sockets(): HubLoad['sockets'] {
     const identified = this.#byAgent.size;
-    return { identified, unidentified: Math.max(0, this.#sessions.size - identified) };
+    return { identified, unidentified: Math.max(0, this.#sessions.size - identified), waiting: this.#upgrades.size };
   }
 
   /** The agents that are connected to this hub. */
@@ -253,7 +273,7 @@ export class HubSessions implements TransportEvents {
 
   #registered(connection: HubConnection): void {
     const session = this.#sessions.get(connection.id);
-    this.#unidentified.remove(this.#deps.addressOf(connection), connection.id);
+    this.#leftUnidentified(connection);
     const agentId = session?.agentId ?? null;
     if (session === undefined || agentId === null) return;
     const older = this.#byAgent.get(agentId);
@@ -267,15 +287,20 @@ export class HubSessions implements TransportEvents {
     if (agent !== undefined) this.#broadcast(agentId, { type: 'agent_joined', agent }, false);
   }
 
+  #leftUnidentified(connection: HubConnection): void {
+    this.#unidentified.remove(this.#deps.addressOf(connection), connection.id);
+    this.#upgrades.onRoom();
+  }
+
   /** Closes a connection before it may send anything. */
-  #refuse(connection: HubConnection, code: number, because: SocketRefusal): void {
+  #close(connection: HubConnection, code: number, because: SocketRefusal): void {
+    this.#refuse(connection, code, because, () => connection.close(code, because));
+  }
+
+  #refuse(peer: Peer, code: number, because: SocketRefusal, refuse: () => void): void {
     this.#closedSockets.add(because);
-    this.#deps.noteRefusal(`refused ${because}`, 'a connection was refused', {
-      code,
-      because,
-      address: this.#deps.addressOf(connection),
-    });
-    connection.close(code, because);
+    this.#deps.noteRefusal(`refused ${because}`, 'a connection was refused', { code, because, address: this.#deps.addressOf(peer) });
+    refuse();
   }
 
   #closeReplaced(session: HubSession): void {

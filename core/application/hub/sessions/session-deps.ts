@@ -46,7 +46,7 @@ export interface SessionDeps {
   /** Refused frames by error code. */
   readonly refusedFrames: RefusalCounts;
   /** The peer, seen through trusted proxies: the key by which its failures are counted. */
-  readonly addressOf: (connection: HubConnection) => string;
+  readonly addressOf: (peer: Pick<HubConnection, 'remoteAddress' | 'forwardedFor'>) => string;
   /** The session of this connection is now the current one of its agent. */
   readonly registered: (connection: HubConnection) => void;
   /** Sends to an agent of this hub; false when it is not here. */

@@ -4,6 +4,7 @@ import type { HubTransport } from '../../../../core/ports/hub-transport.ts';
 import { inSuite, refuseOptions, type CaseTest, type ContractCase, type TestRunner } from '../contract-case.ts';
 import { httpTests } from './hub-transport-http.contract.ts';
 import { rawPeerTests } from './hub-transport-raw.contract.ts';
+import { waitingUpgradeTests } from './hub-transport-upgrades.contract.ts';
 import { upgradeStatus } from './upgrade-status.ts';
 import { fetchFrom } from './wire-address.ts';
 import { hubRecorder, linkRecorder, nextOf } from './wire-recorders.ts';
@@ -61,6 +62,7 @@ export const hubTransportContract = (name: string, subject: HubTransportSubject,
     lifeTests(test, subject);
     if (tcp) httpTests(test, subject);
     if (tcp) rawPeerTests(test, subject, { checksMask });
+    if (tcp) waitingUpgradeTests(test, subject);
   });
 };
 
