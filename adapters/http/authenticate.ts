@@ -1,7 +1,7 @@
 /** Authenticates bearer tokens, and the sessions that were opened with one. */
 import { timingSafeEqual } from 'node:crypto';
 import type { AgentId } from '../../core/domain/ids.ts';
-import { isExpired, type Role, type TokenRecord } from '../../core/ports/agent-store.ts';
+import { isExpired, submitterId, type Role, type TokenRecord } from '../../core/ports/agent-store.ts';
 import { isStoreFailure } from '../../core/errors/store-failure.ts';
 import { within } from '../../core/ports/timing/within.ts';
 import { addressGroup } from '../../core/protocol/client-address.ts';
@@ -14,6 +14,8 @@ import type { Session } from './session/session-cookies.ts';
 export interface Principal {
   /** The token's id; `admin` for the admin token of the config. */
   readonly id: string;
+  /** The `submittedBy` of its tasks: its id, or that of the token which it replaces. */
+  readonly submitterId: string;
   /** The token's name; `admin` for the admin token of the config. */
   readonly name: string;
   readonly role: Role;
@@ -70,7 +72,14 @@ interface HashedToken {
   readonly isAdmin: boolean;
 }
 
-const ADMIN: Principal = { id: 'admin', name: 'admin', role: 'admin', agentId: null, isStillValid: () => Promise.resolve(true) };
+const ADMIN: Principal = {
+  id: 'admin',
+  submitterId: 'admin',
+  name: 'admin',
+  role: 'admin',
+  agentId: null,
+  isStillValid: () => Promise.resolve(true),
+};
 
 interface CachedToken {
   readonly record: TokenRecord;
@@ -110,6 +119,7 @@ export function authenticator(
     tokenUse.note(record.id);
     return {
       id: record.id,
+      submitterId: submitterId(record),
       name: record.name,
       role: record.role,
       agentId: record.agentId,

@@ -345,6 +345,8 @@ export interface TokenJson {
   readonly last_used_at?: number | null | undefined;
   /** The ID of the token that replaces it, once it has been rotated. */
   readonly replaced_by?: string | null | undefined;
+  /** The `submitted_by` of its tasks: its ID, or that of the first token that it replaces by rotation. Absent from older hubs. */
+  readonly submits_as?: string | undefined;
   readonly [more: string]: unknown;
 }
 

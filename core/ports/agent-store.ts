@@ -33,7 +33,12 @@ export interface TokenRecord {
   readonly lastUsedAtMs: number | null;
   /** The id of the token that replaces it, since it was rotated; null: none. */
   readonly replacedBy: string | null;
+  /** The id of the first of the tokens that it replaces, one after the other: its tasks are submitted as by that one. Null: it replaces none. */
+  readonly submitsAs: string | null;
 }
+
+/** The `submittedBy` of its tasks. */
+export const submitterId = ({ id, submitsAs }: Pick<TokenRecord, 'id' | 'submitsAs'>): string => submitsAs ?? id;
 
 /** Whether it has expired. */
 export const isExpired = ({ expiresAtMs }: Pick<TokenRecord, 'expiresAtMs'>, nowMs: number): boolean =>

@@ -54,6 +54,35 @@ t.test('the overlap is an hour by default, none with 0, limited, and never outla
   }
 });
 
+t.test('a rotated token of a submitter is the same submitter: it has its tasks and idempotency keys', async (t) => {
+  const first = await create({ name: 'ci', role: 'submitter' });
+  const other = await create({ name: 'other', role: 'submitter' });
+  const submit = async (token: unknown) =>
+    (await bench.send('/api/tasks', { json: { description: 'x' }, token: String(token), headers: { 'idempotency-key': 'k' } })).json[
+      'task_id'
+    ];
+  const task = await submit(first['token']);
+  const second = (await rotate(first['id'])).json;
+  const third = (await rotate(second['id'])).json;
+  t.strictSame(
+    [first, second, third, other].map((token) => token['submits_as']),
+    [first['id'], first['id'], first['id'], other['id']],
+  );
+  for (const { token } of [second, third]) {
+    const get = async (path: string) => (await bench.send(path, { token: String(token) })).json;
+    t.equal(await submit(token), task, 'the same key is the same task');
+    t.match(await get(`/api/tasks/${String(task)}`), { submitted_by: first['id'] });
+    t.match(await get('/api/tasks'), { tasks: [{ id: task }] });
+  }
+  const seenBy = async ({ token }: Json) => (await bench.send(`/api/tasks/${String(task)}`, { token: String(token) })).status;
+  t.equal(await seenBy(other), 404);
+  t.not(await submit(other['token']), task);
+  await bench.send(`/admin/tokens/${String(third['id'])}`, { method: 'DELETE' });
+  const again = await create({ name: 'ci2', role: 'submitter' });
+  t.equal(await seenBy(again), 404, 'a new token is another submitter');
+  t.equal((await bench.send(`/api/tasks/${String(task)}/cancel`, { method: 'POST', token: String(second['token']) })).status, 200);
+});
+
 t.test('a token that cannot be rotated is refused, with a hint what to do instead', async (t) => {
   const [revoked, expired, rotated] = [
     await create({ name: 'a', role: 'viewer' }),

@@ -281,6 +281,7 @@ export class World implements Surroundings {
       expiresAtMs: null,
       lastUsedAtMs: null,
       replacedBy: null,
+      submitsAs: null,
     });
   }
 

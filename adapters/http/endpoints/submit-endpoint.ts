@@ -28,7 +28,7 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
 
   /** 429 if these drafts exceed the token's limit of different capability lists. */
   const overQuota = (drafts: readonly TaskDraft[], by: Principal): Reply | null => {
-    const waitMs = quota.take(by.id, drafts);
+    const waitMs = quota.take(by.submitterId, drafts);
     if (waitMs === 0) return null;
     const max = limits.capabilityListsPerToken;
     const found = `This token used more than ${max} different lists of needed_capabilities within an hour`;
@@ -50,7 +50,7 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
     if (over !== null) return over;
     const idempotency =
       key.value === null ? null : { key: key.value, digest: digest.sha256(`task\n${canonicalJson(unsigned(body.value))}`) };
-    return { kind: 'submit', drafts: [draft], submittedBy: by.id, idempotency };
+    return { kind: 'submit', drafts: [draft], submittedBy: by.submitterId, idempotency };
   };
 
   const submit = async (request: ApiRequest, by: Principal): Promise<Reply> => {
@@ -119,7 +119,7 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
     if (over !== null) return over;
     // A digest of digests, because hashing the text of all lines at once would block the event loop for too long.
     const idempotency = key.value === null ? null : { key: key.value, digest: digest.sha256(`bulk\n${digests.join('\n')}`) };
-    const answer = await inbox.do({ kind: 'submit', drafts, submittedBy: by.id, idempotency });
+    const answer = await inbox.do({ kind: 'submit', drafts, submittedBy: by.submitterId, idempotency });
     if (!('tasks' in answer)) return submitRefusal(answer, (index) => lines[index]);
     const value = { task_ids: answer.tasks.map((task) => task.id) };
     return { status: answer.kind === 'submitted' ? 201 : 200, body: JSON.stringify(value) };
@@ -133,7 +133,7 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
     const draft = { ...toTaskDraft(ids.task(), { ...fields, priority: 'urgent' }, traceOf(request)), assignTo: agentId };
     const over = overQuota([draft], by);
     if (over !== null) return over;
-    const answer = await inbox.do({ kind: 'push', draft, submittedBy: by.id });
+    const answer = await inbox.do({ kind: 'push', draft, submittedBy: by.submitterId });
     if (answer.kind === 'agent_not_connected') return notConnected(agentId);
     return ok({ status: answer.kind, task_id: answer.taskId, agent_id: agentId });
   };

@@ -95,5 +95,5 @@ export const unknownTask = refusal('unknown_task', 'There is no such task, or th
 /** Whether the task is among those that the caller reaches on this route. */
 export const maySee = (by: Caller, { assignedTo, submittedBy }: Task): boolean => {
   if (by.reach === 'all') return true;
-  return by.role === 'agent' ? by.agentId !== null && assignedTo === by.agentId : submittedBy === by.id;
+  return by.role === 'agent' ? by.agentId !== null && assignedTo === by.agentId : submittedBy === by.submitterId;
 };

@@ -133,7 +133,7 @@ export function taskLists({ tasks, limits }: Pick<HttpApiDeps, 'tasks' | 'limits
 
 const charactersOf = ({ body, result }: TaskRow): number => body.description.length + (result?.length ?? 0);
 
-const submitterOf = (by: Caller): string | undefined => (by.reach === 'own' ? by.id : undefined);
+const submitterOf = (by: Caller): string | undefined => (by.reach === 'own' ? by.submitterId : undefined);
 
 const pageOf = (texts: readonly string[], cursor: string | null): Reply =>
   okText(`{"tasks":[${texts.join(',')}],"next_cursor":${JSON.stringify(cursor)}}`);

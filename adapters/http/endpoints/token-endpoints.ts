@@ -1,6 +1,6 @@
 /** Routes for tokens, enrollment secrets and the enrollment of agents. A token is shown once, when it is created. */
 import { isAgentId, type AgentId } from '../../../core/domain/ids.ts';
-import { ENROL_SECRET_MS, isExpired, type TokenRecord } from '../../../core/ports/agent-store.ts';
+import { ENROL_SECRET_MS, isExpired, submitterId, type TokenRecord } from '../../../core/ports/agent-store.ts';
 import { bodyReader } from '../../../core/protocol/body-reader.ts';
 import { enrolHubProof, isSealedSecret, sealedEnrolToken } from '../../../core/protocol/enrol-proof.ts';
 import {
@@ -58,6 +58,7 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
       expiresAtMs: expiresInMs === undefined ? null : createdAtMs + expiresInMs,
       lastUsedAtMs: null,
       replacedBy: null,
+      submitsAs: fields.submitsAs,
     };
     return { token, record };
   };
@@ -120,7 +121,14 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
       return refusal('invalid_secret', 'The enrollment secret is wrong, used or over 15 minutes old; get a new one.');
     }
     deps.onEnrolSecretUsed();
-    const { token, record } = mint({ name: agentId, role: 'agent', agentId, capabilities: null, maxSlots: TOKEN_SLOTS_DEFAULT });
+    const { token, record } = mint({
+      name: agentId,
+      role: 'agent',
+      agentId,
+      capabilities: null,
+      maxSlots: TOKEN_SLOTS_DEFAULT,
+      submitsAs: null,
+    });
     const audit = auditDraft(request, null, record.createdAtMs, tokenAct('token.create', record));
     if ((await agents.addToken(record, { unlessTaken: true, audit })) === 'taken') {
       const message = `Agent ${agentId} already has a token; revoke it first, or choose another ID. The code is used up: run "agentcom invite" again.`;
@@ -161,6 +169,7 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
         agentId,
         capabilities,
         maxSlots: agentId === null ? null : (maxSlots ?? Math.min(TOKEN_SLOTS_DEFAULT, limits.slotsPerAgent)),
+        submitsAs: null,
       },
       body.value.expires_in_ms,
     );
@@ -201,7 +210,7 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
     const old = TOKEN_ID.test(id) ? await agents.getToken(id) : undefined;
     if (old === undefined)
       return refusal('unknown_token', `There is no token with the ID ${JSON.stringify(id)}. \`agentcom tokens list\` lists them.`);
-    const { token, record } = mint(old, lifetimeMs(old));
+    const { token, record } = mint({ ...old, submitsAs: submitterId(old) }, lifetimeMs(old));
     const overlapMs = body.value.overlap_ms ?? OVERLAP_MS_DEFAULT;
     const act = {
       act: 'token.rotate',
@@ -234,7 +243,7 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
   return { register, addEnrolSecret, addToken, listTokens, rotateToken, revokeTokens };
 }
 
-type TokenRights = Pick<TokenRecord, 'name' | 'role' | 'agentId' | 'capabilities' | 'maxSlots'>;
+type TokenRights = Pick<TokenRecord, 'name' | 'role' | 'agentId' | 'capabilities' | 'maxSlots' | 'submitsAs'>;
 
 /** The lifetime that the token was created with; undefined if unlimited. Wrong for a rotated token: rotation has shortened its lifetime. */
 const lifetimeMs = ({ createdAtMs, expiresAtMs }: TokenRecord): number | undefined =>
@@ -303,4 +312,5 @@ const tokenJson = (token: TokenRecord): Readonly<Record<string, unknown>> => ({
   expires_at: token.expiresAtMs,
   last_used_at: token.lastUsedAtMs,
   replaced_by: token.replacedBy,
+  submits_as: submitterId(token),
 });

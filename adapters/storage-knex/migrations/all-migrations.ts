@@ -18,6 +18,7 @@ import { lighterSaves } from './0017-lighter-saves.ts';
 import { shorterListIndexes } from './0018-shorter-list-indexes.ts';
 import { commitLog } from './0019-commit-log.ts';
 import { noIndexByAge } from './0020-no-index-by-age.ts';
+import { rotatedSubmitters } from './0021-rotated-submitters.ts';
 import type { Migration } from '../rows/migration.ts';
 
 export const ALL_MIGRATIONS: readonly Migration[] = [
@@ -40,4 +41,5 @@ export const ALL_MIGRATIONS: readonly Migration[] = [
   shorterListIndexes,
   commitLog,
   noIndexByAge,
+  rotatedSubmitters,
 ];

@@ -102,6 +102,7 @@ export const TOKEN_COLUMNS = {
   expires_at: ['expiresAtMs', 'bigint'],
   last_used_at: ['lastUsedAtMs', 'bigint'],
   replaced_by: ['replacedBy', 'text'],
+  submits_as: ['submitsAs', 'text'],
 } as const satisfies Columns;
 export const TOKEN_USE_COLUMNS = { id: ['id', 'text'], last_used_at: ['atMs', 'bigint'] } as const satisfies Columns;
 export const AUDIT_COLUMNS = {

@@ -259,6 +259,7 @@ export const tokenIn = (row: Row): TokenRecord => ({
   expiresAtMs: numberOrNull(row['expires_at']),
   lastUsedAtMs: numberOrNull(row['last_used_at']),
   replacedBy: row['replaced_by'] as string | null,
+  submitsAs: row['submits_as'] as string | null,
 });
 
 /** The values of each key, in the order given. */

@@ -146,6 +146,13 @@ async function tokenOf(client: HubClient, agentId: string): Promise<string> {
 /** A duration, or 0. */
 const parseOverlap = (text: string): number => (/^0+(ms|s|m|h|d)?$/.test(text.trim()) ? 0 : parseDuration(text));
 
+/** Whom it is for; with the ID under which it submits, if that is not its own. */
+function tokenFor({ id, agent_id: agentId, name, submits_as: submitsAs }: TokenJson): string {
+  // Older hubs do not send all of these.
+  const who = String((agentId as string | null | undefined) ?? (name as string | undefined) ?? '-');
+  return submitsAs === undefined || submitsAs === id ? who : `${who} (submits as ${submitsAs})`;
+}
+
 /** `live`, `live, expires in 3d`, `rotated, expires in 1h`, `revoked 5m ago` or `expired 2d ago`. */
 function tokenState({ revoked_at: revokedAtMs, expires_at: expiresAtMs, replaced_by: replacedBy }: TokenJson, nowMs: number): string {
   if (typeof revokedAtMs === 'number') return `revoked ${duration(Math.max(0, nowMs - revokedAtMs))} ago`;
@@ -157,7 +164,7 @@ function tokenState({ revoked_at: revokedAtMs, expires_at: expiresAtMs, replaced
 const tokenColumns = ({ moment, zone }: Times): readonly Column<TokenJson>[] => [
   { title: 'ID', cell: (token) => token.id },
   { title: 'ROLE', cell: (token) => token.role },
-  { title: 'FOR', cell: (token) => String(token['agent_id'] ?? token['name'] ?? '-') },
+  { title: 'FOR', cell: tokenFor },
   { title: 'STATE', cell: (token) => tokenState(token, Date.now()) },
   { title: 'LAST USED', cell: (token) => age(token.last_used_at, Date.now()) },
   { title: 'PREFIX', cell: (token) => String(token['prefix'] ?? '-') },

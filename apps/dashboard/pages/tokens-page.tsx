@@ -152,7 +152,7 @@ function factsOf(token: TokenJson): readonly (readonly [string, JSX.Element])[] 
         ] as const)),
     // Viewers and agents submit none.
     ...(agent === null && token.role !== 'viewer'
-      ? [['Tasks', <a href={href(['tasks'], { submitted_by: token.id })}>Tasks it submitted</a>] as const]
+      ? [['Tasks', <a href={href(['tasks'], { submitted_by: token.submits_as ?? token.id })}>Tasks it submitted</a>] as const]
       : []),
     ['Created', <Ago at={typeof createdAtMs === 'number' ? createdAtMs : null} />],
     ['Last used', <Ago at={token.last_used_at} />],

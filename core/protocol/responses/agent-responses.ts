@@ -58,6 +58,7 @@ const tokenFields = {
   expires_at: orNull(time),
   last_used_at: orNull(time),
   replaced_by: orNull(text),
+  submits_as: text,
 };
 export const listedTokenSchema = Type.Object(tokenFields);
 /** `GET /admin/tokens` */

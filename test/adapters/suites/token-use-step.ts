@@ -2,6 +2,7 @@
 import type { Test } from 'tap';
 import { tokenUse } from '../../../adapters/storage-knex/migrations/0010-token-use.ts';
 import { tokenRotation } from '../../../adapters/storage-knex/migrations/0013-token-rotation.ts';
+import { rotatedSubmitters } from '../../../adapters/storage-knex/migrations/0021-rotated-submitters.ts';
 import type { Storage } from '../../../core/ports/storage.ts';
 import { A_MOMENT_MS, aToken } from '../../product/contracts/fixtures.ts';
 
@@ -14,8 +15,8 @@ export async function tokenUseStep(
   await before.open();
   await before.agents.addToken(aToken());
   await before.close();
-  for (const column of ['expires_at', 'last_used_at', 'replaced_by']) await ask(`ALTER TABLE tokens DROP COLUMN ${column}`);
-  for (const { name } of [tokenUse, tokenRotation]) await ask(`DELETE FROM migrations WHERE name = '${name}'`);
+  for (const column of ['expires_at', 'last_used_at', 'replaced_by', 'submits_as']) await ask(`ALTER TABLE tokens DROP COLUMN ${column}`);
+  for (const { name } of [tokenUse, tokenRotation, rotatedSubmitters]) await ask(`DELETE FROM migrations WHERE name = '${name}'`);
   const after = storage();
   await after.open();
   t.strictSame(await after.agents.findToken(aToken().hash), aToken());

@@ -255,6 +255,7 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
         expiresAtMs: null,
         lastUsedAtMs: null,
         replacedBy: null,
+        submitsAs: null,
         ...over,
       });
       return connect(agentId, token);

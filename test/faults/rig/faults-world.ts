@@ -151,6 +151,7 @@ export class World {
       expiresAtMs: null,
       lastUsedAtMs: null,
       replacedBy: null,
+      submitsAs: null,
     });
     const dataDir = join(this.#dir, agentId);
     mkdirSync(dataDir, { mode: 0o700 });

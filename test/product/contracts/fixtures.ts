@@ -159,6 +159,7 @@ export function aToken(over: Partial<TokenRecord> = {}): TokenRecord {
     expiresAtMs: null,
     lastUsedAtMs: null,
     replacedBy: null,
+    submitsAs: null,
     ...over,
   };
 }

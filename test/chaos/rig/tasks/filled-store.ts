@@ -64,4 +64,5 @@ const tokenOf = ({ agentId, token }: Enrolled): TokenRecord => ({
   expiresAtMs: null,
   lastUsedAtMs: null,
   replacedBy: null,
+  submitsAs: null,
 });

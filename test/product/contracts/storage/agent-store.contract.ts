@@ -223,7 +223,7 @@ export function agentStoreCases(name: string, subject: StorageSubject, runner: T
     test('rotates a live token: the new one is added, the old one expires, never later than before', async (t) => {
       const { agents } = await openedIn(t, subject);
       const nowMs = A_MOMENT_MS + 100;
-      const successor = (n: number) => tokenNo(n, { createdAtMs: nowMs });
+      const successor = (n: number) => tokenNo(n, { createdAtMs: nowMs, submitsAs: `tok-${n - 10}` });
       await agents.addToken(tokenNo(1));
       await agents.addToken(tokenNo(2, { expiresAtMs: nowMs + 50 }));
       const first = tokenNo(1, { replacedBy: 'tok-11', expiresAtMs: nowMs + 60 });
