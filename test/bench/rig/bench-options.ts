@@ -104,7 +104,7 @@ Measures how fast the hub and the sidecar are. Without options: everything, abou
   --keep-ratios      stores the ratios of this run there
   --json             one line for each result, and nothing else
   --profile          only where the hub's time goes, into the page
-  --budget           only the processor time that each stage of a task may take and does take, into the page
+  --budget           only the CPU time that each stage of a task may take and does take, into the page
   --allocations      only the bytes that each stage of a task allocates in the hub, into the page
   --cpu-prof DIR     writes the hub's profiles there
   --into DIR         stores the measurements there

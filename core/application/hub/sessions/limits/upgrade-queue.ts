@@ -77,15 +77,14 @@ export class UpgradeQueue {
     if (this.#byGroup.size > 0) this.#turn ??= this.#deps.clock.after(0, () => this.#openSome());
   }
 
-  /** Refuses all. */
+  /** The hub stops: refuses all. */
   stop(): void {
     this.#turn?.cancel();
     this.#turn = null;
-    for (const members of [...this.#byGroup.values()])
-      for (const waiting of [...members]) {
-        this.#leave(waiting);
-        this.#deps.refuse(waiting.upgrade);
-      }
+    for (const waiting of [...this.#byGroup.values()].flatMap((members) => [...members])) {
+      this.#leave(waiting);
+      waiting.upgrade.refuse('stopping');
+    }
   }
 
   #openSome(): void {
