@@ -91,6 +91,10 @@ export async function readBody(
         isTaking = false;
       }
     }
+  } catch (thrown) {
+    body.cancel();
+    release();
+    throw thrown;
   } finally {
     watch.cancel();
   }
