@@ -33,7 +33,7 @@ export const openPort = async (deps: PortDeps): Promise<OpenPort> => {
   const { options, isRefusing, settings, native, log } = deps;
   const noteRefusal = refusalLog({ log, clock: { monotonicMs: () => performance.now() } });
   const note = (what: string, fields: LogFields): void => noteRefusal(what, `Refused at the port: ${what}.`, fields);
-  const connectionsMax = options.socketsMax + settings.httpConnectionsMax + (options.pendingUpgradesMax ?? 0);
+  const connectionsMax = options.socketsMax + settings.httpConnectionsMax;
   let connections = 0;
 
   const sockets = serveSockets({ ...deps, note, onClosed: () => (connections -= 1) });
@@ -44,7 +44,7 @@ export const openPort = async (deps: PortDeps): Promise<OpenPort> => {
     // Called with 1 for each new connection, and with -1 when one ends that did not become a WebSocket.
     app.filter((response, change) => {
       connections += Number(change);
-      if (Number(change) < 0 || connections <= connectionsMax) return;
+      if (Number(change) < 0 || connections - sockets.waiting <= connectionsMax) return;
       note('connections full', {});
       response.close();
     });

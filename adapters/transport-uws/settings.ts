@@ -17,7 +17,7 @@ export const UWS_CAPABILITIES = {
 export interface UwsOptions {
   /**
    * HTTP connections open at once, in addition to `socketsMax` WebSockets: a TCP connection beyond the sum of both is dropped.
-   * Default 2,000.
+   * Upgrades that wait do not count. Default 2,000.
    */
   readonly httpConnectionsMax?: number | undefined;
   /**

@@ -40,6 +40,8 @@ export interface SocketsDeps extends PortContext {
 export interface Sockets {
   /** Handles the upgrades on all paths of the app. Several apps share the limits. */
   serve(app: UwsApp): void;
+  /** Upgrades that the hub has not answered yet. */
+  readonly waiting: number;
   /** Closes all open WebSockets. Resolves when `onGone` was called for each, to whether there were any. */
   closeAll(code: number, reason: string): Promise<boolean>;
 }
@@ -49,6 +51,7 @@ export const serveSockets = (deps: SocketsDeps): Sockets => {
   const open = new Map<UwsSocket, UwsConnection>();
   /** WebSockets for which `onGone` was not called yet. It is called a moment after a socket was removed from `open`. */
   let known = 0;
+  let waiting = 0;
   let whenAllGone: () => void = () => undefined;
   const forget = (): void => {
     known -= 1;
@@ -94,16 +97,20 @@ export const serveSockets = (deps: SocketsDeps): Sockets => {
       const open = (): void => response.upgrade(peer, key, protocol, '', context);
       if (options.admit === undefined) return open();
       let [isAnswered, isAborted, isLate] = [false, false, false];
+      waiting += 1;
       const answer = (how: () => void): void => {
         if (isAnswered || isAborted) return;
         isAnswered = true;
+        waiting -= 1;
         // uWebSockets.js ends the process if a socket is upgraded while it handles another one, even in a microtask after that handler.
         if (isLate) setImmediate(() => isAborted || response.cork(how));
         else response.cork(how);
       };
       response.onAborted(() => {
         isAborted = true;
-        if (!isAnswered) leave();
+        if (isAnswered) return;
+        waiting -= 1;
+        leave();
       });
       const leave = options.admit({
         ...peer,
@@ -131,6 +138,9 @@ export const serveSockets = (deps: SocketsDeps): Sockets => {
   };
 
   return {
+    get waiting() {
+      return waiting;
+    },
     serve: (app) => void app.ws('/*', behavior),
     async closeAll(code, reason) {
       if (known === 0) return false;

@@ -27,6 +27,11 @@ export class AddressShare {
     this.#isTls = isTls;
   }
 
+  /** How many connections are counted. */
+  get size(): number {
+    return this.#counted.size;
+  }
+
   /** Counts the connection until `release` or `closed`. False if its address already has its share, given the number of open WebSockets. */
   acquire(socket: Socket, socketsOpen: number): boolean {
     const address = addressGroup(plainAddress(socket.remoteAddress ?? ''));

@@ -14,7 +14,7 @@ import type { Log, LogFields } from '../../core/ports/log.ts';
 import { plainAddress } from '../../core/protocol/client-address.ts';
 import type { WsSettings } from './settings.ts';
 import { AddressShare } from './address-share.ts';
-import { admitUpgrade } from './admit-upgrade.ts';
+import { admitUpgrade, isComplete, keepOnlyUpgrade } from './admit-upgrade.ts';
 import { openConnection, type Upgraded } from './peer-connection.ts';
 import { httpFront } from './http-front.ts';
 import { refuseUpgrade } from './refuse-upgrade.ts';
@@ -26,6 +26,7 @@ import { requestSockets } from './request-sockets.ts';
  * after a second or more.
  */
 const BACKLOG = 4_096;
+const NOTHING = Buffer.alloc(0);
 
 export interface PortDeps extends PortContext {
   readonly settings: WsSettings;
@@ -71,7 +72,14 @@ export const openPort = async ({ options, events, settings, nextId, isRefusing, 
     sockets.delete(this);
     share.closed(this);
   }
+  const noteFull = (remoteAddress = ''): void => note('connections full', { remoteAddress: plainAddress(remoteAddress) });
   server.on('connection', (socket) => {
+    // Of `server.maxConnections`, the rest is for upgrades that wait.
+    if (share.size + connections.size >= connectionsMax) {
+      noteFull(socket.remoteAddress);
+      socket.destroy();
+      return;
+    }
     if (!share.acquire(socket, connections.size)) {
       note('one address has half of the free connections', { remoteAddress: plainAddress(socket.remoteAddress ?? '') });
       socket.destroy();
@@ -80,7 +88,7 @@ export const openPort = async ({ options, events, settings, nextId, isRefusing, 
     sockets.add(socket);
     socket.on('close', closed);
   });
-  server.on('drop', (peer) => note('connections full', { remoteAddress: plainAddress(peer?.remoteAddress ?? '') }));
+  server.on('drop', (peer) => noteFull(peer?.remoteAddress));
   // Not inside the `upgrade` listener: a closure there would keep the request in memory as long as the connection lives.
   const forget = (gone: HubConnection): void => {
     connections.delete(gone);
@@ -100,19 +108,26 @@ export const openPort = async ({ options, events, settings, nextId, isRefusing, 
       const refusal = decideUpgrade({ path, host, origin, isRefusing: isRefusing(), socketsOpen: connections.size }, options);
       if (refusal === null) return true;
       note(refusal.reason, { remoteAddress, host, origin });
-      refuseUpgrade(stream, refusal);
+      refuseUpgrade(stream, refusal, settings);
       return false;
     };
+    let more = head;
     const open = (): void =>
-      upgrader.handleUpgrade(request, stream, head, (socket) => {
+      upgrader.handleUpgrade(request, stream, more, (socket) => {
         share.release(request.socket);
         opened({ socket, stream, ...peer });
       });
     if (!isAccepted()) return;
-    if (options.admit === undefined) return open();
-    const waits = admitUpgrade({ ...peer, stream, head, accept: () => void (isAccepted() && open()) }, options.admit);
+    // ws refuses it.
+    if (options.admit === undefined || !isComplete(request)) return open();
+    const accept = (): void => void (isAccepted() && open());
+    const waits = admitUpgrade({ ...peer, stream, hasMore: head.length > 0, accept }, options.admit, settings);
+    if (!waits) return;
+    // Even an empty one keeps all that arrived with it in memory.
+    more = NOTHING;
+    keepOnlyUpgrade(request);
     // From now on, `pendingUpgradesMax` limits it.
-    if (waits) share.release(request.socket);
+    share.release(request.socket);
   });
 
   const closeAll = async (code: number, reason: string): Promise<void> => {

@@ -146,7 +146,7 @@ export function requestSockets({ http, settings, isRefusing, log }: RequestSocke
         .then((admitted) => {
           stream.off('error', fail);
           if (typeof admitted === 'number') {
-            if (!stream.destroyed) refuseUpgrade(stream, { status: admitted, reason: `refused with ${admitted}` });
+            if (!stream.destroyed) refuseUpgrade(stream, { status: admitted, reason: `refused with ${admitted}` }, settings);
             return;
           }
           if (stream.destroyed) return admitted();

@@ -15,7 +15,7 @@ export const WS_CAPABILITIES = {
 export interface WsOptions {
   /**
    * HTTP connections open at once, in addition to `socketsMax` WebSockets: a TCP connection beyond the sum of both is dropped.
-   * Default 2,000.
+   * Upgrades that wait do not count. Default 2,000.
    */
   readonly httpConnectionsMax?: number | undefined;
   /**

@@ -443,5 +443,7 @@ export interface WhoAmIJson {
   readonly role: string;
   /** Null unless it is an agent's token. */
   readonly agent_id: string | null;
+  /** The `submitted_by` of its tasks: its ID, or that of the first token that it replaces by rotation. Absent from older hubs. */
+  readonly submits_as?: string | undefined;
   readonly server_time: number;
 }

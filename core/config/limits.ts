@@ -34,7 +34,7 @@ export interface HubLimits {
   /** Sockets open at once. As many again may wait for `unidentifiedSockets`. */
   readonly sockets: number;
   /**
-   * Sockets that have not identified. When all are taken, others wait before they are opened, up to `identifyMs`. One of an address that has
+   * Sockets that have not identified. When all are taken, others wait before they are opened. One of an address that has
    * clearly fewer does not wait but displaces one of the address that has the most.
    */
   readonly unidentifiedSockets: number;

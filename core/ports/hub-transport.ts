@@ -89,11 +89,11 @@ export interface ListenOptions {
   readonly isAllowedOrigin: (headers: { readonly host: string | undefined; readonly origin: string | undefined }) => boolean;
   /**
    * Receives each upgrade that the transport accepts, and answers it at once or later. The transport MUST call the returned function if
-   * the peer disconnects first, and MUST disconnect a peer that sends anything before the answer. Without it, upgrades open at once; a
+   * the peer disconnects first, and SHOULD disconnect a peer that sends anything before the answer. Without it, upgrades open at once; a
    * transport without TCP MAY ignore it.
    */
   readonly admit?: (upgrade: PendingUpgrade) => () => void;
-  /** How many upgrades `admit` leaves unanswered at most: so many more TCP connections are accepted. Default 0. */
+  /** How many upgrades `admit` leaves unanswered at most: they do not count towards other limits of connections. Default 0. */
   readonly pendingUpgradesMax?: number;
 }
 

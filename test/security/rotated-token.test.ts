@@ -72,7 +72,11 @@ t.test('a rotated token of a submitter is the same submitter: it has its tasks a
     const get = async (path: string) => (await bench.send(path, { token: String(token) })).json;
     t.equal(await submit(token), task, 'the same key is the same task');
     t.match(await get(`/api/tasks/${String(task)}`), { submitted_by: first['id'] });
-    t.match(await get('/api/tasks'), { tasks: [{ id: task }] });
+    const { id, submits_as: submitsAs } = await get('/api/whoami');
+    t.equal(submitsAs, first['id']);
+    for (const filter of ['', `?submitted_by=${String(id)}`, `?submitted_by=${String(submitsAs)}`])
+      t.match(await get(`/api/tasks${filter}`), { tasks: [{ id: task }] }, filter);
+    t.match(await get(`/api/tasks?submitted_by=${String(other['id'])}`), { tasks: [] });
   }
   const seenBy = async ({ token }: Json) => (await bench.send(`/api/tasks/${String(task)}`, { token: String(token) })).status;
   t.equal(await seenBy(other), 404);

@@ -64,8 +64,8 @@ export function hubHandlers(
     async ready() {
       return (await canCommit()) ? ok({ status: 'ready' }) : refusal('storage_unavailable', 'The database cannot commit now.');
     },
-    whoAmI(_request, { id, name, role, agentId }) {
-      return ok({ id, name, role, agent_id: agentId, server_time: clock.wallMs() });
+    whoAmI(_request, { id, submitterId, name, role, agentId }) {
+      return ok({ id, name, role, agent_id: agentId, submits_as: submitterId, server_time: clock.wallMs() });
     },
     schemas() {
       schemas ??= JSON.stringify({

@@ -97,9 +97,11 @@ export function taskLists({ tasks, limits }: Pick<HttpApiDeps, 'tasks' | 'limits
     return pageOf(seen.slice(0, PREFIX_ROWS_MAX).map(taskRowJson), null);
   };
 
-  const listed = ({ status, priority, assigned_to: assignedTo, submitted_by: submitter, since, order, ...rest }: ListQuery, by: Caller) => {
+  const listed = ({ status, priority, assigned_to: assignedTo, submitted_by: given, since, order, ...rest }: ListQuery, by: Caller) => {
     const { text, capability, failed_by, ...paging } = rest;
     const own = submitterOf(by);
+    // A submitter may also give the ID of its token.
+    const submitter = given === by.id ? by.submitterId : given;
     const submittedBy = own ?? submitter;
     const filter = {
       status: status as Status | undefined,

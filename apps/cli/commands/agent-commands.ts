@@ -147,10 +147,11 @@ async function tokenOf(client: HubClient, agentId: string): Promise<string> {
 const parseOverlap = (text: string): number => (/^0+(ms|s|m|h|d)?$/.test(text.trim()) ? 0 : parseDuration(text));
 
 /** Whom it is for; with the ID under which it submits, if that is not its own. */
-function tokenFor({ id, agent_id: agentId, name, submits_as: submitsAs }: TokenJson): string {
+function tokenFor({ id, role, agent_id: agentId, name, submits_as: submitsAs }: TokenJson): string {
   // Older hubs do not send all of these.
   const who = String((agentId as string | null | undefined) ?? (name as string | undefined) ?? '-');
-  return submitsAs === undefined || submitsAs === id ? who : `${who} (submits as ${submitsAs})`;
+  const submits = role !== 'agent' && role !== 'viewer' && submitsAs !== undefined && submitsAs !== id;
+  return !submits ? who : `${who} (submits as ${submitsAs})`;
 }
 
 /** `live`, `live, expires in 3d`, `rotated, expires in 1h`, `revoked 5m ago` or `expired 2d ago`. */

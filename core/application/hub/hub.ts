@@ -269,6 +269,7 @@ export function createHub(ports: HubPorts, settings: HubSettings): Hub {
       // First, so that a hub that takes long to stop reclaims nothing from the agents that it has disconnected.
       sweeper.stop();
       transport.refuseNew();
+      sessions.refuseNew();
       front.close();
       await queue.flush();
     },

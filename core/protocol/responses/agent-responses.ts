@@ -86,7 +86,7 @@ export const sessionOpenedSchema = Type.Object({ id: text, role, expires_at: tim
 export const sessionEndedSchema = Type.Object({});
 
 /** `GET /api/whoami` */
-export const whoAmISchema = Type.Object({ id: text, name: text, role, agent_id: orNull(text), server_time: time });
+export const whoAmISchema = Type.Object({ id: text, name: text, role, agent_id: orNull(text), submits_as: text, server_time: time });
 /** `GET /health` */
 export const healthSchema = Type.Object({
   status: Type.Enum(['ok', 'degraded']),

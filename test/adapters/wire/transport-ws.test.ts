@@ -8,6 +8,7 @@ import { ws, type WsOptions } from '../../../adapters/transports.ts';
 import { wsTransport } from '../../../adapters/transport-ws/ws-transport.ts';
 import { PIPELINED_MAX } from '../../../adapters/transport-ws/http-front.ts';
 import type { HttpRequest, HttpResponse } from '../../../core/ports/http.ts';
+import type { PendingUpgrade } from '../../../core/ports/hub-transport.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import { httpApiContract } from '../../product/contracts/wire/http-api.contract.ts';
 import { hubTransportContract } from '../../product/contracts/wire/hub-transport.contract.ts';
@@ -219,4 +220,55 @@ t.test('ws() opens nothing, checks its options and creates the transport', async
   t.match(ws({ requestWithinMs: 5_000 }).problems(), [{ path: 'requestWithinMs', message: /at least headersWithinMs \(10000\)/ }]);
   const transport = await choice.create({ log: silentLog });
   t.equal(transport.name, 'ws');
+});
+
+t.test('R20: a peer whose upgrade is refused is disconnected even if it reads nothing', async (t) => {
+  const asked: PendingUpgrade[] = [];
+  const transport = wsTransport({ log: silentLog, options: { httpConnectionsMax: 1, closeWithinMs: 100 } });
+  t.teardown(() => transport.close(1001, 'over'));
+  let text = 'x'.repeat(16_777_216);
+  const options = openToAll({
+    socketsMax: 1,
+    pendingUpgradesMax: 1,
+    http: () => reply(text),
+    admit: (upgrade) => {
+      asked.push(upgrade);
+      return () => t.fail('it does not leave');
+    },
+  });
+  const { port } = await transport.listen(options, hubRecorder().events);
+  const upgrade = ['GET /ws HTTP/1.1', 'Host: x', 'Upgrade: websocket', 'Connection: Upgrade', 'Sec-WebSocket-Version: 13'];
+  for (let n = 0; n < 3; n += 1) {
+    const peer = connect(port, '127.0.0.1').on('error', () => undefined);
+    peer.pause();
+    t.teardown(() => peer.destroy());
+    peer.write(['GET / HTTP/1.1', 'Host: x', '', ...upgrade, 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==', '', ''].join('\r\n'));
+    while (asked.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    asked.pop()?.refuse('no room');
+  }
+  // Three connections are all that the port accepts.
+  text = 'answered';
+  const answer = async (): Promise<string> => {
+    const response = await fetch(`http://127.0.0.1:${port}/`).catch(() => null);
+    return response === null ? answer() : response.text();
+  };
+  t.equal(await answer(), 'answered');
+});
+
+t.test('connections that do not wait for an upgrade have no more places than before', async (t) => {
+  const transport = wsTransport({ log: silentLog, options: { httpConnectionsMax: 1 } });
+  t.teardown(() => transport.close(1001, 'over'));
+  const options = openToAll({ socketsMax: 1, pendingUpgradesMax: 10, admit: () => () => undefined });
+  const { port } = await transport.listen(options, hubRecorder().events);
+  const from = (localAddress: string) => {
+    const peer = connect({ port, host: '127.0.0.1', localAddress });
+    t.teardown(() => peer.destroy());
+    return peer;
+  };
+  const idle = [from('127.0.0.1'), from('127.0.0.2')];
+  await Promise.all(idle.map((peer) => once(peer, 'connect')));
+  const third = from('127.0.0.3');
+  third.resume();
+  await once(third, 'close');
+  t.ok(idle.every((peer) => !peer.destroyed));
 });

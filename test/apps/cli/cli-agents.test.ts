@@ -88,6 +88,7 @@ t.test('push, agents, stats and tokens', async (t) => {
             { id: 'token-4', role: 'viewer', name: 'y', prefix: 'ac_s', created_at: 0, expires_at: Date.now() + 172_900_000 },
             { id: 'token-5', role: 'submitter', name: 'z', prefix: 'ac_s', created_at: 0, submits_as: 'token-0' },
             { id: 'token-6', role: 'submitter', name: 'q', prefix: 'ac_s', created_at: 0, submits_as: 'token-6' },
+            { id: 'token-7', role: 'agent', agent_id: 'w2', prefix: 'ac_s', created_at: 0, submits_as: 'token-0' },
           ],
           next_cursor: null,
         }),
@@ -140,6 +141,7 @@ checks at 2023-11-14 22:13:20: some failed
     ['token-4', 'viewer', 'y', 'live, expires in 2d', '-', 'ac_s', made],
     ['token-5', 'submitter', 'z (submits as token-0)', 'live', '-', 'ac_s', made],
     ['token-6', 'submitter', 'q', 'live', '-', 'ac_s', made],
+    ['token-7', 'agent', 'w2', 'live', '-', 'ac_s', made],
   ]);
   await hub.run(['tokens', 'create', '--name', 'ci', '--role', 'viewer', '--expires', '30d']);
   t.strictSame(JSON.parse(hub.requests.at(-1)?.body ?? ''), { name: 'ci', role: 'viewer', expires_in_ms: 2_592_000_000 });

@@ -67,7 +67,6 @@ export class HubSessions implements TransportEvents {
       clock,
       unidentified: this.#unidentified,
       max: deps.pendingUpgradesMax,
-      waitMs: context.limits.identifyMs,
       refuse: (upgrade) => this.#refuse(upgrade, 503, TOO_MANY, () => upgrade.refuse(TOO_MANY)),
     });
     const clientOf = ({ remoteAddress, forwardedFor }: Peer): string => clientAddress(remoteAddress, forwardedFor, deps.trustedProxies);
@@ -116,6 +115,11 @@ export class HubSessions implements TransportEvents {
     wait();
   }
 
+  /** The hub accepts no more connections. */
+  refuseNew(): void {
+    this.#upgrades.stop();
+  }
+
   stop(): void {
     this.#heartbeatTimer?.cancel();
     this.#heartbeatTimer = null;
@@ -125,7 +129,14 @@ export class HubSessions implements TransportEvents {
 
   /** Answers the upgrade once there is room for an unidentified connection of its address. Returns what to call if its peer is gone. */
   admit(upgrade: PendingUpgrade): () => void {
-    return this.#upgrades.enter(this.#deps.addressOf(upgrade), upgrade);
+    const { throttle, clock, addressOf } = this.#deps;
+    const group = addressOf(upgrade);
+    // `onOpen` says why, and closes it.
+    if (throttle.retryAfterMs(`address ${group}`, clock.nowMs()) > 0) {
+      upgrade.open();
+      return () => undefined;
+    }
+    return this.#upgrades.enter(group, upgrade);
   }
 
   onOpen(connection: HubConnection): void {

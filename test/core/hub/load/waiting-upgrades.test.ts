@@ -1,7 +1,7 @@
 /** Upgrades that wait while as many connections as may be are unidentified. */
 import t from 'tap';
-import { HUB_LIMITS } from '../../../../core/config/limits.ts';
 import type { HubConnection, PendingUpgrade } from '../../../../core/ports/hub-transport.ts';
+import { UPGRADE_WAIT_MS } from '../../../../core/application/hub/sessions/limits/upgrade-queue.ts';
 import { hubRig } from '../hub-rig.ts';
 
 type Rig = Awaited<ReturnType<typeof hubRig>>;
@@ -13,30 +13,37 @@ function sidecars(rig: Rig) {
   const log: string[] = [];
   const leaving = new Map<string, () => void>();
   const connections = new Map<string, HubConnection>();
+  let late: (() => void) | null = null;
   let lastId = 1_000;
   const ask = (name: string, remoteAddress: string): void => {
     const upgrade: PendingUpgrade = {
       remoteAddress,
       forwardedFor: null,
-      open() {
-        const connection: HubConnection = {
-          id: (lastId += 1),
-          remoteAddress,
-          forwardedFor: null,
-          send: () => true,
-          ping: () => undefined,
-          identified: () => undefined,
-          bufferedBytes: () => 0,
-          close: (code) => {
-            log.push(`${name} closed ${code}`);
-            rig.sessions.onGone(connection, code);
-          },
-        };
-        log.push(`${name} open`);
-        connections.set(name, connection);
-        rig.sessions.onOpen(connection);
+      open: () => {
+        if (late === null) return opened();
+        queueMicrotask(opened);
+        late();
+        late = () => undefined;
       },
       refuse: (reason) => void log.push(`${name} refused: ${reason}`),
+    };
+    const opened = (): void => {
+      const connection: HubConnection = {
+        id: (lastId += 1),
+        remoteAddress,
+        forwardedFor: null,
+        send: () => true,
+        ping: () => undefined,
+        identified: () => undefined,
+        bufferedBytes: () => 0,
+        close: (code) => {
+          log.push(`${name} closed ${code}`);
+          rig.sessions.onGone(connection, code);
+        },
+      };
+      log.push(`${name} open`);
+      connections.set(name, connection);
+      rig.sessions.onOpen(connection);
     };
     leaving.set(name, rig.sessions.admit(upgrade));
   };
@@ -51,6 +58,8 @@ function sidecars(rig: Rig) {
         const connection = connections.get(name);
         if (connection !== undefined) rig.sessions.onGone(connection, 1006);
       }),
+    /** From now on, an upgrade that the hub opens becomes a WebSocket a moment later. `meanwhile`: what happens until then, once. */
+    openLate: (meanwhile: () => void) => void (late = meanwhile),
     /** What happened since the last call. */
     happened: () => log.splice(0),
   };
@@ -116,18 +125,43 @@ t.test('R20: when many leave at once, as many upgrades open as there is room for
   await rig.stop();
 });
 
-t.test('R20: an upgrade waits as long as a connection may take to identify', async (t) => {
+t.test('R20: an upgrade waits for less than the 10 s after which a sidecar gives up', async (t) => {
   const rig = await hubRig({ limits: { unidentifiedSockets: 1 } });
   const { ask, leave, happened } = sidecars(rig);
-  const stranger = await rig.peer('stranger');
-  await rig.pass(1);
+  await rig.peer('stranger');
   ask('1.a', '2.a', '1.b');
   leave('2.a');
-  await rig.pass(HUB_LIMITS.identifyMs - 1);
-  t.equal(stranger.closed(), 1008, 'silent until then');
+  await rig.pass(UPGRADE_WAIT_MS - 1);
+  t.strictSame(happened(), []);
   await rig.pass(1);
-  t.strictSame(happened(), ['1.a open', `1.b refused: ${TOO_MANY}`]);
-  t.strictSame(rig.sessions.refusals().sockets, { 'identify within the time': 1, [TOO_MANY]: 1 });
+  t.strictSame(happened(), [`1.a refused: ${TOO_MANY}`, `1.b refused: ${TOO_MANY}`]);
+  t.strictSame(rig.sessions.refusals().sockets, { [TOO_MANY]: 2 });
+  t.ok(UPGRADE_WAIT_MS < 10_000);
+  await rig.stop();
+});
+
+t.test('R20: where an opened upgrade becomes a WebSocket only later, none that arrives meanwhile takes its place', async (t) => {
+  const rig = await hubRig({ limits: { unidentifiedSockets: 1 } });
+  const { ask, close, happened, openLate } = sidecars(rig);
+  ask('1.a', '2.a');
+  openLate(() => ask('1.b'));
+  close('1.a');
+  await rig.pass(1);
+  t.strictSame(happened(), ['1.a open', '2.a open']);
+  t.equal(rig.sessions.sockets.waiting, 1);
+  await rig.stop();
+});
+
+t.test('an upgrade of an address that is blocked after invalid frames does not wait to be refused', async (t) => {
+  const rig = await hubRig({ limits: { unidentifiedSockets: 2 } });
+  const victim = await rig.peer('victim');
+  const guesser = await victim.reconnect('203.0.113.97');
+  for (let n = 0; n < 10; n += 1) await guesser.identify({ token: `guess ${n}` });
+  t.equal(guesser.closed(), 1008);
+  await victim.reconnect('198.51.100.1');
+  const { ask, happened } = sidecars(rig);
+  ask('1.a', '1.b');
+  t.strictSame(happened(), ['1.a open', '1.a closed 1008']);
   await rig.stop();
 });
 
@@ -164,7 +198,7 @@ t.test('R20: a hub that stops refuses the upgrades that wait', async (t) => {
   const rig = await hubRig({ limits: { unidentifiedSockets: 1 } });
   const { ask, close, happened } = sidecars(rig);
   ask('1.a', '1.b', '1.c');
-  rig.sessions.stop();
+  rig.sessions.refuseNew();
   t.strictSame(happened(), ['1.a open', '1.b refused: stopping', '1.c refused: stopping']);
   close('1.a');
   await rig.pass(1);

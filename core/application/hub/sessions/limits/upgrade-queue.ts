@@ -9,14 +9,17 @@ import type { UnidentifiedConnections } from '../unidentified.ts';
 
 /** How many are opened in one turn of the event loop. */
 const OPENED_PER_TURN = 64;
+/**
+ * How long one may wait, milliseconds. Less than the 10 s after which a sidecar gives up: when more arrive than can be served, those that
+ * are served have waited for nearly that long.
+ */
+export const UPGRADE_WAIT_MS = 7_000;
 
 export interface UpgradeQueueDeps {
   readonly clock: Pick<Clock, 'after'>;
   readonly unidentified: Pick<UnidentifiedConnections, 'hasRoom' | 'isFull' | 'free'>;
   /** How many may wait. One address group may have half of the places that the others leave free. */
   readonly max: number;
-  /** How long one may wait, milliseconds. */
-  readonly waitMs: number;
   readonly refuse: (upgrade: PendingUpgrade) => void;
 }
 
@@ -49,9 +52,9 @@ export class UpgradeQueue {
 
   /** Opens it, keeps it or refuses it. Call the returned function if its peer is gone. */
   enter(group: string, upgrade: PendingUpgrade): () => void {
-    const { clock, unidentified, waitMs, refuse } = this.#deps;
+    const { clock, unidentified, refuse } = this.#deps;
     // While all places are taken, one of a group that has few displaces another and overtakes those that wait.
-    const isNext = this.#byGroup.size === 0 || unidentified.isFull;
+    const isNext = (this.#byGroup.size === 0 && this.#turn === null) || unidentified.isFull;
     if (isNext && unidentified.hasRoom(group)) {
       upgrade.open();
       return gone;
@@ -61,7 +64,7 @@ export class UpgradeQueue {
       refuse(upgrade);
       return gone;
     }
-    const timer = clock.after(waitMs, () => {
+    const timer = clock.after(UPGRADE_WAIT_MS, () => {
       this.#leave(waiting);
       refuse(upgrade);
     });
@@ -90,7 +93,10 @@ export class UpgradeQueue {
   #openSome(): void {
     this.#turn = null;
     // Counted now, as they may take their places after this loop.
-    for (let left = Math.min(OPENED_PER_TURN, this.#deps.unidentified.free); left > 0; left -= 1) {
+    const most = Math.min(OPENED_PER_TURN, this.#deps.unidentified.free, this.#size);
+    // Until the next turn, none that arrives takes a place of theirs.
+    if (most > 0) this.#turn = this.#deps.clock.after(0, () => this.#openSome());
+    for (let left = most; left > 0; left -= 1) {
       const [first] = this.#byGroup.values();
       const [waiting] = first ?? [];
       if (waiting === undefined) return;
@@ -98,7 +104,6 @@ export class UpgradeQueue {
       this.#toTheEnd(waiting.group);
       waiting.upgrade.open();
     }
-    if (!this.#deps.unidentified.isFull) this.onRoom();
   }
 
   #toTheEnd(group: string): void {
