@@ -118,7 +118,7 @@ export const openPort = async ({ options, events, settings, nextId, isRefusing, 
         opened({ socket, stream, ...peer });
       });
     if (!isAccepted()) return;
-    // ws refuses it.
+    // What is incomplete is refused by ws.
     if (options.admit === undefined || !isComplete(request)) return open();
     const accept = (): void => void (isAccepted() && open());
     const waits = admitUpgrade({ ...peer, stream, hasMore: head.length > 0, accept }, options.admit, settings);

@@ -45,7 +45,7 @@ t.test('every token can look up its own identity', async (t) => {
     const received = await bench.send('/api/whoami', { token: String(json['token']) });
     t.equal(received.status, 200);
     const { id, name, role, agent_id } = json;
-    t.strictSame(received.json, { id, name, role, agent_id, server_time: A_MOMENT_MS });
+    t.strictSame(received.json, { id, name, role, agent_id, submits_as: id, server_time: A_MOMENT_MS });
   }
   t.match((await admin('/api/whoami')).json, { id: 'admin', name: 'admin', role: 'admin', agent_id: null });
   t.match(await bench.send('/api/whoami', { token: 'nobody' }), {
