@@ -3,6 +3,8 @@ import type { ListenOptions } from '../../core/ports/hub-transport.ts';
 
 /** Where sidecars connect. */
 const SOCKET_PATH = '/ws';
+/** A `Sec-WebSocket-Key`: 16 bytes in base64. */
+export const WEBSOCKET_KEY = /^[A-Za-z0-9+/]{22}==$/;
 
 /** An upgrade request, and the state of the transport. */
 export interface UpgradeRequest {

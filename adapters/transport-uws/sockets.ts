@@ -3,7 +3,7 @@ import { STATUS_CODES } from 'node:http';
 import { headerIn } from '../kit/captured-request.ts';
 import type { PortContext } from '../kit/create-transport.ts';
 import { REQUEST_SOCKET_PATH } from '../kit/request-socket.ts';
-import { decideUpgrade } from '../kit/upgrade.ts';
+import { decideUpgrade, WEBSOCKET_KEY } from '../kit/upgrade.ts';
 import type { Log, LogFields } from '../../core/ports/log.ts';
 import { CLOSE_CODES } from '../../core/protocol/close-codes.ts';
 import { ambiguousLength, padToFlush, partsOf } from './capture-request.ts';
@@ -17,8 +17,6 @@ import type { UwsApp, UwsResponse, UwsSocket, WebSocketBehavior } from './uws-pa
 const IDLE_S = 60;
 const WEBSOCKET_VERSION = '13';
 const RETRY_SOON = { 'retry-after': '1' };
-/** 16 bytes in base64. */
-const WEBSOCKET_KEY = /^[A-Za-z0-9+/]{22}==$/;
 /**
  * The close code for each reason with which uWebSockets.js drops a connection; the session logs and counts it. A peer can send the same
  * text, but not with code 1006.

@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { ListenOptions, PendingUpgrade } from '../../core/ports/hub-transport.ts';
+import { WEBSOCKET_KEY } from '../kit/upgrade.ts';
 import { refuseUpgrade } from './refuse-upgrade.ts';
 import type { WsSettings } from './settings.ts';
 
@@ -19,11 +20,11 @@ export function admitUpgrade(
   admit: Exclude<ListenOptions['admit'], undefined>,
   settings: WsSettings,
 ): boolean {
-  let [isOver, isWaiting] = [false, false];
+  let isOver = false as boolean;
   const end = (): boolean => {
     if (isOver) return false;
     isOver = true;
-    if (isWaiting) stream.off('data', gone).off('end', gone).off('error', gone).off('close', gone);
+    stream.off('data', gone).off('end', gone).off('error', gone).off('close', gone);
     return true;
   };
   const leave = admit({
@@ -37,15 +38,12 @@ export function admitUpgrade(
     leave();
     stream.destroy();
   }
-  isWaiting = !isOver;
-  if (!isWaiting) return false;
+  if (isOver) return false;
   // A client may send nothing before the answer (RFC 6455, section 4.1); whatever it sends would be kept in memory.
   stream.on('data', gone).on('end', gone).on('error', gone).on('close', gone);
   if (hasMore) gone();
   return true;
 }
-
-const WEBSOCKET_KEY = /^[A-Za-z0-9+/]{22}==$/;
 
 /** Whether ws would accept it. */
 export const isComplete = ({ method, headers }: IncomingMessage): boolean =>

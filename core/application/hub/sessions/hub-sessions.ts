@@ -15,7 +15,7 @@ import { FrameRates } from './limits/frame-rates.ts';
 import { FrameTurns, LARGE_FRAME_CHARACTERS } from './limits/frame-turns.ts';
 import { type Frame, cardOf, drainFrame } from './frames-out.ts';
 import { HubSession, type CloseReason } from './hub-session.ts';
-import type { SessionDeps } from './session-deps.ts';
+import type { Peer, SessionDeps } from './session-deps.ts';
 import { UnidentifiedConnections } from './unidentified.ts';
 import { LowPriorityInbox } from './limits/low-priority-inbox.ts';
 import { UpgradeQueue } from './limits/upgrade-queue.ts';
@@ -30,8 +30,6 @@ export type HubSessionsDeps = Omit<
   /** Upgrades that wait for one of them. */
   readonly pendingUpgradesMax: number;
 };
-
-type Peer = Pick<HubConnection, 'remoteAddress' | 'forwardedFor'>;
 
 const TOO_MANY = 'too many unidentified connections';
 
@@ -67,7 +65,10 @@ export class HubSessions implements TransportEvents {
       clock,
       unidentified: this.#unidentified,
       max: deps.pendingUpgradesMax,
-      refuse: (upgrade) => this.#refuse(upgrade, 503, TOO_MANY, () => upgrade.refuse(TOO_MANY)),
+      refuse: (upgrade) => {
+        this.#noteRefused(upgrade, 503, TOO_MANY);
+        upgrade.refuse(TOO_MANY);
+      },
     });
     const clientOf = ({ remoteAddress, forwardedFor }: Peer): string => clientAddress(remoteAddress, forwardedFor, deps.trustedProxies);
     this.#connectionLog = connectionLog({ log, clock, clientOf });
@@ -129,10 +130,9 @@ export class HubSessions implements TransportEvents {
 
   /** Answers the upgrade once there is room for an unidentified connection of its address. Returns what to call if its peer is gone. */
   admit(upgrade: PendingUpgrade): () => void {
-    const { throttle, clock, addressOf } = this.#deps;
-    const group = addressOf(upgrade);
+    const group = this.#deps.addressOf(upgrade);
     // `onOpen` says why, and closes it.
-    if (throttle.retryAfterMs(`address ${group}`, clock.nowMs()) > 0) {
+    if (this.#isBlocked(group)) {
       upgrade.open();
       return () => undefined;
     }
@@ -140,11 +140,10 @@ export class HubSessions implements TransportEvents {
   }
 
   onOpen(connection: HubConnection): void {
-    const { throttle, clock, addressOf } = this.#deps;
-    const group = addressOf(connection);
-    if (throttle.retryAfterMs(`address ${group}`, clock.nowMs()) > 0) return this.#close(connection, 1008, 'blocked after invalid frames');
+    const group = this.#deps.addressOf(connection);
+    if (this.#isBlocked(group)) return this.#refuse(connection, 1008, 'blocked after invalid frames');
     const { hasRoom, displaced } = this.#unidentified.makeRoom(group);
-    if (!hasRoom) return this.#close(connection, 1013, TOO_MANY);
+    if (!hasRoom) return this.#refuse(connection, 1013, TOO_MANY);
     displaced?.close(1013, 'unidentified, and its address has the most connections');
     const session = new HubSession(connection, this.#deps);
     this.#sessions.set(connection.id, session);
@@ -304,14 +303,20 @@ export class HubSessions implements TransportEvents {
   }
 
   /** Closes a connection before it may send anything. */
-  #close(connection: HubConnection, code: number, because: SocketRefusal): void {
-    this.#refuse(connection, code, because, () => connection.close(code, because));
+  #refuse(connection: HubConnection, code: number, because: SocketRefusal): void {
+    this.#noteRefused(connection, code, because);
+    connection.close(code, because);
   }
 
-  #refuse(peer: Peer, code: number, because: SocketRefusal, refuse: () => void): void {
+  #noteRefused(peer: Peer, code: number, because: SocketRefusal): void {
     this.#closedSockets.add(because);
     this.#deps.noteRefusal(`refused ${because}`, 'a connection was refused', { code, because, address: this.#deps.addressOf(peer) });
-    refuse();
+  }
+
+  /** Whether connections of that address are refused after invalid frames. */
+  #isBlocked(group: string): boolean {
+    const { throttle, clock } = this.#deps;
+    return throttle.retryAfterMs(`address ${group}`, clock.nowMs()) > 0;
   }
 
   #closeReplaced(session: HubSession): void {

@@ -17,6 +17,9 @@ import type { FrameRates } from './limits/frame-rates.ts';
 import type { Frame } from './frames-out.ts';
 import type { Throttle } from './limits/throttle.ts';
 
+/** Who connects, or asks to. */
+export type Peer = Pick<HubConnection, 'remoteAddress' | 'forwardedFor'>;
+
 export interface SessionDeps {
   readonly inbox: CommandInbox;
   readonly agents: AgentStore;
@@ -46,7 +49,7 @@ export interface SessionDeps {
   /** Refused frames by error code. */
   readonly refusedFrames: RefusalCounts;
   /** The peer, seen through trusted proxies: the key by which its failures are counted. */
-  readonly addressOf: (peer: Pick<HubConnection, 'remoteAddress' | 'forwardedFor'>) => string;
+  readonly addressOf: (peer: Peer) => string;
   /** The session of this connection is now the current one of its agent. */
   readonly registered: (connection: HubConnection) => void;
   /** Sends to an agent of this hub; false when it is not here. */
