@@ -46,6 +46,8 @@ export interface SavedBatch {
   readonly answers: readonly (() => AnswerTo<Command>)[];
   readonly events: readonly StoredEvent[];
   readonly dueAtMs: number | null;
+  /** Whether this hub had the store to itself. */
+  readonly isExclusive: boolean;
   /** Set if the batch removed old rows. */
   readonly removal?: Removal;
 }
@@ -144,9 +146,10 @@ export class BatchWriter {
   ): Promise<SavedBatch> {
     const { context, roster } = this.#deps;
     const batch = new Batch(unit, context.digest, assumesNewKeys);
+    const { isExclusive } = unit;
     if (entries.length === 1 && entries[0]?.command.kind === 'remove_old') {
       const removal = await removeOld(unit, context, this.#removal);
-      return { batch, answers: [() => ({ kind: 'removed', more: removal.more })], events: [], dueAtMs: null, removal };
+      return { batch, answers: [() => ({ kind: 'removed', more: removal.more })], events: [], dueAtMs: null, isExclusive, removal };
     }
     const commands = entries.map((entry) => entry.command);
     const load = await loadBatch(batch, commands, context, roster);
@@ -159,7 +162,7 @@ export class BatchWriter {
     const dueAtMs = earliestDue(changes, roster.nextPauseEndMs(batch.nowMs, changes.agents));
     if (turn !== null) turn.changedAgents = batch.changedAgents();
     const events = await unit.save(changes, true);
-    return { batch, answers, events, dueAtMs };
+    return { batch, answers, events, dueAtMs, isExclusive };
   }
 
   /** Turns the assignments of the batch into outgoing frames with their bodies, except those that the batch has ended again. */

@@ -1,4 +1,4 @@
-/** Pauses between pieces of background work, in proportion to how long the last piece took, so that other work rarely waits for one. */
+/** Pauses between pieces of work, in proportion to how long the last piece took. */
 import type { Clock } from '../../../ports/clock.ts';
 
 export interface PacerBounds {
@@ -7,6 +7,14 @@ export interface PacerBounds {
   /** The longest pause, milliseconds. */
   readonly maxMs: number;
 }
+
+/** The pauses between batches that have only low-priority commands. */
+export const LOW_PRIORITY_PACING: PacerBounds = { factor: 3, maxMs: 50 };
+/**
+ * The pauses between batches on a store that other hubs use too, if commands arrived during the last one: a small transaction costs the
+ * server nearly as much as a large one, so they wait for those that agents and submitters send next.
+ */
+export const SHARED_STORE_PACING: PacerBounds = { factor: 0.25, maxMs: 25 };
 
 export class Pacer {
   readonly #clock: Pick<Clock, 'after'>;

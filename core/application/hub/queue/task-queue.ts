@@ -20,7 +20,7 @@ import { isFullFor } from './inbox-bounds.ts';
 import { BatchTurn } from './batch-turn.ts';
 import { BatchWriter, type BatchWriterDeps, type SavedBatch } from './batch-writer.ts';
 import { Removals } from './removals.ts';
-import { Pacer, type PacerBounds } from './pacing.ts';
+import { LOW_PRIORITY_PACING, Pacer, SHARED_STORE_PACING } from './pacing.ts';
 import { Waiters } from './waiters.ts';
 
 /** Tries of a batch that the store asks to retry. */
@@ -39,8 +39,6 @@ const FAILED_DISPATCH_RETRY_MS = 1_000;
  */
 export const EARLY_COMMANDS = 32;
 const EARLY_SHARE = 1;
-/** The pauses between batches that have only low-priority commands. */
-export const LOW_PRIORITY_PACING: PacerBounds = { factor: 3, maxMs: 50 };
 /** How long a stop waits for accepted commands: less than the time that a part of a program may take to stop. Milliseconds. */
 export const END_WITHIN_MS = 3_000;
 
@@ -67,6 +65,8 @@ export class TaskQueue implements CommandInbox {
   readonly #deps: TaskQueueDeps;
   readonly #inbox: PriorityInbox<Entry>;
   readonly #pacer: Pacer;
+  /** Its last piece of work took no time if this hub had the store to itself. */
+  readonly #sharedStorePacer: Pacer;
   #running: Promise<void> | null = null;
   #stopping = false;
   #flushed: Promise<void> | null = null;
@@ -106,6 +106,7 @@ export class TaskQueue implements CommandInbox {
     this.#writer = new BatchWriter(deps);
     this.#noteStoreFailure = refusalLog({ log: deps.context.log, clock: deps.clock }, 'error');
     this.#pacer = new Pacer(deps.clock, LOW_PRIORITY_PACING);
+    this.#sharedStorePacer = new Pacer(deps.clock, SHARED_STORE_PACING);
     this.#waiters = new Waiters(deps.clock);
     this.#removals = new Removals(deps.clock, (command, settled) => this.post(command, settled));
     this.#inbox = new PriorityInbox({ commandsMax: batchCommands, workMax: batchWork });
@@ -175,6 +176,7 @@ export class TaskQueue implements CommandInbox {
     this.#isEnding = true;
     this.#removals.stop();
     this.#pacer.skip();
+    this.#sharedStorePacer.skip();
     if (this.#isOverdue) return;
     if (done === null || (await within(this.#deps.clock, END_WITHIN_MS, done))) return;
     this.#isOverdue = true;
@@ -256,6 +258,7 @@ export class TaskQueue implements CommandInbox {
       while (this.#turn !== null && !this.#mayBeginEarly) await this.#settledOrEnough(this.#turn);
       if (this.#inbox.length === 0 && (!this.#dispatchAgain || this.#isEnding)) break;
       if (this.#inbox.hasOnlyLowPriority && !this.#isEnding) await this.#pacer.wait();
+      else if (this.#waitsForMore) await this.#sharedStorePacer.wait();
       const isInLockStep = this.#canOverlap && this.#turn === null && !this.#hasArrived && !this.#dispatchAgain;
       const entries = this.#inbox.take((batch) => isInLockStep && this.#isWorthHalving(batch));
       this.#hasArrived = false;
@@ -299,6 +302,11 @@ export class TaskQueue implements CommandInbox {
     const turn = this.#turn;
     if (turn?.isSaving !== true || this.#waitingLate > 0 || this.#dispatchAgain || this.#isEnding) return false;
     return this.#inbox.length >= Math.max(this.#earlyCommands, turn.commands * EARLY_SHARE);
+  }
+
+  /** Whether the next batch waits for further commands. */
+  get #waitsForMore(): boolean {
+    return this.#hasArrived && this.#turn === null && !this.#isEnding && this.#sharedStorePacer.lastMs > 0;
   }
 
   async #settledOrEnough({ settled }: BatchTurn): Promise<void> {
@@ -348,6 +356,8 @@ export class TaskQueue implements CommandInbox {
       return;
     }
     this.#lastSuccessMs = clock.monotonicMs();
+    if (!done.isExclusive) this.#canOverlap = false;
+    this.#sharedStorePacer.lastMs = done.isExclusive ? 0 : this.#lastSuccessMs - startedMs;
     await turn?.before?.settled;
     // If the next batch waits only for this one, it is handed to the store before this one is answered.
     if (this.#turn !== turn) await this.#turn?.handedOver();
