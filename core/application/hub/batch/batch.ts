@@ -42,8 +42,8 @@ export class Batch {
   hasMore = false;
   /** The batch had a full sweep: removal follows. */
   removalWanted = false;
-  /** Another hub had locked an agent that may have room: another dispatch follows shortly. */
-  agentsLocked = false;
+  /** Another hub had locked an agent that may have room, or tasks for one: another dispatch follows shortly. */
+  rowsLocked = false;
   /** Tasks that completed in this batch: their dependents may become ready. */
   readonly completed: TaskId[] = [];
   /** Tasks that completed in an earlier batch, which left some of their dependents blocked. */

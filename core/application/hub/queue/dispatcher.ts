@@ -68,7 +68,7 @@ export async function dispatch(batch: Batch, roster: Roster, context: HubContext
     uncounted.length > 0 ? batch.unit.heldCounts(uncounted) : [],
   ]);
   batch.add({ agents });
-  batch.agentsLocked ||= agents.length < unknown.length;
+  batch.rowsLocked ||= agents.length < unknown.length;
   batch.addCounts(counts);
   const free = ids.flatMap((id): FreeAgent[] => {
     const agent = batch.agent(id);
@@ -88,7 +88,9 @@ export async function dispatch(batch: Batch, roster: Roster, context: HubContext
   const limitPerPriority = Math.min(slots, ASSIGNMENTS_PER_BATCH);
   // The store does not have the batch's own changes yet: its rows are read first, and the batch's rows override them.
   if (waiting.length > 0) {
-    batch.add({ tasks: await firstReady(batch, free, { keys, limitPerPriority: limitPerPriority + batch.changedQueuedCount }) });
+    const tasks = await firstReady(batch, free, { keys, limitPerPriority: limitPerPriority + batch.changedQueuedCount });
+    batch.rowsLocked ||= !batch.unit.isExclusive && areAllLocked(waiting, tasks, new Set(keys));
+    batch.add({ tasks });
   }
   await assign(batch, decidePairs(batch.readyTasks(new Set(keys)), free), { windows, early: besides, rules: context.rules });
   batch.hasMore ||= slots > ASSIGNMENTS_PER_BATCH || known.length === AGENTS_PER_BATCH;
@@ -123,6 +125,12 @@ async function firstReady(
     if (more <= skipped) return tasks;
     skipped = more;
   }
+}
+
+/** Whether none of the waiting tasks of some requirement could be claimed: other hubs have locked them, and may assign none. */
+function areAllLocked(waiting: readonly Requirement[], claimed: readonly Task[], keys: ReadonlySet<string>): boolean {
+  const found = new Set(claimed.map((task) => requirementKey(waitingRequirement(task))));
+  return waiting.map(requirementKey).some((key) => keys.has(key) && !found.has(key));
 }
 
 /**

@@ -8,7 +8,6 @@
  */
 import { AgentcomError } from '../../../errors/agentcom-error.ts';
 import { isStoreFailure } from '../../../errors/store-failure.ts';
-import type { Timer } from '../../../ports/clock.ts';
 import { within } from '../../../ports/timing/within.ts';
 import type { AdoptCommand, AnswerTo, Command, CommandInbox, Settled } from '../batch/commands.ts';
 import { refusalLog, type NoteRefusal } from '../../refusal-log.ts';
@@ -18,6 +17,7 @@ import { mayRunEarly, sizeOf, workOf } from '../batch/command-size.ts';
 import { PriorityInbox, type InboxEntry } from './inbox.ts';
 import { isFullFor } from './inbox-bounds.ts';
 import { BatchTurn } from './batch-turn.ts';
+import { DispatchRetry } from './dispatch-retry.ts';
 import { BatchWriter, type BatchWriterDeps, type SavedBatch } from './batch-writer.ts';
 import { Removals } from './removals.ts';
 import { LOW_PRIORITY_PACING, Pacer, SHARED_STORE_PACING } from './pacing.ts';
@@ -29,8 +29,6 @@ const BATCH_TRIES_MAX = 5;
 const PART_TRIES_MAX = 2;
 /** How long parts are retried and split further: a row that stays locked costs a wait with each try. Milliseconds. */
 const SPLIT_WITHIN_MS = 20_000;
-/** The delay before the next dispatch when another hub had locked an agent with room. Milliseconds. */
-const LOCKED_AGENT_RETRY_MS = 50;
 /** The delay before the next dispatch when a batch that had to dispatch could not be committed. Milliseconds. */
 const FAILED_DISPATCH_RETRY_MS = 1_000;
 /**
@@ -95,7 +93,7 @@ export class TaskQueue implements CommandInbox {
   /** Whether a command arrived while the last batch was under way. */
   #hasArrived = false;
   readonly #removals: Removals;
-  #dispatchTimer: Timer | null = null;
+  readonly #dispatchRetry: DispatchRetry;
 
   /** When the store last succeeded, by the monotonic clock: since then it may have been unavailable. */
   #lastSuccessMs: number | null = null;
@@ -108,6 +106,7 @@ export class TaskQueue implements CommandInbox {
     this.#pacer = new Pacer(deps.clock, LOW_PRIORITY_PACING);
     this.#sharedStorePacer = new Pacer(deps.clock, SHARED_STORE_PACING);
     this.#waiters = new Waiters(deps.clock);
+    this.#dispatchRetry = new DispatchRetry(deps.clock, () => this.dispatch());
     this.#removals = new Removals(deps.clock, (command, settled) => this.post(command, settled));
     this.#inbox = new PriorityInbox({ commandsMax: batchCommands, workMax: batchWork });
   }
@@ -167,7 +166,6 @@ export class TaskQueue implements CommandInbox {
   /** Accepts nothing new, and resolves when all waiting commands are committed and answered, or refused as by `flush`. */
   stop(): Promise<void> {
     this.#stopping = true;
-    this.#dispatchTimer?.cancel();
     return this.#endWith(this.#running);
   }
 
@@ -175,6 +173,7 @@ export class TaskQueue implements CommandInbox {
   async #endWith(done: Promise<void> | null): Promise<void> {
     this.#isEnding = true;
     this.#removals.stop();
+    this.#dispatchRetry.stop();
     this.#pacer.skip();
     this.#sharedStorePacer.skip();
     if (this.#isOverdue) return;
@@ -352,7 +351,7 @@ export class TaskQueue implements CommandInbox {
       else this.#deps.context.log.error(NOT_COMMITTED, fields);
       for (const entry of entries) this.#settle(entry, { ok: false, error });
       // The event that requested it, such as a window that opened, does not recur.
-      if (mustDispatch) this.#dispatchIn(FAILED_DISPATCH_RETRY_MS);
+      if (mustDispatch) this.#dispatchRetry.in(FAILED_DISPATCH_RETRY_MS);
       return;
     }
     this.#lastSuccessMs = clock.monotonicMs();
@@ -380,15 +379,7 @@ export class TaskQueue implements CommandInbox {
     this.#deps.committed({ events, dueAtMs, hint, ends: batch.ends, commands: entries.length, tookMs: this.#lastSuccessMs - startedMs });
     this.#dispatchAgain ||= batch.hasMore;
     if (batch.removalWanted) this.#removals.begin();
-    if (batch.agentsLocked) this.#dispatchIn(LOCKED_AGENT_RETRY_MS);
-  }
-
-  #dispatchIn(ms: number): void {
-    if (this.#isEnding) return;
-    this.#dispatchTimer ??= this.#deps.clock.after(ms, () => {
-      this.#dispatchTimer = null;
-      this.dispatch();
-    });
+    this.#dispatchRetry.committed(batch);
   }
 
   /** Matches waiting tasks to agents again, with the next batch. */
