@@ -89,7 +89,7 @@ export async function dispatch(batch: Batch, roster: Roster, context: HubContext
   // The store does not have the batch's own changes yet: its rows are read first, and the batch's rows override them.
   if (waiting.length > 0) {
     const tasks = await firstReady(batch, free, { keys, limitPerPriority: limitPerPriority + batch.changedQueuedCount });
-    batch.rowsLocked ||= !batch.unit.isExclusive && areAllLocked(waiting, tasks, new Set(keys));
+    batch.rowsLocked ||= !batch.unit.isExclusive && areAllLocked(keys, waiting, tasks);
     batch.add({ tasks });
   }
   await assign(batch, decidePairs(batch.readyTasks(new Set(keys)), free), { windows, early: besides, rules: context.rules });
@@ -127,10 +127,13 @@ async function firstReady(
   }
 }
 
-/** Whether none of the waiting tasks of some requirement could be claimed: other hubs have locked them, and may assign none. */
-function areAllLocked(waiting: readonly Requirement[], claimed: readonly Task[], keys: ReadonlySet<string>): boolean {
+/** Whether none of the waiting tasks with one of these keys could be claimed: other hubs have locked them, and may assign none. */
+function areAllLocked(keys: readonly string[], waiting: readonly Requirement[], claimed: readonly Task[]): boolean {
   const found = new Set(claimed.map((task) => requirementKey(waitingRequirement(task))));
-  return waiting.map(requirementKey).some((key) => keys.has(key) && !found.has(key));
+  const missing = keys.filter((key) => !found.has(key));
+  if (missing.length === 0) return false;
+  const stored = new Set(waiting.map(requirementKey));
+  return missing.some((key) => stored.has(key));
 }
 
 /**
