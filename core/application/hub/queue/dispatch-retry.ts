@@ -2,8 +2,8 @@
 import type { Clock, Timer } from '../../../ports/clock.ts';
 
 /**
- * The delay before the next dispatch when another hub had locked an agent with room, or tasks for it, and the longest one: it doubles while
- * that is found again, as it is with rows that cannot be read. Milliseconds.
+ * The delay before the next dispatch when another hub had locked an agent with room, or tasks for it, and the longest one. It doubles while
+ * that lasts: rows that cannot be read look the same. Milliseconds.
  */
 export const LOCKED_ROWS_RETRY_MS = 50;
 export const LOCKED_ROWS_RETRY_MAX_MS = 1_000;

@@ -62,7 +62,7 @@ interface Entry extends InboxEntry {
 export class TaskQueue implements CommandInbox {
   readonly #deps: TaskQueueDeps;
   readonly #inbox: PriorityInbox<Entry>;
-  readonly #pacer: Pacer;
+  readonly #lowPriorityPacer: Pacer;
   /** Its last piece of work took no time if this hub had the store to itself. */
   readonly #sharedStorePacer: Pacer;
   #running: Promise<void> | null = null;
@@ -103,7 +103,7 @@ export class TaskQueue implements CommandInbox {
     const { batchCommands, batchWork } = deps.context.limits;
     this.#writer = new BatchWriter(deps);
     this.#noteStoreFailure = refusalLog({ log: deps.context.log, clock: deps.clock }, 'error');
-    this.#pacer = new Pacer(deps.clock, LOW_PRIORITY_PACING);
+    this.#lowPriorityPacer = new Pacer(deps.clock, LOW_PRIORITY_PACING);
     this.#sharedStorePacer = new Pacer(deps.clock, SHARED_STORE_PACING);
     this.#waiters = new Waiters(deps.clock);
     this.#dispatchRetry = new DispatchRetry(deps.clock, () => this.dispatch());
@@ -174,7 +174,7 @@ export class TaskQueue implements CommandInbox {
     this.#isEnding = true;
     this.#removals.stop();
     this.#dispatchRetry.stop();
-    this.#pacer.skip();
+    this.#lowPriorityPacer.skip();
     this.#sharedStorePacer.skip();
     if (this.#isOverdue) return;
     if (done === null || (await within(this.#deps.clock, END_WITHIN_MS, done))) return;
@@ -229,7 +229,7 @@ export class TaskQueue implements CommandInbox {
     if (isFlushed) this.#unflushed += 1;
     if (!isLowPriority) {
       this.#waiters.add();
-      this.#pacer.skip();
+      this.#lowPriorityPacer.skip();
     }
     this.#inbox.push({ command, bytes, work: workOf(command), prefetched, isFlushed, isLowPriority, settle }, isLowPriority);
     if (!mayRunEarly(command)) this.#waitingLate += 1;
@@ -256,7 +256,7 @@ export class TaskQueue implements CommandInbox {
     for (;;) {
       while (this.#turn !== null && !this.#mayBeginEarly) await this.#settledOrEnough(this.#turn);
       if (this.#inbox.length === 0 && (!this.#dispatchAgain || this.#isEnding)) break;
-      if (this.#inbox.hasOnlyLowPriority && !this.#isEnding) await this.#pacer.wait();
+      if (this.#inbox.hasOnlyLowPriority && !this.#isEnding) await this.#lowPriorityPacer.wait();
       else if (this.#waitsForMore) await this.#sharedStorePacer.wait();
       const isInLockStep = this.#canOverlap && this.#turn === null && !this.#hasArrived && !this.#dispatchAgain;
       const entries = this.#inbox.take((batch) => isInLockStep && this.#isWorthHalving(batch));
@@ -277,7 +277,7 @@ export class TaskQueue implements CommandInbox {
       if (this.#mayBeginEarly) this.#wake();
     });
     turn.settled = this.#settleAll(entries, { mustDispatch, turn }).then(() => {
-      this.#pacer.lastMs = clock.monotonicMs() - startedMs;
+      this.#lowPriorityPacer.lastMs = clock.monotonicMs() - startedMs;
       turn.end();
       if (this.#turn === turn) this.#turn = null;
     });
@@ -355,8 +355,9 @@ export class TaskQueue implements CommandInbox {
       return;
     }
     this.#lastSuccessMs = clock.monotonicMs();
+    const tookMs = this.#lastSuccessMs - startedMs;
     if (!done.isExclusive) this.#canOverlap = false;
-    this.#sharedStorePacer.lastMs = done.isExclusive ? 0 : this.#lastSuccessMs - startedMs;
+    this.#sharedStorePacer.lastMs = done.isExclusive ? 0 : tookMs;
     await turn?.before?.settled;
     // If the next batch waits only for this one, it is handed to the store before this one is answered.
     if (this.#turn !== turn) await this.#turn?.handedOver();
@@ -376,7 +377,7 @@ export class TaskQueue implements CommandInbox {
     await Promise.resolve();
     const { batch, events, dueAtMs } = done;
     const hint = hintFor(batch, events, this.#deps.roster);
-    this.#deps.committed({ events, dueAtMs, hint, ends: batch.ends, commands: entries.length, tookMs: this.#lastSuccessMs - startedMs });
+    this.#deps.committed({ events, dueAtMs, hint, ends: batch.ends, commands: entries.length, tookMs });
     this.#dispatchAgain ||= batch.hasMore;
     if (batch.removalWanted) this.#removals.begin();
     this.#dispatchRetry.committed(batch);
