@@ -1,11 +1,12 @@
 /**
  * Ten thousand idle sidecars, and a hub that is killed and restarted: `npm run storm -- [--sidecars N] [--holders N]
- * [--kills N] [--seed TEXT]`. Exits with 1 unless after each kill all are identified within 15 s of the hub listening,
+ * [--kills N] [--transport ws|uws] [--seed TEXT]`. Exits with 1 unless after each kill all are identified within 15 s of the hub listening,
  * its memory stays under 1 GiB and its loop less than 250 ms late (99 % of its turns), and no task is reclaimed.
  */
 import { HUB_TIMING } from '../../core/config/times.ts';
 import { loadavg } from 'node:os';
 import { builtTree } from '../rig/built-tree.ts';
+import { refuseValue } from '../rig/script-options.ts';
 import { readOptions, say, printMachine, thisMachine, withEnds, writeFigures } from './rig/chaos-figures.ts';
 import { progressBar } from './rig/progress-bar.ts';
 import { stormRun } from './runs/storm-run.ts';
@@ -18,15 +19,19 @@ const LAG_P99_MS = 250;
 const TIMING = { ...HUB_TIMING, reconnectGraceMs: 120_000, quietAfterStartMs: 120_000 };
 const MIB = 2 ** 20;
 
-const { sidecars, holders, kills, seed } = readOptions(FIGURE);
+const { sidecars, holders, kills, transport, seed } = readOptions(FIGURE, { transport: 'ws' });
+if (transport !== 'ws' && transport !== 'uws') refuseValue('transport', transport, 'ws or uws');
 printMachine(thisMachine());
 /** How busy the machine is otherwise: figures of a busy one say little. */
 const loadBefore = Math.round((loadavg()[0] ?? 0) * 10) / 10;
-say(`${sidecars} sidecars, ${holders} of them with a task, the hub killed ${kills} times; machine load before ${loadBefore}; seed ${seed}`);
+say(
+  `${sidecars} sidecars on ${transport}, ${holders} of them with a task, the hub killed ${kills} times; machine load before ${loadBefore}; seed ${seed}`,
+);
 await withEnds(async (end) => {
   const bar = progressBar(sidecars);
   const outcome = await stormRun(end, {
     tree: builtTree(),
+    transport,
     seed,
     sidecars,
     holders,
@@ -52,7 +57,7 @@ await withEnds(async (end) => {
     outcome.reclaims === 0 &&
     outcome.completed === outcome.held &&
     outcome.surprises.length === 0;
-  const isFull = sidecars >= FIGURE.sidecars && holders >= FIGURE.holders && kills >= 1;
+  const isFull = transport === 'ws' && sidecars >= FIGURE.sidecars && holders >= FIGURE.holders && kills >= 1;
   writeFigures('storm', isFull, {
     seed,
     loadBefore,

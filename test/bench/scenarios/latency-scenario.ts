@@ -11,7 +11,6 @@ interface Case {
   readonly submit: LifecyclePlan['submit'];
   readonly count: number;
   readonly quickCount: number;
-  readonly onlyDefault?: boolean;
 }
 
 const CASES: readonly Case[] = [
@@ -19,17 +18,30 @@ const CASES: readonly Case[] = [
   { what: '200 tasks/s', submit: { how: 'rate', perSecond: 200 }, count: 400, quickCount: 200 },
   { what: '2,000 tasks/s', submit: { how: 'rate', perSecond: 2_000 }, count: 4_000, quickCount: 2_000 },
 ];
+/** Also with two hubs on one Postgres, each of which has half of the sidecars and gets half of the submits. */
+const WITH_TWO_HUBS = CASES.filter(({ what }) => what === '200 tasks/s');
 const SIDECARS = 4;
 const SLOTS = 16;
 
 export const latency: Scenario = {
   names: ['latency'],
   async run(bench) {
-    for (const pair of bench.pairs)
+    for (const pair of bench.pairs) {
       await withHub(bench, pair, async (hub, load) => {
-        for (const one of CASES)
-          if (bench.wants(one.what) && (isDefault(pair) || one.onlyDefault !== true)) await latencyCase(bench, hub, load, one);
+        for (const one of CASES) if (bench.wants(one.what)) await latencyCase(bench, hub, load, one);
       });
+      if (pair.storage !== 'postgres') continue;
+      const named = WITH_TWO_HUBS.map((one) => ({ ...one, what: `${one.what}, two hubs` })).filter(({ what }) => bench.wants(what));
+      if (named.length === 0) continue;
+      await withHub(
+        bench,
+        pair,
+        async (hub, load) => {
+          for (const one of named) await latencyCase(bench, hub, load, one);
+        },
+        { hubs: 2 },
+      );
+    }
   },
 };
 

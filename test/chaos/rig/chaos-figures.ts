@@ -36,8 +36,8 @@ export function printMachine(machine: Machine, store = 'SQLite, synchronous=FULL
 }
 
 /**
- * Stores what was measured, with the machine, the command line and the date; a run that is smaller than its figure requires is not
- * stored. `script`: the script in package.json, if it is not named after the figure. `into`: a folder other than `docs`.
+ * Stores what was measured, with the machine, the command line and the date; a run that is smaller than its figure requires, or of something
+ * else, is not stored. `script`: the script in package.json, if it is not named after the figure. `into`: a folder other than `docs`.
  */
 export function writeFigures(
   name: string,
@@ -46,7 +46,7 @@ export function writeFigures(
   script = name.replace('-', ':'),
   into = join(ROOT, 'docs'),
 ): void {
-  if (!isFull) return say('not stored: this run is smaller than its figure requires');
+  if (!isFull) return say('not stored: the figure takes a run with the default options, or with larger numbers');
   const folder = join(into, 'results');
   mkdirSync(folder, { recursive: true });
   const file = join(folder, `${name}.json`);
@@ -66,12 +66,17 @@ export function linedJson(value: Readonly<Record<string, unknown>>): string {
   return `{\n${lines.join(',\n')}\n}\n`;
 }
 
-/** The numbers on the command line, or their defaults, and `--seed`. Ends the process if an option is unknown or not a number from 0 on. */
-export function readOptions<Name extends string>(
+/**
+ * The numbers and texts on the command line, or their defaults, and `--seed`. Ends the process if an option is unknown, or not a number from 0
+ * on where one is wanted.
+ */
+export function readOptions<Name extends string, Text extends string = never>(
   defaults: Readonly<Record<Name, number>>,
-): Record<Name, number> & { readonly seed: string } {
+  texts = {} as Readonly<Record<Text, string>>,
+): Record<Name, number> & Record<Text | 'seed', string> {
   const names = Object.keys(defaults) as Name[];
-  const options = Object.fromEntries(names.map((name) => [name, { type: 'string' as const, default: String(defaults[name]) }]));
+  const given = Object.entries<number | string>({ ...defaults, ...texts });
+  const options = Object.fromEntries(given.map(([name, value]) => [name, { type: 'string' as const, default: String(value) }]));
   const values: Readonly<Record<string, string | undefined>> = scriptOptions({ ...options, seed: { type: 'string' } });
   const numbers = names.map((name) => {
     const given = values[name];
@@ -79,7 +84,8 @@ export function readOptions<Name extends string>(
     if (given === undefined || !Number.isFinite(number) || number < 0) refuseValue(name, String(given), 'a number from 0');
     return [name, number];
   });
-  return { ...(Object.fromEntries(numbers) as Record<Name, number>), seed: values['seed'] ?? String(Date.now()) };
+  const read = { ...values, ...Object.fromEntries(numbers), seed: values['seed'] ?? String(Date.now()) };
+  return read as Record<Name, number> & Record<Text | 'seed', string>;
 }
 
 /** Runs `work`, and then the teardowns that it registered, newest first, whichever of these fail. */

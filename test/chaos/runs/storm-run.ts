@@ -13,6 +13,8 @@ import { makeChaosWorld, type ChaosWorld } from '../rig/chaos-world.ts';
 
 export interface StormOptions {
   readonly tree: BuiltTree;
+  /** By its name in `agentcom/transport`. Default: `ws`. */
+  readonly transport?: string | undefined;
   readonly seed: string;
   readonly sidecars: number;
   /** Sidecars that have an accepted task when the hub dies, and still have it when silence counts again. */
@@ -58,7 +60,7 @@ export async function stormRun(t: TestEnd, options: StormOptions): Promise<Storm
   const { sidecars, holders, onProgress } = options;
   needFiles(sidecars);
   const random = seededRandom(options.seed);
-  const world = await makeChaosWorld(t, { tree: options.tree, hubTiming: options.hubTiming });
+  const world = await makeChaosWorld(t, { tree: options.tree, transport: options.transport, hubTiming: options.hubTiming });
   const enrolled = await inStore(world, (engine) =>
     enrolMany(
       engine,
