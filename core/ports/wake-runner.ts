@@ -150,7 +150,7 @@ export type WakeEvent =
  * - MUST NOT pass task text to a shell or build a command line from it.
  * - MUST set `AGENTCOM_RUN_ID` in the environment of every process.
  * - After `signal` is aborted, MUST stop the whole process tree and end with `stopped`, listing survivors. The abort reason may be
- *   `{ graceMs }`: the grace period for this stop.
+ *   `{ graceMs }`: the grace period for this stop. If an agent that cannot be stopped may have been notified already, it ends with `woken`.
  * - If the consumer ends the iteration early (`return()`), it only stops listening: `return()` MUST resolve at once, even while `next()`
  *   is pending, and MUST leave the run alive if `adoptable`.
  * - MUST NOT throw for expected failures (a missing program is `failed`). A throw counts as `failed`, with phase `spawn` before

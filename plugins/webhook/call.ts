@@ -27,14 +27,14 @@ export interface Call {
   readonly signal: AbortSignal;
 }
 
-/** Null on success; otherwise a failure with phase `spawn`. */
+/** Null: the agent is woken, or may be, if the call was stopped before its answer. Otherwise a failure with phase `spawn`. */
 export async function callWebhook(options: WebhookOptions, { request, nowMs, signal }: Call): Promise<WakeEvent | null> {
   const body = JSON.stringify(bodyOf(options, request));
   const url = new URL(options.url);
   const { timeoutMs = TIMEOUT_MS, allowPrivate = false } = options;
   try {
     const answer = await post({ url, headers: headersOf(options, { request, body, nowMs }), body, timeoutMs, allowPrivate, signal });
-    return failureIn(answer, { url, nowMs });
+    return answer === null ? null : failureIn(answer, { url, nowMs });
   } catch (error) {
     const isRefused = error instanceof PrivateAddressError;
     const message = `${isRefused ? `The webhook ${url.host} was not called` : `The call of the webhook ${url.host} failed`}: ${messageOf(error)}`;

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { lstat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { defineWakeRunner, wakeEvents, type DefinedRunner, type RunnerCheck, type RunnerContext } from '../plugin.ts';
+import { defineWakeRunner, wakeEvents, type DefinedRunner, type RunnerCheck, type RunnerContext, type WakeEvent } from '../plugin.ts';
 import { callWebhook } from './call.ts';
 import { webhookOptions, webhookProblems, type WebhookOptions } from './options.ts';
 
@@ -19,8 +19,8 @@ export const webhook = defineWakeRunner({
   create: (context) => createWebhook(context),
 });
 
-/** File in the run's folder that records that the call was answered with 2xx. */
-const ANSWERED = 'woken';
+/** File in the run's folder that records that the agent is woken, or may be. */
+const WOKEN = 'woken';
 
 function createWebhook({ options, clock }: RunnerContext<WebhookOptions>): DefinedRunner {
   return {
@@ -31,13 +31,14 @@ function createWebhook({ options, clock }: RunnerContext<WebhookOptions>): Defin
         const failure = await callWebhook(options, { request, nowMs: clock.nowMs(), signal });
         if (signal.aborted && failure !== null) return emit({ type: 'stopped', survivors: [] });
         if (failure !== null) return emit(failure);
-        await writeFile(join(request.runDir, ANSWERED), '');
-        return emit({ type: 'woken' });
+        return recordWoken(request.runDir, emit);
       }),
     attach: (run, signal) =>
       wakeEvents(async (emit, detachSignal) => {
-        // The idempotency key makes it safe to call again when it is unknown whether the call arrived.
-        if (!(await exists(join(run.runDir, ANSWERED)))) {
+        if (!(await exists(join(run.runDir, WOKEN)))) {
+          // It is unknown whether the call arrived. Before a stop, the agent must be assumed to work.
+          if (signal.aborted) return recordWoken(run.runDir, emit);
+          // The idempotency key makes it safe to call again.
           const message = 'the sidecar ended before the webhook had answered';
           return emit({ type: 'failed', phase: 'spawn', kind: 'no_result', message, retryable: true, beforeWork: true });
         }
@@ -48,6 +49,12 @@ function createWebhook({ options, clock }: RunnerContext<WebhookOptions>): Defin
       }),
     check: () => checkWebhook(options),
   };
+}
+
+/** The sidecar then attaches to the run again: to wait, or to stop it. */
+async function recordWoken(runDir: string, emit: (event: WakeEvent) => Promise<void>): Promise<void> {
+  await writeFile(join(runDir, WOKEN), '');
+  await emit({ type: 'woken' });
 }
 
 /** Checks the config only: a call would wake the agent. */

@@ -25,8 +25,11 @@ export interface Answer {
   readonly text: string;
 }
 
-/** Rejects with `PrivateAddressError`, or with the system's connection error. */
-export function post({ url, headers, body, timeoutMs, allowPrivate, signal }: Post): Promise<Answer> {
+/**
+ * Null: `signal` was aborted when the whole request had been sent, so it is unknown whether it arrived. Rejects with `PrivateAddressError`, or
+ * with the system's connection error.
+ */
+export function post({ url, headers, body, timeoutMs, allowPrivate, signal }: Post): Promise<Answer | null> {
   const host = url.hostname.replace(/^\[|\]$/g, '');
   if (!allowPrivate && isIP(host) !== 0 && isPrivateAddress(host)) {
     return Promise.reject(new PrivateAddressError(`"${host}" is a private address`));
@@ -41,6 +44,7 @@ export function post({ url, headers, body, timeoutMs, allowPrivate, signal }: Po
   };
   return new Promise((resolve, reject) => {
     const request = url.protocol === 'https:' ? requestTls : requestPlain;
+    let isSent = false;
     let isAnswered = false;
     const sent = request(url, options, (answer) => {
       // From here on the status says what the answer means, also if the body never ends or breaks off.
@@ -54,8 +58,11 @@ export function post({ url, headers, body, timeoutMs, allowPrivate, signal }: Po
       socket.destroy();
       resolve({ status: statusCode, retryAfter: null, text: '' });
     });
+    sent.once('finish', () => (isSent = true));
     sent.on('error', (error) => {
-      if (!isAnswered) reject(within.aborted && !signal.aborted ? new Error(`there was no answer within ${String(timeoutMs)} ms`) : error);
+      if (isAnswered) return;
+      if (isSent && signal.aborted) return resolve(null);
+      reject(within.aborted && !signal.aborted ? new Error(`there was no answer within ${String(timeoutMs)} ms`) : error);
     });
     sent.end(body);
   });

@@ -1,7 +1,7 @@
 /** The webhook runner, against a server on loopback. */
 import { createHmac } from 'node:crypto';
 import { createServer, type IncomingHttpHeaders, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer as createSocketServer, type AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
@@ -184,10 +184,30 @@ void t.test('a stop before or during the call ends it', async (t) => {
   t.strictSame(await all(runner.wake(await world.request(), AbortSignal.abort())), [{ type: 'stopped', survivors: [] }]);
   t.equal(received.length, 0);
   const stop = new AbortController();
-  const { runner: slow, world: other } = await hooked(t, {}, () => {
-    stop.abort();
+  // Without a handshake nothing of the call has been sent.
+  const silent = createSocketServer(() => stop.abort());
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => silent.close());
+  const { runner: unsent, world: other } = await hooked(t, {
+    url: `https://127.0.0.1:${String((silent.address() as AddressInfo).port)}/wake`,
   });
-  t.strictSame(await all(slow.wake(await other.request(), stop.signal)), [{ type: 'stopped', survivors: [] }]);
+  t.strictSame(await all(unsent.wake(await other.request(), stop.signal)), [{ type: 'stopped', survivors: [] }]);
+});
+
+void t.test('R11: an agent that may have been woken when its call was stopped is not called stopped', async (t) => {
+  const stop = new AbortController();
+  const { runner, world } = await hooked(t, {}, () => stop.abort());
+  const request = await world.request();
+  t.strictSame(await all(runner.wake(request, stop.signal)), [{ type: 'woken' }]);
+  const again = all(runner.attach({ ...request, process: null }, stop.signal));
+  t.match(await again, [{ type: 'exited', exitCode: null, signal: null }], 'its end is unknown');
+});
+
+void t.test('R11: nor is one whose call a sidecar had begun that crashed before the stop', async (t) => {
+  const { runner, world } = await hooked(t);
+  const run = { ...(await world.request()), process: null };
+  t.strictSame(await all(runner.attach(run, AbortSignal.abort())), [{ type: 'woken' }]);
+  t.match(await all(runner.attach(run, AbortSignal.abort())), [{ type: 'exited', exitCode: null, signal: null }]);
 });
 
 void t.test('after a restart an unanswered call is repeated, and an agent that was woken is left alone', async (t) => {
