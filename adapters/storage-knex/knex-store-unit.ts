@@ -3,6 +3,7 @@ import type { Agent } from '../../core/domain/agent/agent.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
 import {
   keysOfGroup,
+  lastKeys,
   requirementKey,
   waitingRequirement,
   type RequirementGroup,
@@ -78,7 +79,10 @@ export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null
     const ranges = groups?.map(keysOfGroup) ?? [ALL_KEYS];
     const rows = await transaction.rows('waitingRequirements', { nowMs, ranges, steps: limit + 1 + ranges.length });
     const eligible = rows.filter((row) => Number(row['eligible']) === 1);
-    return { requirements: readable(eligible, requirementIn), isAll: rows.length <= limit };
+    const requirements = readable(eligible, requirementIn);
+    const isAll = rows.length <= limit;
+    if (groups === undefined) return { requirements, isAll };
+    return { requirements, isAll, readTo: lastKeys(rows.map((row) => String(row['requirement_key'])), groups) }; // prettier-ignore
   };
 
   /**

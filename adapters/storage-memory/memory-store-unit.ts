@@ -9,6 +9,7 @@ import { archivePieces, type Removal, type Removed, type WholeTask } from '../..
 import {
   isEnded,
   keysOfGroup,
+  lastKeys,
   PRIORITIES,
   requirementKey,
   waitingRequirement,
@@ -293,8 +294,13 @@ export function memoryStoreUnit(
           const key = requirementKey(requirement);
           if (ranges?.some(({ from, until }) => from <= key && key < until) ?? true) distinct.set(key, requirement);
         }
-        const found = [...distinct].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, requirement]) => requirement);
-        return { requirements: found.slice(0, limit), isAll: found.length <= limit };
+        const keys = [...distinct.keys()].sort();
+        const read = keys.slice(0, limit);
+        return {
+          requirements: read.flatMap((key) => distinct.get(key) ?? []),
+          isAll: keys.length <= limit,
+          readTo: lastKeys(read, groups ?? []),
+        };
       }),
     claimable: ({ requirementKeys, nowMs, limitPerLane }) =>
       inTransaction(() => {

@@ -145,7 +145,8 @@ export interface StoreUnit {
 
   /**
    * The requirements (`waitingRequirement`) of the tasks that are claimable at `nowMs` (`isClaimable`), each once. `groups`: only these;
-   * default: all. MUST read about `limit` requirements at most, however many tasks wait, and report in `isAll` whether these were all.
+   * default: all. MUST read about `limit` requirements at most, however many tasks wait, and report in `isAll` whether these were all, and
+   * in `readTo` how far it came: those of each group in the order of their keys.
    */
   waitingRequirements(filter: {
     readonly nowMs: number;
@@ -250,6 +251,8 @@ export interface Dependents {
 export interface WaitingRequirements {
   readonly requirements: readonly Requirement[];
   readonly isAll: boolean;
+  /** For each of the groups, the last key that was read (`lastKeys`), even if no task with it is claimable yet; null: there was none. */
+  readonly readTo?: readonly (string | null)[] | undefined;
 }
 
 /** How many dependents of `completing` tasks `load` locks, in total. */

@@ -226,16 +226,32 @@ function listsOf(key: string): readonly [wanted: readonly [AgentId | null, ...st
   }
 }
 
-/** A group of requirements: those for one agent only, or those whose first capability is this (null: without any). */
-export type RequirementGroup = { readonly agentId: AgentId } | { readonly capability: string | null };
+/** A group of requirements: those for one agent only, or those whose first capability is this (null: without any). `after`: only the keys after this one. */
+export type RequirementGroup = ({ readonly agentId: AgentId } | { readonly capability: string | null }) & {
+  readonly after?: string | undefined;
+};
 
 /** The range of keys of a group, in character order: from `from`, before `until`. */
 export function keysOfGroup(group: RequirementGroup): { readonly from: string; readonly until: string } {
-  const none = 'capability' in group && group.capability === null;
-  const from = none ? '[null]' : 'agentId' in group ? `[${JSON.stringify(group.agentId)}` : `[null,${JSON.stringify(group.capability)}`;
-  // A key continues with a comma or a bracket, or ends; the caret sorts after these.
-  return { from, until: `${from}^` };
+  const from = beginningOf(group);
+  // A key continues with a comma or a bracket, or ends; the caret sorts after these, and the space before them.
+  return { from: group.after === undefined ? from : `${group.after} `, until: `${from}^` };
 }
+
+/** What the keys of a group begin with. */
+function beginningOf(group: RequirementGroup): string {
+  if ('agentId' in group) return `[${JSON.stringify(group.agentId)}`;
+  return group.capability === null ? NO_REQUIREMENT : `[null,${JSON.stringify(group.capability)}`;
+}
+
+/** For each of these groups, the last of its keys in `keys`; null: there is none. */
+export function lastKeys(keys: readonly string[], groups: readonly RequirementGroup[]): readonly (string | null)[] {
+  const last = new Map<string, string>();
+  for (const key of keys) last.set(BEGINNING.exec(key)?.[0] ?? key, key);
+  return groups.map((group) => last.get(beginningOf(group)) ?? null);
+}
+/** No requirement, or the first text of a key's list: that of an agent, or of a capability. */
+const BEGINNING = /^\[(?:null\]|(?:null,)?"(?:[^"\\]|\\.)*")/;
 
 /** A task with its body and result. */
 export interface TaskRow {

@@ -42,8 +42,11 @@ export class Batch {
   hasMore = false;
   /** The batch had a full sweep: removal follows. */
   removalWanted = false;
-  /** Another hub had locked an agent that may have room, or tasks for one: another dispatch follows shortly. */
-  rowsLocked = false;
+  /**
+   * A dispatch shortly after may assign more, although no event will request it: another hub had locked rows, some cannot be read, or there are
+   * more requirements than one batch reads. Null: this batch dispatched nothing.
+   */
+  hasMoreLater: boolean | null = null;
   /** Tasks that completed in this batch: their dependents may become ready. */
   readonly completed: TaskId[] = [];
   /** Tasks that completed in an earlier batch, which left some of their dependents blocked. */

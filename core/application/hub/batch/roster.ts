@@ -8,12 +8,19 @@ import type { AgentId } from '../../../domain/ids.ts';
 import type { Requirements } from '../../../domain/task/scheduling.ts';
 import type { RequirementGroup } from '../../../domain/task/task.ts';
 import type { HubLoad } from '../../../ports/hub-metrics.ts';
+import type { WaitingRequirements } from '../../../ports/task-store.ts';
 import type { Batch, SweepPlace } from './batch.ts';
 import type { Outgoing } from './commands.ts';
 import { FreeAgents } from './free-agents.ts';
 
 /** For how long there are assumed to be too many requirements, without asking the store again. Milliseconds. */
 const MANY_REQUIREMENTS_MS = 10_000;
+
+/** `isAll`: there are no others. */
+export interface RequirementGroups {
+  readonly named: readonly { readonly name: string; readonly group: RequirementGroup }[];
+  readonly isAll: boolean;
+}
 
 interface Entry {
   readonly agent: Agent;
@@ -35,6 +42,8 @@ export class Roster {
   readonly #hubId: string;
   /** Where the next call of `groups` starts when there are more than its limit. */
   #groupsFrom = 0;
+  /** The groups that were not read to their end, by name: the key after which the next read of each continues. */
+  #readTo: ReadonlyMap<string, string> = new Map();
   #manyRequirementsUntilMs = 0;
 
   #swept: SweepPlace = { after: null, expired: [] };
@@ -106,27 +115,45 @@ export class Roster {
   }
 
   /**
-   * At most `limit` groups of requirements that free agents, and the agents in `beside`, may be able to run. When
-   * there are more, the next call returns the next ones.
+   * Groups of requirements that free agents, and the agents in `beside`, may be able to run: at most `limit` of the latter, which may have
+   * become free a moment ago, and at most `limit` others. When there are more, the next call returns the next ones. Each begins where the last
+   * read of it ended.
    */
-  groups(beside: readonly Agent[], nowMs: number, limit: number): readonly RequirementGroup[] {
-    const capabilities = new Set<string>();
-    const agentIds = new Set<AgentId>();
-    const add = (agent: Agent): void => {
-      agentIds.add(agent.id);
-      for (const capability of agent.capabilities) capabilities.add(capability);
+  groups(beside: readonly Agent[], nowMs: number, limit: number): RequirementGroups {
+    const groups = new Map<string, RequirementGroup>();
+    const add = ({ id, capabilities }: Agent): void => {
+      groups.set(`agent ${id}`, { agentId: id });
+      for (const capability of capabilities) groups.set(`capability ${capability}`, { capability });
     };
     this.#endUnavailable(nowMs);
+    for (const agent of beside) if (groups.size < limit) add(agent);
+    const first = groups.size;
     for (const agent of this.#free) add(agent);
     for (const agent of beside) add(agent);
-    if (agentIds.size === 0) return [];
-    const named: RequirementGroup[] = [
-      ...[...capabilities].map((capability) => ({ capability })),
-      ...[...agentIds].map((agentId) => ({ agentId })),
-    ];
-    const from = named.length > limit ? this.#groupsFrom % named.length : 0;
+    if (groups.size === 0) return { named: [], isAll: true };
+    const named = [...groups];
+    const others = named.slice(first);
+    const from = others.length > limit ? this.#groupsFrom % others.length : 0;
     this.#groupsFrom = from + limit;
-    return [{ capability: null }, ...[...named.slice(from), ...named.slice(0, from)].slice(0, limit)];
+    const next = [...others.slice(from), ...others.slice(0, from)].slice(0, limit);
+    const all: readonly (readonly [string, RequirementGroup])[] = [['none', { capability: null }], ...named.slice(0, first), ...next];
+    this.#readTo = new Map([...this.#readTo].filter(([name]) => groups.has(name) || name === 'none'));
+    return {
+      named: all.map(([name, group]) => ({ name, group: { ...group, after: this.#readTo.get(name) } })),
+      isAll: next.length === others.length,
+    };
+  }
+
+  /** Remembers how far these groups were read. Returns whether requirements of some are still unread. */
+  readGroups({ named, isAll }: RequirementGroups, found: WaitingRequirements): boolean {
+    const readTo = new Map(this.#readTo);
+    for (const [nth, { name }] of named.entries()) {
+      const key = found.isAll ? null : found.readTo?.[nth];
+      if (key === null || key === undefined) readTo.delete(name);
+      else readTo.set(name, key);
+    }
+    this.#readTo = readTo;
+    return !isAll || !found.isAll || named.some(({ group }) => group.after !== undefined);
   }
 
   /** When the next agent stops being paused or busy, including those in `changed`; null when none is paused or busy. */

@@ -149,6 +149,8 @@ export class BatchWriter {
     const { isExclusive } = unit;
     if (entries.length === 1 && entries[0]?.command.kind === 'remove_old') {
       const removal = await removeOld(unit, context, this.#removal);
+      // It leaves the dispatch to the next batch.
+      batch.hasMore = mustDispatch;
       return { batch, answers: [() => ({ kind: 'removed', more: removal.more })], events: [], dueAtMs: null, isExclusive, removal };
     }
     const commands = entries.map((entry) => entry.command);

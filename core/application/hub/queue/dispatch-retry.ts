@@ -1,18 +1,15 @@
 /** Dispatches again after a delay, because no event will request it. */
 import type { Clock, Timer } from '../../../ports/clock.ts';
 
-/**
- * The delay before the next dispatch when another hub had locked an agent with room, or tasks for it, and the longest one. It doubles while
- * that lasts: rows that cannot be read look the same. Milliseconds.
- */
-export const LOCKED_ROWS_RETRY_MS = 50;
-export const LOCKED_ROWS_RETRY_MAX_MS = 1_000;
+/** The delay before the next dispatch when it may assign more (`Batch.hasMoreLater`), and the longest one. It doubles while that lasts. Milliseconds. */
+export const LATER_MS = 50;
+export const LATER_MAX_MS = 1_000;
 
 export class DispatchRetry {
   readonly #clock: Pick<Clock, 'after'>;
   readonly #dispatch: () => void;
   #timer: Timer | null = null;
-  #lockedRowsMs = LOCKED_ROWS_RETRY_MS;
+  #laterMs = LATER_MS;
   #isStopped = false;
 
   constructor(clock: Pick<Clock, 'after'>, dispatch: () => void) {
@@ -30,9 +27,11 @@ export class DispatchRetry {
   }
 
   /** Called after each batch. */
-  committed({ rowsLocked }: { readonly rowsLocked: boolean }): void {
-    if (rowsLocked) this.in(this.#lockedRowsMs);
-    this.#lockedRowsMs = rowsLocked ? Math.min(2 * this.#lockedRowsMs, LOCKED_ROWS_RETRY_MAX_MS) : LOCKED_ROWS_RETRY_MS;
+  committed({ hasMoreLater }: { readonly hasMoreLater: boolean | null }): void {
+    if (hasMoreLater === false) this.#laterMs = LATER_MS;
+    if (hasMoreLater !== true || this.#timer !== null) return;
+    this.in(this.#laterMs);
+    this.#laterMs = Math.min(2 * this.#laterMs, LATER_MAX_MS);
   }
 
   stop(): void {

@@ -5,7 +5,7 @@ import { canRun, decidePairs, Requirements, type FreeAgent, type Pair } from '..
 import type { Agent } from '../../../domain/agent/agent.ts';
 import type { AgentId } from '../../../domain/ids.ts';
 import type { Rules } from '../../../domain/task/rules.ts';
-import { requirementKey, waitingRequirement, type Requirement, type Task } from '../../../domain/task/task.ts';
+import { PRIORITIES, requirementKey, waitingRequirement, type Requirement, type Task } from '../../../domain/task/task.ts';
 import { decideAssign } from '../../../domain/transitions/assigning.ts';
 import type { Batch } from '../batch/batch.ts';
 import { REQUIREMENTS_PER_BATCH } from '../batch/read-ahead.ts';
@@ -17,6 +17,8 @@ import type { Roster } from '../batch/roster.ts';
 const AGENTS_PER_BATCH = 256;
 /** Assignments in one batch. */
 const ASSIGNMENTS_PER_BATCH = 1_024;
+/** Tasks that one batch reads to choose from, unless there are more requirements and priorities than that. */
+const CHOICE_PER_BATCH = 8_192;
 
 /** Bodies of tasks that are loaded first if one of their agents has unanswered bytes, and may have little room; then as many again each time. */
 const BODIES_AT_FIRST = 16;
@@ -24,7 +26,7 @@ const BODIES_AT_FIRST = 16;
 /** Tasks skipped per requirement and priority: those that avoid an agent with room, and those that have expired. */
 const SKIPPED_MAX = 256;
 
-/** Groups of requirements that one batch asks for when there are more requirements than that. */
+/** Groups of requirements that one batch asks for when there are more requirements than that, for agents that changed and for others. */
 const GROUPS_PER_BATCH = 256;
 
 /**
@@ -41,13 +43,17 @@ async function waitingRequirements(batch: Batch, roster: Roster, unsettled: read
   }
   const changed = unsettled.flatMap((id) => batch.agent(id) ?? []);
   const groups = roster.groups(changed, nowMs, GROUPS_PER_BATCH);
-  return groups.length === 0 ? [] : (await unit.waitingRequirements({ nowMs, limit, groups })).requirements;
+  if (groups.named.length === 0) return [];
+  const found = await unit.waitingRequirements({ nowMs, limit, groups: groups.named.map(({ group }) => group) });
+  if (roster.readGroups(groups, found)) batch.hasMoreLater = true;
+  return found.requirements;
 }
 
 /** `besides`: agents that may have room that the roster does not know about yet. */
 export async function dispatch(batch: Batch, roster: Roster, context: HubContext, besides: readonly AgentId[]): Promise<void> {
   // Their room may differ from what the roster knows.
   const unsettled = [...besides, ...batch.changedAgents()];
+  batch.hasMoreLater = false;
   if (unsettled.length === 0 && !roster.hasFree(batch.nowMs)) return;
   const waiting = await waitingRequirements(batch, roster, unsettled);
   if (waiting.length === 0 && !batch.hasReadyTasks) return;
@@ -68,7 +74,7 @@ export async function dispatch(batch: Batch, roster: Roster, context: HubContext
     uncounted.length > 0 ? batch.unit.heldCounts(uncounted) : [],
   ]);
   batch.add({ agents });
-  batch.rowsLocked ||= agents.length < unknown.length;
+  batch.hasMoreLater ||= agents.length < unknown.length;
   batch.addCounts(counts);
   const free = ids.flatMap((id): FreeAgent[] => {
     const agent = batch.agent(id);
@@ -85,15 +91,26 @@ export async function dispatch(batch: Batch, roster: Roster, context: HubContext
   const slots = free.reduce((sum, agent) => sum + agent.free, 0);
   if (slots === 0) return;
   const keys = [...requirements.ofAny(free)].map(requirementKey);
-  const limitPerPriority = Math.min(slots, ASSIGNMENTS_PER_BATCH);
+  const most = Math.max(1, Math.floor(CHOICE_PER_BATCH / (PRIORITIES.length * Math.max(1, keys.length))));
+  const limitPerPriority = Math.min(slots, ASSIGNMENTS_PER_BATCH, most);
   // The store does not have the batch's own changes yet: its rows are read first, and the batch's rows override them.
+  let found = 0;
   if (waiting.length > 0) {
     const tasks = await firstReady(batch, free, { keys, limitPerPriority: limitPerPriority + batch.changedQueuedCount });
-    batch.rowsLocked ||= !batch.unit.isExclusive && areAllLocked(keys, waiting, tasks);
+    batch.hasMoreLater ||= !batch.unit.isExclusive && areAllLocked(keys, waiting, tasks);
     batch.add({ tasks });
+    found = tasks.length;
   }
-  await assign(batch, decidePairs(batch.readyTasks(new Set(keys)), free), { windows, early: besides, rules: context.rules });
-  batch.hasMore ||= slots > ASSIGNMENTS_PER_BATCH || known.length === AGENTS_PER_BATCH;
+  const before = batch.assignments.length;
+  // The first that many are certain: of each requirement and priority at least as many tasks are known.
+  const pairs = decidePairs(batch.readyTasks(new Set(keys)), free).slice(0, limitPerPriority);
+  await assign(batch, pairs, { windows, early: besides, rules: context.rules });
+  const assigned = batch.assignments.length - before;
+  // Others may have been locked.
+  batch.hasMoreLater ||= !batch.unit.isExclusive && found > 0 && assigned >= found && found < limitPerPriority;
+  if (slots <= limitPerPriority && known.length < AGENTS_PER_BATCH) return;
+  if (assigned > 0) batch.hasMore = true;
+  else batch.hasMoreLater = true;
 }
 
 /**
