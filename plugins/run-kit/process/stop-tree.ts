@@ -137,7 +137,7 @@ function isSame(table: ProcessTable, row: ProcessRow): boolean {
   return now !== null && !now.isZombie && now.startTime === row.startTime;
 }
 
-/** ESRCH: the process has just ended. EPERM: it is not ours; a stop reports it as a survivor. */
+/** ESRCH: the process has just ended. EPERM: it runs as another user; a stop reports it as a survivor. */
 export function sendSignal(target: number, name: 'SIGTERM' | 'SIGKILL'): void {
   try {
     process.kill(target, name);
