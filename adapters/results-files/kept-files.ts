@@ -2,6 +2,7 @@
 import { constants } from 'node:fs';
 import { lstat, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { RUN_STREAM_FILES } from '../../core/ports/result-inbox.ts';
 import { RESULT_FILE_BYTES_MAX } from '../../core/protocol/agent-files.ts';
 import { storedBytes } from '../kit/platform-files.ts';
 import type { AssignmentPaths } from './assignment-paths.ts';
@@ -11,13 +12,14 @@ import { pathIn, removeTree, unlockFolder } from './remove-tree.ts';
 // Windows has neither flag.
 const WRITE_WITHOUT_FOLLOWING = constants.O_WRONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 
-/** Removes everything else; an agent may leave a whole repository next to its result. */
+/** Removes everything else; an agent may leave a whole repository next to its result or the streams of its run. */
 export async function keepResultOnly(paths: AssignmentPaths, streams: boolean): Promise<void> {
   await rm(paths.published, { force: true });
   for (const folder of [paths.resultsDir, paths.runDir]) await unlockFolder(folder);
   if (await isRegularFile(paths.own('json'))) await cutToLimit(paths.own('json'));
   await clear(paths.resultsDir, (path) => path === paths.own('json'));
-  await clear(paths.runDir, (path) => streams && path !== paths.taskFile && path !== paths.unpublished);
+  const kept = streams ? Object.values(RUN_STREAM_FILES).map((name) => join(paths.runDir, name)) : [];
+  await clear(paths.runDir, (path) => kept.includes(path));
 }
 
 /**

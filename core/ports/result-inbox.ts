@@ -1,6 +1,9 @@
 /** The files that a sidecar and its agent exchange: task files out; `.started`, progress and results in. */
 import type { AssignmentId } from '../domain/assignment/slot.ts';
 
+/** The files in a run's `runDir` that are its standard streams. */
+export const RUN_STREAM_FILES = { stdin: 'stdin', stdout: 'stdout', stderr: 'stderr' } as const;
+
 export interface PreparedRun {
   /** Absolute path, passed to the agent as `AGENTCOM_RESULTS_DIR`. One directory per assignment, created empty. */
   readonly resultsDir: string;

@@ -62,6 +62,8 @@ export interface RunListener {
    * emitted, and what was parsed is no result.
    */
   onEnd?(exited: ExitedEvent, isWhole: boolean): Promise<ParsedEvent | undefined>;
+  /** Called when the run was stopped; returns the result that the program had already reported, if any. `isWhole`: as for `onEnd`. */
+  onStopped?(isWhole: boolean): Promise<ParsedEvent | undefined>;
   /** Called last: whether the run did nothing because the session to resume no longer exists. */
   isSessionGone?(): boolean;
   /** Called when no more output will come; releases timers. */
@@ -188,7 +190,9 @@ function withOutput(
   const emitAll: Emit = async (event) => {
     if (event.type === 'exited' || event.type === 'stopped') await finish();
     if (event.type === 'failed') isWhole = false; // It was ended for its output.
-    const finalEvent = event.type === 'exited' ? await listener?.onEnd?.(event, isWhole) : undefined;
+    let finalEvent: ParsedEvent | undefined;
+    if (event.type === 'exited') finalEvent = await listener?.onEnd?.(event, isWhole);
+    if (event.type === 'stopped') finalEvent = await listener?.onStopped?.(isWhole);
     if (finalEvent !== undefined) await emit(finalEvent);
     await emit(event.type === 'exited' && listener?.isSessionGone?.() === true ? { ...event, sessionGone: true } : event);
     if (event.type === 'spawned') begin();

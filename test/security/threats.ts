@@ -572,9 +572,12 @@ export const THREATS: readonly Threat[] = [
   },
   {
     who: 'hostile agent',
-    stoppedBy: 'its output is limited to 256 MiB per run, and of its files only the result and the streams are kept',
+    stoppedBy:
+      'its output is limited to 256 MiB per run (measured every second, and a run over it is killed after 0.5 s), ' +
+      'and of its files only the result and the streams are kept',
     tests: [
       ['plugins/run-kit/run-kit.test.ts', 'a run that exceeds its output limit is reported as failed, and ends'],
+      ['plugins/run-kit/odd-output.test.ts', 'R20: a run over its output limit is killed soon, even if its grace is long'],
       [
         'product/contracts/runner/talking-runner.contract.ts',
         'reports an agent with endless output as failed, at a limit of its own, and can stop it',

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { resolve as resolvePath } from 'node:path';
 import type { StopSignal } from '../../../core/ports/wake-runner.ts';
 import { isPath } from '../process/find-program.ts';
+import { sendSignal } from '../process/stop-tree.ts';
 
 /** A whole check has 5 s. */
 const ASK_WITHIN_MS = 4_000;
@@ -98,11 +99,7 @@ export function askProgram(argv: readonly string[], options: AskOptions): Promis
   });
 }
 
+/** Called from timers and listeners, where an error would end the sidecar: a program that runs as another user is left alone. */
 function killGroup(pid: number | undefined): void {
-  if (pid === undefined) return;
-  try {
-    process.kill(-pid, 'SIGKILL');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error; // It has just ended.
-  }
+  if (pid !== undefined) sendSignal(-pid, 'SIGKILL');
 }

@@ -43,7 +43,7 @@ export interface LineResult<State> {
   /**
    * The answer so far, which a later one may replace: the last one settles the attempt when the program ends, or when it
    * prints nothing more for a moment (`isAtWork` false) or for its idle time (true: it works in the background or in
-   * another turn). Omitted: unchanged.
+   * another turn). If the run is stopped before, only a success settles it. Omitted: unchanged.
    */
   readonly answer?: { readonly outcome: RunOutcome; readonly isAtWork: boolean } | undefined;
 }

@@ -51,7 +51,7 @@ export interface OutputListenerOptions<State> {
   readonly explain: (outcome: RunOutcome) => RunOutcome;
   /** Called when the session gets an id and when its usage grows; resolves when that is stored. */
   readonly onSession: (sessionId: string, totals: SessionTotals) => Promise<void>;
-  /** Called with the run's outcome; not for a run that was stopped. */
+  /** Called with the run's outcome; not for a run that was stopped before it had a result. */
   readonly onSettled: (outcome: RunOutcome) => Promise<void>;
   /** Called if the session cannot be resumed; resolves when that is stored. */
   readonly onSessionGone: (gone: SessionGone) => Promise<void>;
@@ -100,8 +100,9 @@ export function outputListener<State>(options: OutputListenerOptions<State>): Ou
     const isAccepted = acceptable !== undefined && !isIncomplete && acceptable.needs.every((end) => options.accepts.has(end));
     return isAccepted ? { type: 'completed', output: acceptable.output, ...used } : failure;
   };
+  const outcomeOf = (found: RunOutcome, endedWell: boolean): RunOutcome => applyAcceptance(rejectIncomplete(found, endedWell));
   const settle = async (found: RunOutcome, endedWell = false): Promise<RunOutcome> => {
-    const outcome = applyAcceptance(rejectIncomplete(found, endedWell));
+    const outcome = outcomeOf(found, endedWell);
     isSettled = true;
     deadline?.cancel();
     await options.onSettled(outcome);
@@ -207,6 +208,12 @@ export function outputListener<State>(options: OutputListenerOptions<State>): Ou
       // Nobody saw how it ended, so the missing result says more about the machine than about the agent.
       const isLost = exitCode === null && signal === null && outcome.type === 'failed' && outcome.kind === 'no_result';
       return isLost ? undefined : settle(outcome, exitCode === 0);
+    },
+    async onStopped(isWhole) {
+      await pendingEnd;
+      if (isSettled || !isWhole || answer === null) return undefined;
+      // The stop has a reason of its own, so a failure would add nothing, and the session stays resumable.
+      return outcomeOf(answer.outcome, false).type === 'completed' ? settle(answer.outcome) : undefined;
     },
     isSessionGone: () => isSessionGone,
     close() {

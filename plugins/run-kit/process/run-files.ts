@@ -5,6 +5,7 @@
 import { closeSync, constants, openSync, rmSync, writeFileSync } from 'node:fs';
 import { lstat, open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { RUN_STREAM_FILES } from '../../../core/ports/result-inbox.ts';
 
 /** Maximum size of a run's standard output and error together; a run that exceeds it is stopped. */
 export const RUN_STREAMS_BYTES_MAX = 256 * 1024 * 1024;
@@ -22,9 +23,9 @@ export interface RunFiles {
 
 /** The standard streams of the run in this folder. Creates nothing. */
 export const runFiles = (runDir: string): RunFiles => ({
-  stdin: join(runDir, 'stdin'),
-  stdout: join(runDir, 'stdout'),
-  stderr: join(runDir, 'stderr'),
+  stdin: join(runDir, RUN_STREAM_FILES.stdin),
+  stdout: join(runDir, RUN_STREAM_FILES.stdout),
+  stderr: join(runDir, RUN_STREAM_FILES.stderr),
 });
 
 /** File descriptors. */

@@ -123,11 +123,11 @@ function trackedTree(options: StopTreeOptions) {
 /** Pids of an earlier boot belong to other processes now. */
 const mainOfThisBoot = ({ main, table }: StopTreeOptions): ProcessMark | null => (main?.bootId === table.bootId ? main : null);
 
-/** The main process's group or, without a main process, every group of the run except our own. */
+/** The main process's group or, if nothing is left of it or it is unknown, every group of the run except our own. */
 function groupsToSignal(members: readonly ProcessRow[], main: ProcessMark | null, table: ProcessTable): ReadonlySet<number> {
   const ownGroupId = table.find(process.pid)?.groupId;
   const groups = members.map((row) => row.groupId).filter((id) => id > 1 && id !== ownGroupId);
-  return new Set(main === null ? groups : groups.filter((id) => id === main.pid));
+  return new Set(main !== null && groups.includes(main.pid) ? [main.pid] : groups);
 }
 
 const isAnyIn = (groups: ReadonlySet<number>, rows: readonly ProcessRow[]): boolean => rows.some((row) => groups.has(row.groupId));
@@ -137,7 +137,7 @@ function isSame(table: ProcessTable, row: ProcessRow): boolean {
   return now !== null && !now.isZombie && now.startTime === row.startTime;
 }
 
-/** ESRCH: the process has just ended. EPERM: it is not ours; a stop reports it as a survivor. */
+/** ESRCH: the process has just ended. EPERM: it runs as another user; a stop reports it as a survivor. */
 export function sendSignal(target: number, name: 'SIGTERM' | 'SIGKILL'): void {
   try {
     process.kill(target, name);

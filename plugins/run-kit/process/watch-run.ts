@@ -24,6 +24,8 @@ const STOP_RETRY_MS = 100;
 const STOP_TRIES_MAX = 100;
 /** Poll interval for the size of a run's streams; a run may exceed its limit by what it writes in between. */
 const STREAMS_POLL_MS = 1_000;
+/** Longest grace of a run that exceeded that limit, or cannot be measured: until it is killed it may go on filling the disk. */
+const OVERFLOW_GRACE_MS = 500;
 
 /** Which run to watch. */
 export interface WatchRunOptions {
@@ -33,7 +35,10 @@ export interface WatchRunOptions {
   readonly main: ProcessMark | null;
   /** Its exit, if it is our child; otherwise its pid is polled. */
   readonly exited?: Promise<ProcessExit> | undefined;
-  /** Milliseconds between SIGTERM and SIGKILL, unless the reason of `signal` says otherwise. */
+  /**
+   * Milliseconds between SIGTERM and SIGKILL, unless the reason of `signal` says otherwise. At most 500 for a run that is ended
+   * for its output.
+   */
   readonly graceMs: number;
   /**
    * The program only wakes its agent and hands over: after exit code 0, what it started is left alone and nothing more
@@ -80,13 +85,14 @@ export async function watchRun(options: WatchRunOptions, emit: Emit): Promise<vo
     if (options.exited === undefined && (await hasCarriers(options))) return await emit({ type: 'woken' });
   }
 
-  if (typeof first === 'object' && !signal.aborted) await emit(first);
+  const isEndedForOutput = typeof first === 'object';
+  if (isEndedForOutput && !signal.aborted) await emit(first);
   // Children may outlive the main process; the run is over when they are gone too.
   const { wasAlive, survivors } = await stopWhenPossible({
     ...options,
     main: childExit === null && options.exited !== undefined ? ownMark(options) : options.main,
     leaderSeen: options.exited !== undefined || foreign.wasSeen(),
-    graceMs: graceOf(signal, options.graceMs),
+    graceMs: Math.min(graceOf(signal, options.graceMs), isEndedForOutput ? OVERFLOW_GRACE_MS : Infinity),
   });
   if (survivors.length > 0) options.log.warn('processes of a run could not be killed', { runId: options.runId, survivors });
   // If nothing was left of an adopted run, it had ended by itself, even if it is to be stopped now.

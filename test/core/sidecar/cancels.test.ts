@@ -105,6 +105,17 @@ t.test('J2: a result found while the run is stopped is reported, and the cancel 
   t.same(sent(sidecar.wake(stoppedRun())), [ackOf('already_reported')]);
 });
 
+t.test('R4: a result that the runner reports while it stops the run is reported, whatever the run is stopped for', async (t) => {
+  const completed = { type: 'completed', output: 'done' } as const;
+  for (const stop of ['cancel', 'run_max', 'silence'] as const) {
+    const sidecar = working();
+    t.ok(words(stop === 'cancel' ? sidecar.frame(cancel) : sidecar.timer(stop)).includes('kill'), stop);
+    t.same(words(sidecar.wake(completed)), ['writeReport', 'persist', 'send task_complete']);
+    t.same(sent(sidecar.wake(stoppedRun())), stop === 'cancel' ? [ackOf('already_reported')] : []);
+    t.equal(sidecar.state.journal.outbox[0]?.report, 'complete');
+  }
+});
+
 t.test('a cancel supersedes a stop by the sidecar, and also stops a wake in progress', async (t) => {
   const silent = working();
   silent.timer('run_max');

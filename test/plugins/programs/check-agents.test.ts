@@ -296,3 +296,23 @@ void t.test('a program that leaves a process with its streams has answered, and 
     await rm(join(folder, 'child'));
   }
 });
+
+void t.test('a program that may not be killed, since it runs as another user, does not end the sidecar that checks it', async (t) => {
+  const { folder, program } = await place(t);
+  const bin = await program('echo 1.2.3; exec sleep 600');
+  const { kill } = process;
+  const refused: number[] = [];
+  t.teardown(() => {
+    process.kill = kill;
+    for (const pid of refused) process.kill(pid, 'SIGKILL');
+  });
+  process.kill = (pid) => {
+    refused.push(pid);
+    throw Object.assign(new Error('kill EPERM'), { code: 'EPERM' });
+  };
+  const asked = { cwd: folder, env: { PATH: process.env['PATH'] ?? '' } };
+  t.match(await askProgram([bin], { ...asked, isAnswer: (text) => text !== '' }), { kind: 'answered', stdout: '1.2.3\n' });
+  t.match(await askProgram([bin], { ...asked, withinMs: 50 }), { kind: 'slow' });
+  t.match(await askProgram([bin], { ...asked, signal: AbortSignal.timeout(50) }), { kind: 'failed', message: 'was aborted' });
+  t.equal(refused.length, 3);
+});

@@ -8,7 +8,7 @@ import t, { type Test } from 'tap';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import type { WakeEvent, WakeRequest } from '../../../core/ports/wake-runner.ts';
-import { lineFollower } from '../../../plugins/run-kit/index.ts';
+import { launch, lineFollower, runEnvironment, systemProcessTable, watchRun } from '../../../plugins/run-kit/index.ts';
 import { followOutput } from '../../../plugins/run-kit/output/follow-output.ts';
 import { command } from '../../../plugins/runners.ts';
 import { runWorld } from '../run-world.ts';
@@ -54,6 +54,30 @@ void t.test('R20: a flood of short lines is read in parts, so that it does not h
     'all of them',
   );
   t.ok(Math.max(...found) <= 65_536 / 2, `at most ${String(Math.max(...found))} at once`);
+});
+
+void t.test('R20: a run over its output limit is killed soon, even if its grace is long', async (t) => {
+  const world = await runWorld();
+  t.teardown(() => world.close());
+  const { baseDir: cwd } = world;
+  const request = await world.request();
+  const { runId, runDir } = request;
+  const signal = new AbortController().signal;
+  const table = systemProcessTable();
+  const argv = ['sh', '-c', "trap '' TERM; head -c 2000000 /dev/zero; while :; do sleep 0.1; done"];
+  const launched = await launch({ argv, cwd, env: runEnvironment({ request, cwd }), runId, runDir, input: '', table, signal });
+  if (launched.kind !== 'launched') throw new Error(JSON.stringify(launched));
+  const received: { readonly event: WakeEvent; readonly atMs: number }[] = [];
+  const options = { ...launched, runId, runDir, signal, detachSignal: signal, clock: systemClock(), log: silentLog, table };
+  await watchRun({ ...options, graceMs: 10_000, streamsBytesMax: 1_000_000 }, (event) => {
+    received.push({ event, atMs: performance.now() });
+    return Promise.resolve();
+  });
+  const [failed, exited] = received;
+  t.match(failed?.event, { type: 'failed', details: { cause: 'output_too_large' } });
+  t.match(exited?.event, { type: 'exited', signal: 'SIGKILL' });
+  const tookMs = (exited?.atMs ?? 0) - (failed?.atMs ?? 0);
+  t.ok(tookMs < 5_000, `after ${tookMs.toFixed()} ms`);
 });
 
 void t.test('R20: while a flood of short lines is handled, timers and the other runs have their turn', async (t) => {

@@ -1,6 +1,7 @@
 /** How a listener treats a line, before any dialect has read it. */
 import t from 'tap';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
+import type { Acceptable } from '../../../core/domain/task/task.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import { claudeDialect } from '../../../plugins/claude-code/dialect.ts';
 import { codexDialect } from '../../../plugins/codex/dialect.ts';
@@ -11,12 +12,16 @@ import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts
 
 const listenerOf = <State>(
   dialect: AgentDialect<State>,
-  { clock = systemClock(), idleMs }: { readonly clock?: Clock; readonly idleMs?: number } = {},
+  {
+    clock = systemClock(),
+    idleMs,
+    accepts = [],
+  }: { readonly clock?: Clock; readonly idleMs?: number; readonly accepts?: readonly Acceptable[] } = {},
 ) =>
   outputListener({
     dialect,
     session: null,
-    accepts: new Set(),
+    accepts: new Set(accepts),
     times: { startWithinMs: undefined, idleMs, resultGraceMs: 0 },
     stderrIsLife: false,
     clock,
@@ -57,4 +62,22 @@ t.test('R20: a flood of lines starts no timer for each, and silence is still not
   await clock.walk(20, () => new Promise((resolve) => setImmediate(resolve)));
   t.equal(listener.endSignal?.aborted, true);
   listener.close?.();
+});
+
+t.test('R4: of a run that is stopped, only what is a result of its task is reported', async (t) => {
+  const result = (fields: object): string => JSON.stringify({ type: 'result', subtype: 'success', is_error: false, ...fields });
+  const reportedBy = async (lines: readonly (string | null)[], isWhole = true, accepts: readonly Acceptable[] = []): Promise<unknown> => {
+    const listener = listenerOf(claudeDialect({ failsWhenDenied: false }), { idleMs: 60_000, accepts });
+    for (const line of lines) await (line === null ? listener.onDropped?.({ at: 0, isObject: true }) : listener.onLine(line));
+    const event = await listener.onStopped?.(isWhole);
+    t.equal(await listener.onStopped?.(isWhole), undefined, 'once');
+    listener.close?.();
+    return event?.type === 'completed' ? (event.output as { readonly text: string }).text : event;
+  };
+  t.equal(await reportedBy([result({ result: 'done' })]), 'done');
+  t.equal(await reportedBy([]), undefined, 'it had not answered');
+  t.equal(await reportedBy([result({ result: 'done' })], false), undefined, 'its output could not be read to the end');
+  t.equal(await reportedBy([result({ result: 'done' }), null]), undefined, 'a later answer may be lost');
+  t.equal(await reportedBy([result({ result: '' })]), undefined, 'it failed');
+  t.equal(await reportedBy([result({ result: '' })], true, ['empty']), '', 'its task accepts that');
 });

@@ -30,6 +30,8 @@ export function endedTests(test: CaseTest, subject: InboxSubject): void {
       await place.write(ownPath(a1, 'started'), '');
       await place.write(`results/${assignmentText(a1)}/repo/a/file`, 'x'.repeat(1_000));
       await place.write(`${run}/stdout`, 'words');
+      await place.write(`${run}/scratch`, 'x'.repeat(1_000));
+      await place.write(`${run}/repo/stdout`, 'x'.repeat(1_000));
     };
     await write();
     await inbox.keepResult(a1, true);

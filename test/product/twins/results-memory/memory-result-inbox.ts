@@ -7,7 +7,7 @@ import { AgentcomError } from '../../../../core/errors/agentcom-error.ts';
 import { assignmentText, readAssignmentText } from '../../../../core/ports/assignment-name.ts';
 import type { Clock } from '../../../../core/ports/clock.ts';
 import type { AssignmentId } from '../../../../core/domain/assignment/slot.ts';
-import type { PreparedRun, ResultInbox, ResultFileEvent } from '../../../../core/ports/result-inbox.ts';
+import { RUN_STREAM_FILES, type PreparedRun, type ResultInbox, type ResultFileEvent } from '../../../../core/ports/result-inbox.ts';
 import { memoryWatch, type MemoryWatch } from './memory-watch.ts';
 import { memoryFiles, refuseFlatFile, type MemoryFiles } from './memory-files.ts';
 
@@ -159,10 +159,11 @@ function inboxOver(files: MemoryFiles, folders: { isRefused: boolean }, options:
     keepResult(assignment, streams) {
       release(assignment);
       if (folders.isRefused) return refused('scandir');
-      const { published, resultsDir, runDir, taskFile } = pathsOf(assignment);
-      const stays = `${resultsDir}/${assignment.taskId}.json`;
-      const run = files.under(runDir).filter((path) => path === taskFile || !streams);
-      for (const path of [published, ...files.under(resultsDir).filter((each) => each !== stays), ...run]) files.remove(path);
+      const { published, resultsDir, runDir } = pathsOf(assignment);
+      const kept = streams ? Object.values(RUN_STREAM_FILES).map((name) => `${runDir}/${name}`) : [];
+      const stays = new Set([`${resultsDir}/${assignment.taskId}.json`, ...kept]);
+      const found = [published, ...files.under(resultsDir), ...files.under(runDir)];
+      for (const path of found) if (!stays.has(path)) files.remove(path);
       return Promise.resolve();
     },
 
