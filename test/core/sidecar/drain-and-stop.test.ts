@@ -225,6 +225,18 @@ t.test('stop', async (t) => {
     sidecar.take({ type: 'stop' });
     t.same(words(sidecar.timer('retry')), []);
   });
+  t.test('wakes no agent whose folders are being prepared, and leaves its task to the next process', async (t) => {
+    for (const runner of [{ adoptable: true, hasCheck: false }, { adoptable: false, hasCheck: false }, null]) {
+      const sidecar = online({ runner });
+      sidecar.frame(assignFrame());
+      t.same(words(sidecar.take({ type: 'stop' })), [], 'the acceptance is not acknowledged yet');
+      t.same(words(sidecar.prepared()), []);
+      t.match(sidecar.slot(), { status: 'accepted', wakes: 0, run: null });
+      t.same(words(sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'accepted' })).slice(-1), ['stopped']);
+      const next = online({ runner }, sidecar.state.journal);
+      t.same(words(next.prepared()).slice(-1), [runner === null ? 'publish' : 'wake']);
+    }
+  });
   t.test('ignores all later inputs', async (t) => {
     const sidecar = online();
     sidecar.take({ type: 'stop' });

@@ -2,6 +2,7 @@
 import {
   assignmentIdOf,
   assignmentKey,
+  hasStarted,
   stopFor,
   type AssignmentId,
   type Slot,
@@ -34,7 +35,10 @@ export function wakeReady(step: StepContext): void {
 /** A function has no folders. */
 const NO_PATHS: PreparedRun = { resultsDir: '', taskFile: '', runDir: '' };
 
-/** The folders exist: wakes, publishes or attaches, depending on the current state. */
+/**
+ * The folders exist: attaches, or wakes or publishes if that is still to be done. Since they were requested, the sidecar may have begun
+ * to stop, or the agent may have started.
+ */
 export function onPrepared(
   step: StepContext,
   input: { readonly assignment: AssignmentId; readonly paths: PreparedRun; readonly runId: string },
@@ -42,9 +46,10 @@ export function onPrepared(
   const slot = step.slot(input.assignment);
   if (slot === undefined || !step.liveSlot(slot).preparing) return;
   step.patchLive(slot, { preparing: false, paths: input.paths });
-  if (slot.run !== null) attach(step, slot, slot.run, input.paths);
-  else if (slot.stop !== null || slot.status === 'reporting') return;
-  else if (step.agentPolls) publish(step, slot, input.paths);
+  if (slot.run !== null) return attach(step, slot, slot.run, input.paths);
+  const isUnwoken = slot.status === 'accepted' || slot.status === 'waking';
+  if (!isUnwoken || slot.stop !== null || step.state.phase !== 'running') return;
+  if (step.agentPolls) publish(step, slot, input.paths);
   else wake(step, slot, input);
 }
 
@@ -103,7 +108,7 @@ export function onPrepareFailed(
   if (slot === undefined) return;
   step.patchLive(slot, { preparing: false });
   if (slot.run !== null) return attachAnyway(step, slot, slot.run, input);
-  if (slot.stop !== null || slot.status === 'reporting') return;
+  if (slot.stop !== null || hasStarted(slot)) return;
   // A published task was counted when it was published.
   const wakes = slot.status === 'waking_confirmation' ? slot.wakes : slot.wakes + 1;
   wakeFailed(step, { ...slot, wakes }, { message: input.message, retryable: true });

@@ -235,6 +235,18 @@ t.test('an agent that has started although its wake failed', async (t) => {
     t.match(writtenBody(sidecar.scanned()), { kind: 'silent' });
     t.equal(only(sidecar.all, 'wake').length, 1);
   });
+  t.test('J4: is not woken again, even if its folders are being prepared for that', async (t) => {
+    for (const isPrepared of [true, false]) {
+      const sidecar = waking();
+      sidecar.wake(LOST);
+      t.same(words(sidecar.timer('retry')), ['prepare']);
+      sidecar.sight({ kind: 'started' });
+      const failed = { type: 'prepare_failed', assignment: named(), paths: pathsOf(named()), message: 'disk full' } as const;
+      t.same(words(isPrepared ? sidecar.prepared() : sidecar.take(failed), { timers: true }), []);
+      t.match(sidecar.slot(), { status: 'working', wakes: 1, run: null });
+      t.equal(only(sidecar.all, 'wake').length, 1);
+    }
+  });
   t.test('J4: during the call counts as woken, whatever became of the call', async (t) => {
     const sidecar = waking();
     sidecar.sight({ kind: 'started' });
