@@ -5,7 +5,7 @@ import type { CancelOutcome } from '../../../protocol/sidecar-frames.ts';
 import { abortReasonOf } from '../state/effects.ts';
 import type { Failure } from '../state/failure.ts';
 import { prepare, scan } from './folder-work.ts';
-import { endWithoutResult } from '../report/report-frames.ts';
+import { endWithoutResult, journaledReason } from '../report/report-frames.ts';
 import { confirmCancel, reportFailure, freeSlot, reportRelease, survivorFields } from './finish-assignment.ts';
 import type { RunEnd } from '../state/state.ts';
 import { TIMERS_UNTIL_REPORTED } from '../state/timer-names.ts';
@@ -22,7 +22,7 @@ export function beginStop(step: StepContext, slot: Slot, stop: SlotStop): void {
   if (slot.stop !== null && !isOverridden) return;
   // Already failing; its report is about to follow.
   if (step.liveSlot(slot).failure !== null && stop.cause !== 'cancelled' && stop.cause !== 'taken_back') return;
-  const stopping: Slot = { ...slot, stop };
+  const stopping: Slot = { ...slot, stop: { ...stop, reason: journaledReason(stop.reason) } };
   step.putSlot(stopping);
   if (isRevoked(stopping) && step.findReport(slot)?.report === 'accepted') step.dropReport(slot);
   step.log('info', 'stopping the agent', { task_id: slot.taskId, generation: slot.generation, cause: stop.cause, reason: stop.reason });
