@@ -264,6 +264,22 @@ t.test('R10, R22: a sidecar that has lost its journal stops its agents, renews n
   t.equal(here.clock.pending, 0);
 });
 
+t.test('R11: runs that nothing follows are stopped, too, when the journal is lost', async (t) => {
+  for (const error of [null, 'EIO']) {
+    const sidecar = working();
+    if (error !== null) sidecar.state = online({}, sidecar.state.journal).state;
+    if (error !== null) sidecar.prepared();
+    sidecar.take({ type: 'wake_stream_ended', assignment: named(), runId: 'run-1', error });
+    t.match(sidecar.slot()?.run, { detached: error === null });
+    const lost = sidecar.take({ type: 'journal_lost' });
+    t.match(only(lost, 'attach'), [{ run: { runId: 'run-1', process: { pid: 4242 } }, stop: { reason: /data directory .* is lost/ } }]);
+    t.same(words(lost), ['attach', 'disconnect', 'stopped']);
+  }
+  const restarted = online({}, working().state.journal);
+  const [line] = only(restarted.take({ type: 'journal_lost' }), 'log').filter(({ level }) => level === 'error');
+  t.match(line, { message: /cannot stop a run/, fields: { process: { pid: 4242 } } }, 'its folders are not known yet');
+});
+
 t.test('a sidecar that has lost its journal does not wait without end for an agent that cannot be stopped', async (t) => {
   const here = await openRoom({ hub: obliging, script: worker({ status: 'success' }, 3_600_000) });
   here.runner.wake = () => ({ [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => undefined) }) });

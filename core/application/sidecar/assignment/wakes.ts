@@ -13,7 +13,7 @@ import { wakeableSlots } from '../../../domain/assignment/wakeable-slots.ts';
 import type { PreparedRun } from '../../../ports/result-inbox.ts';
 import type { WakeRequest } from '../../../ports/wake-runner.ts';
 import { ATTACH_RETRY_MS } from '../state/constants.ts';
-import { abortReasonOf } from '../state/effects.ts';
+import { abortReasonOf, type AbortReason } from '../state/effects.ts';
 import { prepare, watch } from './folder-work.ts';
 import { resetSilenceTimer } from './lease.ts';
 import { reasonText } from '../report/report-frames.ts';
@@ -84,7 +84,15 @@ function attach(step: StepContext, slot: Slot, run: SlotRun, paths: PreparedRun)
   const isUnwanted = slot.stop !== null || slot.status === 'reporting' || failure !== null;
   const notAdoptable = runner.adoptable ? null : { reason: 'its runner cannot adopt runs' };
   const notSpawned = wakeError === null ? null : { reason: 'its runner threw before it reported a process' };
-  const stop = isUnwanted ? abortReasonOf(slot) : (notAdoptable ?? notSpawned);
+  attachTo(step, slot, { run, paths, stop: isUnwanted ? abortReasonOf(slot) : (notAdoptable ?? notSpawned) });
+}
+
+/** With `stop`, to stop it. */
+export function attachTo(
+  step: StepContext,
+  slot: Slot,
+  { run, paths, stop }: { readonly run: SlotRun; readonly paths: PreparedRun; readonly stop: AbortReason | null },
+): void {
   step.patchLive(slot, { following: true, attached: true, handedOver: false });
   step.log('info', stop === null ? 'attaching to a run' : 'attaching to a run to stop it', {
     task_id: slot.taskId,

@@ -6,6 +6,7 @@ import type { HubFrameOf } from '../../../protocol/hub-frames.ts';
 import { assignmentIdOf, stopFor, type Slot } from '../../../domain/assignment/slot.ts';
 import { JOURNAL_RETRY_MS, DISK_CHECK_MS, STOP_WITHIN_MS } from '../state/constants.ts';
 import { beginStop, stopRun } from '../assignment/end-of-run.ts';
+import { attachTo } from '../assignment/wakes.ts';
 import { onReserve } from '../health/checks.ts';
 import type { SidecarState } from '../state/state.ts';
 import type { StepContext } from '../state/step-context.ts';
@@ -162,15 +163,24 @@ export function stopWhenDone(step: StepContext): void {
 }
 
 /**
- * What is held cannot be kept: every run that is followed is stopped, and no lease is renewed, so that the hub
- * reassigns the tasks. Nothing is reported, since no later process would know of the reports that the hub answers.
+ * What is held cannot be kept: every run is stopped, and no lease is renewed, so that the hub reassigns the tasks. Nothing is reported,
+ * since no later process would know of the reports that the hub answers.
  */
 export function onJournalLost(step: StepContext): void {
-  const reason = 'the data directory of its sidecar is lost';
-  for (const { run } of step.state.journal.slots)
-    if (run !== null) step.afterPersist({ type: 'kill', runId: run.runId, reason: { reason } });
+  for (const slot of step.state.journal.slots) stopLost(step, slot);
   step.patchLink({ phase: 'down' });
   finish(step);
+}
+
+/** A run that an earlier process detached, or whose folders are still being created after a start, cannot be attached to. */
+function stopLost(step: StepContext, slot: Slot): void {
+  const stop = { reason: 'the data directory of its sidecar is lost' };
+  const { following, paths, end } = step.liveSlot(slot);
+  const { run } = slot;
+  if (run === null || end !== null) return;
+  if (following) step.afterPersist({ type: 'kill', runId: run.runId, reason: stop });
+  else if (paths !== null) attachTo(step, slot, { run, paths, stop });
+  else step.log('error', 'cannot stop a run; its agent may still be alive', { task_id: slot.taskId, process: run.process });
 }
 
 function finish(step: StepContext): void {
