@@ -101,7 +101,9 @@ function concludeRun(step: StepContext, slot: Slot, end: RunEnd): void {
   // An `exited` event makes an end of its own.
   if (end === UNKNOWN_END && !step.liveSlot(slot).attached) return reportFailure(step, gone, ENDED_WITHOUT_RESULT);
   if (isUnknown) return reportFailure(step, gone, step.settings.runner?.adoptable === false ? LOST_NOT_ADOPTABLE : LOST);
-  const isEarly = !hasStarted(slot) && step.nowMs - (slot.run?.startedAtMs ?? 0) <= step.settings.timing.confirmWithinMs;
+  const ranMs = step.nowMs - (slot.run?.startedAtMs ?? 0);
+  // Negative: the clock was set back, and how long it ran is unknown. One that ran for hours must not be woken again.
+  const isEarly = !hasStarted(slot) && ranMs >= 0 && ranMs <= step.settings.timing.confirmWithinMs;
   const failure = endWithoutResult(end);
   // Never wake an agent alongside processes that could not be killed.
   if (isSurvived) return reportFailure(step, gone, { ...failure, details: { ...failure.details, ...survivors } });

@@ -158,6 +158,15 @@ t.test('an exit before .started', async (t) => {
     sidecar.wake(exited(1));
     t.match(writtenBody(sidecar.scanned()), { kind: 'agent_failed' });
   });
+  t.test('R10: is not retried if the clock was set back, since it may have run for hours', async (t) => {
+    const sidecar = waking();
+    sidecar.wake(SPAWNED);
+    sidecar.nowMs -= 1;
+    sidecar.wake(exited(0));
+    const effects = sidecar.scanned();
+    t.equal(startedFor(effects, 'retry'), undefined);
+    t.match(writtenBody(effects), { kind: 'agent_failed', error: /exited with code 0 without a result/ });
+  });
   t.test('with a result counts as that result', async (t) => {
     const sidecar = waking();
     sidecar.wake(SPAWNED);
