@@ -74,8 +74,8 @@ export interface Sidecar {
    */
   drain(): Promise<void>;
   /**
-   * Accepts no new task, waits up to 8 s for the hub to answer the last reports and for agents that are being stopped, and
-   * leaves all others running for the next process to adopt. May be called before or during `start`, and more than once.
+   * Accepts no new task, stops agents whose end is reported, waits up to 8 s for the hub to answer the last reports and for agents that are
+   * being stopped, and leaves all others running for the next process to adopt. May be called before or during `start`, and more than once.
    */
   stop(): Promise<void>;
 }

@@ -3,6 +3,7 @@ import { KEPT_BYTES_MAX } from '../../../core/application/sidecar/state/constant
 import {
   assignFrame,
   exited,
+  keyOf,
   named,
   online,
   only,
@@ -149,14 +150,56 @@ t.test('stop', async (t) => {
     t.same(words(sidecar.scanned()).slice(-3), ['send task_cancel_ack', 'disconnect', 'stopped']);
     t.same(words(cancelled().timer('stop')), ['disconnect', 'stopped']);
   });
+  t.test('R11: stops an agent whose result is reported, and waits until it is gone', async (t) => {
+    const reported = (adoptable: boolean) => {
+      const sidecar = working({ runner: { adoptable, hasCheck: false } });
+      sidecar.sight(RESULT);
+      sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'complete' });
+      t.match(sidecar.slot(), { status: 'reporting', run: { process: { pid: 4242 } } }, 'it has a moment to exit');
+      return sidecar;
+    };
+    for (const adoptable of [true, false]) {
+      const sidecar = reported(adoptable);
+      t.match(only(sidecar.take({ type: 'stop' }), 'kill'), [{ reason: { reason: 'its result is known' } }]);
+      t.equal(sidecar.state.phase, 'stopping');
+      t.same(words(sidecar.wake(stoppedRun())).slice(-2), ['disconnect', 'stopped']);
+    }
+    const unfollowed = reported(true);
+    unfollowed.take({ type: 'wake_stream_ended', assignment: named(), runId: 'run-1', error: null });
+    t.same(words(unfollowed.take({ type: 'stop' })), ['prepare']);
+    t.match(only(unfollowed.prepared(), 'attach'), [{ stop: { reason: 'its result is known' } }]);
+    t.same(words(unfollowed.timer('stop')), ['disconnect', 'stopped'], 'but not without end');
+  });
+  t.test('R11: no agent outlives the sidecar by its last seconds', async (t) => {
+    const here = await openRoom({
+      hub: obliging,
+      script: (_request, { results }) => ({
+        steps: [
+          { afterMs: 0, event: { type: 'woken' } },
+          { afterMs: 10, act: (run) => results.write(`results/${keyOf(run)}/${run.taskId}.json`, JSON.stringify({ status: 'success' })) },
+          { afterMs: 3_600_000, event: { type: 'exited', exitCode: 0, signal: null, stderrTail: '' } },
+        ],
+      }),
+    });
+    here.say(assignFrame());
+    await here.pass(2_000);
+    t.ok(here.types().includes('task_complete'));
+    t.equal(here.runner.living().length, 1);
+    const stopping = here.sidecar.stop();
+    await here.pass(10_000);
+    await stopping;
+    t.same(here.runner.living(), []);
+  });
   t.test('waits for its reports to be acknowledged', async (t) => {
     const sidecar = working();
     sidecar.sight(RESULT);
+    sidecar.wake(exited(0));
     const effects = sidecar.take({ type: 'stop' });
     t.same(words(effects), []);
     t.equal(startedFor(effects, 'stop'), 8_000);
     t.same(words(sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'complete' })), [
       'removeReport',
+      'removeFiles',
       'persist',
       'disconnect',
       'stopped',
@@ -165,10 +208,12 @@ t.test('stop', async (t) => {
   t.test('waits a bounded time, and not at all without a hub', async (t) => {
     const slow = working();
     slow.sight(RESULT);
+    slow.wake(exited(0));
     slow.take({ type: 'stop' });
     t.same(words(slow.timer('stop')), ['disconnect', 'stopped']);
     const alone = working();
     alone.sight(RESULT);
+    alone.wake(exited(0));
     alone.take({ type: 'stop' });
     t.same(words(alone.take({ type: 'link_down', connectionId: 1, code: 1012, reason: '' })), ['disconnect', 'disconnect', 'stopped']);
     t.equal(startedFor(alone.all, 'reconnect'), undefined);
@@ -179,6 +224,18 @@ t.test('stop', async (t) => {
     sidecar.frame(assignFrame(named(1, OTHER)));
     sidecar.take({ type: 'stop' });
     t.same(words(sidecar.timer('retry')), []);
+  });
+  t.test('wakes no agent whose folders are being prepared, and leaves its task to the next process', async (t) => {
+    for (const runner of [{ adoptable: true, hasCheck: false }, { adoptable: false, hasCheck: false }, null]) {
+      const sidecar = online({ runner });
+      sidecar.frame(assignFrame());
+      t.same(words(sidecar.take({ type: 'stop' })), [], 'the acceptance is not acknowledged yet');
+      t.same(words(sidecar.prepared()), []);
+      t.match(sidecar.slot(), { status: 'accepted', wakes: 0, run: null });
+      t.same(words(sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'accepted' })).slice(-1), ['stopped']);
+      const next = online({ runner }, sidecar.state.journal);
+      t.same(words(next.prepared()).slice(-1), [runner === null ? 'publish' : 'wake']);
+    }
   });
   t.test('ignores all later inputs', async (t) => {
     const sidecar = online();
@@ -205,6 +262,22 @@ t.test('R10, R22: a sidecar that has lost its journal stops its agents, renews n
   await here.sidecar.stop();
   await here.pass(1);
   t.equal(here.clock.pending, 0);
+});
+
+t.test('R11: runs that nothing follows are stopped, too, when the journal is lost', async (t) => {
+  for (const error of [null, 'EIO']) {
+    const sidecar = working();
+    if (error !== null) sidecar.state = online({}, sidecar.state.journal).state;
+    if (error !== null) sidecar.prepared();
+    sidecar.take({ type: 'wake_stream_ended', assignment: named(), runId: 'run-1', error });
+    t.match(sidecar.slot()?.run, { detached: error === null });
+    const lost = sidecar.take({ type: 'journal_lost' });
+    t.match(only(lost, 'attach'), [{ run: { runId: 'run-1', process: { pid: 4242 } }, stop: { reason: /data directory .* is lost/ } }]);
+    t.same(words(lost), ['attach', 'disconnect', 'stopped']);
+  }
+  const restarted = online({}, working().state.journal);
+  const [line] = only(restarted.take({ type: 'journal_lost' }), 'log').filter(({ level }) => level === 'error');
+  t.match(line, { message: /cannot stop a run/, fields: { process: { pid: 4242 } } }, 'its folders are not known yet');
 });
 
 t.test('a sidecar that has lost its journal does not wait without end for an agent that cannot be stopped', async (t) => {

@@ -1,4 +1,11 @@
 import t from 'tap';
+import { ENDED_CHARACTERS_MAX } from '../../../core/domain/assignment/ended-assignments.ts';
+import type { AssignmentId } from '../../../core/domain/assignment/slot.ts';
+import { encodedBytes } from '../../../core/domain/encoded-text.ts';
+import type { TaskId } from '../../../core/domain/ids.ts';
+import { JOURNAL_BYTES_MAX } from '../../../core/ports/journal.ts';
+import { HELD_TASKS_BYTES_MAX } from '../../../core/protocol/fields.ts';
+import { EMPTY_JOURNAL } from '../../../core/application/sidecar/state/journal-state.ts';
 import type { Effect } from '../../../core/application/sidecar/state/effects.ts';
 import { frameIds } from '../../../core/application/sidecar/state/state.ts';
 import type { SidecarInput } from '../../../core/application/sidecar/state/inputs.ts';
@@ -228,3 +235,39 @@ t.test('R20: while the journal fails, the hub frames that wait are bounded in by
   large.frame({ type: 'task_cancelled', task_id: TASK, generation: 1, reason: 'x'.repeat(20_000_000) });
   t.equal(large.state.fault?.deferred.length, 2, 'one that is too large by itself is not lost');
 });
+
+t.test('R20: a full journal has room for the reasons of all runs, however long they are', async (t) => {
+  const reason = `Claude Code: "${'ä'.repeat(4_000)}". Log in to the program.`;
+  const ways: readonly ((sidecar: Stage, of: AssignmentId) => void)[] = [
+    (sidecar, of) => sidecar.wake({ type: 'failed', phase: 'agent', kind: 'auth', message: reason, retryable: false }, of),
+    (sidecar, of) => sidecar.frame({ type: 'task_cancelled', ...frameIds(of), reason }),
+  ];
+  for (const stop of ways) {
+    const ended = Array.from({ length: ENDED_CHARACTERS_MAX / 50 }, (_, number) => `${hex(number)}0000 1 c 491234`);
+    const sidecar = online({ slots: 128 }, { ...EMPTY_JOURNAL, ended });
+    const all = Array.from({ length: 128 }, (_, number) => named(1, `task-f${hex(number).slice(1)}` as TaskId));
+    for (const of of all) {
+      sidecar.frame(assignFrame(of, { description: 'd'.repeat(2_700), session_id: hex(0) }));
+      sidecar.prepared(of);
+      sidecar.wake(SPAWNED, of);
+      sidecar.wake({ type: 'started' }, of);
+    }
+    const { journal } = sidecar.state;
+    t.ok(encodedBytes(journal.slots.map(({ task }) => task)) > 0.95 * HELD_TASKS_BYTES_MAX, 'as many tasks as fit');
+    t.ok(encodedBytes(journal.ended) > 0.95 * ENDED_CHARACTERS_MAX, 'as many ended assignments as fit');
+    t.equal(journal.outbox.length, 128, 'no acceptance is acknowledged yet');
+    for (const of of all) stop(sidecar, of);
+    const bytes = encodedBytes(sidecar.state.journal);
+    t.ok(bytes <= JOURNAL_BYTES_MAX, `while they are stopped: ${bytes} bytes`);
+    for (const of of all) {
+      sidecar.wake(stoppedRun(), of);
+      sidecar.scanned(of);
+    }
+    t.same(sidecar.state.journal.slots, []);
+    t.ok(encodedBytes(sidecar.state.journal) <= JOURNAL_BYTES_MAX, 'and while their releases are unanswered');
+    const released = sent(sidecar.all).filter(({ type }) => type === 'task_released');
+    if (released.length > 0) t.match(released.at(-1), { reason: /^Claude Code: "ä{50,} … ä{50,}"\. Log in to the program\.$/ });
+  }
+});
+
+const hex = (number: number): string => number.toString(16).padStart(32, '0');

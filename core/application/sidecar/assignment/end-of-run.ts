@@ -5,7 +5,7 @@ import type { CancelOutcome } from '../../../protocol/sidecar-frames.ts';
 import { abortReasonOf } from '../state/effects.ts';
 import type { Failure } from '../state/failure.ts';
 import { prepare, scan } from './folder-work.ts';
-import { endWithoutResult } from '../report/report-frames.ts';
+import { endWithoutResult, journaledReason } from '../report/report-frames.ts';
 import { confirmCancel, reportFailure, freeSlot, reportRelease, survivorFields } from './finish-assignment.ts';
 import type { RunEnd } from '../state/state.ts';
 import { TIMERS_UNTIL_REPORTED } from '../state/timer-names.ts';
@@ -22,7 +22,7 @@ export function beginStop(step: StepContext, slot: Slot, stop: SlotStop): void {
   if (slot.stop !== null && !isOverridden) return;
   // Already failing; its report is about to follow.
   if (step.liveSlot(slot).failure !== null && stop.cause !== 'cancelled' && stop.cause !== 'taken_back') return;
-  const stopping: Slot = { ...slot, stop };
+  const stopping: Slot = { ...slot, stop: { ...stop, reason: journaledReason(stop.reason) } };
   step.putSlot(stopping);
   if (isRevoked(stopping) && step.findReport(slot)?.report === 'accepted') step.dropReport(slot);
   step.log('info', 'stopping the agent', { task_id: slot.taskId, generation: slot.generation, cause: stop.cause, reason: stop.reason });
@@ -101,7 +101,9 @@ function concludeRun(step: StepContext, slot: Slot, end: RunEnd): void {
   // An `exited` event makes an end of its own.
   if (end === UNKNOWN_END && !step.liveSlot(slot).attached) return reportFailure(step, gone, ENDED_WITHOUT_RESULT);
   if (isUnknown) return reportFailure(step, gone, step.settings.runner?.adoptable === false ? LOST_NOT_ADOPTABLE : LOST);
-  const isEarly = !hasStarted(slot) && step.nowMs - (slot.run?.startedAtMs ?? 0) <= step.settings.timing.confirmWithinMs;
+  const ranMs = step.nowMs - (slot.run?.startedAtMs ?? 0);
+  // Negative: the clock was set back, and how long it ran is unknown. One that ran for hours must not be woken again.
+  const isEarly = !hasStarted(slot) && ranMs >= 0 && ranMs <= step.settings.timing.confirmWithinMs;
   const failure = endWithoutResult(end);
   // Never wake an agent alongside processes that could not be killed.
   if (isSurvived) return reportFailure(step, gone, { ...failure, details: { ...failure.details, ...survivors } });

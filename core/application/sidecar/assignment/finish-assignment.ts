@@ -8,7 +8,7 @@ import { EXIT_GRACE_MS, SURVIVORS_MAX } from '../state/constants.ts';
 import type { Failure } from '../state/failure.ts';
 import { loggedStderr, withLastOutput } from '../run/last-output.ts';
 import { flushOutput } from '../run/live-output.ts';
-import { failedReport, type AttemptInfo, type EndReport } from '../report/report-frames.ts';
+import { failedReport, journaledReason, type AttemptInfo, type EndReport } from '../report/report-frames.ts';
 import { sendEnd, sendReport } from '../report/outbox-reports.ts';
 import { frameIds } from '../state/state.ts';
 import { TIMERS_UNTIL_REPORTED, TIMERS_UNTIL_REPORTED_WHILE_STOPPING } from '../state/timer-names.ts';
@@ -45,7 +45,8 @@ export const attemptInfo = (step: StepContext, slot: Slot, result: Readonly<Reco
 });
 
 /** Releases an assignment that no agent works on. */
-export function reportRelease(step: StepContext, slot: Slot, reason: string): void {
+export function reportRelease(step: StepContext, slot: Slot, why: string): void {
+  const reason = journaledReason(why);
   flushOutput(step, slot);
   sendReport(step, addToOutbox(step, slot, { report: 'released', reason, keepFiles: false, aside: releaseDetails(step, slot) }));
   logEnd(step, slot, 'released', { reason });

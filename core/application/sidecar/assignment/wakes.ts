@@ -2,6 +2,7 @@
 import {
   assignmentIdOf,
   assignmentKey,
+  hasStarted,
   stopFor,
   type AssignmentId,
   type Slot,
@@ -12,7 +13,7 @@ import { wakeableSlots } from '../../../domain/assignment/wakeable-slots.ts';
 import type { PreparedRun } from '../../../ports/result-inbox.ts';
 import type { WakeRequest } from '../../../ports/wake-runner.ts';
 import { ATTACH_RETRY_MS } from '../state/constants.ts';
-import { abortReasonOf } from '../state/effects.ts';
+import { abortReasonOf, type AbortReason } from '../state/effects.ts';
 import { prepare, watch } from './folder-work.ts';
 import { resetSilenceTimer } from './lease.ts';
 import { reasonText } from '../report/report-frames.ts';
@@ -34,7 +35,10 @@ export function wakeReady(step: StepContext): void {
 /** A function has no folders. */
 const NO_PATHS: PreparedRun = { resultsDir: '', taskFile: '', runDir: '' };
 
-/** The folders exist: wakes, publishes or attaches, depending on the current state. */
+/**
+ * The folders exist: attaches, or wakes or publishes if that is still to be done. Since they were requested, the sidecar may have begun
+ * to stop, or the agent may have started.
+ */
 export function onPrepared(
   step: StepContext,
   input: { readonly assignment: AssignmentId; readonly paths: PreparedRun; readonly runId: string },
@@ -42,9 +46,10 @@ export function onPrepared(
   const slot = step.slot(input.assignment);
   if (slot === undefined || !step.liveSlot(slot).preparing) return;
   step.patchLive(slot, { preparing: false, paths: input.paths });
-  if (slot.run !== null) attach(step, slot, slot.run, input.paths);
-  else if (slot.stop !== null || slot.status === 'reporting') return;
-  else if (step.agentPolls) publish(step, slot, input.paths);
+  if (slot.run !== null) return attach(step, slot, slot.run, input.paths);
+  const isUnwoken = slot.status === 'accepted' || slot.status === 'waking';
+  if (!isUnwoken || slot.stop !== null || step.state.phase !== 'running') return;
+  if (step.agentPolls) publish(step, slot, input.paths);
   else wake(step, slot, input);
 }
 
@@ -79,7 +84,15 @@ function attach(step: StepContext, slot: Slot, run: SlotRun, paths: PreparedRun)
   const isUnwanted = slot.stop !== null || slot.status === 'reporting' || failure !== null;
   const notAdoptable = runner.adoptable ? null : { reason: 'its runner cannot adopt runs' };
   const notSpawned = wakeError === null ? null : { reason: 'its runner threw before it reported a process' };
-  const stop = isUnwanted ? abortReasonOf(slot) : (notAdoptable ?? notSpawned);
+  attachTo(step, slot, { run, paths, stop: isUnwanted ? abortReasonOf(slot) : (notAdoptable ?? notSpawned) });
+}
+
+/** With `stop`, to stop it. */
+export function attachTo(
+  step: StepContext,
+  slot: Slot,
+  { run, paths, stop }: { readonly run: SlotRun; readonly paths: PreparedRun; readonly stop: AbortReason | null },
+): void {
   step.patchLive(slot, { following: true, attached: true, handedOver: false });
   step.log('info', stop === null ? 'attaching to a run' : 'attaching to a run to stop it', {
     task_id: slot.taskId,
@@ -103,7 +116,7 @@ export function onPrepareFailed(
   if (slot === undefined) return;
   step.patchLive(slot, { preparing: false });
   if (slot.run !== null) return attachAnyway(step, slot, slot.run, input);
-  if (slot.stop !== null || slot.status === 'reporting') return;
+  if (slot.stop !== null || hasStarted(slot)) return;
   // A published task was counted when it was published.
   const wakes = slot.status === 'waking_confirmation' ? slot.wakes : slot.wakes + 1;
   wakeFailed(step, { ...slot, wakes }, { message: input.message, retryable: true });

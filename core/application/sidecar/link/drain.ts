@@ -5,7 +5,8 @@ import { isEndOfRun } from '../../../domain/assignment/outbox.ts';
 import type { HubFrameOf } from '../../../protocol/hub-frames.ts';
 import { assignmentIdOf, stopFor, type Slot } from '../../../domain/assignment/slot.ts';
 import { JOURNAL_RETRY_MS, DISK_CHECK_MS, STOP_WITHIN_MS } from '../state/constants.ts';
-import { beginStop } from '../assignment/end-of-run.ts';
+import { beginStop, stopRun } from '../assignment/end-of-run.ts';
+import { attachTo } from '../assignment/wakes.ts';
 import { onReserve } from '../health/checks.ts';
 import type { SidecarState } from '../state/state.ts';
 import type { StepContext } from '../state/step-context.ts';
@@ -120,7 +121,10 @@ export function sendDrained(step: StepContext): void {
   step.send({ type: 'drained' });
 }
 
-/** Accepts and wakes nothing new. Running agents are left to the next process if the runner can adopt them. */
+/**
+ * Accepts and wakes nothing new. Working agents are left to the next process if the runner can adopt them. Those whose end is reported are
+ * stopped now, without the rest of their time to exit.
+ */
 export function onStop(step: StepContext): void {
   if (step.state.phase === 'stopping' || step.state.phase === 'stopped') return;
   step.state = { ...step.state, phase: 'stopping' };
@@ -131,6 +135,7 @@ export function onStop(step: StepContext): void {
     reports: step.state.journal.outbox.length,
   });
   if (step.settings.runner?.adoptable === false) releaseRuns(step);
+  for (const slot of step.state.journal.slots) if (slot.status === 'reporting') stopRun(step, slot);
 }
 
 /** Nobody could adopt these runs later. Stopped and released now, they cost no attempt and keep their sessions. */
@@ -142,8 +147,8 @@ function releaseRuns(step: StepContext): void {
   }
 }
 
-/** Whether its run is being stopped and may still be alive. Left alone, it would go on until a next process, which may never start. */
-const isBeingStopped = ({ run, stop }: Slot): boolean => run !== null && stop !== null;
+/** Whether its run is not wanted and may still be alive. Left alone, it would go on until a next process, which may never start. */
+const isBeingStopped = ({ run, stop, status }: Slot): boolean => run !== null && (stop !== null || status === 'reporting');
 
 /** The last reports were not answered in time; they stay in the journal. */
 export function onStopTimer(step: StepContext): void {
@@ -158,15 +163,24 @@ export function stopWhenDone(step: StepContext): void {
 }
 
 /**
- * What is held cannot be kept: every run that is followed is stopped, and no lease is renewed, so that the hub
- * reassigns the tasks. Nothing is reported, since no later process would know of the reports that the hub answers.
+ * What is held cannot be kept: every run is stopped, and no lease is renewed, so that the hub reassigns the tasks. Nothing is reported,
+ * since no later process would know of the reports that the hub answers.
  */
 export function onJournalLost(step: StepContext): void {
-  const reason = 'the data directory of its sidecar is lost';
-  for (const { run } of step.state.journal.slots)
-    if (run !== null) step.afterPersist({ type: 'kill', runId: run.runId, reason: { reason } });
+  for (const slot of step.state.journal.slots) stopLost(step, slot);
   step.patchLink({ phase: 'down' });
   finish(step);
+}
+
+/** A run that an earlier process detached, or whose folders are still being created after a start, cannot be attached to. */
+function stopLost(step: StepContext, slot: Slot): void {
+  const stop = { reason: 'the data directory of its sidecar is lost' };
+  const { following, paths, end } = step.liveSlot(slot);
+  const { run } = slot;
+  if (run === null || end !== null) return;
+  if (following) step.afterPersist({ type: 'kill', runId: run.runId, reason: stop });
+  else if (paths !== null) attachTo(step, slot, { run, paths, stop });
+  else step.log('error', 'cannot stop a run; its agent may still be alive', { task_id: slot.taskId, process: run.process });
 }
 
 function finish(step: StepContext): void {

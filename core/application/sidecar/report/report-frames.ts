@@ -11,7 +11,13 @@ import type { AssignmentId } from '../../../domain/assignment/slot.ts';
 import { isNoUsage, usageFields, type Usage } from '../../../domain/usage.ts';
 import { findExcess } from '../../../protocol/json-bounds.ts';
 import type { V2FrameOf } from '../../../protocol/sidecar-frames.ts';
-import { DETAILS_BYTES_MAX, OUTPUT_BYTES_MAX, REASON_BYTES_MAX, STDERR_TAIL_BYTES_MAX } from '../state/constants.ts';
+import {
+  DETAILS_BYTES_MAX,
+  JOURNALED_REASON_BYTES_MAX,
+  OUTPUT_BYTES_MAX,
+  REASON_BYTES_MAX,
+  STDERR_TAIL_BYTES_MAX,
+} from '../state/constants.ts';
 import type { Failure } from '../state/failure.ts';
 import { fitResult, OUTPUT_DEPTH_MAX, OUTPUT_VALUES_MAX, type ReportedResult } from './fit-report.ts';
 import { frameIds, type RunEnd } from '../state/state.ts';
@@ -138,6 +144,15 @@ function describeEnd(end: RunEnd): string {
 
 /** Makes a text fit for an error, reason or message field. */
 export const reasonText = (text: string): string => cutEncoded(wellFormed(text), REASON_BYTES_MAX);
+
+const CUT = ' … ';
+
+/** A reason as it is journaled: what is too long loses its middle, since the end often says what to do. */
+export function journaledReason(reason: string): string {
+  if (encodedBytes(reason) <= JOURNALED_REASON_BYTES_MAX) return reason;
+  const half = JOURNALED_REASON_BYTES_MAX / 2;
+  return `${cutEncoded(reason, half)}${CUT}${cutEncodedStart(reason, half - encodedBytes(CUT))}`;
+}
 
 function boundedDetails(details: Fields): Fields {
   const clean = wellFormedValue(details) as Fields;

@@ -69,6 +69,11 @@ export const LAST_OUTPUT_BYTES_MAX = 2_048;
 export const LOGGED_STDERR_BYTES_MAX = 2_048;
 /** Maximum size of an error, reason or message in a frame, bytes of encoded JSON. */
 export const REASON_BYTES_MAX = 8_192;
+/**
+ * Maximum size of a reason in the journal, bytes of encoded JSON. 128 slots with one each, beside as many tasks and ended assignments as a
+ * journal may hold, fit into `JOURNAL_BYTES_MAX`.
+ */
+export const JOURNALED_REASON_BYTES_MAX = 384;
 
 /** Least time between two sends of a run's live output. */
 export const OUTPUT_EVERY_MS = 500;

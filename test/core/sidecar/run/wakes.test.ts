@@ -158,6 +158,15 @@ t.test('an exit before .started', async (t) => {
     sidecar.wake(exited(1));
     t.match(writtenBody(sidecar.scanned()), { kind: 'agent_failed' });
   });
+  t.test('R10: is not retried if the clock was set back, since it may have run for hours', async (t) => {
+    const sidecar = waking();
+    sidecar.wake(SPAWNED);
+    sidecar.nowMs -= 1;
+    sidecar.wake(exited(0));
+    const effects = sidecar.scanned();
+    t.equal(startedFor(effects, 'retry'), undefined);
+    t.match(writtenBody(effects), { kind: 'agent_failed', error: /exited with code 0 without a result/ });
+  });
   t.test('with a result counts as that result', async (t) => {
     const sidecar = waking();
     sidecar.wake(SPAWNED);
@@ -234,6 +243,18 @@ t.test('an agent that has started although its wake failed', async (t) => {
     t.same(words(sidecar.timer('silence')), ['withdraw', 'persist', 'scan']);
     t.match(writtenBody(sidecar.scanned()), { kind: 'silent' });
     t.equal(only(sidecar.all, 'wake').length, 1);
+  });
+  t.test('J4: is not woken again, even if its folders are being prepared for that', async (t) => {
+    for (const isPrepared of [true, false]) {
+      const sidecar = waking();
+      sidecar.wake(LOST);
+      t.same(words(sidecar.timer('retry')), ['prepare']);
+      sidecar.sight({ kind: 'started' });
+      const failed = { type: 'prepare_failed', assignment: named(), paths: pathsOf(named()), message: 'disk full' } as const;
+      t.same(words(isPrepared ? sidecar.prepared() : sidecar.take(failed), { timers: true }), []);
+      t.match(sidecar.slot(), { status: 'working', wakes: 1, run: null });
+      t.equal(only(sidecar.all, 'wake').length, 1);
+    }
   });
   t.test('J4: during the call counts as woken, whatever became of the call', async (t) => {
     const sidecar = waking();
