@@ -9,7 +9,7 @@ import { messageOf } from '../../core/errors/agentcom-error.ts';
 import { httpAnswerer } from '../kit/answer-http.ts';
 import { CapturedRequest, headerIn, unservable } from '../kit/captured-request.ts';
 import { REQUEST_BYTES_MAX, REQUEST_SOCKETS_MAX, RequestSocket, UNREAD_BYTES_MAX, upgradeHeaders } from '../kit/request-socket.ts';
-import { refuseUpgrade } from './refuse-upgrade.ts';
+import { refuseInvalid, refuseUpgrade } from './refuse-upgrade.ts';
 import type { WsSettings } from './settings.ts';
 
 /** Whoever gets its token's identity here may open a socket. */
@@ -49,6 +49,7 @@ export function requestSockets({ http, settings, isRefusing, log }: RequestSocke
     closeTimeout: settings.closeWithinMs,
   };
   const upgrader = new WebSocketServer(options);
+  refuseInvalid(upgrader, settings);
 
   /** Whose token these headers have; if it is not valid, or cannot be looked up, the status that says so. */
   const ownerOf = async (headers: readonly string[], remoteAddress: string): Promise<string | number> => {
