@@ -7,9 +7,10 @@ import { wsLink } from '../../../adapters/link-ws/ws-link.ts';
 import { ws, type WsOptions } from '../../../adapters/transports.ts';
 import { wsTransport } from '../../../adapters/transport-ws/ws-transport.ts';
 import { PIPELINED_MAX } from '../../../adapters/transport-ws/http-front.ts';
-import type { HttpRequest, HttpResponse } from '../../../core/ports/http.ts';
+import type { ByteStream, HttpRequest, HttpResponse } from '../../../core/ports/http.ts';
 import type { PendingUpgrade } from '../../../core/ports/hub-transport.ts';
 import { silentLog } from '../../../core/ports/log.ts';
+import { eventInbox } from '../../product/contracts/files/event-inbox.ts';
 import { httpApiContract } from '../../product/contracts/wire/http-api.contract.ts';
 import { hubTransportContract } from '../../product/contracts/wire/hub-transport.contract.ts';
 import { rawPeer, TEXT } from '../../product/contracts/wire/raw-peer.ts';
@@ -154,6 +155,35 @@ t.test('R20: a connection with too many pipelined requests is closed before they
   t.ok((await answersTo(3_000)) <= 1 + PIPELINED_MAX);
   t.ok(served <= 1 + PIPELINED_MAX, `${served} of 3,000 were handled`);
   t.match(log.lines, [{ message: 'Refused at the port: too many pipelined requests.' }]);
+});
+
+t.test('R20: streams that wait for the response to an earlier request are cancelled when their peer disconnects', async (t) => {
+  const transport = wsTransport({ log: silentLog });
+  t.teardown(() => transport.close(1001, 'over'));
+  const ended = eventInbox<'opened' | 'cancelled'>();
+  const silent = (): ByteStream => {
+    let isBegun = false;
+    let give: (chunk: null) => void = () => undefined;
+    return {
+      next() {
+        if (isBegun) return new Promise((resolve) => (give = resolve));
+        isBegun = true;
+        ended.put('opened');
+        return Promise.resolve(Buffer.from('first'));
+      },
+      cancel() {
+        give(null);
+        ended.put('cancelled');
+      },
+    };
+  };
+  const { port } = await transport.listen(openToAll({ http: () => reply(silent()) }), hubRecorder().events);
+  const socket = connect(port, '127.0.0.1');
+  socket.write('GET /api/events HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(3));
+  for (let n = 0; n < 3; n += 1) t.equal(await ended.next('a stream'), 'opened');
+  await once(socket, 'data');
+  socket.destroy();
+  for (let n = 0; n < 3; n += 1) t.equal(await ended.next('the end of a stream'), 'cancelled');
 });
 
 t.test('a malformed request is answered with 400 only', async (t) => {
