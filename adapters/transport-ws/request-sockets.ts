@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type RawData, type ServerOptions, type WebSocket } from 'ws';
 import { createPlaces } from '../../core/domain/place-shares.ts';
+import { fullBucket, takeOne, type BucketRule } from '../../core/domain/token-bucket.ts';
 import type { HttpHandler } from '../../core/ports/http.ts';
 import type { Log } from '../../core/ports/log.ts';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
@@ -19,6 +20,8 @@ const MAY_OPEN = '/api/whoami';
  * between two checks, and some wait, it does not. Milliseconds.
  */
 const CHECK_MS = 15_000;
+/** Frames of a socket that are not requests: pings, pongs, and messages after its close. More destroy it. */
+export const OTHER_FRAMES: BucketRule = { burst: 1_000, perSecond: 100 };
 
 export interface RequestSocketsDeps {
   readonly http: HttpHandler;
@@ -120,7 +123,16 @@ export function requestSockets({ http, settings, isRefusing, log }: RequestSocke
       },
       Math.min(CHECK_MS, settings.keepAliveMs),
     ).unref();
+    let others = fullBucket(OTHER_FRAMES, performance.now());
+    const countOther = (): void => {
+      const { taken, bucket } = takeOne(others, OTHER_FRAMES, performance.now());
+      others = bucket;
+      // A close would read on until the client answers it.
+      if (!taken) stream.destroy();
+    };
+    socket.on('ping', countOther).on('pong', countOther);
     socket.on('message', (data: RawData) => {
+      if (socket.readyState !== socket.OPEN) return countOther();
       idle.refresh();
       requests.take(data as Buffer);
       if (requests.runningBytes > REQUEST_BYTES_MAX) socket.pause();

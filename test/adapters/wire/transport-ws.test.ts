@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { WebSocket } from 'ws';
 import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
 import { wsLink } from '../../../adapters/link-ws/ws-link.ts';
@@ -74,12 +74,14 @@ t.test('R20: a frame before identify is buffered only up to its limit, regardles
   peer.socket.destroy();
 });
 
-t.test('R20: a peer that the hub has closed before identify is read only up to the same limit', async (t) => {
-  const transport = () => wsTransport({ log: silentLog, options: { closeWithinMs: 10_000 } });
+/** The hub closes a peer that sends on. */
+async function closedWhileSending(t: Test, isIdentified: boolean): Promise<void> {
+  const transport = () => wsTransport({ log: silentLog, options: { closeWithinMs: 3_000 } });
   const room = await wireRoom(t, { ...subject, transport }, { unidentifiedBytesMax: 10_000 });
   const peer = await rawPeer(room);
   const { connection } = await nextOf(room.hubSaw, 'open');
-  connection.close(1008, 'identify within the time');
+  if (isIdentified) connection.identified();
+  connection.close(1013, 'any reason');
   for (let n = 0; n < 1_000; n += 1) peer.frame(TEXT, 'x'.repeat(994));
   const written = (): Promise<true> => new Promise((resolve) => peer.socket.write(Buffer.alloc(0), () => resolve(true)));
   const stalled = (): Promise<false> => new Promise((resolve) => setTimeout(resolve, 500, false));
@@ -91,8 +93,13 @@ t.test('R20: a peer that the hub has closed before identify is read only up to t
   }
   t.ok(megabytes < 64, 'the hub has stopped reading');
   peer.socket.destroy();
-  t.equal((await nextOf(room.hubSaw, 'gone')).code, 1008);
-});
+  t.equal((await nextOf(room.hubSaw, 'gone')).code, 1013);
+  t.equal(await peer.closeCode, 1013, 'the peer receives the code');
+}
+
+t.test('R20: a peer that the hub has closed before identify is read only up to the same limit', (t) => closedWhileSending(t, false));
+
+t.test('R20: a peer that the hub has closed after identify is read only up to the limit before it', (t) => closedWhileSending(t, true));
 
 t.test('R20: one address gets half of the free non-WebSocket connections, and regains room when they close', async (t) => {
   const log = memoryLog();
