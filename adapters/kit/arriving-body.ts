@@ -1,6 +1,7 @@
 /**
  * A request body while it arrives. Chunks are buffered until they are read, and reading from the socket is paused if there are too many.
- * The body is arriving, then complete, broken if the client disconnects, or refused for its small chunks. It is dropped once it is cancelled.
+ * The body is arriving, then complete, broken if the client disconnects, or refused for its small chunks. Once it is cancelled, what
+ * arrives is dropped, but still counted.
  */
 import type { HttpBody } from '../../core/ports/http.ts';
 
@@ -94,13 +95,19 @@ export class ArrivingBody implements HttpBody {
     return this.#state === 'refused';
   }
 
+  /** Whether nobody reads it any more. */
+  isCancelled(): boolean {
+    return this.#isDropped;
+  }
+
   /** Adds bytes that arrived. The caller MUST NOT reuse their memory. */
   push(chunk: Uint8Array): void {
     const { byteLength } = chunk;
-    if (!this.#isExpected() || byteLength === 0) return;
+    if (this.#state !== 'arriving' || byteLength === 0) return;
     this.#chunks += 1;
     this.#bytes += byteLength;
     if (this.#chunks > CHUNKS_FREE + this.#bytes / CHUNK_BYTES_MIN) return this.#refuse();
+    if (this.#isDropped) return;
     if (byteLength >= SMALL_BYTES || this.#buffered.length < UNMERGED_MAX) {
       this.#seal();
       this.#buffered.push(chunk);

@@ -41,10 +41,13 @@ export function headerIn(headers: readonly string[], wanted: string): string | u
 }
 
 /** Whether the request has a body. That of GET and HEAD has no meaning and is ignored. */
-export function hasBody(method: string, headers: readonly string[]): boolean {
-  if (method === 'GET' || method === 'HEAD') return false;
-  return headerIn(headers, 'transfer-encoding') !== undefined || (headerIn(headers, 'content-length') ?? '0') !== '0';
-}
+export const hasBody = (method: string, headers: readonly string[]): boolean => !ignoresBody(method) && announcesBody(headers);
+
+export const ignoresBody = (method: string): boolean => method === 'GET' || method === 'HEAD';
+
+/** Whether a body follows these headers, with any method. */
+export const announcesBody = (headers: readonly string[]): boolean =>
+  headerIn(headers, 'transfer-encoding') !== undefined || (headerIn(headers, 'content-length') ?? '0') !== '0';
 
 /** Matches the Host of almost every request, so that it need not be parsed: lowercase, not IPv6, with a port below 60000. */
 const PLAIN_HOST = /^[a-z0-9._-]+(?::[1-5]?\d{1,4})?$/;

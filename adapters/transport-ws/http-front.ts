@@ -80,17 +80,32 @@ export const httpFront = ({ settings, connectionsMax, certificate, onTooMany, ..
 
 /** `add`: false if more than `PIPELINED_MAX` requests of the connection wait, with this one. */
 function pipelineCount(): { add(socket: Socket, outgoing: ServerResponse): boolean } {
-  const waiting = new WeakMap<Socket, number>();
+  const waiting = new WeakMap<Socket, Set<ServerResponse>>();
+  const waitingOn = (socket: Socket): Set<ServerResponse> => {
+    const known = waiting.get(socket);
+    if (known !== undefined) return known;
+    const made = new Set<ServerResponse>();
+    waiting.set(socket, made);
+    socket.once('close', () => made.forEach(closeUnsent));
+    return made;
+  };
   return {
     add(socket, outgoing) {
       // Node gives a response its socket once the one before it is complete.
       if (outgoing.socket !== null) return true;
-      const count = (waiting.get(socket) ?? 0) + 1;
-      waiting.set(socket, count);
-      outgoing.once('close', () => waiting.set(socket, (waiting.get(socket) ?? 1) - 1));
-      return count <= PIPELINED_MAX;
+      const responses = waitingOn(socket);
+      responses.add(outgoing);
+      outgoing.once('close', () => responses.delete(outgoing));
+      return responses.size <= PIPELINED_MAX;
     },
   };
+}
+
+/** Node does so only for the response that has the socket. */
+function closeUnsent(outgoing: ServerResponse): void {
+  if (outgoing.socket !== null) return;
+  outgoing.destroy();
+  outgoing.emit('close');
 }
 
 /**

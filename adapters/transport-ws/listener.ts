@@ -17,7 +17,7 @@ import { AddressShare } from './address-share.ts';
 import { admitUpgrade, isComplete, keepOnlyUpgrade } from './admit-upgrade.ts';
 import { openConnection, type Upgraded } from './peer-connection.ts';
 import { httpFront } from './http-front.ts';
-import { refuseUpgrade } from './refuse-upgrade.ts';
+import { refuseInvalid, refuseUpgrade } from './refuse-upgrade.ts';
 import { requestSockets } from './request-sockets.ts';
 
 /**
@@ -63,6 +63,7 @@ export const openPort = async ({ options, events, settings, nextId, isRefusing, 
     closeTimeout: settings.closeWithinMs,
   };
   const upgrader = new WebSocketServer(upgrading);
+  refuseInvalid(upgrader, settings);
 
   const requests = requestSockets({ http: options.http, settings, isRefusing, log });
 

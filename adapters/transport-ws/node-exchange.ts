@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { plainAddress } from '../../core/protocol/client-address.ts';
 import type { AnswerHead, Exchange } from '../kit/answer-http.ts';
 import { ArrivingBody } from '../kit/arriving-body.ts';
-import { CapturedRequest, hasBody, headerIn } from '../kit/captured-request.ts';
+import { announcesBody, CapturedRequest, headerIn, ignoresBody } from '../kit/captured-request.ts';
 
 /** Unread bytes of a body above which reading from the socket is paused. */
 const BUFFERED_BYTES_MAX = 65_536;
@@ -25,16 +25,18 @@ export function nodeExchange(incoming: IncomingMessage, outgoing: ServerResponse
   const { method = '', rawHeaders, socket } = incoming;
   const target = (incoming.url ?? '').replace(ABSOLUTE, '') || '/';
   const mark = target.indexOf('?');
-  const body = hasBody(method, rawHeaders) ? arrivingBody(incoming) : null;
+  const arriving = announcesBody(rawHeaders) ? arrivingBody(incoming) : null;
+  const isIgnored = ignoresBody(method);
+  if (isIgnored) arriving?.cancel();
   const request = new CapturedRequest({
     method,
     path: mark === -1 ? target : target.slice(0, mark),
     query: mark === -1 ? '' : target.slice(mark + 1),
     headers: rawHeaders,
     remoteAddress: plainAddress(socket.remoteAddress ?? ''),
-    body,
+    body: isIgnored ? null : arriving,
   });
-  return { request, exchange: exchangeOf(outgoing, closes, () => discardRest(incoming, body)) };
+  return { request, exchange: exchangeOf(outgoing, closes, () => discardRest(incoming, arriving)) };
 }
 
 function exchangeOf(outgoing: ServerResponse, closes: () => boolean, done: () => void): Exchange {
@@ -92,6 +94,10 @@ function arrivingBody(incoming: IncomingMessage): ArrivingBody {
     body.push(chunk);
     leftBytes -= chunk.byteLength;
     if (leftBytes === 0) body.end();
+    if (!body.isRefused()) return;
+    // Whoever reads the body answers; nobody else would. Paused, little more is read until then.
+    if (body.isCancelled()) incoming.socket.destroy();
+    else incoming.pause();
   });
   incoming.once('end', () => body.end());
   incoming.on('error', (error) => body.breakOff(error.message));
@@ -103,8 +109,10 @@ function arrivingBody(incoming: IncomingMessage): ArrivingBody {
 /** Called after the response was written: discards the rest of the body, and closes the connection if that takes too long or costs too much. */
 function discardRest(incoming: IncomingMessage, body: ArrivingBody | null): void {
   if (body === null || body.isComplete()) return;
-  if (body.isRefused()) return incoming.socket.destroySoon();
+  const { socket } = incoming;
   body.cancel();
-  const timer = setTimeout(() => incoming.socket.destroySoon(), LEFTOVER_MS);
+  if (body.isRefused()) socket.destroySoon();
+  // Of a refused body nothing more is read, even if the client does not read the response.
+  const timer = setTimeout(() => (body.isRefused() ? socket.destroy() : socket.destroySoon()), LEFTOVER_MS);
   incoming.once('close', () => clearTimeout(timer));
 }

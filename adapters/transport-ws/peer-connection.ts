@@ -80,8 +80,9 @@ class WsConnection implements HubConnection {
   /** The close code of the side that closed first; null while open. */
   #closedWith: number | null = null;
   #isCorked = false;
-  /** Bytes received before `identified`. */
-  #unidentifiedBytes = 0;
+  /** Bytes received before `identified`, or, from an identified peer, after our close. */
+  #countedBytes = 0;
+  #isCounting = true;
 
   constructor({ id, socket, stream, remoteAddress, forwardedFor }: Upgraded, deps: ConnectionDeps) {
     this.id = id;
@@ -115,6 +116,7 @@ class WsConnection implements HubConnection {
   }
 
   identified(): void {
+    this.#isCounting = false;
     this.#stream.off('data', onBytes);
   }
 
@@ -134,20 +136,24 @@ class WsConnection implements HubConnection {
     if (this.#closedWith !== null) return;
     this.#closedWith = code;
     this.#socket.close(code, closeReason(reason));
+    if (this.#isCounting) return;
+    // Until the peer has answered, it is read only as far as an unidentified one.
+    this.#isCounting = true;
+    this.#countedBytes = 0;
+    this.#stream.prependListener('data', onBytes);
   }
 
   onOpen(): void {
     this.#notify(() => this.#deps.events.onOpen(this));
   }
 
-  /** A frame is buffered until it is complete, so the bytes of unidentified peers are limited even within a frame. */
+  /** Called while bytes count. A frame is buffered until it is complete, so they are limited even within a frame. */
   onBytes(bytes: number): void {
-    this.#unidentifiedBytes += bytes;
+    this.#countedBytes += bytes;
     const { unidentifiedBytesMax } = this.#deps;
-    if (this.#unidentifiedBytes <= unidentifiedBytesMax) return;
-    this.identified();
+    if (this.#countedBytes <= unidentifiedBytesMax) return;
     this.close(CLOSE_CODES.tooLarge, `at most ${unidentifiedBytesMax} bytes before identify`);
-    // Not even the peer's close frame is read. Nor is more read from a peer that sends on after a close for another reason.
+    // Not even the peer's close frame is read. Nor is more read from a peer that sends on after another close, even after `resume`.
     this.#socket.pause();
   }
 

@@ -3,13 +3,14 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type RawData, type ServerOptions, type WebSocket } from 'ws';
 import { createPlaces } from '../../core/domain/place-shares.ts';
+import { fullBucket, takeOne, type BucketRule } from '../../core/domain/token-bucket.ts';
 import type { HttpHandler } from '../../core/ports/http.ts';
 import type { Log } from '../../core/ports/log.ts';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
 import { httpAnswerer } from '../kit/answer-http.ts';
 import { CapturedRequest, headerIn, unservable } from '../kit/captured-request.ts';
 import { REQUEST_BYTES_MAX, REQUEST_SOCKETS_MAX, RequestSocket, UNREAD_BYTES_MAX, upgradeHeaders } from '../kit/request-socket.ts';
-import { refuseUpgrade } from './refuse-upgrade.ts';
+import { refuseInvalid, refuseUpgrade } from './refuse-upgrade.ts';
 import type { WsSettings } from './settings.ts';
 
 /** Whoever gets its token's identity here may open a socket. */
@@ -19,6 +20,8 @@ const MAY_OPEN = '/api/whoami';
  * between two checks, and some wait, it does not. Milliseconds.
  */
 const CHECK_MS = 15_000;
+/** Frames of a socket that are not requests: pings, pongs, and messages after its close. More destroy it. */
+export const OTHER_FRAMES: BucketRule = { burst: 1_000, perSecond: 100 };
 
 export interface RequestSocketsDeps {
   readonly http: HttpHandler;
@@ -49,6 +52,7 @@ export function requestSockets({ http, settings, isRefusing, log }: RequestSocke
     closeTimeout: settings.closeWithinMs,
   };
   const upgrader = new WebSocketServer(options);
+  refuseInvalid(upgrader, settings);
 
   /** Whose token these headers have; if it is not valid, or cannot be looked up, the status that says so. */
   const ownerOf = async (headers: readonly string[], remoteAddress: string): Promise<string | number> => {
@@ -119,7 +123,16 @@ export function requestSockets({ http, settings, isRefusing, log }: RequestSocke
       },
       Math.min(CHECK_MS, settings.keepAliveMs),
     ).unref();
+    let others = fullBucket(OTHER_FRAMES, performance.now());
+    const countOther = (): void => {
+      const { taken, bucket } = takeOne(others, OTHER_FRAMES, performance.now());
+      others = bucket;
+      // A close would read on until the client answers it.
+      if (!taken) stream.destroy();
+    };
+    socket.on('ping', countOther).on('pong', countOther);
     socket.on('message', (data: RawData) => {
+      if (socket.readyState !== socket.OPEN) return countOther();
       idle.refresh();
       requests.take(data as Buffer);
       if (requests.runningBytes > REQUEST_BYTES_MAX) socket.pause();

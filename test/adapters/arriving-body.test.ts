@@ -67,6 +67,16 @@ t.test('a body of one-byte chunks is aborted, and none of it is kept', async (t)
   await t.rejects(Promise.resolve(body.whole()), reason);
 });
 
+t.test('R20: chunks of a body that nobody reads count, too', (t) => {
+  const { body } = bodyOf();
+  body.cancel();
+  for (let nth = 0; nth < CHUNKS_FREE; nth += 1) body.push(new Uint8Array(1));
+  t.notOk(body.isRefused());
+  for (let nth = 0; nth < CHUNKS_FREE; nth += 1) body.push(new Uint8Array(1));
+  t.ok(body.isRefused());
+  t.end();
+});
+
 t.test('as many chunks as a body may have are accepted, at any length', async (t) => {
   const { body } = bodyOf();
   let read = 0;

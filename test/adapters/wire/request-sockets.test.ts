@@ -5,6 +5,7 @@ import t, { type Test } from 'tap';
 import { WebSocket, type RawData } from 'ws';
 import { REQUEST_BYTES_MAX, REQUEST_SOCKETS_MAX, REQUESTS_MAX, UNREAD_BYTES_MAX } from '../../../adapters/kit/request-socket.ts';
 import type { WsOptions } from '../../../adapters/transports.ts';
+import { OTHER_FRAMES } from '../../../adapters/transport-ws/request-sockets.ts';
 import { wsTransport } from '../../../adapters/transport-ws/ws-transport.ts';
 import type { HttpRequest, HttpResponse } from '../../../core/ports/http.ts';
 import type { HubTransport } from '../../../core/ports/hub-transport.ts';
@@ -288,6 +289,13 @@ t.test('R20: a client that leaves its answers unread is disconnected, although i
   await closed;
   clearInterval(timer);
   t.pass('it is');
+});
+
+t.test('a client may send pings and pongs within the limit', async (t) => {
+  const { socket, send, got } = await client(await door(t, () => json(200, 'x')));
+  for (let n = 0; n < OTHER_FRAMES.burst / 2; n += 1) socket.pong();
+  send(submit(1));
+  t.match(await got(1), [{ id: 1, status: 200 }]);
 });
 
 t.test('bodies that wait for the handler are limited', async (t) => {

@@ -1,15 +1,16 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { WebSocket } from 'ws';
 import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
 import { wsLink } from '../../../adapters/link-ws/ws-link.ts';
 import { ws, type WsOptions } from '../../../adapters/transports.ts';
 import { wsTransport } from '../../../adapters/transport-ws/ws-transport.ts';
 import { PIPELINED_MAX } from '../../../adapters/transport-ws/http-front.ts';
-import type { HttpRequest, HttpResponse } from '../../../core/ports/http.ts';
+import type { ByteStream, HttpRequest, HttpResponse } from '../../../core/ports/http.ts';
 import type { PendingUpgrade } from '../../../core/ports/hub-transport.ts';
 import { silentLog } from '../../../core/ports/log.ts';
+import { eventInbox } from '../../product/contracts/files/event-inbox.ts';
 import { httpApiContract } from '../../product/contracts/wire/http-api.contract.ts';
 import { hubTransportContract } from '../../product/contracts/wire/hub-transport.contract.ts';
 import { rawPeer, TEXT } from '../../product/contracts/wire/raw-peer.ts';
@@ -73,12 +74,14 @@ t.test('R20: a frame before identify is buffered only up to its limit, regardles
   peer.socket.destroy();
 });
 
-t.test('R20: a peer that the hub has closed before identify is read only up to the same limit', async (t) => {
-  const transport = () => wsTransport({ log: silentLog, options: { closeWithinMs: 10_000 } });
+/** The hub closes a peer that sends on. */
+async function closedWhileSending(t: Test, isIdentified: boolean): Promise<void> {
+  const transport = () => wsTransport({ log: silentLog, options: { closeWithinMs: 3_000 } });
   const room = await wireRoom(t, { ...subject, transport }, { unidentifiedBytesMax: 10_000 });
   const peer = await rawPeer(room);
   const { connection } = await nextOf(room.hubSaw, 'open');
-  connection.close(1008, 'identify within the time');
+  if (isIdentified) connection.identified();
+  connection.close(1013, 'any reason');
   for (let n = 0; n < 1_000; n += 1) peer.frame(TEXT, 'x'.repeat(994));
   const written = (): Promise<true> => new Promise((resolve) => peer.socket.write(Buffer.alloc(0), () => resolve(true)));
   const stalled = (): Promise<false> => new Promise((resolve) => setTimeout(resolve, 500, false));
@@ -90,8 +93,13 @@ t.test('R20: a peer that the hub has closed before identify is read only up to t
   }
   t.ok(megabytes < 64, 'the hub has stopped reading');
   peer.socket.destroy();
-  t.equal((await nextOf(room.hubSaw, 'gone')).code, 1008);
-});
+  t.equal((await nextOf(room.hubSaw, 'gone')).code, 1013);
+  t.equal(await peer.closeCode, 1013, 'the peer receives the code');
+}
+
+t.test('R20: a peer that the hub has closed before identify is read only up to the same limit', (t) => closedWhileSending(t, false));
+
+t.test('R20: a peer that the hub has closed after identify is read only up to the limit before it', (t) => closedWhileSending(t, true));
 
 t.test('R20: one address gets half of the free non-WebSocket connections, and regains room when they close', async (t) => {
   const log = memoryLog();
@@ -154,6 +162,35 @@ t.test('R20: a connection with too many pipelined requests is closed before they
   t.ok((await answersTo(3_000)) <= 1 + PIPELINED_MAX);
   t.ok(served <= 1 + PIPELINED_MAX, `${served} of 3,000 were handled`);
   t.match(log.lines, [{ message: 'Refused at the port: too many pipelined requests.' }]);
+});
+
+t.test('R20: streams that wait for the response to an earlier request are cancelled when their peer disconnects', async (t) => {
+  const transport = wsTransport({ log: silentLog });
+  t.teardown(() => transport.close(1001, 'over'));
+  const ended = eventInbox<'opened' | 'cancelled'>();
+  const silent = (): ByteStream => {
+    let isBegun = false;
+    let give: (chunk: null) => void = () => undefined;
+    return {
+      next() {
+        if (isBegun) return new Promise((resolve) => (give = resolve));
+        isBegun = true;
+        ended.put('opened');
+        return Promise.resolve(Buffer.from('first'));
+      },
+      cancel() {
+        give(null);
+        ended.put('cancelled');
+      },
+    };
+  };
+  const { port } = await transport.listen(openToAll({ http: () => reply(silent()) }), hubRecorder().events);
+  const socket = connect(port, '127.0.0.1');
+  socket.write('GET /api/events HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(3));
+  for (let n = 0; n < 3; n += 1) t.equal(await ended.next('a stream'), 'opened');
+  await once(socket, 'data');
+  socket.destroy();
+  for (let n = 0; n < 3; n += 1) t.equal(await ended.next('the end of a stream'), 'cancelled');
 });
 
 t.test('a malformed request is answered with 400 only', async (t) => {
