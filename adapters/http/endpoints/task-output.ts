@@ -41,18 +41,19 @@ export function taskOutputHandlers(deps: HttpApiDeps): Pick<Handlers, 'taskOutpu
   const hasMore = async (taskId: TaskId, after: number): Promise<boolean> =>
     (await output.read({ taskId, after, limit: 1 })).chunks.length > 0;
 
-  /** `arrived` resolves when there may be new output, or the task may have ended, and at the latest after `ms`. */
-  const change = (taskId: TaskId, ms: number): { readonly arrived: Promise<void>; cancel(): void } => {
+  /** Begins at once: whatever changes while the store is read is not missed. */
+  const nextChange = (taskId: TaskId): { within(ms: number): Promise<void>; cancel(): void } => {
     let done: () => void = () => undefined;
     const arrived = new Promise<void>((resolve) => (done = resolve));
-    const unsubscribe = outputWriter.onOutput(taskId, () => done());
-    const timer = clock.after(ms, () => done());
+    const cancel = outputWriter.onOutput(taskId, () => done());
     return {
-      arrived,
-      cancel() {
-        unsubscribe();
+      /** Resolves when there may be new output, or the task may have ended, and at the latest after `ms`. */
+      async within(ms) {
+        const timer = clock.after(ms, () => done());
+        await arrived;
         timer.cancel();
       },
+      cancel,
     };
   };
 
@@ -83,13 +84,13 @@ export function taskOutputHandlers(deps: HttpApiDeps): Pick<Handlers, 'taskOutpu
       const untilMs = clock.monotonicMs() + waitMs.value;
       try {
         for (;;) {
-          const leftMs = Math.max(0, untilMs - clock.monotonicMs());
-          const endMs = await endsInMs(task.id);
-          const next = change(task.id, Math.min(leftMs, endMs ?? leftMs, deps.isShared ? SHARED_STORE_MS : leftMs));
+          const next = nextChange(task.id);
           try {
+            const endMs = await endsInMs(task.id);
             const more = await hasMore(task.id, after);
+            const leftMs = Math.max(0, untilMs - clock.monotonicMs());
             if (more || endMs === 0 || leftMs === 0) return ok({ more, ended: endMs === 0 });
-            await next.arrived;
+            await next.within(Math.min(leftMs, endMs ?? leftMs, deps.isShared ? SHARED_STORE_MS : leftMs));
           } finally {
             next.cancel();
           }
