@@ -8,6 +8,8 @@ import type { Clock, Timer } from '../../../core/ports/clock.ts';
 export interface ReadTurns {
   /** Resolves when the read may run, to a function that ends it. Null if too many reads of this owner run or wait already. */
   enter(owner: string): Promise<() => void> | null;
+  /** Reads in a turn, however many reads of this owner wait: for callers whose number is limited otherwise. */
+  run<T>(owner: string, read: () => Promise<T>): Promise<T>;
 }
 
 export interface ReadRules {
@@ -74,26 +76,36 @@ export function readTurns({ perOwner, msPerSecond, burstMs }: ReadRules, clock: 
     }
   };
 
+  const turnIn = (queue: OwnerQueue): Promise<() => void> =>
+    new Promise((resolve) => {
+      queue.waiting.push(() => {
+        const fromMs = clock.monotonicMs();
+        let isOver = false;
+        resolve(() => {
+          if (isOver) return;
+          isOver = true;
+          queue.running -= 1;
+          const nowMs = clock.monotonicMs();
+          // A read on a slow database must not block its owner for longer than the burst.
+          queue.time = spend(queue.time, rule, nowMs, Math.min(burstMs, nowMs - fromMs + REQUEST_MS)).bucket;
+          startNext(queue);
+        });
+      });
+      startNext(queue);
+    });
+
   return {
     enter(owner) {
       const queue = queueOf(owner);
-      if (queue.running + queue.waiting.length >= perOwner) return null;
-      return new Promise((resolve) => {
-        queue.waiting.push(() => {
-          const fromMs = clock.monotonicMs();
-          let isOver = false;
-          resolve(() => {
-            if (isOver) return;
-            isOver = true;
-            queue.running -= 1;
-            const nowMs = clock.monotonicMs();
-            // A read on a slow database must not block its owner for longer than the burst.
-            queue.time = spend(queue.time, rule, nowMs, Math.min(burstMs, nowMs - fromMs + REQUEST_MS)).bucket;
-            startNext(queue);
-          });
-        });
-        startNext(queue);
-      });
+      return queue.running + queue.waiting.length >= perOwner ? null : turnIn(queue);
+    },
+    async run(owner, read) {
+      const leave = await turnIn(queueOf(owner));
+      try {
+        return await read();
+      } finally {
+        leave();
+      }
     },
   };
 }
