@@ -99,7 +99,9 @@ export async function serve(
   if (isRead(route)) {
     const turn = context.reads.enter(owner);
     if (turn === null) return tooMany(`This token has ${deps.limits.readsPerToken} unanswered reads.`, READS_WAIT_MS);
-    releases.push(await turn);
+    const leave = await turn;
+    // What it read is in memory until the client has taken the response.
+    releases.push(() => leave(request.whenSent));
   }
   try {
     let json: unknown;
