@@ -44,7 +44,6 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
   const cookies = sessionCookies(deps.sessionSecret);
   const pages = dashboardPages(deps.dashboard);
   const rate = { burst: deps.limits.requestBurst, perSecond: deps.limits.requestsPerSecond };
-  const streams = eventStreams(deps);
   const requests = requestLog(deps);
   const context: ServeContext = {
     deps,
@@ -66,6 +65,7 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
     loop: loopDelay(),
     refusedRequests: requests.refused,
   };
+  const streams = eventStreams(deps, context.reads);
   const everyAgent = allAgents(deps);
   const why = waiting(deps, everyAgent);
   const handlers: Handlers = {
@@ -73,7 +73,7 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
     ...taskHandlers(deps, why),
     ...taskHistoryHandlers(deps),
     ...agentHandlers(deps, why),
-    ...taskOutputHandlers(deps),
+    ...taskOutputHandlers(deps, context.reads),
     ...tokenHandlers(deps, auth),
     ...auditHandlers(deps),
     ...sessionHandlers(deps, auth, cookies),

@@ -8,6 +8,9 @@ export interface Caller extends Principal {
   readonly reach: Reach;
 }
 
+/** Whom the requests of a token count for in limits that strangers have too, by their address. */
+export const ownerOf = ({ id }: Pick<Caller, 'id'>): string => `token ${id}`;
+
 /** Called with each line of a body. If it returns a reply, reading stops and that is the response. */
 export type LineHandler = (line: { readonly number: number; readonly bytes: Uint8Array }) => Reply | null;
 

@@ -52,7 +52,7 @@ export const ROUTES = [
   { name: 'taskEvents', method: 'GET', path: '/api/tasks/:id/events', roles: VIEW_ASSIGNED, body: 'none', query: true, shed: true },
   { name: 'keptResult', method: 'GET', path: '/api/tasks/:id/results/:generation', roles: VIEW_OWN, body: 'none', query: true, shed: true },
   { name: 'taskOutput', method: 'GET', path: '/api/tasks/:id/output', roles: VIEW_OWN, body: 'none', query: true, shed: true },
-  // Not shed: a shed GET counts as a read, and this one would occupy a turn of its token's reads while it waits.
+  // Not shed: a shed GET is a read from beginning to end, and this one would occupy a turn of its token's reads while it waits.
   { name: 'waitForOutput', method: 'GET', path: '/api/tasks/:id/output/wait', roles: VIEW_OWN, body: 'none', query: true },
   { name: 'retryTask', method: 'POST', path: '/api/tasks/:id/retry', roles: OPERATE, body: 'empty' },
   { name: 'cancelTask', method: 'POST', path: '/api/tasks/:id/cancel', roles: OPERATE_OWN, body: 'empty' },

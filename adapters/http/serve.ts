@@ -12,7 +12,7 @@ import type { ParseTurns } from './turns/parse-turns.ts';
 import type { ReadTurns } from './turns/read-turns.ts';
 import type { Cors } from './cors.ts';
 import { invalid, read, refusal, refused, tooMany, type Read, type Reply } from './reply.ts';
-import type { ApiRequest, Caller, Handler, OpenHandler } from './request.ts';
+import { ownerOf, type ApiRequest, type Caller, type Handler, type OpenHandler } from './request.ts';
 import { rolesOf, type Route } from './routes.ts';
 import type { Sender } from './request-log.ts';
 import { refuseForeignPage } from './session/own-page.ts';
@@ -91,7 +91,7 @@ export async function serve(
   const wrong = refuseType(route, request) ?? refuseQuery(route, request);
   if (wrong !== null) return wrong;
 
-  const owner = admitted.value === null ? `address ${addressGroup(address)}` : `token ${admitted.value.id}`;
+  const owner = admitted.value === null ? `address ${addressGroup(address)}` : ownerOf(admitted.value);
   const isEmpty = route.body === 'empty';
   const rules = { budget: isEmpty ? UNCOUNTED : context.bodies, turns: context.parsing, owner, clock: deps.clock };
   const releases: (() => void)[] = [];
@@ -99,7 +99,9 @@ export async function serve(
   if (isRead(route)) {
     const turn = context.reads.enter(owner);
     if (turn === null) return tooMany(`This token has ${deps.limits.readsPerToken} unanswered reads.`, READS_WAIT_MS);
-    releases.push(await turn);
+    const leave = await turn;
+    // What it read is in memory until the client has taken the response.
+    releases.push(() => leave(request.whenSent));
   }
   try {
     let json: unknown;
@@ -132,7 +134,7 @@ export async function serve(
 
 /** After how long a token with too many waiting reads may retry, milliseconds. */
 const READS_WAIT_MS = 1_000;
-/** Whether it reads from the database for the whole request. A stream does not: it reads a little at a time. */
+/** Whether it is a read from beginning to end. Streams and waits take turns of reads by themselves, for as long as they read. */
 const isRead = (route: Route): boolean => route.method === 'GET' && route.shed === true;
 
 /** For a public route. */

@@ -1,5 +1,5 @@
 /** Calls the HTTP handler and sends its response, in the same way on every server. */
-import type { ByteStream, HttpHandler, HttpResponse } from '../../core/ports/http.ts';
+import type { ByteStream, HttpHandler, HttpRequest, HttpResponse } from '../../core/ports/http.ts';
 import type { Log } from '../../core/ports/log.ts';
 import { unservable, type CapturedRequest } from './captured-request.ts';
 import { FAILED, STOPPING, unreadable } from './own-answers.ts';
@@ -18,6 +18,8 @@ export interface Exchange {
   abort(): void;
   /** Called if the client disconnects before the response is complete. Set by the sender of a stream. */
   onGone: () => void;
+  /** As in `HttpRequest`. */
+  readonly whenSent?: HttpRequest['whenSent'];
 }
 
 export type AnswerHead = Pick<HttpResponse, 'status' | 'headers'>;
@@ -42,6 +44,7 @@ export function httpAnswerer({ http, isRefusing, log }: AnswererDeps): (request:
     }
   };
   return (request, exchange) => {
+    request.whenSent = exchange.whenSent;
     replyTo(request)
       .then((reply) => sendReply(reply, request.method, exchange))
       .catch((thrown: unknown) => {

@@ -12,6 +12,8 @@ export class CapturedRequest implements HttpRequest {
   readonly query: string;
   readonly remoteAddress: string;
   readonly body: HttpBody | null;
+  /** Set by `httpAnswerer`. */
+  whenSent: HttpRequest['whenSent'];
   readonly #headers: readonly string[];
 
   constructor({ method, path, query, remoteAddress, body, headers }: RequestParts) {

@@ -296,11 +296,8 @@ export function memoryStoreUnit(
         }
         const keys = [...distinct.keys()].sort();
         const read = keys.slice(0, limit);
-        return {
-          requirements: read.flatMap((key) => distinct.get(key) ?? []),
-          isAll: keys.length <= limit,
-          readTo: lastKeys(read, groups ?? []),
-        };
+        const requirements = read.flatMap((key) => distinct.get(key) ?? []);
+        return { requirements, isAll: read.length === keys.length, readTo: lastKeys(read, groups ?? []) };
       }),
     claimable: ({ requirementKeys, nowMs, limitPerLane }) =>
       inTransaction(() => {

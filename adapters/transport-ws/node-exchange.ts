@@ -12,6 +12,8 @@ const BUFFERED_BYTES_MAX = 65_536;
  * client might not receive the response.
  */
 const LEFTOVER_MS = 500;
+/** How long a client may read nothing of a response before it is disconnected, milliseconds. Node notices after up to twice that time. */
+const UNREAD_MS = 10_000;
 /** The start of an absolute request target, as sent to proxies. The host is in `Host`, too. */
 const ABSOLUTE = /^https?:\/\/[^/?]*/i;
 
@@ -48,12 +50,25 @@ function exchangeOf(outgoing: ServerResponse, closes: () => boolean, done: () =>
   };
   const end = (text: string): void => {
     outgoing.end(text);
+    if (outgoing.writableLength > 0) closeIfUnread(outgoing);
     done();
   };
-  outgoing.once('close', () => {
+  let onSent: () => void = () => undefined;
+  let isClosed = false;
+  const closed = (): void => {
+    if (isClosed) return;
+    isClosed = true;
     if (!outgoing.writableEnded) exchange.onGone();
     wake();
-  });
+    onSent();
+  };
+  outgoing.once('close', closed);
+  // While an earlier response of the connection is sent, Node does not tell this one that the client disconnects.
+  if (outgoing.socket === null) {
+    const { socket } = outgoing.req;
+    socket.once('close', closed);
+    outgoing.once('close', () => socket.off('close', closed));
+  }
   // A write after the client disconnected; `close` follows.
   outgoing.on('error', () => undefined);
 
@@ -78,8 +93,23 @@ function exchangeOf(outgoing: ServerResponse, closes: () => boolean, done: () =>
     },
     abort: () => void outgoing.destroy(),
     onGone: () => undefined,
+    whenSent(listener) {
+      if (isClosed) listener();
+      else onSent = listener;
+    },
   };
   return exchange;
+}
+
+/** Disconnects the client if it reads nothing of a response that it has not taken at once. */
+function closeIfUnread(outgoing: ServerResponse): void {
+  const { socket } = outgoing.req;
+  const { timeout = 0 } = socket;
+  if (timeout > 0 && timeout <= UNREAD_MS) return;
+  // By Node's timeout of the socket, which any part of a write that the client takes restarts.
+  socket.setTimeout(UNREAD_MS);
+  // Before Node's own listener, which sets the timeout until the next request.
+  outgoing.prependOnceListener('finish', () => socket.setTimeout(timeout));
 }
 
 function arrivingBody(incoming: IncomingMessage): ArrivingBody {

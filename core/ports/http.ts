@@ -34,6 +34,11 @@ export interface HttpRequest {
   header(name: string): string | undefined;
   /** Null if there is none, and always for GET and HEAD. */
   readonly body: HttpBody | null;
+  /**
+   * Calls `listener` once the operating system has taken the whole response, or the client has disconnected; at once if it already has. Called
+   * at most once. A transport that cannot tell leaves it undefined.
+   */
+  readonly whenSent?: ((listener: () => void) => void) | undefined;
 }
 
 /** What the transport answers. */

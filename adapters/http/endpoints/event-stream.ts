@@ -33,12 +33,15 @@ export interface StreamStart {
   readonly gap: { readonly from: number; readonly to: number } | null;
 }
 
+/** Calls the function that reads the first events, when that may happen. */
+export type FirstRead = <T>(read: () => Promise<T>) => Promise<T>;
+
 /** `onEnd` is called once, when the stream has ended for whatever reason. */
 export function eventStream(
   deps: HttpApiDeps,
   tail: EventTail,
   principal: Principal,
-  { place, filter }: { readonly place: StreamStart; readonly filter: EventFilter },
+  { place, filter, firstRead }: { readonly place: StreamStart; readonly filter: EventFilter; readonly firstRead: FirstRead },
   onEnd: () => void,
 ): ByteStream {
   const { clock, log } = deps;
@@ -91,6 +94,7 @@ export function eventStream(
       return encoder.encode(text);
     }
     while (!ended) {
+      const wasFirst = isFirst;
       if (!isFirst) await tail.round();
       isFirst = false;
       if (ended) return null;
@@ -99,7 +103,11 @@ export function eventStream(
         if (!(await principal.isStillValid())) return null;
       }
       const seen = tail.commits;
-      const { bytes, untilId, removedId: goneId } = await tail.after(afterId, filter);
+      // It may have ended before its turn came.
+      const read = async () => (ended ? null : await tail.after(afterId, filter));
+      const batch = await (wasFirst ? firstRead(read) : read());
+      if (batch === null) return null;
+      const { bytes, untilId, removedId: goneId } = batch;
       const isMore = untilId > afterId;
       // Events that were removed since the stream started, perhaps before it read them.
       const gap = goneId > removedId && goneId > afterId ? gapText(afterId, { from: afterId + 1, to: goneId }) : '';

@@ -5,11 +5,12 @@ import type { EventFilter, EventMarks } from '../../../core/ports/event-feed.ts'
 import type { ByteStream } from '../../../core/ports/http.ts';
 import { eventsSchema } from '../../../core/protocol/http-queries.ts';
 import type { HttpApiDeps } from '../deps.ts';
-import { eventStream, type StreamStart } from './event-stream.ts';
+import { eventStream, type FirstRead, type StreamStart } from './event-stream.ts';
 import { EventTail } from './event-tail.ts';
 import { queryReader } from '../query.ts';
 import { invalid, read, refusal, refused, type Read, type Reply } from '../reply.ts';
-import type { ApiRequest, Caller, Handler } from '../request.ts';
+import { ownerOf, type ApiRequest, type Caller, type Handler } from '../request.ts';
+import type { ReadTurns } from '../turns/read-turns.ts';
 import { sharedPlaces } from './shared-places.ts';
 import { maySee, unknownTask } from './task-endpoints.ts';
 
@@ -19,14 +20,17 @@ export interface EventStreams {
   close(): void;
 }
 
-export function eventStreams(deps: HttpApiDeps): EventStreams {
+export function eventStreams(deps: HttpApiDeps, reads: ReadTurns): EventStreams {
   const { events, tasks, limits } = deps;
   const readQuery = queryReader(eventsSchema);
   const tail = new EventTail(deps);
   const streams = new Set<ByteStream>();
   const places = sharedPlaces(limits.streams, 'event streams');
 
-  const start = async (request: ApiRequest, by: Caller): Promise<Read<{ readonly place: StreamStart; readonly filter: EventFilter }>> => {
+  const start = async (
+    request: ApiRequest,
+    by: Caller,
+  ): Promise<Read<{ readonly place: StreamStart; readonly filter: EventFilter; readonly isBehind: boolean }>> => {
     const query = readQuery(request.query());
     if (query.kind === 'refused') return query;
     const filter: EventFilter = {
@@ -40,7 +44,8 @@ export function eventStreams(deps: HttpApiDeps): EventStreams {
     if (by.reach === 'own' && filter.taskId === undefined)
       return refused(refusal('forbidden', 'A submitter can only follow one of its own tasks: pass task_id.'));
     // The task after the marks: one that was removed in between would otherwise seem complete.
-    const place = streamStart(lastId.value, await events.marks(), Number(query.value.last ?? 0));
+    const marks = await events.marks();
+    const place = streamStart(lastId.value, marks, Number(query.value.last ?? 0));
     const [task] = filter.taskId === undefined ? [] : await tasks.peek([filter.taskId]);
     if (by.reach === 'own' && (task === undefined || !maySee(by, task))) return refused(unknownTask);
     // A task that was removed may still have a gap to report. Without one there is nothing to wait for.
@@ -48,7 +53,7 @@ export function eventStreams(deps: HttpApiDeps): EventStreams {
     if (query.value.unless_ended !== undefined && task !== undefined && isEnded(task)) return refused(hasEnded);
     // The events of a task are removed together with it: if the task exists, all its events do.
     const isComplete = lastId.value === 0 && task !== undefined;
-    return read({ place: isComplete ? { ...place, gap: null } : place, filter });
+    return read({ place: isComplete ? { ...place, gap: null } : place, filter, isBehind: place.afterId < marks.lastId });
   };
 
   const open = async (request: ApiRequest, by: Caller): Promise<Reply> => {
@@ -57,17 +62,26 @@ export function eventStreams(deps: HttpApiDeps): EventStreams {
     const place = places.take(by.id);
     if (place.kind === 'refused') {
       // To learn that a task has ended, nobody has to wait for a place.
-      const instead = request.query().has('unless_ended') ? await start(request, by) : null;
-      return instead?.kind === 'refused' ? instead.reply : place.reply;
+      const turn = request.query().has('unless_ended') ? reads.enter(ownerOf(by)) : null;
+      if (turn === null) return place.reply;
+      const leave = await turn;
+      try {
+        const instead = await start(request, by);
+        return instead.kind === 'refused' ? instead.reply : place.reply;
+      } finally {
+        leave();
+      }
     }
     const over = place.value;
     try {
-      const started = await start(request, by);
+      const started = await reads.run(ownerOf(by), () => start(request, by));
       if (started.kind === 'refused') {
         over();
         return started.reply;
       }
-      const stream = eventStream(deps, tail, by, started.value, () => {
+      const { isBehind, ...begin } = started.value;
+      const firstRead: FirstRead = (first) => (isBehind ? reads.run(ownerOf(by), first) : first());
+      const stream = eventStream(deps, tail, by, { ...begin, firstRead }, () => {
         streams.delete(stream);
         over();
       });

@@ -219,7 +219,8 @@ export class EventTail {
 
   async #after(afterId: number, filter: EventFilter): Promise<EventBatch> {
     const wanted = this.#commits;
-    while (this.#readCommits < wanted || this.#fromId === null) {
+    // A stream behind the tail reads from the store, and need not wait for the tail.
+    while (this.#fromId === null || (this.#readCommits < wanted && afterId >= this.#fromId)) {
       const isMore = await (this.#reading ??= this.#read());
       // The stream that waited for it has ended.
       if (this.#streams === 0) return { bytes: NOTHING, untilId: afterId, removedId: 0 };

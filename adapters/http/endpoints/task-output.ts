@@ -7,7 +7,8 @@ import { outputSchema, outputWaitSchema } from '../../../core/protocol/http-quer
 import type { HttpApiDeps } from '../deps.ts';
 import { pageLimit, queryReader } from '../query.ts';
 import { invalid, ok, refused, read, type Read } from '../reply.ts';
-import type { ApiRequest, Caller, Handlers } from '../request.ts';
+import { ownerOf, type Handlers } from '../request.ts';
+import type { ReadTurns } from '../turns/read-turns.ts';
 import { sharedPlaces } from './shared-places.ts';
 import { maySee, unknownTask } from './task-endpoints.ts';
 
@@ -18,21 +19,14 @@ const LAST_OUTPUT_MS = 1_000;
 /** The poll interval on a store that other hubs write to: their writes do not wake the waiting requests here. Milliseconds. */
 const SHARED_STORE_MS = 1_000;
 
-export function taskOutputHandlers(deps: HttpApiDeps): Pick<Handlers, 'taskOutput' | 'waitForOutput'> {
+export function taskOutputHandlers(deps: HttpApiDeps, reads: ReadTurns): Pick<Handlers, 'taskOutput' | 'waitForOutput'> {
   const { tasks, output, outputWriter, clock, limits } = deps;
   const readPage = queryReader(outputSchema);
   const readWait = queryReader(outputWaitSchema);
   const waits = sharedPlaces(limits.streams, 'waits for output');
 
-  const taskOf = async (request: ApiRequest, by: Caller): Promise<Task | undefined> => {
-    const id = request.params['id'];
-    const [task] = isTaskId(id) ? await tasks.peek([id]) : [];
-    return task !== undefined && maySee(by, task) ? task : undefined;
-  };
-
   /** Milliseconds until no more output is expected; null while the task has not ended. At 0, everything that has arrived is stored. */
-  const endsInMs = async (taskId: TaskId): Promise<number | null> => {
-    const [task] = await tasks.peek([taskId]);
+  const endsInMs = async (task: Task | undefined): Promise<number | null> => {
     if (task !== undefined && !isEnded(task)) return null;
     const leftMs = task === undefined ? 0 : Math.max(0, task.updatedAtMs + LAST_OUTPUT_MS - clock.nowMs());
     if (leftMs === 0) await outputWriter.flush();
@@ -41,18 +35,19 @@ export function taskOutputHandlers(deps: HttpApiDeps): Pick<Handlers, 'taskOutpu
   const hasMore = async (taskId: TaskId, after: number): Promise<boolean> =>
     (await output.read({ taskId, after, limit: 1 })).chunks.length > 0;
 
-  /** `arrived` resolves when there may be new output, or the task may have ended, and at the latest after `ms`. */
-  const change = (taskId: TaskId, ms: number): { readonly arrived: Promise<void>; cancel(): void } => {
+  /** Begins at once: whatever changes while the store is read is not missed. */
+  const nextChange = (taskId: TaskId): { within(ms: number): Promise<void>; cancel(): void } => {
     let done: () => void = () => undefined;
     const arrived = new Promise<void>((resolve) => (done = resolve));
-    const unsubscribe = outputWriter.onOutput(taskId, () => done());
-    const timer = clock.after(ms, () => done());
+    const cancel = outputWriter.onOutput(taskId, () => done());
     return {
-      arrived,
-      cancel() {
-        unsubscribe();
+      /** Resolves when there may be new output, or the task may have ended, and at the latest after `ms`. */
+      async within(ms) {
+        const timer = clock.after(ms, () => done());
+        await arrived;
         timer.cancel();
       },
+      cancel,
     };
   };
 
@@ -63,8 +58,9 @@ export function taskOutputHandlers(deps: HttpApiDeps): Pick<Handlers, 'taskOutpu
       const { after = '0', generation, stream, search } = query.value;
       const limit = pageLimit(query.value.limit, limits.page);
       if (limit.kind === 'refused') return limit.reply;
-      const task = await taskOf(request, by);
-      if (task === undefined) return unknownTask;
+      const id = request.params['id'];
+      const [task] = isTaskId(id) ? await tasks.peek([id]) : [];
+      if (task === undefined || !maySee(by, task)) return unknownTask;
       const { chunks, more } = await output.read({ taskId: task.id, after: Number(after), limit: limit.value });
       const wanted = chunks.filter(filterOf({ generation, stream, search }));
       return ok({ output: wanted.map(chunkJson), next_after: chunks.at(-1)?.n ?? Number(after), more, kept: outputWriter.kept });
@@ -75,21 +71,27 @@ export function taskOutputHandlers(deps: HttpApiDeps): Pick<Handlers, 'taskOutpu
       if (query.kind === 'refused') return query.reply;
       const waitMs = waitTime(query.value.wait_ms);
       if (waitMs.kind === 'refused') return waitMs.reply;
-      const task = await taskOf(request, by);
-      if (task === undefined) return unknownTask;
+      const id = request.params['id'];
+      if (!isTaskId(id)) return unknownTask;
       const place = waits.take(by.id);
       if (place.kind === 'refused') return place.reply;
       const after = Number(query.value.after ?? '0');
       const untilMs = clock.monotonicMs() + waitMs.value;
       try {
-        for (;;) {
-          const leftMs = Math.max(0, untilMs - clock.monotonicMs());
-          const endMs = await endsInMs(task.id);
-          const next = change(task.id, Math.min(leftMs, endMs ?? leftMs, deps.isShared ? SHARED_STORE_MS : leftMs));
+        for (let isKnown = false; ; isKnown = true) {
+          const next = nextChange(id);
           try {
-            const more = await hasMore(task.id, after);
+            const state = await reads.run(ownerOf(by), async () => {
+              const [task] = await tasks.peek([id]);
+              if (!isKnown && (task === undefined || !maySee(by, task))) return null;
+              const endMs = await endsInMs(task);
+              return { endMs, more: await hasMore(id, after) };
+            });
+            if (state === null) return unknownTask;
+            const { endMs, more } = state;
+            const leftMs = Math.max(0, untilMs - clock.monotonicMs());
             if (more || endMs === 0 || leftMs === 0) return ok({ more, ended: endMs === 0 });
-            await next.arrived;
+            await next.within(Math.min(leftMs, endMs ?? leftMs, deps.isShared ? SHARED_STORE_MS : leftMs));
           } finally {
             next.cancel();
           }

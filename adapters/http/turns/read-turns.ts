@@ -4,11 +4,17 @@
  */
 import { fullBucket, spend, type Bucket } from '../../../core/domain/token-bucket.ts';
 import type { Clock, Timer } from '../../../core/ports/clock.ts';
+import type { HttpRequest } from '../../../core/ports/http.ts';
 
 export interface ReadTurns {
-  /** Resolves when the read may run, to a function that ends it. Null if too many reads of this owner run or wait already. */
-  enter(owner: string): Promise<() => void> | null;
+  /** Resolves when the read may run. Null if too many reads of this owner run or wait already. */
+  enter(owner: string): Promise<LeaveTurn> | null;
+  /** Reads in a turn, however many reads of this owner wait: for callers whose number is limited otherwise. */
+  run<T>(owner: string, read: () => Promise<T>): Promise<T>;
 }
+
+/** Ends a read: its time counts up to now. It keeps its turn until `whenSent` calls back, if that is given. */
+export type LeaveTurn = (whenSent?: HttpRequest['whenSent']) => void;
 
 export interface ReadRules {
   /** How many reads of one owner may run or wait. */
@@ -74,26 +80,40 @@ export function readTurns({ perOwner, msPerSecond, burstMs }: ReadRules, clock: 
     }
   };
 
+  const turnIn = (queue: OwnerQueue): Promise<LeaveTurn> =>
+    new Promise((resolve) => {
+      queue.waiting.push(() => {
+        const fromMs = clock.monotonicMs();
+        let isOver = false;
+        const free = (): void => {
+          queue.running -= 1;
+          startNext(queue);
+        };
+        resolve((whenSent) => {
+          if (isOver) return;
+          isOver = true;
+          const nowMs = clock.monotonicMs();
+          // A read on a slow database must not block its owner for longer than the burst.
+          queue.time = spend(queue.time, rule, nowMs, Math.min(burstMs, nowMs - fromMs + REQUEST_MS)).bucket;
+          if (whenSent === undefined) free();
+          else whenSent(free);
+        });
+      });
+      startNext(queue);
+    });
+
   return {
     enter(owner) {
       const queue = queueOf(owner);
-      if (queue.running + queue.waiting.length >= perOwner) return null;
-      return new Promise((resolve) => {
-        queue.waiting.push(() => {
-          const fromMs = clock.monotonicMs();
-          let isOver = false;
-          resolve(() => {
-            if (isOver) return;
-            isOver = true;
-            queue.running -= 1;
-            const nowMs = clock.monotonicMs();
-            // A read on a slow database must not block its owner for longer than the burst.
-            queue.time = spend(queue.time, rule, nowMs, Math.min(burstMs, nowMs - fromMs + REQUEST_MS)).bucket;
-            startNext(queue);
-          });
-        });
-        startNext(queue);
-      });
+      return queue.running + queue.waiting.length >= perOwner ? null : turnIn(queue);
+    },
+    async run(owner, read) {
+      const leave = await turnIn(queueOf(owner));
+      try {
+        return await read();
+      } finally {
+        leave();
+      }
     },
   };
 }

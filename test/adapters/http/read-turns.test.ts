@@ -60,3 +60,30 @@ t.test('a long read delays its token no longer than the burst; 0 means no limit'
   }
   t.pass('never waits');
 });
+
+t.test('R20: a read keeps its turn until its response is sent, but only its reading counts as its time', async (t) => {
+  const clock = virtualClock();
+  const turns = readTurns({ ...RULES, burstMs: 10 }, clock);
+  const sends: (() => void)[] = [];
+  for (let n = 0; n < 2; n += 1) (await turns.enter('viewer'))?.((listener) => sends.push(listener));
+  let isBegun = false;
+  const third = turns.enter('viewer')?.then((leave) => {
+    isBegun = true;
+    leave();
+  });
+  clock.advance(60_000);
+  await turn();
+  t.equal(isBegun, false, 'two responses are not sent');
+  t.type(await turns.enter('another'), 'function', 'another token does not wait for them');
+  sends[0]?.();
+  await third;
+  t.pass('one is sent, or its client is gone');
+  sends[1]?.();
+  let read = 0;
+  for (let n = 0; n < 9; n += 1) {
+    const leave = await turns.enter('viewer');
+    leave?.((listener) => listener());
+    read += 1;
+  }
+  t.equal(read, 9, 'a minute of sending took no time of the burst');
+});
