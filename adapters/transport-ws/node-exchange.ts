@@ -55,20 +55,12 @@ function exchangeOf(outgoing: ServerResponse, closes: () => boolean, done: () =>
   };
   let onSent: () => void = () => undefined;
   let isClosed = false;
-  const closed = (): void => {
-    if (isClosed) return;
+  outgoing.once('close', () => {
     isClosed = true;
     if (!outgoing.writableEnded) exchange.onGone();
     wake();
     onSent();
-  };
-  outgoing.once('close', closed);
-  // While an earlier response of the connection is sent, Node does not tell this one that the client disconnects.
-  if (outgoing.socket === null) {
-    const { socket } = outgoing.req;
-    socket.once('close', closed);
-    outgoing.once('close', () => socket.off('close', closed));
-  }
+  });
   // A write after the client disconnected; `close` follows.
   outgoing.on('error', () => undefined);
 
