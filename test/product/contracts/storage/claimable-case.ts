@@ -110,3 +110,36 @@ function tasksOfEveryKind(): readonly Task[] {
           }
   return tasks;
 }
+
+/** More requirements of one group than a read finds: each read begins where the one before ended. */
+export async function readsGroupsOn(t: ContractCase, subject: StorageSubject): Promise<void> {
+  const storage = await openedIn(t, subject);
+  const odd = Array.from({ length: 300 }, (_, n) => aRequirement(['gpu', `odd-${n}`]));
+  const own = Array.from({ length: 30 }, (_, n) => aRequirement([`odd-${n}`], 'a1'));
+  const inGroups = [...odd, ...own, aRequirement(['gpu']), ANYBODY, aRequirement(['gpu', 'zz'])];
+  const eligibleAtMs = A_MOMENT_MS + 5;
+  const isDue = (n: number): boolean => n % 3 !== 1;
+  const tasks = [...inGroups, aRequirement(['gpus'])].map((requirement, n) =>
+    aTask({ id: aTaskId(n), requirement, ...(isDue(n) ? {} : { eligibleAtMs }) }),
+  );
+  await commit(storage, inserting(...tasks));
+  const groups: readonly RequirementGroup[] = [
+    { capability: null },
+    { capability: 'gpu' },
+    { agentId: anAgentId('a1') },
+    { capability: 'none' },
+  ];
+  const found: string[] = [];
+  let after: readonly (string | null)[] = groups.map(() => null);
+  let reads = 0;
+  for (let isAll = false; !isAll && reads < 10; reads += 1) {
+    const filter = { nowMs: A_MOMENT_MS, limit: 100, groups: groups.map((group, n) => ({ ...group, after: after[n] ?? undefined })) };
+    const answer = await storage.tasks.transact(`read ${reads}`, (unit) => unit.waitingRequirements(filter));
+    found.push(...answer.requirements.map(requirementKey));
+    after = groups.map((_, n) => answer.readTo?.[n] ?? after[n] ?? null);
+    isAll = answer.isAll;
+  }
+  t.strictSame(found.toSorted(), inGroups.filter((_, n) => isDue(n)).map(requirementKey).toSorted()); // prettier-ignore
+  t.ok(reads >= 3 && reads <= 6, `${reads} reads`);
+  t.equal(after[3], null, 'a group without any');
+}

@@ -20,7 +20,7 @@ import {
   inserting,
   updating,
 } from '../fixtures.ts';
-import { findsWhatIsClaimable, rejectedWaitApart } from './claimable-case.ts';
+import { findsWhatIsClaimable, readsGroupsOn, rejectedWaitApart } from './claimable-case.ts';
 import { commit, openedIn, type StorageSubject } from './storage-room.ts';
 
 const look = <T>(storage: Storage, work: (unit: StoreUnit) => Promise<T>): Promise<T> => storage.tasks.transact('look', work);
@@ -124,34 +124,7 @@ export function storeQueueCases(name: string, subject: StorageSubject, runner: T
       t.strictSame(found.map(requirementKey).toSorted(), requirements.map(requirementKey).toSorted());
     });
 
-    test('R16 R20: the requirements of a group are read on from where the last read ended, those that are not due yet included', async (t) => {
-      const storage = await openedIn(t, subject);
-      const odd = Array.from({ length: 300 }, (_, n) => aRequirement(['gpu', `odd-${n}`]));
-      const own = Array.from({ length: 30 }, (_, n) => aRequirement([`odd-${n}`], 'a1'));
-      const others = [GPU, ANYBODY, aRequirement(['gpu', 'zz']), aRequirement(['gpus'])];
-      const eligibleAtMs = A_MOMENT_MS + 5;
-      await commit(storage, inserting(...[...odd, ...own, ...others].map((requirement, n) => waiting(n, { requirement, ...(n % 3 === 1 ? { eligibleAtMs } : {}) })))); // prettier-ignore
-      const named: readonly RequirementGroup[] = [
-        { capability: null },
-        { capability: 'gpu' },
-        { agentId: anAgentId('a1') },
-        { capability: 'none' },
-      ];
-      const seen: string[] = [];
-      let after: readonly (string | null)[] = named.map(() => null);
-      let reads = 0;
-      for (let isAll = false; !isAll && reads < 10; reads += 1) {
-        const groups = named.map((group, nth) => ({ ...group, after: after[nth] ?? undefined }));
-        const found = await look(storage, (unit) => unit.waitingRequirements({ nowMs: A_MOMENT_MS, limit: 100, groups }));
-        seen.push(...found.requirements.map(requirementKey));
-        after = named.map((_, nth) => found.readTo?.[nth] ?? after[nth] ?? null);
-        isAll = found.isAll;
-      }
-      const wanted = [...odd, ...own, ...others.slice(0, 3)].filter((_, n) => n % 3 !== 1).map(requirementKey);
-      t.strictSame(seen.toSorted(), wanted.toSorted());
-      t.ok(reads >= 3 && reads <= 6, `${reads} reads`);
-      t.equal(after[3], null);
-    });
+    test('R16 R20: of a group, further requirements are read from where the last read ended', (t) => readsGroupsOn(t, subject));
 
     test('R20: of thousands of requirements it reads only as many as requested, or only those of a group', async (t) => {
       const storage = await openedIn(t, subject);
