@@ -43,7 +43,7 @@ export class Roster {
   /** Where the next call of `groups` starts when there are more than its limit. */
   #groupsFrom = 0;
   /** The groups that were not read to their end, by name: the key after which the next read of each continues. */
-  #readTo: ReadonlyMap<string, string> = new Map();
+  readonly #readTo = new Map<string, string>();
   #manyRequirementsUntilMs = 0;
 
   #swept: SweepPlace = { after: null, expired: [] };
@@ -137,7 +137,7 @@ export class Roster {
     this.#groupsFrom = from + limit;
     const next = [...others.slice(from), ...others.slice(0, from)].slice(0, limit);
     const all: readonly (readonly [string, RequirementGroup])[] = [['none', { capability: null }], ...named.slice(0, first), ...next];
-    this.#readTo = new Map([...this.#readTo].filter(([name]) => groups.has(name) || name === 'none'));
+    for (const name of this.#readTo.keys()) if (name !== 'none' && !groups.has(name)) this.#readTo.delete(name);
     return {
       named: all.map(([name, group]) => ({ name, group: { ...group, after: this.#readTo.get(name) } })),
       isAll: next.length === others.length,
@@ -146,13 +146,11 @@ export class Roster {
 
   /** Remembers how far these groups were read. Returns whether requirements of some are still unread. */
   readGroups({ named, isAll }: RequirementGroups, found: WaitingRequirements): boolean {
-    const readTo = new Map(this.#readTo);
     for (const [nth, { name }] of named.entries()) {
       const key = found.isAll ? null : found.readTo?.[nth];
-      if (key === null || key === undefined) readTo.delete(name);
-      else readTo.set(name, key);
+      if (key === null || key === undefined) this.#readTo.delete(name);
+      else this.#readTo.set(name, key);
     }
-    this.#readTo = readTo;
     return !isAll || !found.isAll || named.some(({ group }) => group.after !== undefined);
   }
 
