@@ -7,14 +7,14 @@ import { wsLink } from '../../../adapters/link-ws/ws-link.ts';
 import { ws, type WsOptions } from '../../../adapters/transports.ts';
 import { wsTransport } from '../../../adapters/transport-ws/ws-transport.ts';
 import { PIPELINED_MAX } from '../../../adapters/transport-ws/http-front.ts';
-import type { ByteStream, HttpRequest, HttpResponse } from '../../../core/ports/http.ts';
+import type { HttpRequest, HttpResponse } from '../../../core/ports/http.ts';
 import type { PendingUpgrade } from '../../../core/ports/hub-transport.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import { eventInbox } from '../../product/contracts/files/event-inbox.ts';
 import { httpApiContract } from '../../product/contracts/wire/http-api.contract.ts';
 import { hubTransportContract } from '../../product/contracts/wire/hub-transport.contract.ts';
 import { rawPeer, TEXT } from '../../product/contracts/wire/raw-peer.ts';
-import { reply, textOf } from '../../product/contracts/wire/web-http.ts';
+import { reply, silentStream, textOf } from '../../product/contracts/wire/web-http.ts';
 import { hubRecorder, nextOf } from '../../product/contracts/wire/wire-recorders.ts';
 import { join, openToAll, roundTrip, wireRoom } from '../../product/contracts/wire/wire-room.ts';
 import { testCertificate, tlsPair } from '../../rig/tls-pair.ts';
@@ -168,22 +168,7 @@ t.test('R20: streams that wait for the response to an earlier request are cancel
   const transport = wsTransport({ log: silentLog });
   t.teardown(() => transport.close(1001, 'over'));
   const ended = eventInbox<'opened' | 'cancelled'>();
-  const silent = (): ByteStream => {
-    let isBegun = false;
-    let give: (chunk: null) => void = () => undefined;
-    return {
-      next() {
-        if (isBegun) return new Promise((resolve) => (give = resolve));
-        isBegun = true;
-        ended.put('opened');
-        return Promise.resolve(Buffer.from('first'));
-      },
-      cancel() {
-        give(null);
-        ended.put('cancelled');
-      },
-    };
-  };
+  const silent = () => silentStream({ onOpen: () => ended.put('opened'), onCancel: () => ended.put('cancelled') });
   const { port } = await transport.listen(openToAll({ http: () => reply(silent()) }), hubRecorder().events);
   const socket = connect(port, '127.0.0.1');
   socket.write('GET /api/events HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(3));

@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders, IncomingMessage, RequestOptions } from 'node:
 import type { CaseTest } from '../contract-case.ts';
 import { eventInbox } from '../files/event-inbox.ts';
 import type { ByteStream, HttpRequest, HttpResponse } from '../../../../core/ports/http.ts';
-import { reply, textOf } from './web-http.ts';
+import { reply, silentStream, textOf } from './web-http.ts';
 import { connectTo, keepAliveAgent, requestTo, type WireAddress } from './wire-address.ts';
 import { wireRoom, type WireSubject } from './wire-room.ts';
 
@@ -261,22 +261,7 @@ const streamTests = (test: CaseTest, subject: WireSubject): void => {
 
   test('a waiting stream is cancelled when its peer disconnects', async (t) => {
     const ended = eventInbox<true>();
-    const silent = (): ByteStream => {
-      let isBegun = false;
-      let give: (chunk: null) => void = () => undefined;
-      return {
-        next() {
-          if (isBegun) return new Promise((resolve) => (give = resolve));
-          isBegun = true;
-          return Promise.resolve(text('first'));
-        },
-        cancel() {
-          give(null);
-          ended.put(true);
-        },
-      };
-    };
-    const room = await wireRoom(t, subject, { http: () => reply(silent()) });
+    const room = await wireRoom(t, subject, { http: () => reply(silentStream({ onCancel: () => ended.put(true) })) });
     const response = await begin(room);
     await new Promise((resolve) => response.once('data', resolve));
     response.destroy();

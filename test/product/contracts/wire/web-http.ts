@@ -68,3 +68,21 @@ export const reply = (body: string | ByteStream | null, status = 200, headers: H
   headers,
   body,
 });
+
+/** A stream of one chunk, which then waits until it is cancelled. */
+export function silentStream({ onOpen, onCancel }: { readonly onOpen?: () => void; readonly onCancel: () => void }): ByteStream {
+  let isBegun = false;
+  let give: (chunk: null) => void = () => undefined;
+  return {
+    next() {
+      if (isBegun) return new Promise((resolve) => (give = resolve));
+      isBegun = true;
+      onOpen?.();
+      return Promise.resolve(Buffer.from('first'));
+    },
+    cancel() {
+      give(null);
+      onCancel();
+    },
+  };
+}
