@@ -240,6 +240,7 @@ export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null
         // Nothing is known after an earlier save of this unit: the cache is out of date then.
         taskOf: (id) => (before === null ? undefined : (seen.get(id) ?? before.task(id))),
         onRepeated: () => hooks?.onRepeated(),
+        hasNamed: changes.hasNamed === true,
       };
       cache = null;
       hooks?.onSaved(changes);

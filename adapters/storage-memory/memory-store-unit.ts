@@ -19,6 +19,7 @@ import {
 } from '../../core/domain/task/task.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { tombstoneOf } from '../../core/domain/task/tombstone.ts';
+import { requireNewKeys } from './new-keys.ts';
 import type { ActiveAgent, ClusterUnit } from '../../core/ports/cluster-unit.ts';
 import {
   DEPENDENTS_LOCKED,
@@ -136,11 +137,7 @@ export function memoryStoreUnit(
   const audited: AuditDraft[] = [];
   const save = (changes: Changes): readonly StoredEvent[] => {
     audited.push(...(changes.audit ?? []));
-    for (const key of changes.keys) {
-      const known = keys.get(keyOf(key));
-      if (known !== undefined && known.taskIds.join() !== key.taskIds.join())
-        throw new AgentcomError('AC_STORE_RETRY', 'Cannot save a batch: one of its idempotency keys was saved before. Look them up first.');
-    }
+    requireNewKeys(changes, { tasks, tombstones, keys });
     for (const { task, dueAtMs, body } of changes.inserted)
       if (tasks.get(task.id) === undefined) put({ task: keptCopy(task), dueAtMs, body: keptCopy(body) });
     changes.updated.forEach(update);

@@ -112,13 +112,13 @@ export type Exchange = (base: URL, question: HttpQuestion) => Promise<HttpAnswer
 
 export interface Platform {
   readonly exchange: Exchange;
-  /** At least 32 random hexadecimal digits, not counting dashes. */
+  /** At least 32 random hexadecimal digits, not counting dashes, of which none are among the first 8 and the last 12. */
   readonly random: () => string;
 }
 
 /**
- * Makes idempotency keys: the time as 12 hexadecimal digits, then random ones. Keys made at the same time are neighbors in the hub's index, so
- * that tasks submitted together change few of its pages; fully random keys would change a page each.
+ * Makes idempotency keys in the form of a task ID, which the task gets: the time as 12 hexadecimal digits, then 20 random ones. IDs made at
+ * the same time are neighbors in the hub's index, so that tasks submitted together change few of its pages.
  */
 export function keyMaker(random: Platform['random']): () => string {
   let atMs = 0;
@@ -127,7 +127,8 @@ export function keyMaker(random: Platform['random']): () => string {
     const nowMs = Date.now();
     if (nowMs !== atMs) time = nowMs.toString(16).padStart(12, '0');
     atMs = nowMs;
-    return `${time}-${random()}`;
+    const digits = random();
+    return `task-${time}${digits.slice(0, 8)}${digits.slice(-12)}`;
   };
 }
 

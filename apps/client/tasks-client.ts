@@ -48,7 +48,7 @@ export type EndedTask = TaskDetail & { readonly status: EndedStatus };
 export type WatchOptions = Pick<EventsOptions, 'signal' | 'onReconnect' | 'giveUpAfterMs' | 'idleMs'>;
 /** What goes with a submit, besides the task. */
 export interface SubmitOptions {
-  /** Default: a random one, which makes the retries of this call safe. */
+  /** Default: a random one, which makes the retries of this call safe. That of a single task becomes its ID. */
   readonly idempotencyKey?: string | undefined;
   /**
    * The trace that the task belongs to, by W3C Trace Context: handed to its agent as TRACEPARENT and TRACESTATE. An invalid one is ignored.
@@ -69,6 +69,8 @@ interface SubmittedTasks {
 }
 /** `timeoutMs`: how long to wait, up to 24 days. Default: as long as it takes. */
 export type WaitOptions = WatchOptions & { readonly timeoutMs?: number | undefined };
+
+const TASK_ID_PREFIX = 'task-';
 
 /** The status of a submit whose key was already known; otherwise it is 201. */
 const REPEATED_STATUS = 200;
@@ -146,13 +148,15 @@ export interface TasksClientParts {
 
 export function tasksClient({ get, postOnce, request }: Requester, followEvents: EventsClient, parts: TasksClientParts): TasksClient {
   const { newKey } = parts;
+  /** The key of several tasks names none of them. */
+  const newBulkKey = (): string => newKey().slice(TASK_ID_PREFIX.length);
   const path = (taskId: string, more = ''): string => `${pathTo('/api/tasks', taskId)}${more}`;
-  const keyed = (options: SubmitOptions | string = {}) => {
+  const keyed = (options: SubmitOptions | string = {}, makeKey = newKey) => {
     const given: SubmitOptions = typeof options === 'string' ? { idempotencyKey: options } : options;
     const trace = traceContextOf(given.traceparent, given.tracestate);
     const { onRepeated } = given;
     const onStatus = onRepeated === undefined ? undefined : (status: number): void => void (status === REPEATED_STATUS && onRepeated());
-    const headers = { 'idempotency-key': checkedKey(given.idempotencyKey ?? newKey()), ...trace };
+    const headers = { 'idempotency-key': checkedKey(given.idempotencyKey ?? makeKey()), ...trace };
     return { method: 'POST', headers, idempotent: true, onStatus } as const;
   };
   const signerOf = (options: SubmitOptions | string | undefined): SignTask | undefined =>
@@ -179,7 +183,7 @@ export function tasksClient({ get, postOnce, request }: Requester, followEvents:
       return signedBody(body, sign).then((signed) => submitTogether({ body: signed, headers, onStatus }));
     },
     async submitMany(bodies, options) {
-      const call = { ...keyed(options), path: '/api/tasks/bulk' };
+      const call = { ...keyed(options, newBulkKey), path: '/api/tasks/bulk' };
       const send = (content: string) => request<SubmittedTasks>({ ...call, text: { type: 'application/x-ndjson', content } });
       const lines = typeof bodies === 'string' ? bodies : bodies.map((body) => JSON.stringify(body) ?? 'null').join('\n');
       const sign = signerOf(options);

@@ -227,6 +227,8 @@ export interface StoreUnit {
    * - MUST number events in the order given.
    * - If `isExclusive`, keys that were not loaded may be saved: if one of them already exists with other tasks, MUST fail with
    *   `AC_STORE_RETRY`, and the transaction changes nothing.
+   * - If `hasNamed`, a task that should be new may exist: if one of that ID is stored or has a tombstone, or if that ID is an idempotency key
+   *   of its submitter, MUST fail with `AC_STORE_RETRY`, and the transaction changes nothing.
    * - If `kept` has two results with the same `KeptKey`, MUST keep the later one. `keptDropped` never names one that is in `kept`.
    * - `isLast` (default: false): `work` MUST NOT use the unit after this call and MUST NOT fail, so that the store can commit with the
    *   same statement.
@@ -325,6 +327,8 @@ export interface TaskChange {
 /** What one transaction writes. */
 export interface Changes {
   readonly inserted: readonly (TaskChange & { readonly body: TaskBody })[];
+  /** Whether idempotency keys name some of them. Default: false. */
+  readonly hasNamed?: boolean | undefined;
   readonly updated: readonly TaskChange[];
   /** Those of one task in the order of their `seq`. A hub often puts them next to each other, which lets a store keep them together. */
   readonly events: readonly TaskEvent[];

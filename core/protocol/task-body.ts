@@ -5,6 +5,7 @@
 import { Type, type TSchema } from 'typebox';
 import { acceptanceIn, type Acceptable, type TaskBody } from '../domain/task/task.ts';
 import type { TraceContext } from '../domain/task/trace-context.ts';
+import { canonicalJson } from './json-text.ts';
 import { acceptFields, maybe, objectField, signatureField } from './fields.ts';
 
 /** Entries of a list of texts. */
@@ -119,3 +120,9 @@ export function copyRareParts(fields: GivenParts, to: Partial<Record<WirePart, u
 /** All of them, for a response; null: not given. */
 export const partEntries = (body: TaskBody): readonly (readonly [WirePart, unknown])[] =>
   PARTS.map(([part, wire]) => [wire, body[part] ?? null] as const);
+
+/** Whether two bodies say the same to an agent. Their trace and their signature may differ: a repeated submit may have others. */
+export const isSameContent = (one: TaskBody, other: TaskBody): boolean => contentOf(one) === contentOf(other);
+
+const contentOf = ({ traceparent: _, tracestate: __, signature: ___, metadata, ...rest }: TaskBody): string =>
+  canonicalJson({ ...rest, metadata: metadata === null ? null : (JSON.parse(metadata) as unknown) });

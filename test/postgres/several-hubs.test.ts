@@ -126,6 +126,26 @@ t.test('R16: a task submitted to one hub runs on an agent of the other as soon a
   t.match(await agent.frame('task_assign'), { task_id: id, generation: 1 });
 });
 
+t.test('R1 J1: a key that names a task is used once, whichever hub and token it comes from', async (t) => {
+  const schema = emptySchema(t, server);
+  const hubs = [await startHub(t, { schema }), await startHub(t, { schema })];
+  for (let n = 0; n < 20; n += 1) {
+    const key = ids.task();
+    const submits = hubs.flatMap(({ queue }) =>
+      ['tok-1', 'tok-2', 'tok-1'].map((submittedBy) =>
+        queue.do({ kind: 'submit', drafts: [aDraft(ids.task())], submittedBy, idempotency: { key, digest: '' } }),
+      ),
+    );
+    const answers = await Promise.all(submits);
+    const found = answers.map((answer) => ('tasks' in answer ? `${answer.kind} ${answer.tasks[0]?.id}` : answer.kind));
+    const counted = (kind: string): number => found.filter((one) => one.startsWith(kind)).length;
+    const repeats = counted('submitted') === 1 ? found.length - 1 - counted('idempotency_mismatch') : -1;
+    t.ok([1, 3].includes(repeats), found.join(', '));
+    t.ok(found.every((one) => one === 'idempotency_mismatch' || one.endsWith(key)));
+  }
+  t.equal((await hubs[0]?.storage.tasks.stats())?.statuses.queued, 20);
+});
+
 t.test('R16: when no notification arrives, a task waits no longer than the next poll', async (t) => {
   const pollMs = 2_000;
   const timing = { ...NO_SWEEPS, pollMs };

@@ -19,6 +19,7 @@ const TOKEN = 'security/stolen-token.test.ts';
 const ROTATED = 'security/rotated-token.test.ts';
 const PROOF = 'core/hub/token-proof.test.ts';
 const OUTPUT = 'security/agent-output.test.ts';
+const NAMED = 'core/hub/submits/named-tasks.test.ts';
 const OTHER = 'security/other-agent.test.ts';
 const LOCAL = 'security/local-user.test.ts';
 const HTTP = 'adapters/http/refusals.test.ts';
@@ -353,6 +354,16 @@ export const THREATS: readonly Threat[] = [
     tests: [
       [INBOX, 'builds no path from an invalid id'],
       ['fuzz/readers.test.ts', 'R22: an invalid id never becomes a path, a frame or a body'],
+    ],
+  },
+  {
+    who: 'submitter',
+    stoppedBy:
+      'a task ID that it chooses is used once, not even again after the task was removed, and reveals no task of another token; a bounded part of what is stored is read for repeats',
+    tests: [
+      [NAMED, "another token's task is not revealed by a key that is its ID"],
+      [NAMED, 'R5: the ID of a removed task names no other one, so its old reports change nothing'],
+      [NAMED, 'repeats of many long tasks make the hub read no more than a bounded part of them'],
     ],
   },
   {

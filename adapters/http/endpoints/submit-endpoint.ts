@@ -1,6 +1,6 @@
 /** Routes to create tasks: one, many, or one for a connected agent. */
 import type { Settled, SubmitAnswer, SubmitCommand, TaskDraft } from '../../../core/application/hub/batch/commands.ts';
-import { IDEMPOTENCY_KEY_WANTED, isIdempotencyKey } from '../../../core/domain/task/idempotency-key.ts';
+import { IDEMPOTENCY_KEY_WANTED, isIdempotencyKey, taskNamedBy } from '../../../core/domain/task/idempotency-key.ts';
 import { isAgentId } from '../../../core/domain/ids.ts';
 import { traceContextOf, type TraceContext } from '../../../core/domain/task/trace-context.ts';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
@@ -38,6 +38,9 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
     );
   };
 
+  const digestOf = (key: string, body: SubmitBody): string =>
+    taskNamedBy(key) === null ? digest.sha256(`task\n${canonicalJson(unsigned(body))}`) : '';
+
   /** The command of a submit, or the reply that refuses it. */
   const commandOf = (item: Submitted, by: Principal): SubmitCommand | Reply => {
     const key = idempotencyKey(item.key);
@@ -48,8 +51,7 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
     const draft = toTaskDraft(ids.task(), body.value, traceContextOf(item.traceparent, item.tracestate));
     const over = overQuota([draft], by);
     if (over !== null) return over;
-    const idempotency =
-      key.value === null ? null : { key: key.value, digest: digest.sha256(`task\n${canonicalJson(unsigned(body.value))}`) };
+    const idempotency = key.value === null ? null : { key: key.value, digest: digestOf(key.value, body.value) };
     return { kind: 'submit', drafts: [draft], submittedBy: by.submitterId, idempotency };
   };
 

@@ -39,10 +39,10 @@ const insert = (statement: GivenName, table: string, others: string): string => 
  * Skips rows that exist already. Only for names that no other transaction inserts at the same time. ON CONFLICT, which allows for such a
  * race, inserts each row speculatively and then confirms it, with a record of its own in the write-ahead log.
  */
-const insertNew = (statement: GivenName, table: string, names: readonly string[]): string => {
+const insertNew = (statement: GivenName, table: string, names: readonly string[], also = ''): string => {
   const columns: Columns = GIVEN_COLUMNS[statement];
   const isThere = names.map((column) => `old.${column} = given."${columns[column]?.[0] ?? column}"`).join(' AND ');
-  return insert(statement, table, `WHERE NOT EXISTS (SELECT 1 FROM ${table} AS old WHERE ${isThere})`);
+  return insert(statement, table, `WHERE NOT EXISTS (SELECT 1 FROM ${table} AS old WHERE ${isThere})${also}`);
 };
 
 /** Saves events with the numbers after that of the newest, which is its last parameter. None of these events may exist already. */
@@ -253,7 +253,13 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
     FROM (SELECT DISTINCT unnest(${NAMES}) AS agent_id) AS named`,
   activeAgents: ACTIVE_AGENTS,
 
-  insertTasks: insertNew('insertTasks', 'tasks', ['id']),
+  insertTasks: insertNew(
+    'insertTasks',
+    'tasks',
+    ['id'],
+    ` AND NOT EXISTS (SELECT 1 FROM tombstones AS b WHERE b.task_id = given.id)
+      AND NOT EXISTS (SELECT 1 FROM idempotency_keys AS k WHERE k.owner = given."submittedBy" AND k.key = given.id)`,
+  ),
   insertBodies: insertNew('insertBodies', 'task_bodies', ['task_id']),
   insertDependencies: insert('insertDependencies', 'task_dependencies', 'ON CONFLICT DO NOTHING'),
   updateTasks: `

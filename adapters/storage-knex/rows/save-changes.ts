@@ -49,6 +49,8 @@ export interface Saving {
   /** A task before this save, if it is known. */
   readonly taskOf: (id: TaskId) => Task | undefined;
   readonly onRepeated: () => void;
+  /** As in `Changes`. */
+  readonly hasNamed: boolean;
 }
 
 const placeIn = (task: Task | undefined): CountedPlace | undefined => (task === undefined ? undefined : placeOf(task));
@@ -57,7 +59,7 @@ const placeIn = (task: Task | undefined): CountedPlace | undefined => (task === 
  * Issues all statements at once, unless one would be too large. A changed task that does not exist is a mistake of the caller, and fails
  * the transaction.
  */
-export async function save({ transaction, rows, mail, events, onRepeated }: Saving, isLast: boolean): Promise<readonly StoredEvent[]> {
+export async function save({ transaction, rows, mail, events, onRepeated, hasNamed }: Saving, isLast: boolean): Promise<readonly StoredEvent[]> {
   const { insertEvents, ...others } = rows;
   const { cluster, counting } = transaction;
   const counts = counting === null ? null : await countsOfAny(counting, rows);
@@ -69,6 +71,7 @@ export async function save({ transaction, rows, mail, events, onRepeated }: Savi
       [...slices<unknown>(others[statement])].map((slice) => async () => {
         const changed = await transaction.change(statement, slice);
         if (statement === 'updateTasks') updated += changed;
+        if (statement === 'insertTasks' && hasNamed && changed !== slice.length) throw nameTaken();
       }),
     ),
     ...(counting === null || counts === null || counts.changes.length === 0 ? [] : [() => counting.change('saveCounts', counts.changes)]),
@@ -89,6 +92,12 @@ export async function save({ transaction, rows, mail, events, onRepeated }: Savi
   }
   return stored.flat();
 }
+
+const nameTaken = (): AgentcomError =>
+  new AgentcomError(
+    'AC_STORE_RETRY',
+    'Cannot save a batch: an idempotency key that names one of its new tasks was used before. The next attempt looks it up first.',
+  );
 
 const isEmpty = (rows: SavedRows): boolean => keysOf(rows).every((statement) => rows[statement].length === 0);
 const isSmall = (rows: SavedRows): boolean => keysOf(rows).every((statement) => rows[statement].length <= ROWS_IN_STATEMENT);

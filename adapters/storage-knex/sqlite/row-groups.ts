@@ -6,7 +6,7 @@
  */
 import type { EventRow } from '../rows/event-rows.ts';
 import { columnsOf, fieldsOf } from './parameters.ts';
-import { earlierCount } from './statements.ts';
+import { earlierCount, isUnused } from './statements.ts';
 
 /** The first column of each is the id. */
 type GroupedKind = 'insertTasks' | 'updateTasks' | 'insertEvents';
@@ -30,7 +30,8 @@ const EVENTS_IN_ROW = `1 + ${earlierCount(columnsOf('insertEvents').earlier)} AS
 export const GROUP_STATEMENTS: Readonly<Record<GroupedKind, string>> = {
   insertTasks: `
     INSERT INTO tasks (id, ${TASKS.join(', ')})
-    SELECT given.value, ${taken(TASKS)} FROM ${groups('insertTasks')} CROSS JOIN json_each(grp.ids) AS given WHERE true
+    SELECT given.value, ${taken(TASKS)} FROM ${groups('insertTasks')} CROSS JOIN json_each(grp.ids) AS given
+    WHERE ${isUnused('given.value', 'grp.submitted_by')}
     ON CONFLICT (id) DO NOTHING`,
   // Not with a join with the ids, for which SQLite would scan all tasks.
   updateTasks: `

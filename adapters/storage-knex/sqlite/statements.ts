@@ -36,10 +36,14 @@ const json = (name: string): string => `value -> '$.${name}'`;
 const ELEMENT = `value -> '$'`;
 
 /** Inserts a row for each element; `columns`: what each column takes from the element. */
-const insert = (table: string, columns: Readonly<Record<string, string>>, conflict: string, order = ''): string => `
+const insert = (table: string, columns: Readonly<Record<string, string>>, conflict: string, where = 'true'): string => `
     INSERT INTO ${table} (${Object.keys(columns).join(', ')})
-    SELECT ${Object.values(columns).join(', ')} FROM ${GIVEN} WHERE true ${order}
+    SELECT ${Object.values(columns).join(', ')} FROM ${GIVEN} WHERE ${where}
     ON CONFLICT ${conflict}`;
+/** Whether a new task has the ID neither of a removed task nor of an idempotency key of its submitter. */
+export const isUnused = (id: string, submittedBy: string): string =>
+  `NOT EXISTS (SELECT 1 FROM tombstones AS b WHERE b.task_id = ${id})
+      AND NOT EXISTS (SELECT 1 FROM idempotency_keys AS k WHERE k.owner = ${submittedBy} AND k.key = ${id})`;
 
 /** Whether a task that is neither completed nor cancelled depends on that one. */
 const isNeeded = (id: string): string => `EXISTS (
@@ -167,7 +171,12 @@ export const SQLITE_STATEMENTS: Statements & CountingStatements = {
       AND NOT (connected = 1 AND coalesce(hub_id, '') IN (SELECT value FROM json_each(?1, '$.exceptOf')))
     ORDER BY id`,
 
-  insertTasks: insert('tasks', columnsOf('insertTasks'), '(id) DO NOTHING'),
+  insertTasks: insert(
+    'tasks',
+    columnsOf('insertTasks'),
+    '(id) DO NOTHING',
+    isUnused(columnsOf('insertTasks').id, columnsOf('insertTasks').submitted_by),
+  ),
   insertBodies: insert('task_bodies', columnsOf('insertBodies'), '(task_id) DO NOTHING'),
   insertDependencies: insert('task_dependencies', fieldsOf(DEPENDENCY_COLUMNS), 'DO NOTHING'),
   updateTasks: `

@@ -23,15 +23,21 @@ const requirementOf = (capabilities: readonly string[], assignTo: AgentId | null
 });
 
 /**
- * A new task: blocked while a dependency is open, scheduled before its `runAt`, else queued. `submittedBy` is the id of the token. Built in
- * one step, because a copy of a task costs as much as everything else here.
+ * A new task: blocked while a dependency is open, scheduled before its `runAt`, else queued. `submittedBy` is the id of the token; `id`: its
+ * ID, if not that of the draft. Built in one step, because a copy of a task costs as much as everything else here.
  */
-export function decideSubmit(draft: Omit<TaskDraft, 'body'>, submittedBy: string, dependenciesMet: boolean, nowMs: number): Change {
+export function decideSubmit(
+  draft: Omit<TaskDraft, 'body'>,
+  submittedBy: string,
+  dependenciesMet: boolean,
+  nowMs: number,
+  id: TaskId = draft.id,
+): Change {
   const { patch, event } = waitOf(draft, dependenciesMet, nowMs);
   const submitted: EventDraft = { event: 'submitted', details: { by: submittedBy } };
-  const events = [eventOf(submitted, draft.id, 1, nowMs), eventOf(event, draft.id, 2, nowMs)];
+  const events = [eventOf(submitted, id, 1, nowMs), eventOf(event, id, 2, nowMs)];
   const task: Task = {
-    id: draft.id,
+    id,
     priority: draft.priority,
     status: patch.status,
     generation: GENERATION_ZERO,
@@ -75,6 +81,17 @@ export function decideSubmit(draft: Omit<TaskDraft, 'body'>, submittedBy: string
   };
   return { kind: 'changed', task, events, result: null, stop: null, keptResults: null };
 }
+
+/** Whether the task may come from this draft, judged by what is not in its body. An operator's retry drops a `completeBy` that has passed. */
+export const isSubmitOf = (task: Task, draft: Omit<TaskDraft, 'body'>): boolean =>
+  task.priority === draft.priority &&
+  task.maxRetries === draft.maxRetries &&
+  (task.completeByMs === draft.completeByMs || task.completeByMs === null) &&
+  task.runAtMs === draft.runAtMs &&
+  task.ttlMs === draft.ttlMs &&
+  task.runMaxMs === draft.runMaxMs &&
+  JSON.stringify([task.dependsOn, task.requirement.assignTo, task.requirement.capabilities]) ===
+    JSON.stringify([draft.dependsOn, draft.assignTo, requirementOf(draft.neededCapabilities, draft.assignTo).capabilities]);
 
 /** Unblocks a task whose dependencies are all completed; null if it is not blocked. */
 export const decideUnblock = (task: Task, nowMs: number): Change | null =>

@@ -188,6 +188,27 @@ t.test('Idempotency-Key', async (t) => {
   t.equal((await submit({ description: 'x' }, { 'idempotency-key': 'x'.repeat(128) })).status, 201);
 });
 
+t.test('an Idempotency-Key in the form of a task ID names the task', async (t) => {
+  const key = `task-${A_MOMENT_MS.toString(16).padStart(12, '0')}${'ab'.repeat(10)}`;
+  const named = { 'idempotency-key': key };
+  const first = await submit({ description: 'x', metadata: { a: 1, b: 2 } }, named);
+  const again = await submit({ metadata: { b: 2.0, a: 1 }, priority: 'normal', repo: null, description: 'x' }, named);
+  t.strictSame([first.status, again.status, first.json['task_id']], [201, 200, key], 'the tasks are compared');
+  t.strictSame(again.json, first.json);
+  const others = [
+    await submit({ description: 'y' }, named),
+    await submit({ description: 'x', metadata: { a: 1, b: 2 } }, named, 'admin'),
+    await bulk('{"description":"x","metadata":{"a":1,"b":2}}', named),
+  ];
+  for (const { status, json } of others) t.strictSame([status, json['error']], [409, 'idempotency_mismatch']);
+  t.equal(await totalTasks(), 1);
+  for (const other of [key.toUpperCase(), `${key}0`, key.slice(0, -1), `${key.slice(0, -1)}g`]) {
+    const got = await submit({ description: 'x' }, { 'idempotency-key': other });
+    t.equal(got.status, 201);
+    t.not(got.json['task_id'], other);
+  }
+});
+
 t.test('an unanswered submit may be repeated later, even after its complete_by', async (t) => {
   const body = { description: 'x', complete_by: A_MOMENT_MS + 1_000 };
   t.equal((await submit(body, { 'idempotency-key': 'k' })).status, 201);

@@ -13,7 +13,7 @@ const TASKS = 2 * NEW_TASKS_IN_ROW + 1;
 /** New tasks in three rows, each with an event and an idempotency key. The last row also changes the first and the last task. */
 function bulk(nth: number): Changes {
   const tasks = Array.from({ length: TASKS }, (_, n) => aTask({ id: aTaskId(1_000 * nth + n), eventSeq: 1 }));
-  const keys = tasks.map(({ id }) => aKey({ key: id, taskIds: [id] }));
+  const keys = tasks.map(({ id }) => aKey({ key: `key of ${id}`, taskIds: [id] }));
   const ends = tasks.filter((_, n) => n === 0 || n === TASKS - 1);
   const { updated } = updating(...ends.map((task) => ({ ...task, status: 'completed' as const })));
   return { ...inserting(...tasks), updated, events: tasks.map(({ id }) => anEvent({ taskId: id })), keys };

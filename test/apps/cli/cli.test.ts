@@ -139,7 +139,7 @@ t.test('submit sends every given option, with an idempotency key', async (t) => 
   t.match(await hub.run(['submit', 'x', '--accept', 'all']), { code: 2, err: /Expected one of empty, truncated, refused/ });
   t.match(hub.requests[0]?.headers, {
     authorization: 'Bearer tok',
-    'idempotency-key': /^[0-9a-f]{12}-[0-9a-f-]{36}$/,
+    'idempotency-key': /^task-[0-9a-f]{32}$/,
     'content-type': 'application/json',
   });
   await hub.run(['submit', 'again', '--idempotency-key', 'my-key']);

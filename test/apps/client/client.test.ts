@@ -20,7 +20,7 @@ t.test('a 503 is waited out per Retry-After, and the repeat carries the same key
   const task = await hubClient({ url, token: 'secret' }).tasks.submit({ description: 'x' });
   t.equal(task.task_id, 'task-00000000000000aa');
   t.equal(keys.length, 3);
-  t.match(keys[0], /^[0-9a-f]{12}-[0-9a-f-]{36}$/);
+  t.match(keys[0], /^task-[0-9a-f]{32}$/);
   t.equal(new Set(keys).size, 1);
 });
 

@@ -1,6 +1,7 @@
 /** People and programs that submit tasks and act on them: they retry everything that they requested with a key. */
 import type { TaskDraft } from '../../../core/application/hub/batch/commands.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
+import { NAME_AGE_MAX_MS, NAME_AHEAD_MAX_MS, taskNamedBy } from '../../../core/domain/task/idempotency-key.ts';
 import { NO_TERMS, PRIORITIES } from '../../../core/domain/task/task.ts';
 import { placed, type Chance } from '../seeded-chance.ts';
 import type { World } from '../sim-world.ts';
@@ -16,7 +17,11 @@ const CANCELLED_DEPENDENTS = 0.3;
 const CANCEL_WITHIN_MS = 12;
 const CAPABILITIES = ['code', 'gpu', 'web'];
 
+/** Requests for a single task from this place on have a key that names it. */
+const NAMED_FROM = 0.5;
+
 type Wish = Omit<TaskDraft, 'id' | 'body'>;
+type Unnamed = Omit<TaskDraft, 'id'>;
 
 const PLAIN: Wish = {
   priority: 'normal',
@@ -52,10 +57,10 @@ export class Clients {
   submit(count: number, place: number): void {
     this.#requestCount += 1;
     const wishes = Array.from({ length: count }, () => this.#wish());
-    if (place < 0.3) return this.#ask(`request ${this.#requestCount}`, wishes, null);
-    const key = `k${this.#requestCount}`;
+    if (place < 0.3) return this.#ask(this.#drafts(`request ${this.#requestCount}`, wishes), null);
+    const key = count === 1 && place >= NAMED_FROM ? this.#name(place) : `k${this.#requestCount}`;
     this.#open += 1;
-    this.#askUntilAnswered(`key ${key}`, wishes, key);
+    this.#askUntilAnswered(this.#drafts(`key ${key}`, wishes), key);
   }
 
   push(place: number): void {
@@ -64,7 +69,8 @@ export class Clients {
     if (hub === null) return;
     const agentId = placed(this.#world.machines, place).agentId as AgentId;
     const draft = {
-      ...this.#draft(`push ${this.#requestCount} `, this.#wish(), hub.ids.task()),
+      ...this.#draft(`push ${this.#requestCount} `, this.#wish()),
+      id: hub.ids.task(),
       priority: 'urgent' as const,
       assignTo: agentId,
       neededCapabilities: [],
@@ -113,7 +119,8 @@ export class Clients {
     if (hub === null) return;
     this.#requestCount += 1;
     const drafts = Array.from({ length: count }, (_, place) => ({
-      ...this.#draft(`odd ${this.#requestCount}.${place} `, PLAIN, hub.ids.task()),
+      ...this.#draft(`odd ${this.#requestCount}.${place} `, PLAIN),
+      id: hub.ids.task(),
       neededCapabilities: [`odd-${this.#requestCount}-${place}`],
     }));
     // A hub may refuse this many: they are not waited for.
@@ -126,12 +133,13 @@ export class Clients {
     if (hub === null) return;
     this.#requestCount += 1;
     const text = `fan ${this.#requestCount}`;
-    const drafts = Array.from({ length: roots }, (_, place) => this.#draft(`${text}.${place} `, PLAIN, hub.ids.task()));
+    const drafts = Array.from({ length: roots }, (_, place) => ({ ...this.#draft(`${text}.${place} `, PLAIN), id: hub.ids.task() }));
     hub.api.post({ kind: 'submit', drafts, submittedBy: SUBMITTER, idempotency: null }, (outcome) => {
       if (!outcome.ok || outcome.answer.kind !== 'submitted') return;
       const ids = outcome.answer.tasks.map(({ id }) => id);
       const waiting = Array.from({ length: dependents }, (_, place) => ({
-        ...this.#draft(`${text}.after.${place} `, PLAIN, hub.ids.task()),
+        ...this.#draft(`${text}.after.${place} `, PLAIN),
+        id: hub.ids.task(),
         dependsOn: [...new Set([placed(ids, (place * 0.37) % 1), placed(ids, (place * 0.61) % 1)])],
       }));
       this.#hub()?.api.post({ kind: 'submit', drafts: waiting, submittedBy: SUBMITTER, idempotency: null }, () => undefined);
@@ -160,7 +168,18 @@ export class Clients {
     return all.length === 0 ? null : placed(all, place);
   }
 
-  #askUntilAnswered(text: string, wishes: readonly Wish[], key: string): void {
+  #drafts(text: string, wishes: readonly Wish[]): readonly Unnamed[] {
+    return wishes.map((wish, n) => this.#draft(`${text}.${n} `, wish));
+  }
+
+  /** A key that names its task, by the clock of a client, which may be wrong. */
+  #name(place: number): string {
+    const aheadMs = place >= 0.95 ? -NAME_AGE_MAX_MS : place >= 0.85 ? (place - 0.85) * 20 * NAME_AHEAD_MAX_MS : 0;
+    const atMs = Math.round(this.#world.storeMs + aheadMs);
+    return `task-${atMs.toString(16).padStart(12, '0')}${this.#requestCount.toString(16).padStart(20, '0')}`;
+  }
+
+  #askUntilAnswered(wanted: readonly Unnamed[], key: string): void {
     let isAnswered = false;
     const answered = (): void => {
       if (!isAnswered) this.#open -= 1;
@@ -168,23 +187,24 @@ export class Clients {
     };
     const ask = (waitMs: number): void => {
       if (isAnswered) return;
-      this.#ask(text, wishes, key, answered);
+      this.#ask(wanted, key, answered);
       this.#world.later(waitMs, () => ask(Math.min(2 * waitMs, ANSWER_MAX_MS)));
     };
     ask(ANSWER_MS);
   }
 
-  #ask(text: string, wishes: readonly Wish[], key: string | null, answered: () => void = () => undefined): void {
+  #ask(wanted: readonly Unnamed[], key: string | null, answered: () => void = () => undefined): void {
     const hub = this.#hub();
     if (hub === null) return;
-    const drafts = wishes.map((wish, n) => this.#draft(`${text}.${n} `, wish, hub.ids.task()));
-    const idempotency = key === null ? null : { key, digest: key };
+    const drafts = wanted.map((draft) => ({ ...draft, id: hub.ids.task() }));
+    const idempotency = key === null ? null : { key, digest: taskNamedBy(key) === null ? key : '' };
     if (key !== null) this.#world.ledger.submitAsked(key);
     hub.api.post({ kind: 'submit', drafts, submittedBy: SUBMITTER, idempotency }, (outcome) => {
       if (!outcome.ok) return this.#world.trace.add('client', `${key}: ${String(outcome.error)}`);
       answered();
       const { answer } = outcome;
       if (answer.kind === 'repeated') this.#world.trace.rare('submit repeated');
+      if (answer.kind === 'repeated' && answer.tasks.some(({ id }) => id === key)) this.#world.trace.rare('named submit repeated');
       if (answer.kind === 'repeated' && key !== null) this.#world.ledger.submitRepeated(key);
       if (answer.kind === 'submitted' || answer.kind === 'repeated')
         this.#world.ledger.submitAnswered(
@@ -197,7 +217,7 @@ export class Clients {
     });
   }
 
-  #draft(text: string, wish: Wish, id: TaskId): TaskDraft {
+  #draft(text: string, wish: Wish): Unnamed {
     const body = {
       description: `${text}do it${this.#large.is(this.#world.faults.largeTasks ?? 0) ? LARGE : ''}`,
       metadata: null,
@@ -207,7 +227,7 @@ export class Clients {
       successCriteria: [],
       verificationSteps: [],
     };
-    return { ...wish, id, body };
+    return { ...wish, body };
   }
 
   /** A task that is still pending, to depend on: hubs can cross each other at its end. */

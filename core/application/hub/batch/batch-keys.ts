@@ -14,14 +14,14 @@ export class BatchKeys {
   }
 
   /** What must be looked up before the commands run. */
-  toLoad(names: readonly IdempotencyName[]): readonly IdempotencyName[] {
+  toLoad<Name>(names: readonly Name[]): readonly Name[] {
     return this.#assumesNew ? [] : names;
   }
 
-  /** For an answer that saves no key, so `save` cannot detect whether the key is new. Fails with `AC_STORE_RETRY` if it was not looked up. */
+  /** For an answer with which `save` cannot detect whether the key is new. Fails with `AC_STORE_RETRY` if it was not looked up. */
   requireLoaded(): void {
     if (!this.#assumesNew) return;
-    throw new AgentcomError('AC_STORE_RETRY', 'Cannot refuse a submit whose idempotency key was not looked up. Look it up first.');
+    throw new AgentcomError('AC_STORE_RETRY', 'Cannot answer a submit whose idempotency key was not looked up. Look it up first.');
   }
 
   get({ owner, key }: IdempotencyName): IdempotencyRecord | undefined {

@@ -69,6 +69,7 @@ export class Batch {
   readonly #bodies = new Map<TaskId, TaskBody>();
 
   readonly #inserted = new Set<TaskId>();
+  #hasNamed = false;
   readonly #dirtyTasks = new Set<TaskId>();
   readonly #dirtyAgents = new Set<AgentId>();
   readonly #events: TaskEvent[] = [];
@@ -165,7 +166,9 @@ export class Batch {
     return [...(this.#stops.get(agentId)?.values() ?? [])];
   }
 
-  insert(made: Change, body: TaskBody): void {
+  /** `isNamed`: an idempotency key names the task, so one of that ID may exist. */
+  insert(made: Change, body: TaskBody, isNamed = false): void {
+    this.#hasNamed ||= isNamed;
     this.#bodies.set(made.task.id, body);
     this.#inserted.add(made.task.id);
     this.put(made);
@@ -335,6 +338,7 @@ export class Batch {
     }
     return {
       inserted,
+      hasNamed: this.#hasNamed,
       updated,
       events: this.#areEventsScattered ? groupedByTask(this.#events) : this.#events,
       results: this.#results,

@@ -25,6 +25,7 @@ export interface SubmitCommand {
   readonly drafts: readonly TaskDraft[];
   /** The token's id. */
   readonly submittedBy: string;
+  /** `digest`: `''` for a single task that the key names, since such a submit is compared with what is stored. */
   readonly idempotency: { readonly key: string; readonly digest: string } | null;
 }
 export type SubmitAnswer =

@@ -1,10 +1,11 @@
 /** The commands of a batch: the rows that each needs, and the handler that runs it. */
 import type { Agent } from '../../../domain/agent/agent.ts';
 import type { AgentId, TaskId } from '../../../domain/ids.ts';
-import type { Task } from '../../../domain/task/task.ts';
+import { bodyCharacters, type Task } from '../../../domain/task/task.ts';
 import { dueAtMs } from '../../../domain/transitions/due.ts';
 import { AgentcomError } from '../../../errors/agentcom-error.ts';
 import type { IdempotencyName } from '../../../ports/task-store.ts';
+import { taskNamedBy } from '../../../domain/task/idempotency-key.ts';
 import type { Batch } from '../batch/batch.ts';
 import type { AnswerTo, Command, Reporter } from '../batch/commands.ts';
 import type { HubContext } from '../batch/hub-context.ts';
@@ -18,6 +19,10 @@ import type { Roster } from '../batch/roster.ts';
 
 /** Tasks that one sweep handles; the next sweep follows at once if there are more. */
 const SWEPT_PER_BATCH = 1_000;
+
+/** How many bodies are read at once, and up to how many characters in a batch, to compare them with those of repeated submits. */
+const BODIES_AT_ONCE = 16;
+const COMPARED_CHARACTERS_MAX = 1_048_576;
 
 /** Data that was read for a command before its batch began. */
 export interface Prefetched {
@@ -111,7 +116,7 @@ export function runCommands(
 function runCommand(batch: Batch, command: Command, prefetched: Prefetched, load: SweepLoad, context: HubContext): Answer {
   switch (command.kind) {
     case 'submit':
-      return answerWith(handleSubmit(batch, command));
+      return answerWith(handleSubmit(batch, command, context));
     case 'push':
       return handlePush(batch, command, batch.agentSnapshot(command.draft.assignTo)?.connected ?? false);
     case 'cancel':
@@ -159,6 +164,9 @@ const answerWith =
   () =>
     answer;
 
+/** Owns no key: with it, a key that names a task is locked for all that submit. */
+const NOBODY = '';
+
 interface RowNames {
   readonly tasks: Set<TaskId>;
   readonly agents: Set<AgentId>;
@@ -167,6 +175,8 @@ interface RowNames {
   /** Agents that are only read, without a lock. */
   readonly unlockedAgents: Set<AgentId>;
   readonly keys: IdempotencyName[];
+  /** Tasks that exist if the idempotency key of a submit has named them before. */
+  readonly named: TaskId[];
   readonly completing: Set<TaskId>;
   readonly retried: Set<TaskId>;
 }
@@ -178,6 +188,7 @@ function rowNamesOf(commands: readonly Command[], roster: Roster): RowNames {
     holders: new Set(),
     unlockedAgents: new Set(),
     keys: [],
+    named: [],
     completing: new Set(),
     retried: new Set(),
   };
@@ -187,7 +198,7 @@ function rowNamesOf(commands: readonly Command[], roster: Roster): RowNames {
 }
 
 function addNames(names: RowNames, command: Command, roster: Roster): void {
-  const { tasks, agents, holders, unlockedAgents, keys, completing, retried } = names;
+  const { tasks, agents, holders, unlockedAgents, keys, named, completing, retried } = names;
   switch (command.kind) {
     case 'submit':
     case 'push':
@@ -195,8 +206,14 @@ function addNames(names: RowNames, command: Command, roster: Roster): void {
         if (draft.assignTo !== null) unlockedAgents.add(draft.assignTo);
         for (const id of draft.dependsOn) tasks.add(id);
       }
-      if (command.kind === 'submit' && command.idempotency !== null)
-        keys.push({ owner: command.submittedBy, key: command.idempotency.key });
+      if (command.kind === 'submit' && command.idempotency !== null) {
+        const { key } = command.idempotency;
+        keys.push({ owner: command.submittedBy, key });
+        const name = taskNamedBy(key);
+        if (name === null) return;
+        named.push(name);
+        keys.push({ owner: NOBODY, key });
+      }
       return;
     case 'cancel':
       tasks.add(command.taskId);
@@ -249,10 +266,32 @@ const confirmsStops = (from: Reporter, roster: Roster): boolean => {
   return agent === undefined || agent.sessionNumber !== from.session || agent.protocolVersion === 1;
 };
 
-/** Reads the tasks of known idempotency keys, and the tombstones of removed tasks that a retried one depends on. */
-async function readReferenced(batch: Batch, { keys, retried }: RowNames): Promise<void> {
+/**
+ * Reads the tasks of known idempotency keys, with the bodies to compare with those of the submits, and the tombstones of removed tasks that a
+ * retried one depends on.
+ */
+async function readReferenced(batch: Batch, { keys, named, retried }: RowNames): Promise<void> {
   const ofKeys = keys.flatMap((name) => batch.keys.get(name)?.taskIds ?? []);
+  const ofNames = batch.keys.toLoad(named);
   const ofRetries = [...retried].flatMap((id) => batch.task(id)?.dependsOn ?? []);
-  const missing = [...ofKeys, ...ofRetries].filter((id) => batch.task(id) === undefined);
+  const missing = [...ofKeys, ...ofNames, ...ofRetries].filter((id) => batch.task(id) === undefined);
   if (missing.length > 0) batch.addUnlocked(await batch.unit.read({ tasks: missing }));
+  const ofKept = keys.flatMap((name) => (taskNamedBy(name.key) === null ? [] : (batch.keys.get(name)?.taskIds ?? []).slice(0, 1)));
+  await loadCompared(
+    batch,
+    [...new Set([...ofNames, ...ofKept])].filter((id) => batch.taskSnapshot(id) !== undefined),
+  );
+}
+
+/** Of the tasks beyond that many characters only what is not in the body is compared: a client would make the hub read much with little. */
+async function loadCompared(batch: Batch, ids: readonly TaskId[]): Promise<void> {
+  let characters = 0;
+  for (let at = 0; at < ids.length && characters < COMPARED_CHARACTERS_MAX; at += BODIES_AT_ONCE) {
+    const some = ids.slice(at, at + BODIES_AT_ONCE);
+    await batch.loadBodies(some);
+    for (const id of some) {
+      const body = batch.body(id);
+      if (body !== undefined) characters += bodyCharacters(body);
+    }
+  }
 }

@@ -1,30 +1,62 @@
 /** Submitting and pushing. Either all drafts of a command are inserted, or none. */
 import type { TaskId } from '../../../domain/ids.ts';
-import { decideSubmit } from '../../../domain/transitions/submitting.ts';
+import { decideSubmit, isSubmitOf } from '../../../domain/transitions/submitting.ts';
+import { isNameInTime, taskNamedBy } from '../../../domain/task/idempotency-key.ts';
 import type { Task } from '../../../domain/task/task.ts';
+import type { Tombstone } from '../../../domain/task/tombstone.ts';
+import { isSameContent } from '../../../protocol/task-body.ts';
 import type { Batch } from '../batch/batch.ts';
+import type { HubContext } from '../batch/hub-context.ts';
 import type { PushAnswer, PushCommand, SubmitAnswer, SubmitCommand, SubmittedTask, TaskDraft } from '../batch/commands.ts';
 
-export function handleSubmit(batch: Batch, command: SubmitCommand): SubmitAnswer {
-  const { idempotency, submittedBy } = command;
+export function handleSubmit(batch: Batch, command: SubmitCommand, { timing }: Pick<HubContext, 'timing'>): SubmitAnswer {
+  const { idempotency, submittedBy, drafts } = command;
+  const name = idempotency === null ? null : taskNamedBy(idempotency.key);
   if (idempotency !== null) {
-    const known = batch.keys.get({ owner: submittedBy, key: idempotency.key });
-    if (known !== undefined) {
-      if (known.digest !== idempotency.digest) return { kind: 'idempotency_mismatch' };
-      const tasks = known.taskIds.map((id) => batch.taskSnapshot(id)).filter((task) => task !== undefined);
-      return { kind: 'repeated', tasks: tasks.map(submitted) };
-    }
+    const known = knownOf(batch, command, idempotency, name);
+    if (known !== null) return known;
   }
   const refusal = refusalOf(batch, command);
   if (refusal !== null) {
     if (idempotency !== null) batch.keys.requireLoaded();
     return refusal;
   }
-  const tasks = command.drafts.map((draft) => insert(batch, draft, submittedBy));
+  if (name !== null && idempotency?.digest === '' && isNameInTime(name, batch.nowMs, timing.tombstoneMs))
+    return { kind: 'submitted', tasks: drafts.map((draft) => insert(batch, draft, submittedBy, name)) };
+  if (name !== null) batch.keys.requireLoaded();
+  const tasks = drafts.map((draft) => insert(batch, draft, submittedBy));
   if (idempotency !== null) {
     batch.keys.add({ owner: submittedBy, ...idempotency, taskIds: tasks.map((task) => task.id), createdAtMs: batch.nowMs });
   }
   return { kind: 'submitted', tasks };
+}
+
+/** The answer to a submit whose key was used before; null: it was not, as far as the batch knows. */
+function knownOf(
+  batch: Batch,
+  { drafts, submittedBy }: SubmitCommand,
+  { key, digest }: NonNullable<SubmitCommand['idempotency']>,
+  name: TaskId | null,
+): SubmitAnswer | null {
+  const record = batch.keys.get({ owner: submittedBy, key });
+  const ids = record?.taskIds ?? (name !== null && batch.taskSnapshot(name) !== undefined ? [name] : null);
+  if (ids === null) return null;
+  const tasks = ids.map((id) => batch.taskSnapshot(id)).filter((task) => task !== undefined);
+  const [draft] = drafts;
+  const isSame =
+    digest === '' && draft !== undefined
+      ? ids.length === 1 && tasks.every((task) => isFrom(batch, task, draft, record?.owner ?? task.submittedBy, submittedBy))
+      : record?.digest === digest;
+  return isSame ? { kind: 'repeated', tasks: tasks.map(submitted) } : { kind: 'idempotency_mismatch' };
+}
+
+/** Whether this submit may have created the task. Of a removed task only the submitter is known. */
+function isFrom(batch: Batch, task: Task | Tombstone, draft: TaskDraft, owner: string | undefined, submittedBy: string): boolean {
+  if (owner !== submittedBy) return false;
+  if (!('requirement' in task)) return true;
+  const body = batch.body(task.id);
+  if (body === undefined) batch.keys.requireLoaded();
+  return isSubmitOf(task, draft) && (body === undefined || isSameContent(body, draft.body));
 }
 
 function refusalOf(batch: Batch, { drafts }: SubmitCommand): SubmitAnswer | null {
@@ -54,9 +86,10 @@ export const dependenciesMet = (batch: Batch, dependsOn: readonly TaskId[]): boo
 
 const isMet = (batch: Batch, id: TaskId): boolean => batch.taskSnapshot(id)?.status === 'completed';
 
-function insert(batch: Batch, draft: TaskDraft, submittedBy: string): SubmittedTask {
-  const made = decideSubmit(draft, submittedBy, dependenciesMet(batch, draft.dependsOn), batch.nowMs);
-  batch.insert(made, draft.body);
+/** `name`: the ID that an idempotency key gives the task; null: it gets that of the draft. */
+function insert(batch: Batch, draft: TaskDraft, submittedBy: string, name: TaskId | null = null): SubmittedTask {
+  const made = decideSubmit(draft, submittedBy, dependenciesMet(batch, draft.dependsOn), batch.nowMs, name ?? draft.id);
+  batch.insert(made, draft.body, name !== null);
   return submitted(made.task);
 }
 

@@ -7,7 +7,9 @@ import type { ErrorCode } from '../../../../core/errors/codes.ts';
 import type { Clock } from '../../../../core/ports/clock.ts';
 import type { Storage } from '../../../../core/ports/storage.ts';
 import type { Changes, StoreCapabilities } from '../../../../core/ports/task-store.ts';
+import type { Removal, Removed } from '../../../../core/domain/task/removal.ts';
 import type { Teardown } from '../contract-case.ts';
+import { A_MOMENT_MS } from '../fixtures.ts';
 
 /** One database, and the storages of successive hubs over it. */
 export interface StoragePlace {
@@ -50,6 +52,20 @@ export async function openedIn(t: Teardown, subject: StorageSubject): Promise<St
 /** Commits these changes in their own batch. */
 export const commit = (storage: Storage, changes: Changes): Promise<readonly StoredEvent[]> =>
   storage.tasks.transact(`batch-${randomUUID()}`, (unit) => unit.save(changes, true));
+
+/** Removes everything that ended at or before the moment. */
+export const remove = (storage: Storage, over: Partial<Removal> = {}): Promise<Removed> =>
+  storage.tasks.transact('remove', (unit) =>
+    unit.remove({
+      nowMs: A_MOMENT_MS,
+      endedBeforeMs: A_MOMENT_MS,
+      deadBeforeMs: A_MOMENT_MS,
+      tombstonesBeforeMs: A_MOMENT_MS - 1,
+      keysBeforeMs: A_MOMENT_MS - 1,
+      limit: 100,
+      ...over,
+    }),
+  );
 
 /** Asserts that `work` fails with `code`, and returns the error. */
 export async function failsWith(

@@ -5,7 +5,7 @@ import { agentHistoryId, type AgentEventName } from '../../../../core/domain/tas
 import type { Storage } from '../../../../core/ports/storage.ts';
 import type { AgentId } from '../../../../core/domain/ids.ts';
 import type { TokenRecord } from '../../../../core/ports/agent-store.ts';
-import { ARCHIVED_BYTES, type Removal, type Removed, type RemovedAgents, type WholeTask } from '../../../../core/domain/task/removal.ts';
+import { ARCHIVED_BYTES, type RemovedAgents, type WholeTask } from '../../../../core/domain/task/removal.ts';
 import type { StoreUnit } from '../../../../core/ports/task-store.ts';
 import { inSuite, type TestRunner } from '../contract-case.ts';
 import {
@@ -25,27 +25,14 @@ import {
   inserting,
   updating,
 } from '../fixtures.ts';
-import { commit, openedIn, type StorageSubject } from './storage-room.ts';
+import { refusesUsedNames } from './named-case.ts';
+import { commit, openedIn, remove, type StorageSubject } from './storage-room.ts';
 
 const look = <T>(storage: Storage, work: (unit: StoreUnit) => Promise<T>): Promise<T> => storage.tasks.transact('look', work);
 
 const OLD_MS = A_MOMENT_MS - 1_000;
 const ended = (n: number, over: Partial<Task> = {}): Task =>
   aTask({ id: aTaskId(n), status: 'completed', generation: aGeneration(2), updatedAtMs: OLD_MS + n, ...over });
-
-/** Removes everything that ended at or before the moment. */
-const remove = (storage: Storage, over: Partial<Removal> = {}): Promise<Removed> =>
-  storage.tasks.transact('remove', (unit) =>
-    unit.remove({
-      nowMs: A_MOMENT_MS,
-      endedBeforeMs: A_MOMENT_MS,
-      deadBeforeMs: A_MOMENT_MS,
-      tombstonesBeforeMs: A_MOMENT_MS - 1,
-      keysBeforeMs: A_MOMENT_MS - 1,
-      limit: 100,
-      ...over,
-    }),
-  );
 
 const left = async (storage: Storage, ...numbers: readonly number[]): Promise<readonly number[]> => {
   const found = await storage.tasks.peek(numbers.map(aTaskId));
@@ -57,6 +44,9 @@ const tombstonesOf = async (storage: Storage, ...numbers: readonly number[]) =>
 
 export function storeRemovalCases(name: string, subject: StorageSubject, runner: TestRunner): void {
   inSuite(`Store removal contract, ${name}`, runner, (test) => {
+    test('R1: a named task whose name was used before fails the whole transaction, which may be repeated', (t) =>
+      refusesUsedNames(t, subject));
+
     test('R9: a removed task leaves a tombstone with its outcomes, and nothing else', async (t) => {
       const storage = await openedIn(t, subject);
       const outcome = { generation: aGeneration(1), agentId: anAgentId(), report: 'complete', answer: 'complete' } as const;
