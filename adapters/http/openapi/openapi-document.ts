@@ -74,7 +74,8 @@ const PATH_PARAMETERS: Readonly<Record<string, string>> = {
 
 const HEADER_PARAMETERS = {
   'Idempotency-Key': {
-    description: 'Identifies the request among those of this token: a repeat gets the first answer with 200 and creates nothing. One in the form of a task ID with the current time becomes the ID of the task.',
+    description:
+      'Identifies the request among those of this token: a repeat gets the first answer with 200 and creates nothing. One in the form of a task ID with the current time becomes the ID of the task.',
     schema: {
       type: 'string',
       pattern: IDEMPOTENCY_KEY_PATTERN,

@@ -59,7 +59,10 @@ const placeIn = (task: Task | undefined): CountedPlace | undefined => (task === 
  * Issues all statements at once, unless one would be too large. A changed task that does not exist is a mistake of the caller, and fails
  * the transaction.
  */
-export async function save({ transaction, rows, mail, events, onRepeated, hasNamed }: Saving, isLast: boolean): Promise<readonly StoredEvent[]> {
+export async function save(
+  { transaction, rows, mail, events, onRepeated, hasNamed }: Saving,
+  isLast: boolean,
+): Promise<readonly StoredEvent[]> {
   const { insertEvents, ...others } = rows;
   const { cluster, counting } = transaction;
   const counts = counting === null ? null : await countsOfAny(counting, rows);
