@@ -359,7 +359,7 @@ export const THREATS: readonly Threat[] = [
   {
     who: 'submitter',
     stoppedBy:
-      'a task ID that it chooses is used once, not even again after the task was removed, and reveals no task of another token; a bounded part of what is stored is read for repeats',
+      'a task ID that it chooses is used only once, even after the task was removed, and reveals no task of another token; repeats read a bounded part of what is stored',
     tests: [
       [NAMED, "another token's task is not revealed by a key that is its ID"],
       [NAMED, 'R5: the ID of a removed task names no other one, so its old reports change nothing'],

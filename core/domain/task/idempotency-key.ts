@@ -25,7 +25,7 @@ export const NAME_AHEAD_MAX_MS = 60_000;
 /** The ID that a task with this key has if the key names it; null: a key of another form. */
 export const taskNamedBy = (key: string): TaskId | null => (TASK_NAME.test(key) ? (key as TaskId) : null);
 
-/** Whether the time in a name is close enough to `nowMs`. A removed task is remembered for `tombstoneMs`: a name that is older may be used up. */
+/** Whether the time in a name is close enough to `nowMs`. A removed task is remembered for `tombstoneMs`: an older name may have been used. */
 export function isNameInTime(name: TaskId, nowMs: number, tombstoneMs: number): boolean {
   const atMs = Number.parseInt(name.slice(TIME_FROM, TIME_FROM + TIME_DIGITS), 16);
   return atMs <= nowMs + NAME_AHEAD_MAX_MS && atMs > nowMs - Math.min(NAME_AGE_MAX_MS, tombstoneMs - NAME_AHEAD_MAX_MS);

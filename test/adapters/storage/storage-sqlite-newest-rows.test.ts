@@ -56,7 +56,7 @@ t.test('a task is new if its ID is later than all that were stored or removed, a
 
 t.test('a key is new if it begins with the time, is later than all that were stored, and was not saved since', async (t) => {
   const keyAt = (n: number): string => `0${String(n).padStart(11, '0')}x`;
-  const { saving } = await newestWith(t, { keys: [keyAt(5), keyAt(9), 'order-1', '1'] });
+  const { saving, lookups } = await newestWith(t, { keys: [keyAt(5), keyAt(9), 'order-1', '1'] });
   const areNew = (...keys: readonly string[]): Promise<boolean> => saving([], keys, OWNER);
   t.equal(await areNew(keyAt(9)), false, 'stored');
   t.equal(await areNew(keyAt(7)), false, 'earlier than one of another owner');
@@ -66,6 +66,7 @@ t.test('a key is new if it begins with the time, is later than all that were sto
   t.equal(await areNew('order-2'), false, 'without a time');
   t.equal(await areNew(keyAt(30), 'order-3'), false, 'one that is not certain is enough');
   t.equal(await areNew(keyAt(31), keyAt(31)), false, 'twice in one batch');
+  t.strictSame([lookups[0], lookups.length], ['executed', 6], 'looked up once, after all batches, as tasks and names are');
   t.equal(await saving([idAt(1)], [keyAt(32)], OWNER), true, 'beside a new task');
   t.equal(await saving([idAt(1)], [keyAt(33)], OWNER), false, 'beside one that is not');
 });
@@ -80,6 +81,14 @@ t.test('a task is not known to be new if its ID may be a key of its submitter', 
   t.equal(await saving([], [idAt(40)], OWNER), false, 'such a key itself is never certain');
   t.equal(await areNew(idAt(39)), false);
   t.equal(await areNew(idAt(41)), true);
+});
+
+t.test('a key is only known to be new if SQLite and JavaScript agree on its order', async (t) => {
+  const [first, second] = ['0\uff00', '0\u{1f600}'];
+  t.ok(first > second, 'by UTF-16 units');
+  const { saving } = await newestWith(t, { keys: [first, second] });
+  t.equal(await saving([], [first], OWNER), false, 'stored, but later than the greatest one of SQLite');
+  t.equal(await saving([], ['0\uffff'], OWNER), false, 'not stored');
 });
 
 t.test('a task is only known to be new if SQLite and JavaScript agree on its order', async (t) => {
@@ -101,21 +110,22 @@ t.test('IDs that are remembered no longer count as saved', async (t) => {
 });
 
 t.test('a statement or a refused batch makes known rows unknown', async (t) => {
-  const { newest, areNew, lookups } = await newestWith(t);
+  const { newest, saving, lookups } = await newestWith(t);
   let n = 0;
   const looked = async (): Promise<number> => {
     lookups.length = 0;
-    await areNew(idAt((n += 1)));
+    n += 1;
+    await saving([idAt(n)], [`0${n}`], OWNER);
     return lookups.length;
   };
-  t.equal(await looked(), 4);
-  t.equal(await looked(), 0, 'both are known');
+  t.equal(await looked(), 6);
+  t.equal(await looked(), 0, 'tasks, keys and names are known');
   newest.forgetSavedBy('updateTasks');
   t.equal(await looked(), 0, 'it saves none');
   newest.forgetSavedBy('insertKeys');
-  t.equal(await looked(), 2);
+  t.equal(await looked(), 4, 'keys, and names among them');
   newest.forgetSavedBy('insertTasks');
   t.equal(await looked(), 2);
   newest.forget();
-  t.equal(await looked(), 4);
+  t.equal(await looked(), 6);
 });

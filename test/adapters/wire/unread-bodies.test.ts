@@ -77,7 +77,7 @@ for (const method of ['GET', 'HEAD', 'POST', 'DELETE']) {
 
 const FLOOD = `POST /read HTTP/1.1\r\nHost: x\r\n${CHUNKED}${chunks(2 * CHUNKS_FREE)}`;
 
-t.test('whoever reads a body of tiny chunks refuses it', async (t) => {
+t.test('a handler that reads a body of tiny chunks gets an error', async (t) => {
   const http: HttpHandler = (request) => textOf(request).then(reply, () => reply('too many chunks', 400));
   const socket = connected(t, await opened(t, http));
   socket.write(FLOOD);

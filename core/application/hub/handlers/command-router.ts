@@ -175,8 +175,8 @@ interface RowNames {
   /** Agents that are only read, without a lock. */
   readonly unlockedAgents: Set<AgentId>;
   readonly keys: IdempotencyName[];
-  /** Tasks that exist if the idempotency key of a submit has named them before. */
-  readonly named: TaskId[];
+  /** Those of the keys that are the ID of a task if they have named it before. */
+  readonly named: (IdempotencyName & { readonly key: TaskId })[];
   readonly completing: Set<TaskId>;
   readonly retried: Set<TaskId>;
 }
@@ -211,7 +211,7 @@ function addNames(names: RowNames, command: Command, roster: Roster): void {
         keys.push({ owner: command.submittedBy, key });
         const name = taskNamedBy(key);
         if (name === null) return;
-        named.push(name);
+        named.push({ owner: command.submittedBy, key: name });
         keys.push({ owner: NOBODY, key });
       }
       return;
@@ -272,18 +272,17 @@ const confirmsStops = (from: Reporter, roster: Roster): boolean => {
  */
 async function readReferenced(batch: Batch, { keys, named, retried }: RowNames): Promise<void> {
   const ofKeys = keys.flatMap((name) => batch.keys.get(name)?.taskIds ?? []);
-  const ofNames = batch.keys.toLoad(named);
+  const compared = batch.keys.toLoad(named).map((name) => batch.keys.get(name)?.taskIds[0] ?? name.key);
   const ofRetries = [...retried].flatMap((id) => batch.task(id)?.dependsOn ?? []);
-  const missing = [...ofKeys, ...ofNames, ...ofRetries].filter((id) => batch.task(id) === undefined);
+  const missing = [...ofKeys, ...compared, ...ofRetries].filter((id) => batch.task(id) === undefined);
   if (missing.length > 0) batch.addUnlocked(await batch.unit.read({ tasks: missing }));
-  const ofKept = keys.flatMap((name) => (taskNamedBy(name.key) === null ? [] : (batch.keys.get(name)?.taskIds ?? []).slice(0, 1)));
   await loadCompared(
     batch,
-    [...new Set([...ofNames, ...ofKept])].filter((id) => batch.taskSnapshot(id) !== undefined),
+    [...new Set(compared)].filter((id) => batch.taskSnapshot(id) !== undefined),
   );
 }
 
-/** Of the tasks beyond that many characters only what is not in the body is compared: a client would make the hub read much with little. */
+/** Beyond that many characters the bodies of tasks are not compared: otherwise short submits could make the hub read a lot. */
 async function loadCompared(batch: Batch, ids: readonly TaskId[]): Promise<void> {
   let characters = 0;
   for (let at = 0; at < ids.length && characters < COMPARED_CHARACTERS_MAX; at += BODIES_AT_ONCE) {

@@ -45,14 +45,13 @@ function knownOf(
   const [draft] = drafts;
   const isSame =
     digest === '' && draft !== undefined
-      ? ids.length === 1 && tasks.every((task) => isFrom(batch, task, draft, record?.owner ?? task.submittedBy, submittedBy))
+      ? ids.length === 1 && tasks.every((task) => (record !== undefined || task.submittedBy === submittedBy) && isFrom(batch, task, draft))
       : record?.digest === digest;
   return isSame ? { kind: 'repeated', tasks: tasks.map(submitted) } : { kind: 'idempotency_mismatch' };
 }
 
-/** Whether this submit may have created the task. Of a removed task only the submitter is known. */
-function isFrom(batch: Batch, task: Task | Tombstone, draft: TaskDraft, owner: string | undefined, submittedBy: string): boolean {
-  if (owner !== submittedBy) return false;
+/** Whether the task may come from this draft. Of a removed task nothing is left to compare. */
+function isFrom(batch: Batch, task: Task | Tombstone, draft: TaskDraft): boolean {
   if (!('requirement' in task)) return true;
   const body = batch.body(task.id);
   if (body === undefined) batch.keys.requireLoaded();

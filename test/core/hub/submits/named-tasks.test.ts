@@ -145,6 +145,10 @@ t.test('the key of a bulk submit is kept like any other', async (t) => {
   t.equal((await bulk(one, 'e')).kind, 'idempotency_mismatch');
   t.equal((await submit(one)).kind, 'idempotency_mismatch');
   t.equal((await submit(two)).kind, 'submitted');
+  const three = keyAt(rig.clock.nowMs(), 3);
+  t.equal((await bulk(three, 'd', 1)).kind, 'submitted');
+  t.equal((await submit(three, { maxRetries: 9 })).kind, 'idempotency_mismatch');
+  t.equal((await submit(three)).kind, 'repeated', 'a hub that kept every key with its digest may have saved it');
   for (const count of [1, 2]) t.equal((await bulk(two, 'd', count)).kind, 'idempotency_mismatch', 'a single task is not a bulk of one');
 });
 
