@@ -7,7 +7,7 @@ import type { HubLink, LinkConnection, LinkEvents } from '../../core/ports/hub-l
 import type { Log } from '../../core/ports/log.ts';
 import { CLOSE_CODES } from '../../core/protocol/close-codes.ts';
 import type { HubTrust } from '../kit/trusted-hub.ts';
-import { tlsOptions } from '../kit/ws-tls-options.ts';
+import { wsClientOptions } from '../kit/ws-client-options.ts';
 
 const NO_CLOSE_FRAME = 1006;
 /** The time limit from the lookup of the name to the open socket. */
@@ -30,18 +30,17 @@ export interface WsLinkOptions {
 /** A `HubLink` for `ws://` and `wss://` addresses. Follows no redirects and does not offer compression. */
 export const wsLink = ({ log, handshakeMs = HANDSHAKE_MS, localAddress, trust = {} }: WsLinkOptions): HubLink => ({
   connect({ url, frameBytesMax }, events) {
-    // `closeTimeout` is newer than the types of ws.
-    const options: ClientOptions & { readonly closeTimeout: number } = {
-      perMessageDeflate: false,
-      maxPayload: frameBytesMax,
-      closeTimeout: CLOSE_MS,
-      ...(localAddress === undefined ? {} : { localAddress }),
-      ...(url.startsWith('wss:') ? tlsOptions(trust) : {}),
-    };
     try {
+      // `closeTimeout` is newer than the types of ws.
+      const options: ClientOptions & { readonly closeTimeout: number } = {
+        ...wsClientOptions(new URL(url), trust),
+        maxPayload: frameBytesMax,
+        closeTimeout: CLOSE_MS,
+        ...(localAddress === undefined ? {} : { localAddress }),
+      };
       return follow(new WebSocket(url, options), handshakeMs, events, log);
     } catch (thrown) {
-      // For an invalid address, ws throws instead of emitting an error.
+      // The address is invalid.
       return neverOpened(messageOf(thrown), events);
     }
   },

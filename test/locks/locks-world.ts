@@ -90,7 +90,7 @@ const AUDIT: AuditDraft = {
  * that no other command has.
  */
 export const COMMANDS: Readonly<Record<string, (nth: 0 | 1, fresh: TaskId) => Command>> = {
-  submit: (_nth, id) => ({ kind: 'submit', submittedBy: 'tok-1', idempotency: { key: 'once', digest: 'd'.repeat(64) }, drafts: [aDraft(id, { assignTo: A, dependsOn: [...BOTH].reverse() })] }), // prettier-ignore
+  submit: (_nth, id) => ({ kind: 'submit', submittedBy: 'tok-1', idempotency: { key: 'once', name: null, digest: 'd'.repeat(64) }, drafts: [aDraft(id, { assignTo: A, dependsOn: [...BOTH].reverse() })] }), // prettier-ignore
   push: (_nth, id) => ({ kind: 'push', submittedBy: 'tok-1', draft: { ...aDraft(id), assignTo: A } }),
   'cancel a dependent': () => ({ kind: 'cancel', taskId: TASK.waitsLow, by: 'tok-1', audit: AUDIT }),
   'cancel a live task': (nth) => ({ kind: 'cancel', taskId: BOTH[nth] as TaskId, by: 'tok-1', audit: AUDIT }),

@@ -133,7 +133,7 @@ t.test('R1 J1: a key that names a task is used once, whichever hub and token it 
     const key = ids.task();
     const submits = hubs.flatMap(({ queue }) =>
       ['tok-1', 'tok-2', 'tok-1'].map((submittedBy) =>
-        queue.do({ kind: 'submit', drafts: [aDraft(ids.task())], submittedBy, idempotency: { key, digest: '' } }),
+        queue.do({ kind: 'submit', drafts: [aDraft(ids.task())], submittedBy, idempotency: { key, name: key, digest: null } }),
       ),
     );
     const answers = await Promise.all(submits);

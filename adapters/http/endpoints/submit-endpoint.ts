@@ -1,5 +1,5 @@
 /** Routes to create tasks: one, many, or one for a connected agent. */
-import type { Settled, SubmitAnswer, SubmitCommand, TaskDraft } from '../../../core/application/hub/batch/commands.ts';
+import type { Idempotency, Settled, SubmitAnswer, SubmitCommand, TaskDraft } from '../../../core/application/hub/batch/commands.ts';
 import { IDEMPOTENCY_KEY_WANTED, isIdempotencyKey, taskNamedBy } from '../../../core/domain/task/idempotency-key.ts';
 import { isAgentId } from '../../../core/domain/ids.ts';
 import { traceContextOf, type TraceContext } from '../../../core/domain/task/trace-context.ts';
@@ -38,8 +38,10 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
     );
   };
 
-  const digestOf = (key: string, body: SubmitBody): string =>
-    taskNamedBy(key) === null ? digest.sha256(`task\n${canonicalJson(unsigned(body))}`) : '';
+  const idempotencyOf = (key: string, body: SubmitBody): Idempotency => {
+    const name = taskNamedBy(key);
+    return { key, name, digest: name === null ? digest.sha256(`task\n${canonicalJson(unsigned(body))}`) : null };
+  };
 
   /** The command of a submit, or the reply that refuses it. */
   const commandOf = (item: Submitted, by: Principal): SubmitCommand | Reply => {
@@ -51,7 +53,7 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
     const draft = toTaskDraft(ids.task(), body.value, traceContextOf(item.traceparent, item.tracestate));
     const over = overQuota([draft], by);
     if (over !== null) return over;
-    const idempotency = key.value === null ? null : { key: key.value, digest: digestOf(key.value, body.value) };
+    const idempotency = key.value === null ? null : idempotencyOf(key.value, body.value);
     return { kind: 'submit', drafts: [draft], submittedBy: by.submitterId, idempotency };
   };
 
@@ -120,7 +122,8 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
     const over = overQuota(drafts, by);
     if (over !== null) return over;
     // A digest of digests, because hashing the text of all lines at once would block the event loop for too long.
-    const idempotency = key.value === null ? null : { key: key.value, digest: digest.sha256(`bulk\n${digests.join('\n')}`) };
+    const idempotency =
+      key.value === null ? null : { key: key.value, name: taskNamedBy(key.value), digest: digest.sha256(`bulk\n${digests.join('\n')}`) };
     const answer = await inbox.do({ kind: 'submit', drafts, submittedBy: by.submitterId, idempotency });
     if (!('tasks' in answer)) return submitRefusal(answer, (index) => lines[index]);
     const value = { task_ids: answer.tasks.map((task) => task.id) };

@@ -5,7 +5,7 @@
 import type { Socket } from 'node:net';
 import type { ClientOptions, RawData, WebSocket } from 'ws';
 import type { HubTrust } from '../../../adapters/kit/trusted-hub.ts';
-import { tlsOptions } from '../../../adapters/kit/ws-tls-options.ts';
+import { wsClientOptions } from '../../../adapters/kit/ws-client-options.ts';
 import { brokenOff, reasonOf, type Exchange, type HttpAnswer, type HttpQuestion } from '../platform.ts';
 import { isTemporaryStatus } from '../retries.ts';
 
@@ -104,8 +104,10 @@ class RequestSocket {
     this.#isOpening = true;
     try {
       const { WebSocket } = await import('ws');
+      const url = new URL(PATH, base);
+      url.protocol = base.protocol === 'https:' ? 'wss:' : 'ws:';
       const options: ClientOptions = {
-        perMessageDeflate: false,
+        ...wsClientOptions(url, this.#trust, false),
         maxPayload: ANSWER_BYTES_MAX,
         handshakeTimeout: OPENED_WITHIN_MS,
         headers: { authorization },
@@ -114,9 +116,8 @@ class RequestSocket {
           request.on('socket', (socket) => socket.unref());
           request.end();
         },
-        ...(base.protocol === 'https:' ? tlsOptions(this.#trust, false) : {}),
       };
-      const socket = new WebSocket(`${base.protocol === 'https:' ? 'wss:' : 'ws:'}//${base.host}${PATH}`, options);
+      const socket = new WebSocket(url, options);
       let raw: Socket | null = null;
       let isOpen = false;
       let isRefused = false;

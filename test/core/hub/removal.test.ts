@@ -47,7 +47,7 @@ t.test('R1: a submit repeated after its task was removed creates no second one',
       kind: 'submit',
       submittedBy: 'tok-1',
       drafts: [aDraft(aTaskId(n), { dependsOn })],
-      idempotency: key === null ? null : { key, digest: 'd' },
+      idempotency: key === null ? null : { key, name: null, digest: 'd' },
     });
   t.match(await submit(1, 'once'), { kind: 'submitted' });
   await rig.queue.do({ kind: 'cancel', taskId: aTaskId(1), by: 'tok-1' });

@@ -247,7 +247,7 @@ t.test('R2: a stopping hub answers what it accepted before, whatever arrives mea
 
 t.test('R1 J1: the same idempotency key gives the same task, even within one batch; another body is a mismatch', async (t) => {
   const rig = await hubRig();
-  const keyed = (digest: string) => submit({ idempotency: { key: 'k', digest } });
+  const keyed = (digest: string) => submit({ idempotency: { key: 'k', name: null, digest } });
   const answers: SubmitAnswer[] = await Promise.all([rig.queue.do(keyed('d1')), rig.queue.do(keyed('d1'))]);
   t.same(
     answers.map((one) => one.kind),
@@ -278,7 +278,7 @@ t.test('R1 J1: a key is looked up when it may be known: at once for a refused su
       },
     };
   });
-  const keyed = (key: string, over: Partial<SubmitCommand> = {}) => submit({ idempotency: { key, digest: key }, ...over });
+  const keyed = (key: string, over: Partial<SubmitCommand> = {}) => submit({ idempotency: { key, name: null, digest: key }, ...over });
   for (const key of ['k1', 'k2', 'k3']) t.equal((await rig.queue.do(keyed(key))).kind, 'submitted');
   t.strictSame({ batches, lookups }, { batches: 3, lookups: 0 }, 'new keys cost no lookup');
 

@@ -196,7 +196,7 @@ export class World {
 
   async #sendSubmit(submit: Submit): Promise<void> {
     const { key, drafts } = submit;
-    const idempotency = { key, digest: `digest of ${key}` };
+    const idempotency = { key, name: null, digest: `digest of ${key}` };
     const answer = await this.#ask({ kind: 'submit', drafts, submittedBy: 'tok-client', idempotency });
     if (answer === null) return;
     if (!('tasks' in answer)) return this.evidence.violate('R1', `${key} was answered with ${answer.kind}`);

@@ -197,7 +197,8 @@ export class Clients {
     const hub = this.#hub();
     if (hub === null) return;
     const drafts = wanted.map((draft) => ({ ...draft, id: hub.ids.task() }));
-    const idempotency = key === null ? null : { key, digest: taskNamedBy(key) === null ? key : '' };
+    const name = key === null ? null : taskNamedBy(key);
+    const idempotency = key === null ? null : { key, name, digest: name === null ? key : null };
     if (key !== null) this.#world.ledger.submitAsked(key);
     hub.api.post({ kind: 'submit', drafts, submittedBy: SUBMITTER, idempotency }, (outcome) => {
       if (!outcome.ok) return this.#world.trace.add('client', `${key}: ${String(outcome.error)}`);

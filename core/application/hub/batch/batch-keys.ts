@@ -25,6 +25,7 @@ export class BatchKeys {
   }
 
   get({ owner, key }: IdempotencyName): IdempotencyRecord | undefined {
+    if (this.#known.size === 0) return undefined;
     return this.#known.get(key)?.find((one) => one.owner === owner);
   }
 

@@ -25,8 +25,14 @@ export interface SubmitCommand {
   readonly drafts: readonly TaskDraft[];
   /** The token's id. */
   readonly submittedBy: string;
-  /** `digest`: `''` for a single task that the key names, since such a submit is compared with what is stored. */
-  readonly idempotency: { readonly key: string; readonly digest: string } | null;
+  readonly idempotency: Idempotency | null;
+}
+export interface Idempotency {
+  readonly key: string;
+  /** What `taskNamedBy` says of the key. */
+  readonly name: TaskId | null;
+  /** Of the request; null for a single task that the key names, since such a submit is compared with what is stored. */
+  readonly digest: string | null;
 }
 export type SubmitAnswer =
   | { readonly kind: 'submitted' | 'repeated'; readonly tasks: readonly SubmittedTask[] }

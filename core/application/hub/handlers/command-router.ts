@@ -5,7 +5,6 @@ import { bodyCharacters, type Task } from '../../../domain/task/task.ts';
 import { dueAtMs } from '../../../domain/transitions/due.ts';
 import { AgentcomError } from '../../../errors/agentcom-error.ts';
 import type { IdempotencyName } from '../../../ports/task-store.ts';
-import { taskNamedBy } from '../../../domain/task/idempotency-key.ts';
 import type { Batch } from '../batch/batch.ts';
 import type { AnswerTo, Command, Reporter } from '../batch/commands.ts';
 import type { HubContext } from '../batch/hub-context.ts';
@@ -207,9 +206,8 @@ function addNames(names: RowNames, command: Command, roster: Roster): void {
         for (const id of draft.dependsOn) tasks.add(id);
       }
       if (command.kind === 'submit' && command.idempotency !== null) {
-        const { key } = command.idempotency;
+        const { key, name } = command.idempotency;
         keys.push({ owner: command.submittedBy, key });
-        const name = taskNamedBy(key);
         if (name === null) return;
         named.push({ owner: command.submittedBy, key: name });
         keys.push({ owner: NOBODY, key });

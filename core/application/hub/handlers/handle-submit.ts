@@ -1,50 +1,46 @@
 /** Submitting and pushing. Either all drafts of a command are inserted, or none. */
 import type { TaskId } from '../../../domain/ids.ts';
 import { decideSubmit, isSubmitOf } from '../../../domain/transitions/submitting.ts';
-import { isNameInTime, taskNamedBy } from '../../../domain/task/idempotency-key.ts';
+import { isNameInTime } from '../../../domain/task/idempotency-key.ts';
 import type { Task } from '../../../domain/task/task.ts';
 import type { Tombstone } from '../../../domain/task/tombstone.ts';
 import { isSameContent } from '../../../protocol/task-body.ts';
 import type { Batch } from '../batch/batch.ts';
 import type { HubContext } from '../batch/hub-context.ts';
-import type { PushAnswer, PushCommand, SubmitAnswer, SubmitCommand, SubmittedTask, TaskDraft } from '../batch/commands.ts';
+import type { Idempotency, PushAnswer, PushCommand, SubmitAnswer, SubmitCommand, SubmittedTask, TaskDraft } from '../batch/commands.ts';
+
+/** Stored for a key whose submits are compared with what is stored. */
+const NO_DIGEST = '';
 
 export function handleSubmit(batch: Batch, command: SubmitCommand, { timing }: Pick<HubContext, 'timing'>): SubmitAnswer {
   const { idempotency, submittedBy, drafts } = command;
-  const name = idempotency === null ? null : taskNamedBy(idempotency.key);
-  if (idempotency !== null) {
-    const known = knownOf(batch, command, idempotency, name);
-    if (known !== null) return known;
-  }
+  const known = idempotency === null ? null : knownOf(batch, command, idempotency);
+  if (known !== null) return known;
   const refusal = refusalOf(batch, command);
   if (refusal !== null) {
     if (idempotency !== null) batch.keys.requireLoaded();
     return refusal;
   }
-  if (name !== null && idempotency?.digest === '' && isNameInTime(name, batch.nowMs, timing.tombstoneMs))
+  if (idempotency === null) return { kind: 'submitted', tasks: drafts.map((draft) => insert(batch, draft, submittedBy)) };
+  const { key, name, digest } = idempotency;
+  if (name !== null && digest === null && isNameInTime(name, batch.nowMs, timing.tombstoneMs))
     return { kind: 'submitted', tasks: drafts.map((draft) => insert(batch, draft, submittedBy, name)) };
   if (name !== null) batch.keys.requireLoaded();
   const tasks = drafts.map((draft) => insert(batch, draft, submittedBy));
-  if (idempotency !== null) {
-    batch.keys.add({ owner: submittedBy, ...idempotency, taskIds: tasks.map((task) => task.id), createdAtMs: batch.nowMs });
-  }
+  const taskIds = tasks.map((task) => task.id);
+  batch.keys.add({ owner: submittedBy, key, digest: digest ?? NO_DIGEST, taskIds, createdAtMs: batch.nowMs });
   return { kind: 'submitted', tasks };
 }
 
 /** The answer to a submit whose key was used before; null: it was not, as far as the batch knows. */
-function knownOf(
-  batch: Batch,
-  { drafts, submittedBy }: SubmitCommand,
-  { key, digest }: NonNullable<SubmitCommand['idempotency']>,
-  name: TaskId | null,
-): SubmitAnswer | null {
+function knownOf(batch: Batch, { drafts, submittedBy }: SubmitCommand, { key, name, digest }: Idempotency): SubmitAnswer | null {
   const record = batch.keys.get({ owner: submittedBy, key });
   const ids = record?.taskIds ?? (name !== null && batch.taskSnapshot(name) !== undefined ? [name] : null);
   if (ids === null) return null;
   const tasks = ids.map((id) => batch.taskSnapshot(id)).filter((task) => task !== undefined);
   const [draft] = drafts;
   const isSame =
-    digest === '' && draft !== undefined
+    digest === null && draft !== undefined
       ? ids.length === 1 && tasks.every((task) => (record !== undefined || task.submittedBy === submittedBy) && isFrom(batch, task, draft))
       : record?.digest === digest;
   return isSame ? { kind: 'repeated', tasks: tasks.map(submitted) } : { kind: 'idempotency_mismatch' };

@@ -177,7 +177,7 @@ export class RandomWorld {
       runMaxMs: act.runMaxMs,
       dependsOn: act.dependsOn.flatMap((place) => this.#task(place) ?? []),
     });
-    const idempotency = act.key === null ? null : { key: `key-${act.key}`, digest: 'the same' };
+    const idempotency = act.key === null ? null : { key: `key-${act.key}`, name: null, digest: 'the same' };
     return { kind: 'submit', drafts: [draft], submittedBy: 'tok-1', idempotency };
   }
 

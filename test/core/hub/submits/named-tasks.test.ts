@@ -1,7 +1,7 @@
 /** Idempotency keys in the form of a task ID, which name their task: how a repeat finds it, and when the key is kept instead. */
 import t from 'tap';
 import type { SubmitAnswer, SubmitCommand } from '../../../../core/application/hub/batch/commands.ts';
-import { NAME_AGE_MAX_MS, NAME_AHEAD_MAX_MS } from '../../../../core/domain/task/idempotency-key.ts';
+import { NAME_AGE_MAX_MS, NAME_AHEAD_MAX_MS, taskNamedBy } from '../../../../core/domain/task/idempotency-key.ts';
 import type { TaskId } from '../../../../core/domain/ids.ts';
 import { aBody } from '../../../product/contracts/fixtures.ts';
 import { seededIds } from '../../../product/twins/ids-seeded/seeded-ids.ts';
@@ -24,7 +24,7 @@ async function named(options: RigOptions = {}): Promise<Named> {
     kind: 'submit',
     drafts: [aDraft(ids.task(), over)],
     submittedBy,
-    idempotency: { key, digest: '' },
+    idempotency: { key, name: taskNamedBy(key), digest: null },
   });
   return { rig, submit: (key, over = {}, by = 'tok-1') => rig.queue.do(command(key, over, by)) };
 }
@@ -138,7 +138,7 @@ t.test('the key of a bulk submit is kept like any other', async (t) => {
   const [one, two] = [keyAt(rig.clock.nowMs(), 1), keyAt(rig.clock.nowMs(), 2)];
   const bulk = (key: string, digest = 'd', count = 2): Promise<SubmitAnswer> => {
     const drafts = Array.from({ length: count }, () => aDraft(ids.task()));
-    return rig.queue.do({ kind: 'submit', drafts, submittedBy: 'tok-1', idempotency: { key, digest } });
+    return rig.queue.do({ kind: 'submit', drafts, submittedBy: 'tok-1', idempotency: { key, name: taskNamedBy(key), digest } });
   };
   t.equal((await bulk(one)).kind, 'submitted');
   t.equal((await bulk(one)).kind, 'repeated');
