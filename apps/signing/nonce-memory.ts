@@ -17,14 +17,25 @@ export const NONCES_MAX = 100_000;
  */
 const SPARE_LINES = 1_000;
 
-/** `NONCE TASK ISSUED_AT EXPIRES_AT`, or `- - ISSUED_AT 0`: signatures up to that time are forgotten. Milliseconds. */
+/**
+ * `NONCE TASK ISSUED_AT EXPIRES_AT`, or `- - ISSUED_AT UNTIL`: signatures issued up to that time are forgotten, while the clock is not past
+ * `UNTIL`; 0: always. Milliseconds.
+ */
 const LINE = /^([A-Za-z0-9_-]+) (task-[0-9a-f]{16,64}|-) ([0-9]{1,16}) ([0-9]{1,16})$/;
 
-interface Remembered {
-  readonly taskId: string;
+interface Times {
   readonly issuedAtMs: number;
   readonly expiresAtMs: number;
 }
+interface Remembered extends Times {
+  readonly taskId: string;
+}
+
+const NONE_EXPIRED: Times = { issuedAtMs: -1, expiresAtMs: -1 };
+const newestOf = (one: Times, other: Times): Times => ({
+  issuedAtMs: Math.max(one.issuedAtMs, other.issuedAtMs),
+  expiresAtMs: Math.max(one.expiresAtMs, other.expiresAtMs),
+});
 
 export interface NonceMemory {
   /** Rejects with `AC_JOURNAL_CORRUPT` for a file that this program has not written. */
@@ -38,6 +49,8 @@ export function nonceMemory(file: string | null, noncesMax: number = NONCES_MAX)
   /** In the order of their use. */
   const nonces = new Map<string, Remembered>();
   let forgottenUntilMs = -1;
+  /** The newest of the times of those that were dropped because they had expired. They are valid again if the clock goes back. */
+  let expired = NONE_EXPIRED;
   let lines = 0;
   let uses = 0;
   let handle: FileHandle | null = null;
@@ -54,10 +67,17 @@ export function nonceMemory(file: string | null, noncesMax: number = NONCES_MAX)
     nonces.delete(oldest[0]);
   }
 
-  /** Expired nonces need not be remembered: their signatures are refused. */
+  /** Expired nonces need not be remembered while their signatures are refused. */
   function dropExpired(nowMs: number): void {
-    for (const [nonce, { expiresAtMs }] of nonces) if (expiresAtMs + 2 * SIGNATURE_CLOCK_MS < nowMs) nonces.delete(nonce);
+    for (const [nonce, use] of nonces) {
+      if (use.expiresAtMs + 2 * SIGNATURE_CLOCK_MS >= nowMs) continue;
+      expired = newestOf(expired, use);
+      nonces.delete(nonce);
+    }
   }
+
+  const isForgotten = (issuedAtMs: number, nowMs: number): boolean =>
+    issuedAtMs <= forgottenUntilMs || (issuedAtMs <= expired.issuedAtMs && nowMs <= expired.expiresAtMs + SIGNATURE_CLOCK_MS);
 
   async function load(path: string): Promise<void> {
     const text = await unlessMissing(async () => readRegularFile(path).toString('utf8'), '');
@@ -70,18 +90,21 @@ export function nonceMemory(file: string | null, noncesMax: number = NONCES_MAX)
           'AC_JOURNAL_CORRUPT',
           `Cannot read ${path}: line ${place + 1} is damaged. Restore it from a backup. If you remove it, tasks whose signatures are still valid may run again.`,
         );
-      if (taskId === '-') forgottenUntilMs = Math.max(forgottenUntilMs, Number(issuedAt));
-      else take(nonce, { taskId, issuedAtMs: Number(issuedAt), expiresAtMs: Number(expiresAt) });
+      const times = { issuedAtMs: Number(issuedAt), expiresAtMs: Number(expiresAt) };
+      if (taskId !== '-') take(nonce, { taskId, ...times });
+      else if (times.expiresAtMs === 0) forgottenUntilMs = Math.max(forgottenUntilMs, times.issuedAtMs);
+      else expired = newestOf(expired, times);
     }
   }
 
   /** Writes everything remembered into a new file, and continues there. */
   async function rewrite(path: string): Promise<void> {
     const floor = forgottenUntilMs < 0 ? '' : `- - ${forgottenUntilMs} 0\n`;
+    const gone = expired === NONE_EXPIRED ? '' : `- - ${expired.issuedAtMs} ${expired.expiresAtMs}\n`;
     // Closed first, because Windows cannot replace an open file.
     await handle?.close();
     handle = null;
-    const text = floor + [...nonces].map(([nonce, use]) => lineOf(nonce, use)).join('');
+    const text = floor + gone + [...nonces].map(([nonce, use]) => lineOf(nonce, use)).join('');
     await retriedWhileHeld(() => writeFileAtomic(path, text, { mode: 0o600 }));
     lines = nonces.size;
     handle = await open(path, 'a', 0o600);
@@ -110,7 +133,7 @@ export function nonceMemory(file: string | null, noncesMax: number = NONCES_MAX)
     async remember({ nonce, taskId, issuedAtMs, expiresAtMs }, nowMs) {
       const known = nonces.get(nonce);
       if (known !== undefined) return known.taskId === taskId ? 'remembered' : 'other_task';
-      if (issuedAtMs <= forgottenUntilMs) return 'forgotten';
+      if (isForgotten(issuedAtMs, nowMs)) return 'forgotten';
       uses += 1;
       if (nonces.size >= noncesMax || uses % SPARE_LINES === 0) dropExpired(nowMs);
       const use: Remembered = { taskId, issuedAtMs, expiresAtMs };

@@ -131,6 +131,7 @@ export const THREATS: readonly Threat[] = [
       [CLAIMS, 'claims of any other form are refused, since an unknown claim may forbid the run'],
       [NONCES, 'a nonce is valid again for the same task only, also after a restart'],
       [NONCES, 'beyond its bound, possibly forgotten nonces are refused, and newer signatures are accepted'],
+      [NONCES, 'when the clock jumps forward and back, no signature that has expired meanwhile runs another task'],
       [SIGNED, 'an offer is verified first, and accepted once it is trusted'],
       [SIGNED, 'the hub cannot choose the session of a signed task'],
     ],

@@ -77,3 +77,25 @@ t.test('expired nonces make room, and no valid one is forgotten', async (t) => {
   t.equal(await memory.remember(use('n3', 3, NOW_MS), NOW_MS + 3_600_000), 'remembered');
   t.equal(await memory.remember(use('n4', 4, NOW_MS), NOW_MS + 3_600_000), 'remembered');
 });
+
+t.test('when the clock jumps forward and back, no signature that has expired meanwhile runs another task', async (t) => {
+  const file = join(t.testdir(), 'nonces.log');
+  const laterMs = NOW_MS + 86_400_000;
+  const uses = 2_000;
+  let memory = nonceMemory(file);
+  await memory.open();
+  for (let n = 1; n < uses; n += 1) await memory.remember(use(`n${n}`, n), NOW_MS);
+  t.equal(await memory.remember(use('new', uses, laterMs, laterMs + 3_600_000), laterMs), 'remembered');
+  t.equal((await readFile(file, 'utf8')).split('\n').length - 1, 2, 'the file is begun again without expired nonces');
+  for (const restarted of [false, true]) {
+    if (restarted) {
+      await memory.close();
+      memory = nonceMemory(file);
+      await memory.open();
+    }
+    t.equal(await memory.remember(use('n1', 9), NOW_MS + 5_000), 'forgotten', 'its signature is valid again');
+    t.equal(await memory.remember(use('new', 9, laterMs, laterMs + 3_600_000), laterMs), 'other_task');
+    t.equal(await memory.remember(use(`long-${restarted}`, 9, NOW_MS, laterMs + 3_600_000), laterMs), 'remembered', 'older, but valid');
+  }
+  await memory.close();
+});

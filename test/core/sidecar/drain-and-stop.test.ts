@@ -57,6 +57,19 @@ t.test('at the drain deadline running tasks are stopped and handed back', async 
   t.same(words(sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'released' })), ['removeFiles', 'persist']);
 });
 
+t.test('at the drain deadline a task whose agent cannot be stopped is not handed back as if it were', async (t) => {
+  const sidecar = working();
+  sidecar.take({ type: 'wake_stream_ended', assignment: named(), runId: sidecar.slot()?.run?.runId ?? '', error: null });
+  t.equal(sidecar.slot()?.run?.detached, true);
+  sidecar.frame({ type: 'drain', deadline_ms: 9_000 });
+  t.same(words(sidecar.timer('drain')), ['withdraw', 'persist', 'prepare']);
+  t.equal(only(sidecar.prepared(), 'attach').length, 1);
+  sidecar.wake(exited(null));
+  const [failed, ...others] = sent(sidecar.scanned());
+  t.match(failed, { type: 'task_failed', kind: 'lost', error: /^drained by an operator; the agent cannot be stopped from here/ });
+  t.same(others, []);
+});
+
 t.test('after a reconnect the hub sends drain again if an operator still drains', async (t) => {
   const sidecar = online();
   sidecar.frame({ type: 'drain' });

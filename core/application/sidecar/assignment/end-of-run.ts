@@ -130,6 +130,8 @@ const LOST_NOT_ADOPTABLE: Failure = {
 
 const ENDED_WITHOUT_RESULT: Failure = { kind: 'lost', error: 'its wake runner ended without a result or an `exited` event' };
 
+const NOT_STOPPABLE = 'the agent cannot be stopped from here, left no result, and may still be working';
+
 interface StoppedRun {
   readonly wasDetached: boolean;
   readonly end: RunEnd;
@@ -142,7 +144,11 @@ function finishStop(step: StepContext, slot: Slot, stopped: StoppedRun | null): 
   const outcome = outcomeOf(slot, stopped);
   if (outcome === 'not_stoppable') step.patchLive(slot, { mayLive: true });
   const { mayLive, hasUnreadableResult } = step.liveSlot(slot);
-  if (stop.cause === 'released') return reportRelease(step, { ...slot, run: null }, stop.reason);
+  if (stop.cause === 'released') {
+    // An agent that has said that it cannot work does not, whether it can be stopped or not.
+    if (outcome !== 'not_stoppable' || stop.inability !== undefined) return reportRelease(step, { ...slot, run: null }, stop.reason);
+    return reportFailure(step, slot, { kind: 'lost', error: `${stop.reason}; ${NOT_STOPPABLE}` });
+  }
   if (stop.cause !== 'cancelled' && stop.cause !== 'taken_back') {
     const details = { reason: stop.reason, ...survivorFields(end.survivors) };
     return reportFailure(step, slot, { kind: stop.cause, error: stop.reason, details });
