@@ -6,6 +6,7 @@ import { OTHER_FRAMES } from '../../../adapters/transport-ws/request-sockets.ts'
 import { wsTransport } from '../../../adapters/transport-ws/ws-transport.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import { reply } from '../../product/contracts/wire/web-http.ts';
+import { untilClosed } from '../../product/contracts/wire/wire-address.ts';
 import { hubRecorder } from '../../product/contracts/wire/wire-recorders.ts';
 import { openToAll } from '../../product/contracts/wire/wire-room.ts';
 
@@ -29,6 +30,6 @@ for (const [what, opcodes] of [
     // Masked and empty: as a request, it closes the socket.
     const frames = opcodes.map((opcode) => Buffer.from([opcode, 0x80, 0, 0, 0, 0]));
     for (let n = 0; n < 2 * OTHER_FRAMES.burst; n += 1) for (const frame of frames) socket.write(frame);
-    await once(socket, 'close');
+    await untilClosed(socket);
   });
 }

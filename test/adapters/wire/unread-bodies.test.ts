@@ -8,6 +8,7 @@ import type { WsOptions } from '../../../adapters/transports.ts';
 import type { HttpHandler } from '../../../core/ports/http.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import { reply, textOf } from '../../product/contracts/wire/web-http.ts';
+import { untilClosed } from '../../product/contracts/wire/wire-address.ts';
 import { hubRecorder } from '../../product/contracts/wire/wire-recorders.ts';
 import { openToAll } from '../../product/contracts/wire/wire-room.ts';
 import { gate } from '../../rig/gate.ts';
@@ -50,7 +51,7 @@ for (const method of ['GET', 'HEAD', 'POST', 'DELETE']) {
     socket.write(`${method} / HTTP/1.1\r\nHost: x\r\n${CHUNKED}`);
     t.match(String((await once(socket, 'data'))[0]), /^HTTP\/1\.1 401 /);
     socket.write(chunks(2 * CHUNKS_FREE));
-    await once(socket, 'close');
+    await untilClosed(socket);
   });
 
   t.test(`${method}: a connection continues after a body that is not read`, async (t) => {
@@ -82,7 +83,7 @@ t.test('a handler that reads a body of tiny chunks gets an error', async (t) => 
   const socket = connected(t, await opened(t, http));
   socket.write(FLOOD);
   t.match(await answers(socket, 1), /^HTTP\/1\.1 400 [\s\S]*too many chunks$/);
-  await once(socket, 'close');
+  await untilClosed(socket);
 });
 
 t.test('R20: a peer that sends tiny chunks and reads nothing is disconnected', async (t) => {

@@ -1,5 +1,4 @@
 /** Responses that their clients do not read: how long they keep memory and a connection. */
-import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import t from 'tap';
 import { wsTransport } from '../../../adapters/transport-ws/ws-transport.ts';
@@ -7,6 +6,7 @@ import type { HttpRequest, HttpResponse } from '../../../core/ports/http.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import type { Teardown } from '../../product/contracts/contract-case.ts';
 import { reply } from '../../product/contracts/wire/web-http.ts';
+import { untilClosed } from '../../product/contracts/wire/wire-address.ts';
 import { hubRecorder } from '../../product/contracts/wire/wire-recorders.ts';
 import { openToAll } from '../../product/contracts/wire/wire-room.ts';
 
@@ -71,7 +71,7 @@ t.test('R20: a client that reads nothing of a long response is disconnected long
   const socket = room.ask('/unread');
   await room.until(() => room.sent.length === 1);
   let bytes = 0;
-  const closed = once(socket, 'close');
+  const closed = untilClosed(socket);
   socket.on('data', (data) => (bytes += data.byteLength)).resume();
   await closed;
   t.ok(bytes < 16_777_216, `it got ${bytes} bytes`);

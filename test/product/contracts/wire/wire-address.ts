@@ -26,6 +26,9 @@ export function connectTo({ port, ca }: WireAddress, options: { readonly allowHa
   return { socket: connectTls({ socket: tcp, host: HOST, ca, ...options }), tcp };
 }
 
+/** Resolves when the connection has ended. `once` of node:events fails if it is reset, as it is if what was sent is not all read. */
+export const untilClosed = (socket: Socket): Promise<void> => new Promise((resolve) => void socket.once('close', () => resolve()));
+
 /**
  * Starts a request, on its own connection unless the options have an agent. Without an explicit server name, the Host
  * header is not used as one.
