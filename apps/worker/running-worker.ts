@@ -130,8 +130,12 @@ const notifying = (journal: SidecarJournal, emit: (event: WorkerEvent) => void):
 
 /** What the handler returned, of the body of a report; nothing if it failed. */
 function resultIn(text: string): { readonly result?: unknown } {
-  const { result } = JSON.parse(text) as { readonly result?: { readonly output?: unknown } };
-  return result === undefined ? {} : { result: result.output };
+  try {
+    const { result } = JSON.parse(text) as { readonly result?: { readonly output?: unknown } };
+    return result === undefined ? {} : { result: result.output };
+  } catch {
+    return {}; // The file is damaged; the sidecar has logged it.
+  }
 }
 
 /** Loaded only if it is used. */

@@ -125,4 +125,4 @@ export const partEntries = (body: TaskBody): readonly (readonly [WirePart, unkno
 export const isSameContent = (one: TaskBody, other: TaskBody): boolean => contentOf(one) === contentOf(other);
 
 const contentOf = ({ traceparent: _, tracestate: __, signature: ___, metadata, ...rest }: TaskBody): string =>
-  canonicalJson({ ...rest, metadata: metadata === null ? null : (JSON.parse(metadata) as unknown) });
+  canonicalJson({ ...rest, metadata: metadata === null ? {} : (JSON.parse(metadata) as unknown) });

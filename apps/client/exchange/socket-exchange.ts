@@ -199,7 +199,8 @@ interface AnswerHead {
 function headOf(line: string): AnswerHead | null {
   try {
     const head = JSON.parse(line) as Partial<AnswerHead> | null;
-    const isHead = Number.isSafeInteger(head?.id) && Number.isSafeInteger(head?.status) && typeof head?.headers === 'object';
+    const isHead =
+      Number.isSafeInteger(head?.id) && Number.isSafeInteger(head?.status) && typeof head?.headers === 'object' && head.headers !== null;
     return isHead ? (head as AnswerHead) : null;
   } catch {
     return null;
@@ -209,7 +210,7 @@ function headOf(line: string): AnswerHead | null {
 const answerOf = ({ status, headers }: AnswerHead, text: string): HttpAnswer => ({
   status,
   statusText: '',
-  header: (name) => headers[name] ?? null,
+  header: (name) => (typeof headers[name] === 'string' ? headers[name] : null),
   async *bytes() {
     yield new TextEncoder().encode(text);
   },

@@ -86,7 +86,7 @@ export function decideSubmit(
 export const isSubmitOf = (task: Task, draft: Omit<TaskDraft, 'body'>): boolean =>
   task.priority === draft.priority &&
   task.maxRetries === draft.maxRetries &&
-  (task.completeByMs === draft.completeByMs || task.completeByMs === null) &&
+  (task.completeByMs === draft.completeByMs || (task.completeByMs === null && task.round > 1)) &&
   task.runAtMs === draft.runAtMs &&
   task.ttlMs === draft.ttlMs &&
   task.runMaxMs === draft.runMaxMs &&

@@ -177,6 +177,34 @@ t.test('R8: a submit whose socket breaks off is repeated with its key', async (t
   t.match(retries[0], /ECONNRESET/);
 });
 
+for (const [what, status, headers, error] of [
+  ['no headers', 403, null, { code: 'AC_API_UNREACHABLE', details: { reason: 'ECONNRESET' } }],
+  ['headers that are no text', 201, { 'content-type': 5, 'retry-after': {} }, { code: 'AC_API', details: { status: 201 } }],
+] as const) {
+  t.test(`an answer with ${what} fails as one that cannot be read`, async (t) => {
+    const server = new WebSocketServer({ noServer: true });
+    const { url, server: http } = await listening(
+      t,
+      new ScriptedApp().post('/api/tasks', (c) => c.json(task(1), 201)),
+    );
+    let isAnswered = false;
+    http.on('upgrade', (request: IncomingMessage, stream: Socket, head: Buffer) =>
+      server.handleUpgrade(request, stream, head, (socket) => {
+        t.teardown(() => socket.terminate());
+        socket.on('message', (data: Buffer) => {
+          isAnswered = true;
+          const { id } = JSON.parse(data.toString().split('\n')[0] ?? '') as { readonly id: number };
+          socket.send(`${JSON.stringify({ id, status, headers })}\nnot JSON`);
+        });
+      }),
+    );
+    const { tasks } = hubClient({ url, token: 'a-token', retryWithinMs: 0 });
+    let failure: unknown = null;
+    while (!isAnswered) await tasks.submit({ description: 'x' }).catch((thrown: unknown) => (failure = thrown));
+    t.match(failure, error);
+  });
+}
+
 t.test('over HTTPS, the hub is recognized as for other requests', async (t) => {
   const pair = tlsPair();
   const certificate = await testCertificate(t, pair);

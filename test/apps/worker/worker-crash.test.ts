@@ -2,10 +2,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import t, { type Test } from 'tap';
-import { worker } from '../../../apps/worker/index.ts';
+import { worker, type WorkerEvent } from '../../../apps/worker/index.ts';
 import { makeWorld, type World } from '../app-world.ts';
 import { gate } from '../../rig/gate.ts';
 
@@ -117,6 +118,51 @@ t.test('with a journal on disk, an unsent result survives kill -9', async (t) =>
   t.match(await world.api.tasks.wait(task_id), { status: 'completed', result: { output: 'by the process' } });
   t.equal((await world.api.tasks.get(task_id)).generation, 1, 'by the first attempt');
 });
+
+t.test('a report that was damaged on disk is refused like any other, and the worker takes new tasks', async (t) => {
+  const world = await makeWorld(t, { hubTiming: { reconnectGraceMs: 60_000 } });
+  const hub = await world.startHub();
+  const [token, journalDir] = [await tokenOf(world, 'damaged'), join(world.dir, 'journal')];
+  const first = startWorker(t, world, [token, 'damaged', journalDir]);
+  const { task_id } = await world.api.tasks.submit({ description: 'x' });
+  await first.printed('began 1');
+  await hub.kill('SIGKILL');
+  first.end();
+  await first.printed('the assignment ended');
+  await first.kill();
+  const reports = await reportsIn(journalDir);
+  t.equal(reports.length, 1);
+  for (const file of reports) await writeFile(file, '{"type":"task_com');
+  await world.startHub();
+  await world.api.tasks.cancel(task_id);
+  const refused = gate();
+  const events: WorkerEvent[] = [];
+  const onEvent = (event: WorkerEvent): void => {
+    events.push(event);
+    if (event.type === 'refused') refused.open();
+  };
+  const second = worker({
+    hub: `http://127.0.0.1:${world.port}`,
+    token,
+    agentId: 'damaged',
+    journalDir,
+    log: {},
+    drainMs: 0,
+    onEvent,
+    handle: () => 'next',
+  });
+  t.teardown(() => second.stop());
+  await refused.opened;
+  const next = await world.api.tasks.submit({ description: 'y' });
+  t.match(await world.api.tasks.wait(next.task_id), { status: 'completed' });
+  t.strictSame(await reportsIn(journalDir), []);
+  t.notOk('result' in (events.find(({ type }) => type === 'refused') ?? {}), 'it cannot be read');
+});
+
+async function reportsIn(journalDir: string): Promise<readonly string[]> {
+  const entries = await readdir(journalDir, { recursive: true, withFileTypes: true });
+  return entries.filter((each) => each.isFile() && each.parentPath.endsWith('outbox')).map((each) => join(each.parentPath, each.name));
+}
 
 t.test('a hub restart in the middle of a task loses nothing', async (t) => {
   const world = await makeWorld(t);

@@ -71,12 +71,28 @@ t.test('a repeat is compared with what is stored; the trace and the signature ma
     { ...first, maxRetries: 4 },
     { ...first, neededCapabilities: ['a'] },
     { ...first, runMaxMs: 5_000 },
+    { ...first, completeByMs: rig.clock.nowMs() + 60_000 },
     { ...first, body: aBody() },
     { ...first, body: { ...first.body, description: 'count the folders' } },
     { ...first, body: { ...first.body, metadata: '{"x":1,"y":[3]}' } },
   ];
   for (const other of others) t.equal((await submit(key, other)).kind, 'idempotency_mismatch', JSON.stringify(other));
   t.equal((await submit(key, first)).kind, 'repeated');
+  const plain = keyAt(rig.clock.nowMs(), 2);
+  t.equal((await submit(plain, { body: aBody({ metadata: null }) })).kind, 'submitted');
+  t.equal((await submit(plain, { body: aBody({ metadata: '{}' }) })).kind, 'repeated', 'its default');
+});
+
+t.test("a repeat's deadline may be one that an operator's retry has dropped", async (t) => {
+  const { rig, submit } = await named();
+  const key = keyAt(rig.clock.nowMs());
+  const completeByMs = rig.clock.nowMs() + 20_000;
+  const id = taskOf(await submit(key, { completeByMs })) as TaskId;
+  await rig.pass(21_000);
+  t.match((await rig.record(id)).task, { status: 'dead_letter', deadReason: 'deadline' });
+  t.match(await rig.queue.do({ kind: 'retry', taskId: id, by: 'op' }), { kind: 'done' });
+  t.match((await rig.record(id)).task, { completeByMs: null, round: 2 });
+  t.strictSame(brief(await submit(key, { completeByMs })), ['repeated', key]);
 });
 
 t.test('repeats of many long tasks make the hub read no more than a bounded part of them', async (t) => {
