@@ -192,7 +192,8 @@ function ownHeaders(headers: HttpQuestion['headers']): Readonly<Record<string, s
 interface AnswerHead {
   readonly id: number;
   readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
+  /** Whatever the hub sent. */
+  readonly headers: Readonly<Record<string, unknown>>;
 }
 
 /** Null: it is none. */
@@ -210,7 +211,10 @@ function headOf(line: string): AnswerHead | null {
 const answerOf = ({ status, headers }: AnswerHead, text: string): HttpAnswer => ({
   status,
   statusText: '',
-  header: (name) => (typeof headers[name] === 'string' ? headers[name] : null),
+  header(name) {
+    const value = headers[name];
+    return typeof value === 'string' ? value : null;
+  },
   async *bytes() {
     yield new TextEncoder().encode(text);
   },

@@ -82,7 +82,7 @@ export function decideSubmit(
   return { kind: 'changed', task, events, result: null, stop: null, keptResults: null };
 }
 
-/** Whether the task may come from this draft, judged by what is not in its body. An operator's retry drops a `completeBy` that has passed. */
+/** Whether the task may come from this draft, judged by what is not in its body. An operator's retry, with which a round begins, drops a `completeBy` that has passed. */
 export const isSubmitOf = (task: Task, draft: Omit<TaskDraft, 'body'>): boolean =>
   task.priority === draft.priority &&
   task.maxRetries === draft.maxRetries &&

@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import { connect, createServer, type Socket } from 'node:net';
 import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
-import { WebSocketServer } from 'ws';
+import { WebSocketServer, type WebSocket } from 'ws';
 import { wsTransport } from '../../../adapters/transport-ws/ws-transport.ts';
 import { hubClient } from '../../../apps/client/index.ts';
 import type { PortCertificate } from '../../../core/ports/hub-transport.ts';
@@ -52,6 +52,20 @@ async function hub(
   };
   const { port } = await transport.listen(openToAll({ http }), hubRecorder().events);
   return { url: `http://127.0.0.1:${port}`, port, over, keys, sockets: () => sockets };
+}
+
+/** The URL of a hub that answers submits over HTTP, and leaves its sockets to `onSocket`. */
+async function hubWithSockets(t: Test, onSocket: (socket: WebSocket, stream: Socket) => void): Promise<string> {
+  const sockets = new WebSocketServer({ noServer: true });
+  const app = new ScriptedApp().post('/api/tasks', (c) => c.json(task(1), 201));
+  const { url, server } = await listening(t, app);
+  server.on('upgrade', (request: IncomingMessage, stream: Socket, head: Buffer) =>
+    sockets.handleUpgrade(request, stream, head, (socket) => {
+      t.teardown(() => stream.destroy());
+      onSocket(socket, stream);
+    }),
+  );
+  return url;
 }
 
 /** Submits one after the other until one has gone over a socket. */
@@ -182,20 +196,12 @@ for (const [what, status, headers, error] of [
   ['headers that are no text', 201, { 'content-type': 5, 'retry-after': {} }, { code: 'AC_API', details: { status: 201 } }],
 ] as const) {
   t.test(`an answer with ${what} fails as one that cannot be read`, async (t) => {
-    const server = new WebSocketServer({ noServer: true });
-    const { url, server: http } = await listening(
-      t,
-      new ScriptedApp().post('/api/tasks', (c) => c.json(task(1), 201)),
-    );
     let isAnswered = false;
-    http.on('upgrade', (request: IncomingMessage, stream: Socket, head: Buffer) =>
-      server.handleUpgrade(request, stream, head, (socket) => {
-        t.teardown(() => socket.terminate());
-        socket.on('message', (data: Buffer) => {
-          isAnswered = true;
-          const { id } = JSON.parse(data.toString().split('\n')[0] ?? '') as { readonly id: number };
-          socket.send(`${JSON.stringify({ id, status, headers })}\nnot JSON`);
-        });
+    const url = await hubWithSockets(t, (socket) =>
+      socket.on('message', (data: Buffer) => {
+        isAnswered = true;
+        const { id } = JSON.parse(data.toString().split('\n')[0] ?? '') as { readonly id: number };
+        socket.send(`${JSON.stringify({ id, status, headers })}\nnot JSON`);
       }),
     );
     const { tasks } = hubClient({ url, token: 'a-token', retryWithinMs: 0 });
@@ -249,20 +255,14 @@ t.test('a slow answer delays no others, and nothing is sent into a socket that c
   release();
   await slow;
 
-  const server = new WebSocketServer({ noServer: true });
-  const app = new ScriptedApp().post('/api/tasks', (c) => c.json(task(1), 201));
-  const { url, server: http } = await listening(t, app);
   let opened = 0;
-  http.on('upgrade', (request: IncomingMessage, stream: Socket, head: Buffer) =>
-    server.handleUpgrade(request, stream, head, (socket) => {
-      opened += 1;
-      socket.on('error', () => undefined);
-      // A close frame, and a connection that stays open.
-      stream.write(Buffer.from([0x88, 0x02, 0x03, 0xe9]));
-      socket.pause();
-      t.teardown(() => stream.destroy());
-    }),
-  );
+  const url = await hubWithSockets(t, (socket, stream) => {
+    opened += 1;
+    socket.on('error', () => undefined);
+    // A close frame, and a connection that stays open.
+    stream.write(Buffer.from([0x88, 0x02, 0x03, 0xe9]));
+    socket.pause();
+  });
   const other = hubClient({ url, token: 'a-token' }).tasks;
   while (opened === 0) await other.submit({ description: 'x' });
   for (let n = 0; n < 20; n += 1) await other.submit({ description: 'x' });

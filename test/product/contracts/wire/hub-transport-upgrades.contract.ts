@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { ListenOptions, PendingUpgrade } from '../../../../core/ports/hub-transport.ts';
 import type { CaseTest, Teardown } from '../contract-case.ts';
 import { eventInbox, type EventInbox } from '../files/event-inbox.ts';
-import { connectTo, type WireSocket } from './wire-address.ts';
+import { connectTo, untilClosed, type WireSocket } from './wire-address.ts';
 import { linkRecorder, nextOf } from './wire-recorders.ts';
 import { FRAME_BYTES_MAX, roundTrip, wireRoom, type WireRoom, type WireSubject } from './wire-room.ts';
 
@@ -43,7 +43,7 @@ function upgrading(t: Teardown, room: WireRoom, after = ''): Peer {
     'X-Forwarded-For: 192.0.2.1',
   ];
   socket.write([...head, 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==', '', after].join('\r\n'));
-  const ended = once(socket, 'close');
+  const ended = untilClosed(socket);
   const answered = once(socket, 'data').then(([chunk]) => String(chunk).split('\r\n', 1)[0] ?? '');
   return { socket, tcp, status: Promise.race([answered, ended.then(() => '')]), ended };
 }
