@@ -36,14 +36,16 @@ export const inspectionStatements = ({ field, among, pairs, keyPlace, keyAfter }
     SELECT coalesce(c.status, f.status) AS status, coalesce(c.lane, f.lane) AS lane, coalesce(c.tasks, 0) AS counted, coalesce(f.tasks, 0) AS found
     FROM c FULL JOIN found AS f ON c.status = f.status AND c.lane = f.lane
     WHERE coalesce(c.tasks, 0) <> coalesce(f.tasks, 0)`,
-  /** Parameter: `{after, limit}`. Rows: the columns of tasks, `has_result`, `kept`: how many late and refused results it has. */
+  /** Parameter: `{after, limit}`. Rows: the columns of tasks, `kept`: how many late and refused results it has. */
   taskPage: `
-    SELECT t.*,
-      EXISTS (SELECT 1 FROM task_results AS r WHERE r.task_id = t.id) AS has_result,
-      (SELECT count(*) FROM task_kept_results AS k WHERE k.task_id = t.id) AS kept
+    SELECT t.*, (SELECT count(*) FROM task_kept_results AS k WHERE k.task_id = t.id) AS kept
     FROM tasks AS t WHERE t.id > ${field('after', 'text')} ORDER BY t.id LIMIT ${field('limit', 'bigint')}`,
   /** Parameter: task ids. Rows: `task_id`, `body`. */
   bodiesOf: `SELECT t.task_id, t.body FROM ${among('task_bodies', 'task_id')}`,
+  /** Parameter: task ids. Rows: `task_id`, `json`. */
+  resultsOf: `SELECT t.task_id, t.json FROM ${among('task_results', 'task_id')}`,
+  /** Parameter: task ids. Rows: the columns of late and refused results. */
+  keptOf: `SELECT t.* FROM ${among('task_kept_results', 'task_id')}`,
   /** Rows: `store_id`. */
   storeId: 'SELECT store_id FROM store',
   /** Parameter: `{taskId, dependsOn}`s. Rows: those that are missing. */
@@ -52,16 +54,22 @@ export const inspectionStatements = ({ field, among, pairs, keyPlace, keyAfter }
     WHERE NOT EXISTS (SELECT 1 FROM task_dependencies AS d WHERE d.depends_on = named.depends_on AND d.task_id = named.task_id)`,
   /** Parameter: task ids. Rows: the columns of `taskRead`. */
   tasksById: `SELECT ${taskRead('t')} FROM ${among('tasks', 'id')}`,
-  /** Parameter: task ids. Rows: `state`. */
-  tombstonesById: `SELECT t.state FROM ${among('tombstones', 'task_id')}`,
+  /** Parameter: task ids. Rows: `task_id`, `state`. */
+  tombstonesById: `SELECT t.task_id, t.state FROM ${among('tombstones', 'task_id')}`,
+  /** Parameter: `{after, limit}`. Rows: `task_id`, `state`. */
+  tombstones: `
+    SELECT task_id, state FROM tombstones
+    WHERE task_id > ${field('after', 'text')} ORDER BY task_id LIMIT ${field('limit', 'bigint')}`,
   /** Parameter: task ids. Rows: rows of events, lowest id first. */
   eventsOf: `SELECT t.* FROM ${among('task_events', 'task_id')} ORDER BY t.id`,
-  /** Parameter: `{afterId, limit}`. Rows: rows of events, lowest id first; the first may begin with events up to `afterId`. */
-  events: `SELECT * FROM task_events WHERE id > ${field('afterId', 'bigint')} ORDER BY id LIMIT ${field('limit', 'bigint')}`,
+  /** Parameter: `{after, limit}`. Rows: rows of events, lowest id first. */
+  events: `SELECT * FROM task_events WHERE id > ${field('after', 'bigint')} ORDER BY id LIMIT ${field('limit', 'bigint')}`,
+  /** Rows: the columns of tokens. */
+  tokens: 'SELECT * FROM tokens ORDER BY id',
   /** Rows: the columns of agents. */
   agents: 'SELECT * FROM agents ORDER BY id',
-  /** Rows: `state`. */
-  stops: 'SELECT state FROM pending_stops ORDER BY agent_id, task_id, generation',
+  /** Rows: the columns of pending stops. */
+  stops: 'SELECT * FROM pending_stops ORDER BY agent_id, task_id, generation',
   /** Parameter: `{after, limit}`. Rows: `place` and the columns of idempotency keys. */
   keys: `
     SELECT ${keyPlace} AS place, k.* FROM idempotency_keys AS k

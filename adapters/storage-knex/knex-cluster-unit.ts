@@ -3,10 +3,11 @@ import type { HubMail } from '../../core/domain/agent/hub-lease.ts';
 import type { AgentId } from '../../core/domain/ids.ts';
 import type { ActiveAgent, ClusterUnit } from '../../core/ports/cluster-unit.ts';
 import type { Row, Transaction } from './engine.ts';
-import { stateIn } from './rows/rows.ts';
+import type { ReadableOf } from './rows/damaged-rows.ts';
+import { storedJson } from './rows/stored-schemas.ts';
 
 /** Null if the database serves one hub. */
-export function knexClusterUnit({ nowMs, cluster }: Transaction): ClusterUnit | null {
+export function knexClusterUnit({ nowMs, cluster }: Transaction, readable: ReadableOf): ClusterUnit | null {
   if (cluster === null) return null;
   return {
     async renewLease(hubId, leaseMs) {
@@ -29,10 +30,13 @@ export function knexClusterUnit({ nowMs, cluster }: Transaction): ClusterUnit | 
       return { living, expired };
     },
     tryTakeDuty: async (duty) => (await cluster.rows('tryTakeDuty', duty))[0]?.['taken'] === 1,
-    takeMail: async (hubId, limit) =>
-      [...(await cluster.rows('takeMail', { hubId, limit }))]
-        .sort((one, other) => Number(one['place']) - Number(other['place']))
-        .map((row) => stateIn<HubMail>(row)),
+    async takeMail(hubId, limit) {
+      const rows = [...(await cluster.rows('takeMail', { hubId, limit }))];
+      return readable(
+        rows.sort((one, other) => Number(one['place']) - Number(other['place'])),
+        (row) => storedJson(row['state'], 'its state', 'hub mail', row['place']) as HubMail,
+      );
+    },
     agentsOf: async (hubId) => (await cluster.rows('agentsOf', hubId)).map(activeIn),
   };
 }

@@ -4,6 +4,7 @@ import { AGENT_HISTORIES } from '../../core/domain/task/event.ts';
 import { FEED_BYTES, matchesFilter, type EventFeed } from '../../core/ports/event-feed.ts';
 import { eventsWithinBytes } from '../kit/bounded-events.ts';
 import type { OpenEngine, Row } from './engine.ts';
+import type { ReadableOf } from './rows/damaged-rows.ts';
 import { rowsWithinBytes } from './rows/event-pages.ts';
 import { eventsIn } from './rows/event-rows.ts';
 
@@ -12,7 +13,7 @@ const ROWS_LOOKED_AT = 20_000;
 
 const REMOVED_ID = '(SELECT last_id FROM removed_events)';
 
-export const knexEventFeed = (use: () => OpenEngine): EventFeed => ({
+export const knexEventFeed = (use: () => OpenEngine, readable: ReadableOf): EventFeed => ({
   after: async (afterId, filter, limit, bytesMax = FEED_BYTES) =>
     use().read(async (db) => {
       const { taskId, agentId, event, about } = filter;
@@ -30,7 +31,9 @@ export const knexEventFeed = (use: () => OpenEngine): EventFeed => ({
       if (about === 'tasks')
         page.where((one) => one.where('task_id', '<', AGENT_HISTORIES[0]).orWhere('task_id', '>=', AGENT_HISTORIES[1]));
       const rows = await rowsWithinBytes(db, page, { column: 'id', way: 'asc', bytesMax });
-      const found = rows.flatMap(eventsIn).filter((one) => one.id > afterId && matchesFilter(filter, one));
+      const found = readable(rows, eventsIn)
+        .flat()
+        .filter((one) => one.id > afterId && matchesFilter(filter, one));
       const events = eventsWithinBytes(found.slice(0, limit), bytesMax);
       const last = rows.at(-1);
       const isCut = events.length < found.length || events.length === limit;

@@ -58,7 +58,7 @@ export function knexStorage(deps: { readonly engine: Engine; readonly clock: Clo
     name: engine.name,
     tasks: knexTaskStore(engine.capabilities, handle.use, { clock: () => opened?.clock ?? null, machine: clock, readable, cache }),
     agents: knexAgentStore(handle.use, readable, cache),
-    events: knexEventFeed(handle.use),
+    events: knexEventFeed(handle.use, readable),
     output: knexOutputStore(handle.use),
     audit: knexAuditLog(handle.use),
     notifier: engine.notifier,

@@ -160,7 +160,7 @@ export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null
     nowMs: transaction.nowMs,
     removableMs: transaction.removableMs,
     isExclusive: transaction.exclusive !== null,
-    cluster: knexClusterUnit(transaction),
+    cluster: knexClusterUnit(transaction, readable),
     load: (names) => (hooks === null ? loadInOrder(transaction, names, readable) : loadAlone(names)),
     async read({ tasks = [], agents = [] }) {
       const [knownAgents, otherAgents] = parted(agents, (id) => cache?.agent(id));

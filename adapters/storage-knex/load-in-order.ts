@@ -6,7 +6,7 @@ import type { Tombstone } from '../../core/domain/task/tombstone.ts';
 import type { Holding, Loaded, LoadNames } from '../../core/ports/task-store.ts';
 import type { Row, Transaction } from './engine.ts';
 import type { ReadableOf } from './rows/damaged-rows.ts';
-import { agentIn, groupedBy, keyIn, stateIn, taskIn, tombstoneIn } from './rows/rows.ts';
+import { agentIn, groupedBy, keyIn, stopIn, taskIn, tombstoneIn } from './rows/rows.ts';
 
 const NOTHING: readonly Row[] = [];
 
@@ -35,7 +35,7 @@ export async function loadInOrder(transaction: Transaction, names: LoadNames, re
     tombstones: await tombstonesOf(transaction, tasks, found),
     agents: readNamed(agentRows, agents, agentIn, readable),
     keys: keyRows.map(keyIn),
-    holdings: holdingsOf(holders, live, stopRows.map((row) => stateIn<PendingStop>(row))), // prettier-ignore
+    holdings: holdingsOf(holders, live, readable(stopRows, stopIn)),
   };
 }
 
@@ -64,7 +64,7 @@ export async function heldBy(
   readable: ReadableOf,
 ): Promise<readonly [readonly Task[], readonly PendingStop[]]> {
   const [live, stops] = await Promise.all([transaction.rows('liveTasks', agentIds), transaction.rows('pendingStops', agentIds)]);
-  return [readable(live, taskIn), stops.map((row) => stateIn<PendingStop>(row))];
+  return [readable(live, taskIn), readable(stops, stopIn)];
 }
 
 export function holdingsOf(agentIds: readonly AgentId[], live: readonly Task[], stops: readonly PendingStop[]): readonly Holding[] {

@@ -58,36 +58,48 @@ export async function removeOldRows(transaction: Transaction, old: Removal, read
     const free = new Set((await transaction.rows('removable', which)).filter((row) => row['state'] !== null).map((row) => row['id']));
     tasks = tasks.filter(({ id }) => free.has(id));
   }
+  let count = 0;
   for (const slice of slices(tasks)) {
-    if (old.archive !== undefined) await archive(transaction, slice, old.archive);
-    const ids = slice.map(({ id }) => id);
+    const removed = old.archive === undefined ? slice : await archive(transaction, slice, old.archive, readable);
+    count += removed.length;
+    const ids = removed.map(({ id }) => id);
     await transaction.change(
       'insertTombstones',
-      slice.map((task) => tombstoneOf(task, old.nowMs)),
+      removed.map((task) => tombstoneOf(task, old.nowMs)),
     );
     await transaction.change('noteRemovedEvents', ids);
     await transaction.change('removeEvents', ids);
     await transaction.change('removeTasks', ids);
   }
   const next = last === undefined ? null : { endedAtMs: Number(last['ended_at']), id: last['id'] as TaskId };
-  return { tasks: tasks.length, tombstones, keys, secrets, next };
+  return { tasks: count, tombstones, keys, secrets, next };
 }
 
-/** In pieces, because results may be large: the size of a piece is known before it is read. */
+/**
+ * In pieces, because results may be large: the size of a piece is known before it is read. Returns the archived tasks: all whose rows can be
+ * read.
+ */
 async function archive(
   transaction: Transaction,
   tasks: readonly Task[],
   into: (tasks: readonly WholeTask[]) => Promise<void>,
-): Promise<void> {
+  readable: ReadableOf,
+): Promise<readonly Task[]> {
   const sizes = await transaction.rows(
     'sizesOfTasks',
     tasks.map(({ id }) => id),
   );
   const sizeOf = new Map(sizes.map((row) => [row['task_id'], Number(row['bytes'])]));
-  for (const piece of archivePieces(tasks, ({ id }) => sizeOf.get(id) ?? 0)) await into(await wholeTasks(transaction, piece));
+  const archived: Task[] = [];
+  for (const piece of archivePieces(tasks, ({ id }) => sizeOf.get(id) ?? 0)) {
+    const whole = await wholeTasks(transaction, piece, readable);
+    if (whole.length > 0) await into(whole);
+    archived.push(...whole.map(({ task }) => task));
+  }
+  return archived;
 }
 
-async function wholeTasks(transaction: Transaction, tasks: readonly Task[]): Promise<readonly WholeTask[]> {
+async function wholeTasks(transaction: Transaction, tasks: readonly Task[], readable: ReadableOf): Promise<readonly WholeTask[]> {
   const ids = tasks.map(({ id }) => id);
   const rowsOf = async (
     statement: 'loadBodies' | 'loadResults' | 'loadKept' | 'loadEvents',
@@ -98,7 +110,7 @@ async function wholeTasks(transaction: Transaction, tasks: readonly Task[]): Pro
     await rowsOf('loadKept'),
     await rowsOf('loadEvents'),
   ];
-  return tasks.map((task) => ({
+  return readable(tasks, (task) => ({
     task,
     body: bodyIn(bodies.get(task.id)?.[0] ?? { task_id: task.id }),
     result: (results.get(task.id)?.[0]?.['json'] ?? null) as string | null,

@@ -18,7 +18,7 @@ export const STATEMENTS = {
   loadAllTasks: 'reads',
   /** Parameter: task ids. Rows: tasks (`taskRead`). */
   readTasks: 'reads',
-  /** Parameter: task ids. Rows: `state` of their tombstones. */
+  /** Parameter: task ids. Rows: `task_id` and `state` of their tombstones. */
   loadTombstones: 'reads',
   /** Parameter: agent ids. Rows: `state`. Locks them. */
   loadAgents: 'reads',
@@ -53,7 +53,7 @@ export const STATEMENTS = {
   someDependency: 'reads',
   /** Parameter: agent ids. Rows: tasks (`taskRead`), by id. */
   liveTasks: 'reads',
-  /** Parameter: agent ids. Rows: `state`, by task and generation. */
+  /** Parameter: agent ids. Rows: their name and `state`, by task and generation. */
   pendingStops: 'reads',
   /** Parameter: agent ids. Rows: `agent_id` and `held`, how many live tasks and pending stops it has. */
   heldCounts: 'reads',

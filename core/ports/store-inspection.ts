@@ -41,16 +41,26 @@ export interface StoreDamage {
   readonly check: StoreCheck;
   /** One sentence for people, without the final period. */
   readonly what: string;
+  /** For damage of an agent's event: `agentHistoryId`. */
   readonly taskId: TaskId | null;
 }
 
-/** Tasks in the order of their ids. */
-export interface TaskPage {
-  /** Those that could be read. `dueAtMs` as in `TaskChange`. */
-  readonly tasks: readonly { readonly task: Task; readonly dueAtMs: number | null }[];
+/** What was found in some rows. MUST have everything that could be read, and in `damage` what could not. */
+export interface FoundRows<T> {
+  readonly found: readonly T[];
   readonly damage: readonly StoreDamage[];
+}
+
+/** A page of rows, in any stable order. */
+export interface FoundPage<T> extends FoundRows<T> {
   /** The `after` of the next page; null: this was the last. */
   readonly next: string | null;
+}
+
+/** A stored task; `dueAtMs` as in `TaskChange`. */
+export interface InspectedTask {
+  readonly task: Task;
+  readonly dueAtMs: number | null;
 }
 
 /** MUST read one committed state from the first call until `close`. MUST NOT lock, migrate or write anything. */
@@ -70,20 +80,20 @@ export interface StoreInspection {
    * damage only: whatever else is found is then a consequence of it.
    */
   whole(): Promise<readonly StoreDamage[]>;
-  /** A page of tasks. MUST return those that can be read, and report in `damage` those that cannot. */
-  tasks(after: string | null, limit: number): Promise<TaskPage>;
-  /** Those of these tasks that exist. */
+  /** Tasks in the order of their ids, and the damage of what is stored with each, except for its history. */
+  tasks(after: string | null, limit: number): Promise<FoundPage<InspectedTask>>;
+  /** Those of these tasks that exist and can be read. */
   tasksById(ids: readonly TaskId[]): Promise<readonly Task[]>;
-  /** The tombstones of those of these tasks that were removed. */
+  /** The tombstones of those of these tasks that were removed, if they can be read. */
   tombstonesById(ids: readonly TaskId[]): Promise<readonly Tombstone[]>;
+  tombstones(after: string | null, limit: number): Promise<FoundPage<Tombstone>>;
   /** All events of these tasks, lowest id first. */
-  eventsOf(ids: readonly TaskId[]): Promise<readonly StoredEvent[]>;
-  /** Events with an id above `afterId`, lowest first. */
-  events(afterId: number, limit: number): Promise<readonly StoredEvent[]>;
-  agents(): Promise<readonly Agent[]>;
-  stops(): Promise<readonly PendingStop[]>;
-  /** A page of idempotency keys, in any stable order. `after`: the `next` of the previous page. */
-  keys(after: string | null, limit: number): Promise<{ readonly keys: readonly IdempotencyRecord[]; readonly next: string | null }>;
+  eventsOf(ids: readonly TaskId[]): Promise<FoundRows<StoredEvent>>;
+  /** All events, lowest id first. `limit`: rows, each of which holds a few. */
+  events(after: string | null, limit: number): Promise<FoundPage<StoredEvent>>;
+  agents(): Promise<FoundRows<Agent>>;
+  stops(): Promise<FoundRows<PendingStop>>;
+  keys(after: string | null, limit: number): Promise<FoundPage<IdempotencyRecord>>;
   /** Like `AuditLog.read`. */
   audit(query: { readonly after: number; readonly limit: number }): Promise<AuditPage>;
   close(): Promise<void>;

@@ -12,7 +12,7 @@ import { emptyFolder } from '../adapters/storage-places/sqlite-storage-place.ts'
 import { aTask, aTaskId, inserting } from '../product/contracts/fixtures.ts';
 import { commit, failsWith } from '../product/contracts/storage/storage-room.ts';
 import { run, type Ran } from '../apps/cli/cli-world.ts';
-import { fill, TASKS, type Answer } from '../apps/doctor/doctor-world.ts';
+import { fill, TASKS, UNREADABLE, type Answer } from '../apps/doctor/doctor-world.ts';
 
 const server = await postgresServer();
 t.teardown(() => server.end());
@@ -71,11 +71,11 @@ t.test('the doctor sees one snapshot: commits made meanwhile are invisible, and 
   const { schema, storage } = await postgresWorld(t);
   const inspection = await inspectPostgres(settingsOf({ url: server.url, schema }), systemClock());
   t.teardown(() => inspection.close());
-  t.equal((await inspection.tasks(null, 10)).tasks.length, 6);
+  t.equal((await inspection.tasks(null, 10)).found.length, 6);
   await commit(storage, inserting(aTask({ id: aTaskId(0xeee) })));
   const page = await inspection.tasks(null, 4);
-  t.equal(page.tasks.length, 4);
-  t.equal((await inspection.tasks(page.next, 4)).tasks.length, 2);
+  t.equal(page.found.length, 4);
+  t.equal((await inspection.tasks(page.next, 4)).found.length, 2);
   const [settings] = await server.ask(
     "SELECT count(*)::integer AS n FROM pg_stat_activity WHERE application_name = 'agentcom look' AND state = 'idle in transaction'",
   );
@@ -117,7 +117,7 @@ const DAMAGES: readonly (readonly [what: string, check: string, taskId: string |
   ['a store written by a newer version', 'schema_newer', null, `INSERT INTO migrations (name) VALUES ('9999-from-the-future')`],
 ];
 
-for (const [what, check, taskId, damage] of DAMAGES)
+for (const [what, check, taskId, damage] of [...DAMAGES, ...UNREADABLE])
   t.test(`${check}: on Postgres ${what}: is reported with its remedy`, async (t) => {
     const world = await postgresWorld(t);
     await world.storage.close();

@@ -166,7 +166,7 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
       UNION ALL SELECT d.depends_on FROM task_dependencies AS d WHERE d.task_id = ANY (${listed('retried')})))
     ORDER BY id ${LOCKED}`,
   readTasks: `SELECT ${taskRead()} FROM tasks WHERE id = ANY (${NAMES})`,
-  loadTombstones: `SELECT state FROM tombstones WHERE task_id = ANY (${NAMES})`,
+  loadTombstones: `SELECT task_id, state FROM tombstones WHERE task_id = ANY (${NAMES})`,
   loadAgents: `SELECT state, id FROM agents WHERE id = ANY (${NAMES}) ORDER BY id ${LOCKED}`,
   takeAgents: `SELECT state FROM agents WHERE id = ANY (${NAMES}) ORDER BY id ${LOCKED} SKIP LOCKED`,
   readAgents: `SELECT state FROM agents WHERE id = ANY (${NAMES})`,
@@ -245,7 +245,7 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
     ORDER BY naming.place, naming.task_id`,
   someDependency: 'SELECT task_id FROM task_dependencies LIMIT 1',
   liveTasks: `SELECT ${taskRead()} FROM tasks WHERE assigned_to = ANY (${NAMES}) AND status = 'assigned' ORDER BY id`,
-  pendingStops: `SELECT state FROM pending_stops WHERE agent_id = ANY (${NAMES}) ORDER BY task_id, generation, agent_id ${LOCKED}`,
+  pendingStops: `SELECT agent_id, task_id, generation, state FROM pending_stops WHERE agent_id = ANY (${NAMES}) ORDER BY task_id, generation, agent_id ${LOCKED}`,
   heldCounts: `
     SELECT named.agent_id,
       (SELECT count(*) FROM tasks AS t WHERE t.status = 'assigned' AND t.assigned_to = named.agent_id)

@@ -10,7 +10,7 @@ import type { Row } from './row.ts';
 const LOGGED_MAX = 1_000;
 
 /** What a search finds of these rows, without those that cannot be read. */
-export type ReadableOf = <T>(rows: readonly Row[], read: (row: Row) => T) => readonly T[];
+export type ReadableOf = <T, R = Row>(rows: readonly R[], read: (row: R) => T) => readonly T[];
 
 export function readableRows(log: Log): ReadableOf {
   const logged = new Set<string>();

@@ -5,7 +5,8 @@
  */
 import { isAgentEvent, PRESENCE_EVENT_NAMES, type EventName, type StoredEvent, type TaskEvent } from '../../../core/domain/task/event.ts';
 import type { AgentId, Generation, TaskId } from '../../../core/domain/ids.ts';
-import { jsonIn, numberOrNull, type Row } from './row.ts';
+import { numberOrNull, type Row } from './row.ts';
+import { damaged, storedJson } from './stored-schemas.ts';
 
 /**
  * Maximum number of events in one row. It bounds how many others are read with an event, and a row's size, at 8 times
@@ -89,12 +90,13 @@ function earlierOf({ event, atMs, agentId, generation, session, details }: TaskE
   return agentId === null ? [event, atMs] : [event, atMs, agentId];
 }
 
-/** The events of a stored row, oldest first. Rows saved by older versions have one event each. */
+/** The events of a stored row, oldest first. Rows saved by older versions have one event each. Throws `AC_STORE_DAMAGED`. */
 export function eventsIn(row: Row): readonly StoredEvent[] {
   const last = lastIn(row);
   const text = row['earlier'] ?? null;
   if (text === null) return [last];
-  const earlier = jsonIn<readonly EarlierEvent[]>(text);
+  const earlier = storedJson(text, 'its list of earlier events', 'event', last.id);
+  if (!areEvents(earlier)) throw damaged('event', last.id, 'its list of earlier events holds something else');
   const events = earlier.map(([event, atMs, agentId = null, generation = null, session = null, details = null], place) => {
     const before = earlier.length - place;
     return storedEvent(
@@ -114,8 +116,19 @@ const lastIn = (row: Row): StoredEvent => ({
   agentId: row['agent_id'] as AgentId | null,
   generation: numberOrNull(row['generation']) as Generation | null,
   session: numberOrNull(row['session']),
-  details: row['details'] === null ? null : jsonIn<Details>(row['details']),
+  details: row['details'] === null ? null : detailsIn(row),
 });
+
+function detailsIn({ id, details }: Row): Details {
+  const value = storedJson(details, 'its details', 'event', id);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw damaged('event', id, 'its details are not an object');
+  return value as Details;
+}
+
+/** Without their details, which change nothing. */
+const areEvents = (earlier: unknown): earlier is readonly EarlierEvent[] =>
+  Array.isArray(earlier) &&
+  earlier.every((event: unknown) => Array.isArray(event) && typeof event[0] === 'string' && typeof event[1] === 'number');
 
 /** Field by field, which in V8 is several times as fast as a spread. */
 export const storedEvent = ({ taskId, seq, event, atMs, agentId, generation, session, details }: TaskEvent, id: number): StoredEvent => ({

@@ -5,7 +5,7 @@
  * written by the same statement from the same value. Nothing is ever searched inside the JSON. A task's state omits the fields that its row
  * has as columns (`taskRead`); states of older versions include them.
  */
-import type { Agent } from '../../../core/domain/agent/agent.ts';
+import type { Agent, PendingStop } from '../../../core/domain/agent/agent.ts';
 import { readyAtMs } from '../../../core/domain/task/claimable.ts';
 import { GENERATION_ZERO, type AgentId, type Generation, type TaskId } from '../../../core/domain/ids.ts';
 import { NO_KEPT_RESULTS, type KeptResult } from '../../../core/domain/task/kept-results.ts';
@@ -28,8 +28,18 @@ import { copyOf } from '../../../core/domain/transitions/change.ts';
 import { NOTHING_USED } from '../../../core/domain/usage.ts';
 import type { Role, TokenRecord } from '../../../core/ports/agent-store.ts';
 import type { IdempotencyRecord, TaskChange } from '../../../core/ports/task-store.ts';
-import { jsonIn, numberOrNull, type Row } from './row.ts';
-import { agentSchema, damaged, storedCheck, taskSchema } from './stored-schemas.ts';
+import { numberOrNull, type Row } from './row.ts';
+import {
+  agentSchema,
+  capabilitiesSchema,
+  damaged,
+  stopSchema,
+  storedCheck,
+  storedJson,
+  taskIdsSchema,
+  taskSchema,
+  tombstoneSchema,
+} from './stored-schemas.ts';
 
 /** A priority is stored as its place, in the column `lane`: 0 is urgent. */
 export const priorityRank = (priority: Priority): number => PRIORITIES.indexOf(priority);
@@ -151,11 +161,12 @@ export const taskColumns = ({ task, dueAtMs }: TaskChange) => ({
 
 export const agentColumns = (agent: Agent) => ({ id: agent.id, connected: agent.connected ? 1 : 0, hubId: agent.hubId, state: agent });
 
-/** The value in a row's `state`. For a task or an agent, use `taskIn` or `agentIn`. */
-export const stateIn = <T>(row: Row): T => jsonIn<T>(row['state']);
-
 const checkedTask = storedCheck<Task>('task', taskSchema);
 const checkedAgent = storedCheck<Agent>('agent', agentSchema);
+const checkedStop = storedCheck<PendingStop>('pending stop', stopSchema);
+const checkedTombstone = storedCheck<Tombstone>('tombstone', tombstoneSchema);
+const checkedCapabilities = storedCheck<readonly string[]>('token', capabilitiesSchema);
+const checkedTaskIds = storedCheck<readonly TaskId[]>('idempotency key', taskIdsSchema);
 
 /** From a row with the columns of `taskRead`. Throws `AC_STORE_DAMAGED`. */
 export const taskIn = (row: Row): Task => {
@@ -183,25 +194,14 @@ export const agentIn = (row: Row): Agent => {
   return checkedAgent(state, row['id'] ?? idIn(state));
 };
 
-function stateOf(table: string, row: Row): unknown {
-  try {
-    return stateIn<unknown>(row);
-  } catch (cause) {
-    throw damaged(table, row['id'] ?? 'without a readable id', 'its state is not JSON', cause);
-  }
-}
+const stateOf = (table: string, row: Row, id = row['id']): unknown => storedJson(row['state'], 'its state', table, id ?? 'without a readable id'); // prettier-ignore
 
 const idIn = (state: unknown): unknown => (state as { readonly id?: unknown } | null)?.id ?? 'without a readable id';
 
 /** From a row with the columns of `task_bodies`, or of its task and its `body`. Throws `AC_STORE_DAMAGED`. */
 export function bodyIn(row: Row): TaskBody {
   const id = row['task_id'] ?? row['id'];
-  let body: TaskBody | null;
-  try {
-    body = jsonIn<TaskBody | null>(row['body']);
-  } catch (cause) {
-    throw damaged('task', id, 'its body is not JSON', cause);
-  }
+  const body = storedJson(row['body'], 'its body', 'task', id) as TaskBody | null;
   if (typeof body?.description !== 'string')
     throw damaged('task', id, body === null ? 'its body is missing' : 'its body has no description');
   return body;
@@ -209,13 +209,17 @@ export function bodyIn(row: Row): TaskBody {
 
 export const taskRowIn = (row: Row): TaskRow => ({ task: taskIn(row), body: bodyIn(row), result: row['result'] as string | null });
 
-export const keyIn = (row: Row): IdempotencyRecord => ({
-  owner: row['owner'] as string,
-  key: row['key'] as string,
-  digest: row['digest'] as string,
-  taskIds: jsonIn<readonly TaskId[]>(row['task_ids']),
-  createdAtMs: Number(row['created_at']),
-});
+/** Throws `AC_STORE_DAMAGED`. */
+export const keyIn = (row: Row): IdempotencyRecord => {
+  const name = JSON.stringify([row['owner'], row['key']]);
+  return {
+    owner: row['owner'] as string,
+    key: row['key'] as string,
+    digest: row['digest'] as string,
+    taskIds: checkedTaskIds(storedJson(row['task_ids'], 'its list of tasks', 'idempotency key', name), name),
+    createdAtMs: Number(row['created_at']),
+  };
+};
 
 export const keptColumns = (kept: KeptResult) => ({
   taskId: kept.taskId,
@@ -243,8 +247,16 @@ export const keptIn = (row: Row): KeptResult => ({
   details: row['details'] as string | null,
 });
 
-export const tombstoneIn = (row: Row): Tombstone => stateIn<Tombstone>(row);
+/** From a row with the `state` and `task_id` of a tombstone. Throws `AC_STORE_DAMAGED`. */
+export const tombstoneIn = (row: Row): Tombstone => checkedTombstone(stateOf('tombstone', row, row['task_id']), row['task_id']);
 
+/** From a row with the `state` and the name of a pending stop. Throws `AC_STORE_DAMAGED`. */
+export const stopIn = (row: Row): PendingStop => {
+  const name = `of generation ${String(row['generation'])} of ${String(row['task_id'])} by ${String(row['agent_id'])}`;
+  return checkedStop(stateOf('pending stop', row, name), name);
+};
+
+/** Throws `AC_STORE_DAMAGED`. */
 export const tokenIn = (row: Row): TokenRecord => ({
   id: row['id'] as string,
   name: row['name'] as string,
@@ -252,7 +264,7 @@ export const tokenIn = (row: Row): TokenRecord => ({
   agentId: row['agent_id'] as AgentId | null,
   hash: row['hash'] as string,
   prefix: row['prefix'] as string,
-  capabilities: row['capabilities'] === null ? null : jsonIn<readonly string[]>(row['capabilities']),
+  capabilities: row['capabilities'] === null ? null : capabilitiesIn(row),
   maxSlots: numberOrNull(row['max_slots']),
   createdAtMs: Number(row['created_at']),
   revokedAtMs: numberOrNull(row['revoked_at']),
@@ -261,6 +273,9 @@ export const tokenIn = (row: Row): TokenRecord => ({
   replacedBy: row['replaced_by'] as string | null,
   submitsAs: row['submits_as'] as string | null,
 });
+
+const capabilitiesIn = ({ id, capabilities }: Row): readonly string[] =>
+  checkedCapabilities(storedJson(capabilities, 'its list of capabilities', 'token', id), id);
 
 /** The values of each key, in the order given. */
 export function groupedBy<K, V>(values: readonly V[], keyOf: (value: V) => K): Map<K, V[]> {

@@ -17,14 +17,14 @@ import { DEPENDENCIES_MAX } from '../../../core/protocol/http-bodies.ts';
 const nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
 const text = Type.String();
 const time = nullable(countField);
-const capabilities = Type.Array(text, { maxItems: CAPABILITIES_MAX });
+export const capabilitiesSchema = Type.Array(text, { maxItems: CAPABILITIES_MAX });
 
 export const taskSchema = Type.Object({
   id: taskIdField,
   priority: Type.Enum([...PRIORITIES]),
   status: Type.Enum([...STATUSES]),
   generation: countField,
-  requirement: Type.Object({ capabilities, assignTo: nullable(agentIdField) }),
+  requirement: Type.Object({ capabilities: capabilitiesSchema, assignTo: nullable(agentIdField) }),
   assignedTo: nullable(agentIdField),
   assignedAtMs: time,
   acceptedAtMs: time,
@@ -62,7 +62,7 @@ export const taskSchema = Type.Object({
 export const agentSchema = Type.Object({
   id: agentIdField,
   name: text,
-  capabilities,
+  capabilities: capabilitiesSchema,
   slots: countField,
   sessionNumber: countField,
   madeAtMs: Type.Optional(countField),
@@ -85,6 +85,12 @@ export const agentSchema = Type.Object({
   assignedCount: countField,
 });
 
+/** Of a pending stop: what is used to find its task. */
+export const stopSchema = Type.Object({ agentId: agentIdField, taskId: taskIdField, generation: countField });
+/** Of a tombstone: those of older versions have little more. */
+export const tombstoneSchema = Type.Object({ id: taskIdField, status: Type.Enum([...STATUSES]) });
+export const taskIdsSchema = Type.Array(taskIdField);
+
 /** A check that returns the value, or throws `AC_STORE_DAMAGED` naming the row and what was found instead. */
 export function storedCheck<T>(table: string, schema: TSchema): (value: unknown, id: unknown) => T {
   let validator: Validator | undefined;
@@ -96,9 +102,18 @@ export function storedCheck<T>(table: string, schema: TSchema): (value: unknown,
   };
 }
 
+/** The value of a column with JSON text. Throws `AC_STORE_DAMAGED`; `column`: what it has, for the message. */
+export function storedJson(text: unknown, column: string, table: string, id: unknown): unknown {
+  try {
+    return JSON.parse(text as string) as unknown;
+  } catch (cause) {
+    throw damaged(table, id, `${column} is not JSON`, cause);
+  }
+}
+
 export const damaged = (table: string, id: unknown, what: string, cause?: unknown): AgentcomError =>
   new AgentcomError(
     'AC_STORE_DAMAGED',
     `A stored row cannot be read: ${table} ${String(id)}: ${what}. Run agentcom doctor --fsck, and restore a backup if it was not changed by hand.`,
-    { details: { table, id: String(id) }, cause },
+    { details: { table, id: String(id), damage: what }, cause },
   );

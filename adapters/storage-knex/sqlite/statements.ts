@@ -85,7 +85,7 @@ export const SQLITE_STATEMENTS: Statements & CountingStatements = {
   // One hub has the file to itself: nothing is locked, and what belongs to the named tasks is looked up separately.
   loadAllTasks: `SELECT ${taskRead()} FROM tasks WHERE id IN (SELECT value FROM json_each(?1 -> '$.tasks'))`,
   readTasks: `SELECT ${taskRead()} FROM tasks WHERE id IN ${NAMES}`,
-  loadTombstones: `SELECT state FROM tombstones WHERE task_id IN ${NAMES}`,
+  loadTombstones: `SELECT task_id, state FROM tombstones WHERE task_id IN ${NAMES}`,
   loadAgents: `SELECT state FROM agents WHERE id IN ${NAMES}`,
   takeAgents: `SELECT state FROM agents WHERE id IN ${NAMES}`,
   readAgents: `SELECT state FROM agents WHERE id IN ${NAMES}`,
@@ -155,7 +155,7 @@ export const SQLITE_STATEMENTS: Statements & CountingStatements = {
     SELECT ${taskRead('t')} FROM (SELECT DISTINCT value FROM json_each(?1)) AS named CROSS JOIN tasks AS t INDEXED BY tasks_live
     WHERE t.assigned_to = named.value AND t.status = 'assigned'
     ORDER BY t.id`,
-  pendingStops: `SELECT state FROM pending_stops WHERE agent_id IN ${NAMES} ORDER BY task_id, generation`,
+  pendingStops: `SELECT agent_id, task_id, generation, state FROM pending_stops WHERE agent_id IN ${NAMES} ORDER BY task_id, generation`,
   heldCounts: `
     SELECT named.value AS agent_id,
       (SELECT count(*) FROM tasks AS t INDEXED BY tasks_live WHERE t.status = 'assigned' AND t.assigned_to = named.value)

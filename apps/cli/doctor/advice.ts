@@ -66,7 +66,7 @@ const ADVICE: Readonly<Record<DoctorCheck, string>> = {
     'The next start of a hub makes a new ID, and sidecars that reconnect treat the store as a restored one (docs/moving.md, "The store ID"). Something other than the hub changed the database: find out what else is missing.',
   unreadable: `The hub cannot read it either: ${RESTORE}.`,
   body: `No agent can run it, but it takes a slot of one again and again, until hub.timing.acceptMs is over. Run \`agentcom cancel TASK\` and submit it again from its source. If there are many: ${RESTORE}.`,
-  result: 'The task did complete, but its result is lost. If you need it, submit the task again.',
+  result: `A result that an agent reported is lost: that of a completed task, or a late or refused one, which can then not be adopted. If you need it, submit the task again. If there are many: ${RESTORE}.`,
   dependency:
     'It will not be unblocked when its dependencies complete. Run `agentcom cancel TASK`, and submit it again without `depends_on` once they have completed.',
   copies: `The hub finds tasks and agents by this column. ${CANCEL}. For an agent: restart its sidecar, which rewrites its row.`,

@@ -20,7 +20,7 @@ import {
 import type { Task } from '../../domain/task/task.ts';
 import { messageOf, withoutStop } from '../../errors/agentcom-error.ts';
 import { ChainReader } from './chain-reader.ts';
-import type { StoreCheck, StoreDamage, StoreInspection, TaskPage } from '../../ports/store-inspection.ts';
+import type { FoundRows, FoundPage, InspectedTask, StoreCheck, StoreDamage, StoreInspection } from '../../ports/store-inspection.ts';
 
 /** Tasks, events or keys read at a time. */
 const PAGE = 500;
@@ -57,22 +57,20 @@ export async function* checkStore(
   if (whole.some(({ check }) => check === 'file')) return;
   const agents: Agent[] = [];
   const stops: PendingStop[] = [];
-  yield* readable('agents', async function* () {
-    agents.push(...(await inspection.agents()));
-  });
-  yield* readable('pending stops', async function* () {
-    stops.push(...(await inspection.stops()));
-  });
+  yield* readable('agents', () => ofRows(inspection.agents(), agents));
+  yield* readable('pending stops', () => ofRows(inspection.stops(), stops));
   const counts = { tasks: 0, events: 0, entries: 0 };
   const store: CheckedStore = {
     inspection,
     agents,
     nowMs,
+    unreadable: new Set(),
     count: (kind, rows) => onProgress({ ...counts, [kind]: (counts[kind] += rows) }),
   };
   yield* readable('tasks', () => ofTasks(store));
   yield* readable('events', () => ofEvents(store));
   yield* readable('pending stops', () => ofStops(store, stops));
+  yield* readable('tombstones', () => ofTombstones(store));
   yield* readable('idempotency keys', () => ofKeys(store));
   yield* readable('entries of the audit log', () => ofAudit(store, sha256));
 }
@@ -81,10 +79,17 @@ interface CheckedStore {
   readonly inspection: StoreInspection;
   readonly agents: readonly Agent[];
   readonly nowMs: number;
+  /** Tasks and removed tasks that are stored but cannot be read. */
+  readonly unreadable: Set<TaskId>;
   readonly count: (kind: 'tasks' | 'events' | 'entries', rows: number) => void;
 }
 
-const ofStorage = (damage: StoreDamage): StoreFinding => ({ ...damage, agentId: null });
+const ofStorage = ({ check, what, taskId }: StoreDamage): StoreFinding => ({
+  check,
+  what,
+  taskId: taskId === null || isAgentEvent({ taskId }) ? null : taskId,
+  agentId: null,
+});
 
 const ofRule = ({ invariant, what, taskId, agentId }: Violation): StoreFinding => ({ check: invariant, what, taskId, agentId });
 
@@ -97,27 +102,54 @@ async function* readable(part: string, findings: () => AsyncGenerator<StoreFindi
   }
 }
 
-async function* ofTasks(store: CheckedStore): AsyncGenerator<StoreFinding> {
-  let after: string | null = null;
-  do {
-    const page: TaskPage = await store.inspection.tasks(after, PAGE);
-    yield* page.damage.map(ofStorage);
-    yield* await rulesOfPage(store, page);
-    store.count('tasks', page.tasks.length);
-    after = page.next;
-  } while (after !== null);
+/** The damage of these rows; adds what could be read to `into`. */
+async function* ofRows<T>(rows: Promise<FoundRows<T>>, into: T[]): AsyncGenerator<StoreFinding> {
+  const { found, damage } = await rows;
+  for (const value of found) into.push(value);
+  yield* damage.map(ofStorage);
 }
 
-async function rulesOfPage({ inspection, agents, nowMs }: CheckedStore, page: TaskPage): Promise<readonly StoreFinding[]> {
-  const tasks = page.tasks.map(({ task }) => task);
+/** The damage of all these rows, and what `check` finds in each page. */
+async function* ofPages<T>(
+  pageAfter: (after: string | null) => Promise<FoundPage<T>>,
+  check: (page: FoundPage<T>) => AsyncIterable<StoreFinding> | Iterable<StoreFinding> = () => [],
+): AsyncGenerator<StoreFinding> {
+  for (let after: string | null = null, isLast = false; !isLast;) {
+    const page: FoundPage<T> = await pageAfter(after);
+    yield* page.damage.map(ofStorage);
+    yield* check(page);
+    after = page.next;
+    isLast = after === null;
+  }
+}
+
+const ofTasks = (store: CheckedStore): AsyncGenerator<StoreFinding> =>
+  ofPages(
+    (after) => store.inspection.tasks(after, PAGE),
+    async function* ({ found, damage }) {
+      noteUnreadable(store, damage);
+      yield* await rulesOf(store, found);
+      store.count('tasks', found.length);
+    },
+  );
+
+async function rulesOf({ inspection, agents, nowMs }: CheckedStore, page: readonly InspectedTask[]): Promise<readonly StoreFinding[]> {
+  const tasks = page.map(({ task }) => task);
   const ids = new Set(tasks.map(({ id }) => id));
   const named = [...new Set(tasks.flatMap(({ dependsOn }) => dependsOn))].filter((id) => !ids.has(id));
   const dependencies = await inspection.tasksById(named);
   const tombstones = await inspection.tombstonesById(named);
   const events = await inspection.eventsOf([...ids]);
-  const view = viewOf({ ...stateOf(nowMs), tasks: [...tasks, ...dependencies], tombstones, agents }, events, nowMs);
-  return [...checkTasks(tasks, view).map(ofRule), ...page.tasks.flatMap(({ task, dueAtMs: stored }) => dueTooLate(task, stored, nowMs))];
+  // The damage itself is reported with that of all events.
+  const withoutHistory = historiesWith(events.damage);
+  const view = viewOf({ ...stateOf(nowMs), tasks: [...tasks, ...dependencies], tombstones, agents }, events.found, nowMs);
+  return [
+    ...checkTasks(tasks, view, withoutHistory).map(ofRule),
+    ...page.flatMap(({ task, dueAtMs: stored }) => dueTooLate(task, stored, nowMs)),
+  ];
 }
+
+const historiesWith = (damage: readonly StoreDamage[]): ReadonlySet<TaskId> => new Set(damage.flatMap(({ taskId }) => taskId ?? []));
 
 /** `healthySinceMs` is now, so that nothing is overdue. */
 const stateOf = (nowMs: number): StoreState => ({ tasks: [], agents: [], stops: [], keys: [], sweepMs: 0, healthySinceMs: nowMs });
@@ -130,44 +162,63 @@ function dueTooLate(task: Task, storedMs: number | null, nowMs: number): readonl
   return [{ check: 'due', what, taskId: task.id, agentId: task.assignedTo }];
 }
 
-async function* ofEvents({ inspection, agents, count }: CheckedStore): AsyncGenerator<StoreFinding> {
+const ofTombstones = (store: CheckedStore): AsyncGenerator<StoreFinding> =>
+  ofPages(
+    (after) => store.inspection.tombstones(after, PAGE),
+    ({ damage }) => {
+      noteUnreadable(store, damage);
+      return [];
+    },
+  );
+
+function noteUnreadable({ unreadable }: CheckedStore, damage: readonly StoreDamage[]): void {
+  for (const { check, taskId } of damage) if (check === 'unreadable' && taskId !== null) unreadable.add(taskId);
+}
+
+async function* ofEvents({ inspection, agents, unreadable, count }: CheckedStore): AsyncGenerator<StoreFinding> {
   const checks = historyChecks(new Map(agents.map((agent) => [agent.id, agent])));
   const orphans = new Set<TaskId>();
-  let last = 0;
-  for (;;) {
-    const events = await inspection.events(last, PAGE);
-    if (events.length === 0) break;
-    for (const event of events) for (const check of checks) yield* check.next(event).map(ofRule);
-    const ids = [...new Set(events.filter((event) => !isAgentEvent(event)).map(({ taskId }) => taskId))];
-    const known = await byId(inspection, ids);
-    for (const id of ids) {
-      if (known.has(id) || orphans.has(id) || orphans.size >= ORPHANS_MAX) continue;
-      orphans.add(id);
-      yield ofRule(historyWithoutTask(id));
-    }
-    count('events', events.length);
-    last = events.at(-1)?.id ?? last;
-  }
+  /** The histories of which a row cannot be read: what follows in them cannot be checked. */
+  const incomplete = new Set<TaskId>();
+  yield* ofPages(
+    (after) => inspection.events(after, PAGE),
+    async function* ({ found: events, damage }) {
+      for (const id of historiesWith(damage)) {
+        incomplete.add(id);
+        for (const check of checks) check.omit(id);
+      }
+      for (const event of events) if (!incomplete.has(event.taskId)) for (const check of checks) yield* check.next(event).map(ofRule);
+      const ids = [...new Set(events.filter((event) => !isAgentEvent(event)).map(({ taskId }) => taskId))];
+      const known = await byId(inspection, ids);
+      for (const id of ids) {
+        if (known.has(id) || unreadable.has(id) || orphans.has(id) || orphans.size >= ORPHANS_MAX) continue;
+        orphans.add(id);
+        yield ofRule(historyWithoutTask(id));
+      }
+      count('events', events.length);
+    },
+  );
   for (const check of checks) yield* check.end().map(ofRule);
 }
 
-async function* ofStops({ inspection, nowMs }: CheckedStore, stops: readonly PendingStop[]): AsyncGenerator<StoreFinding> {
+async function* ofStops({ inspection, nowMs, unreadable }: CheckedStore, all: readonly PendingStop[]): AsyncGenerator<StoreFinding> {
+  const stops = all.filter(({ taskId }) => !unreadable.has(taskId));
   const tasks = await byId(inspection, [...new Set(stops.map(({ taskId }) => taskId))]);
   yield* stopsArePast({ state: { ...stateOf(nowMs), stops }, tasks }).map(ofRule);
 }
 
-async function* ofKeys({ inspection, nowMs }: CheckedStore): AsyncGenerator<StoreFinding> {
-  let after: string | null = null;
-  do {
-    const page: Awaited<ReturnType<StoreInspection['keys']>> = await inspection.keys(after, PAGE);
-    const named = [...new Set(page.keys.flatMap(({ taskIds }) => taskIds))];
-    const tasks = await byId(inspection, named);
-    const removed = await inspection.tombstonesById(named.filter((id) => !tasks.has(id)));
-    const tombstones = new Map(removed.map((tombstone) => [tombstone.id, tombstone]));
-    yield* keysNameTasks({ state: { ...stateOf(nowMs), keys: page.keys }, tasks, tombstones }).map(ofRule);
-    after = page.next;
-  } while (after !== null);
-}
+const ofKeys = ({ inspection, nowMs, unreadable }: CheckedStore): AsyncGenerator<StoreFinding> =>
+  ofPages(
+    (after) => inspection.keys(after, PAGE),
+    async function* ({ found: keys }) {
+      const named = [...new Set(keys.flatMap(({ taskIds }) => taskIds))];
+      const tasks = await byId(inspection, named);
+      const removed = await inspection.tombstonesById(named.filter((id) => !tasks.has(id)));
+      const tombstones = new Map(removed.map((tombstone) => [tombstone.id, tombstone]));
+      const lost = keysNameTasks({ state: { ...stateOf(nowMs), keys }, tasks, tombstones });
+      yield* lost.filter(({ taskId }) => taskId === null || !unreadable.has(taskId)).map(ofRule);
+    },
+  );
 
 /** Only the first break is reported: what follows it cannot be verified. */
 async function* ofAudit({ inspection, count }: CheckedStore, sha256: (text: string) => string): AsyncGenerator<StoreFinding> {

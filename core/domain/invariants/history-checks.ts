@@ -4,7 +4,7 @@
  */
 import type { Agent } from '../agent/agent.ts';
 import { availabilityOf } from '../agent/agent-events.ts';
-import { isAgentEvent, PRESENCE_EVENT_NAMES, type StoredEvent } from '../task/event.ts';
+import { agentHistoryId, isAgentEvent, PRESENCE_EVENT_NAMES, type StoredEvent } from '../task/event.ts';
 import type { AgentId, TaskId } from '../ids.ts';
 import { foldHistory, EMPTY_HISTORY, type FoldedHistory } from './history-fold.ts';
 import { ofAgent, type Violation } from './view.ts';
@@ -14,6 +14,8 @@ export interface HistoryCheck {
   next(event: StoredEvent): readonly Violation[];
   /** Violations after the last event. */
   end(): readonly Violation[];
+  /** Events of this task, or `agentHistoryId`, are lost: nothing can be said about it, and it holds no slot. */
+  omit(taskId: TaskId): void;
 }
 
 /** New checks, for one pass over the events. `agents`: their current rows. */
@@ -60,6 +62,10 @@ function slotsSuffice(agents: ReadonlyMap<AgentId, Agent>): HistoryCheck {
         : [ofAgent('I4', agentId, `event ${event.id} is assignment or stop ${taken} in ${agent.slots} slots`)];
     },
     end: () => [],
+    omit(taskId) {
+      live.delete(taskId);
+      for (const held of holds.values()) for (const name of held) if (name.startsWith(`${taskId} `)) held.delete(name);
+    },
   };
 }
 
@@ -83,12 +89,14 @@ function sessionsGrow(agents: ReadonlyMap<AgentId, Agent>): HistoryCheck {
         if (session <= known) return [];
         return [ofAgent('I6', agentId, `session ${session} changed a task, but the agent is in session ${known}`)];
       }),
+    omit: () => undefined,
   };
 }
 
 /** I16: the events of an agent agree with its current state. Agents without events cannot be checked. */
 function agentsAgree(agents: ReadonlyMap<AgentId, Agent>): HistoryCheck {
   const lastOf = new Map<AgentId, { last: StoredEvent; connected: boolean; availability: StoredEvent | null }>();
+  const omitted = new Set<TaskId>();
   return {
     next(event) {
       if (event.agentId === null || !isAgentEvent(event)) return [];
@@ -105,7 +113,7 @@ function agentsAgree(agents: ReadonlyMap<AgentId, Agent>): HistoryCheck {
       const found: Violation[] = [];
       for (const { id, eventSeq, connected, ...agent } of agents.values()) {
         const known = lastOf.get(id);
-        if (eventSeq === undefined) continue;
+        if (eventSeq === undefined || omitted.has(agentHistoryId(id))) continue;
         const say = (what: string): void => void found.push(ofAgent('I16', id, what));
         if (known?.last.seq !== eventSeq) say(`its newest event is number ${known?.last.seq ?? 'none'}, but it counts ${eventSeq}`);
         else if (known.connected !== connected) say(`it is ${connected ? 'connected' : 'away'}, but its events do not say so`);
@@ -119,6 +127,7 @@ function agentsAgree(agents: ReadonlyMap<AgentId, Agent>): HistoryCheck {
       }
       return found;
     },
+    omit: (taskId) => void omitted.add(taskId),
   };
 }
 
@@ -133,5 +142,6 @@ function idsGrow(): HistoryCheck {
       return found;
     },
     end: () => [],
+    omit: () => undefined,
   };
 }

@@ -142,14 +142,19 @@ function nothingIsOverdue(task: Task, { state, nowMs }: View): readonly Violatio
   return [ofTask('I11', task, `${task.status}, overdue by ${nowMs - dueMs} ms`)];
 }
 
-export const TASK_INVARIANTS: readonly ((task: Task, view: View) => readonly Violation[])[] = [
+type TaskInvariant = (task: Task, view: View) => readonly Violation[];
+export const HISTORY_INVARIANTS: readonly TaskInvariant[] = [
+  // They need the whole history of the task.
   agreesWithHistory,
   generationsGrow,
   historyIsNumbered,
-  liveHasDeadline,
   endsOnce,
   changedByAssignee,
   attemptsAreBounded,
+];
+export const ROW_INVARIANTS: readonly TaskInvariant[] = [
+  // They need no history.
+  liveHasDeadline,
   deadForAReason,
   blockedByDependencies,
   nothingIsOverdue,

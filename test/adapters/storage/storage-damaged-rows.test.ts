@@ -1,10 +1,24 @@
 /** Data from the database is checked where it enters: a row that no hub could have written is named, and stops nothing else. */
 import path from 'node:path';
 import t from 'tap';
+import type { WholeTask } from '../../../core/domain/task/removal.ts';
 import { requirementKey } from '../../../core/domain/task/task.ts';
+import type { LoadNames } from '../../../core/ports/task-store.ts';
 import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
-import { A_MOMENT_MS, anAgent, anAgentId, aTask, aTaskId, changes, inserting } from '../../product/contracts/fixtures.ts';
-import { commit, failsWith } from '../../product/contracts/storage/storage-room.ts';
+import {
+  A_MOMENT_MS,
+  aBody,
+  aKey,
+  anAgent,
+  anAgentId,
+  anEvent,
+  aStop,
+  aTask,
+  aTaskId,
+  changes,
+  inserting,
+} from '../../product/contracts/fixtures.ts';
+import { commit, failsWith, remove } from '../../product/contracts/storage/storage-room.ts';
 import { closedAfter, emptyFolder, outside, sqliteStorage } from '../storage-places/sqlite-storage-place.ts';
 
 const GOOD = aTaskId(1);
@@ -111,6 +125,83 @@ for (const [what, sql] of [
     t.match((await failsWith(t, tasks.read(BAD), 'AC_STORE_DAMAGED', 'read'))?.message, `task ${BAD}: its body`);
   });
 }
+
+const ANY_EVENT = {};
+const END = { status: 'cancelled', eligibleAtMs: null } as const;
+
+for (const [what, sql] of [
+  ['details that are not JSON', `UPDATE task_events SET details = '{' WHERE task_id = '${BAD}'`],
+  ['earlier events that are none', `UPDATE task_events SET earlier = '[7]' WHERE task_id = '${BAD}'`],
+] as const) {
+  t.test(`an event with ${what} is named where its task is read, and stops neither the stream of events nor the removal`, async (t) => {
+    const file = path.join(await emptyFolder(t), 'agentcom.db');
+    const before = closedAfter(t, sqliteStorage(file));
+    await before.open();
+    const ended = [GOOD, BAD].map((id) => ({ task: aTask({ id, ...END }), dueAtMs: null, body: aBody() }));
+    await commit(
+      before,
+      changes({ inserted: ended, events: [BAD, GOOD, aTaskId(3)].map((taskId) => anEvent({ taskId, event: 'submitted' })) }),
+    );
+    await before.close();
+    await outside(file, sql);
+    const log = memoryLog();
+    const stored = closedAfter(t, sqliteStorage(file, { log }));
+    await stored.open();
+    const { tasks, events } = stored;
+    t.strictSame(
+      (await events.after(0, ANY_EVENT, 10)).events.map(({ taskId }) => taskId),
+      [GOOD, aTaskId(3)],
+    );
+    t.match((await failsWith(t, tasks.history(BAD, { limit: 10, bytesMax: 1e6 }), 'AC_STORE_DAMAGED', 'by ID'))?.message, 'event 1: its');
+    const archived: string[] = [];
+    const archive = (piece: readonly WholeTask[]): Promise<void> =>
+      Promise.resolve(void archived.push(...piece.map(({ task }) => task.id)));
+    t.match(await remove(stored, { archive }), { tasks: 1 });
+    t.strictSame(archived, [GOOD]);
+    t.match(await tasks.transact('b2', (unit) => unit.load({ tasks: [GOOD, BAD] })), { tasks: [{ id: BAD }], tombstones: [{ id: GOOD }] });
+    t.equal(log.lines.filter(({ message }) => message === 'a stored row cannot be read and is skipped').length, 1, 'logged once');
+  });
+}
+
+t.test('a pending stop that cannot be read is left out, and the other stops and tasks of its agent are not', async (t) => {
+  const file = path.join(await emptyFolder(t), 'agentcom.db');
+  const before = closedAfter(t, sqliteStorage(file));
+  await before.open();
+  const stopsSet = [GOOD, BAD].map((taskId) => aStop({ taskId }));
+  await commit(before, changes({ agents: [anAgent()], stopsSet }));
+  await before.close();
+  await outside(file, `UPDATE pending_stops SET state = '{' WHERE task_id = '${BAD}'`);
+  const log = memoryLog();
+  const { tasks, ...storage } = closedAfter(t, sqliteStorage(file, { log }));
+  await storage.open();
+  const { holdings } = await tasks.transact('b1', (unit) => unit.load({ holders: [anAgentId()] }));
+  t.match(holdings, [{ stops: [{ taskId: GOOD }] }]);
+  t.equal(holdings[0]?.stops.length, 1);
+  t.equal(log.lines.filter(({ message }) => message === 'a stored row cannot be read and is skipped').length, 1);
+});
+
+t.test('a damaged idempotency key or tombstone is named in the error of whoever needs it', async (t) => {
+  const file = path.join(await emptyFolder(t), 'agentcom.db');
+  const before = closedAfter(t, sqliteStorage(file));
+  await before.open();
+  await commit(before, changes({ keys: [aKey({ key: 'k1' }), aKey({ key: 'k2' })] }));
+  await before.close();
+  await outside(
+    file,
+    `UPDATE idempotency_keys SET task_ids = '[' WHERE key = 'k1'`,
+    `INSERT INTO tombstones (task_id, removed_at, state) VALUES ('${BAD}', 1, '{')`,
+  );
+  const { tasks, ...storage } = closedAfter(t, sqliteStorage(file));
+  await storage.open();
+  const load = (names: LoadNames) => tasks.transact(JSON.stringify(names), (unit) => unit.load(names));
+  const { owner } = aKey();
+  t.match((await failsWith(t, load({ keys: [{ owner, key: 'k1' }] }), 'AC_STORE_DAMAGED', 'a key'))?.message, `["${owner}","k1"]`);
+  t.match(await load({ keys: [{ owner, key: 'k2' }] }), { keys: [{ key: 'k2' }] });
+  t.match(
+    (await failsWith(t, load({ tasks: [BAD] }), 'AC_STORE_DAMAGED', 'a tombstone'))?.message,
+    `tombstone ${BAD}: its state is not JSON`,
+  );
+});
 
 t.test('an agent with a damaged stored state is left out of lists, and named in the error of a direct read', async (t) => {
   const file = path.join(await emptyFolder(t), 'agentcom.db');

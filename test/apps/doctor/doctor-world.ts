@@ -1,4 +1,5 @@
 /** Undamaged data of a hub and a sidecar, for a test to damage, and the doctor that inspects them. */
+import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +10,7 @@ import { EMPTY_JOURNAL, type JournalState } from '../../../core/application/side
 import { dueAtMs } from '../../../core/domain/transitions/due.ts';
 import type { TaskId } from '../../../core/domain/ids.ts';
 import type { TaskEvent } from '../../../core/domain/task/event.ts';
+import { NO_KEPT_RESULTS, withRefused } from '../../../core/domain/task/kept-results.ts';
 import type { Task } from '../../../core/domain/task/task.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import type { Storage } from '../../../core/ports/storage.ts';
@@ -17,6 +19,7 @@ import {
   A_MOMENT_MS,
   aBody,
   aGeneration,
+  aKept,
   aKey,
   anAgent,
   anAgentId,
@@ -25,6 +28,7 @@ import {
   aStop,
   aTask,
   aTaskId,
+  aToken,
   changes,
 } from '../../product/contracts/fixtures.ts';
 import { run, type Ran } from '../cli/cli-world.ts';
@@ -47,6 +51,9 @@ export const TASKS = {
   cancelled: aTaskId(6),
 } as const;
 
+const REFUSED = '{"output":"too late"}';
+const KEPT = aKept({ taskId: TASKS.cancelled, result: REFUSED, sha256: createHash('sha256').update(REFUSED).digest('hex') });
+
 const ended = { assignedAtMs: null, acceptedAtMs: null, deadlineAtMs: null, runDeadlineAtMs: null } as const;
 
 const STORED: readonly (readonly [task: Task, history: readonly Partial<TaskEvent>[]])[] = [
@@ -68,7 +75,47 @@ const STORED: readonly (readonly [task: Task, history: readonly Partial<TaskEven
       { event: 'stop_requested', agentId: A2, generation: aGeneration(1) },
     ],
   ],
-  [aTask({ id: TASKS.cancelled, status: 'cancelled', generation: aGeneration(1), eligibleAtMs: null }), [...BEGAN, { event: 'cancelled' }]],
+  [
+    aTask({
+      id: TASKS.cancelled,
+      status: 'cancelled',
+      generation: aGeneration(1),
+      eligibleAtMs: null,
+      kept: withRefused(NO_KEPT_RESULTS, KEPT),
+    }),
+    [...BEGAN, { event: 'cancelled' }],
+  ],
+];
+
+const REMOVED = 'task-00000000000000fc';
+const inEvent = (column: 'details' | 'earlier', text: string): string =>
+  `UPDATE task_events SET ${column} = '${text}' WHERE task_id = '${TASKS.completed}' AND seq = 4`;
+
+/** For both databases: one row of each kind that cannot be read. */
+export const UNREADABLE: readonly (readonly [what: string, check: string, taskId: string | null, damage: string])[] = [
+  ['the state of a task is not JSON', 'unreadable', TASKS.takenBack, `UPDATE tasks SET state = '{' WHERE id = '${TASKS.takenBack}'`],
+  ['the details of an event are not JSON', 'unreadable', TASKS.completed, inEvent('details', '{')],
+  ['the details of an event are not an object', 'unreadable', TASKS.completed, inEvent('details', '7')],
+  ['the earlier events of a row are not JSON', 'unreadable', TASKS.completed, inEvent('earlier', '[')],
+  ['the earlier events of a row are not events', 'unreadable', TASKS.completed, inEvent('earlier', '[[]]')],
+  ['the state of an agent is not JSON', 'unreadable', null, `UPDATE agents SET state = '{' WHERE id = 'a2'`],
+  ['the capabilities of a token are not JSON', 'unreadable', null, `UPDATE tokens SET capabilities = '['`],
+  ['a pending stop is not JSON', 'unreadable', TASKS.takenBack, `UPDATE pending_stops SET state = '{'`],
+  ['a pending stop names nothing', 'unreadable', TASKS.takenBack, `UPDATE pending_stops SET state = '{}'`],
+  ['the tasks of a key are not JSON', 'unreadable', null, `UPDATE idempotency_keys SET task_ids = '['`],
+  ['the tasks of a key are not IDs', 'unreadable', null, `UPDATE idempotency_keys SET task_ids = '[7]'`],
+  ['a tombstone is not JSON', 'unreadable', REMOVED, `INSERT INTO tombstones (task_id, removed_at, state) VALUES ('${REMOVED}', 1, '{')`],
+  [
+    'a tombstone names nothing',
+    'unreadable',
+    REMOVED,
+    `INSERT INTO tombstones (task_id, removed_at, state) VALUES ('${REMOVED}', 1, '{}')`,
+  ],
+  ['a result is cut off', 'result', TASKS.completed, `UPDATE task_results SET json = '{"cut'`],
+  ['a refused result is cut off', 'result', TASKS.cancelled, `UPDATE task_kept_results SET result = '{"cut'`],
+  ['a refused result is another one', 'result', TASKS.cancelled, `UPDATE task_kept_results SET result = '{"output":"in time"}'`],
+  ['a refused result is of another agent', 'result', TASKS.cancelled, `UPDATE task_kept_results SET agent_id = 'a9'`],
+  ['the details of a refused result are not JSON', 'result', TASKS.cancelled, `UPDATE task_kept_results SET details = '{'`],
 ];
 
 /** The configuration of this store's hub. */
@@ -152,6 +199,7 @@ export async function fill(storage: Storage): Promise<void> {
         // The others are saved one by one, so that each has a row that can be damaged alone.
         events: STORED.flatMap(([{ id }, history]) => eventsOf(id, history).slice(0, SHARING_ROW)),
         results: [{ taskId: TASKS.completed, json: '{"output":"done"}' }],
+        kept: [KEPT],
         agents: [anAgent({ id: A1, slots: 2 }), anAgent({ id: A2 })],
         stopsSet: [aStop({ agentId: A2, taskId: TASKS.takenBack, reason: 'reclaimed' })],
         keys: [aKey({ taskIds: [TASKS.completed] })],
@@ -160,6 +208,7 @@ export async function fill(storage: Storage): Promise<void> {
     for (const [{ id }, history] of STORED)
       for (const event of eventsOf(id, history).slice(SHARING_ROW)) await unit.save(changes({ events: [event] }));
   });
+  await storage.agents.addToken(aToken());
   const actor = { id: 'tok-1', name: 'ops', role: 'operator' };
   const entry = { atMs: A_MOMENT_MS, actor, address: '192.0.2.7', object: A1, outcome: 'done', details: { deadline_ms: 1 } } as const;
   await storage.audit.append((['agent.drain', 'agent.resume', 'agent.takeover'] as const).map((act) => ({ ...entry, act })));

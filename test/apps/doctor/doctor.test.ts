@@ -5,7 +5,7 @@ import t from 'tap';
 import { EMPTY_JOURNAL, type JournalState } from '../../../core/application/sidecar/state/journal-state.ts';
 import { outside } from '../../adapters/storage-places/sqlite-storage-place.ts';
 import { A_MOMENT_MS, aGeneration } from '../../product/contracts/fixtures.ts';
-import { doctorWorld, TASKS, type DoctorWorld } from './doctor-world.ts';
+import { doctorWorld, TASKS, UNREADABLE, type DoctorWorld } from './doctor-world.ts';
 
 type Damage = readonly [what: string, check: string, taskId: string | null, damage: string | ((world: DoctorWorld) => Promise<void>)];
 
@@ -117,6 +117,37 @@ for (const [what, check, taskId, damage] of OF_THE_STORE) {
     t.ok((found?.hint.length ?? 0) > 30, 'it says what to do');
   });
 }
+
+for (const [what, check, taskId, damage] of UNREADABLE)
+  t.test(`${check}: ${what}: is the only finding`, async (t) => {
+    const world = await doctorWorld(t);
+    await world.storage.close();
+    await outside(world.database, damage);
+    const { ok, findings } = await world.findings('--fsck');
+    t.notOk(ok);
+    t.match(findings, [{ check, task_id: taskId, severity: 'error' }], JSON.stringify(findings));
+    t.equal(findings.length, 1, JSON.stringify(findings));
+  });
+
+t.test('unreadable: rows that cannot be read hide no others, and no violation of another task', async (t) => {
+  const world = await doctorWorld(t);
+  await world.storage.close();
+  await outside(
+    world.database,
+    ...UNREADABLE.filter(([what]) => what.endsWith('not JSON')).map(([, , , damage]) => damage),
+    `DELETE FROM task_events WHERE task_id = '${TASKS.live}' AND seq = 3`,
+  );
+  const { findings } = await world.findings('--fsck');
+  const found = (check: string): readonly string[] => findings.flatMap((one) => (one.check === check ? String(one.task_id) : [])).sort();
+  t.strictSame(
+    found('unreadable'),
+    ['null', 'null', 'null', TASKS.completed, TASKS.takenBack, TASKS.takenBack, 'task-00000000000000fc'].sort(),
+    'each once',
+  );
+  t.strictSame(found('result'), [TASKS.cancelled]);
+  t.ok(found('I14').includes(TASKS.live));
+  t.notOk(found('I14').includes(TASKS.completed), 'its history is incomplete only because a row of it cannot be read');
+});
 
 t.test('audit: the place where the chain of the audit log breaks is reported, whatever the damage', async (t) => {
   for (const [damage, found] of [

@@ -10,7 +10,7 @@ import { connectWriter } from '../../../adapters/storage-knex/postgres/connectio
 import { settingsOf, type PostgresOptions } from '../../../adapters/storage-knex/postgres/options.ts';
 import { taskRead } from '../../../adapters/storage-knex/rows/columns.ts';
 import { eventsIn } from '../../../adapters/storage-knex/rows/event-rows.ts';
-import { bodyIn, keyIn, stateIn, taskIn } from '../../../adapters/storage-knex/rows/rows.ts';
+import { agentIn, bodyIn, keyIn, stopIn, taskIn } from '../../../adapters/storage-knex/rows/rows.ts';
 import { sqliteDriver } from '../../../adapters/storage-knex/sqlite/driver-choice.ts';
 import type { Agent, PendingStop } from '../../../core/domain/agent/agent.ts';
 import type { StoredEvent } from '../../../core/domain/task/event.ts';
@@ -116,8 +116,8 @@ async function storedBy(ask: Ask, integrity: string): Promise<Stored> {
   );
   return {
     tasks: new Map(stored.map((one) => [one.task.id, one])),
-    agents: await rows('SELECT state FROM agents', (row) => stateIn<Agent>(row)),
-    stops: await rows('SELECT state FROM pending_stops', (row) => stateIn<PendingStop>(row)),
+    agents: await rows('SELECT id, state FROM agents', agentIn),
+    stops: await rows('SELECT * FROM pending_stops', stopIn),
     keys: await rows('SELECT * FROM idempotency_keys', keyIn),
     events,
     integrity,
