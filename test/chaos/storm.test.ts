@@ -6,15 +6,16 @@ import { stormRun } from './runs/storm-run.ts';
 
 const SIDECARS = 150;
 const HOLDERS = 30;
-/** As short as so many sidecars on a busy machine allow: none of them is away for that long by chance. */
+/** How long they may take to be identified on a busy machine: so long, too, the hub waits before it takes a task from an agent that is away. */
+const IDENTIFIED_WITHIN_MS = 15_000;
 const TIMING = {
   ...HUB_TIMING,
   heartbeatMs: 1_000,
   pongWaitMs: 1_500,
   reconnectMaxMs: 1_000,
   graceMarginMs: 1_500,
-  reconnectGraceMs: 5_000,
-  quietAfterStartMs: 5_000,
+  reconnectGraceMs: IDENTIFIED_WITHIN_MS,
+  quietAfterStartMs: IDENTIFIED_WITHIN_MS,
   sweepMs: 500,
 };
 
@@ -33,7 +34,10 @@ t.test('R15, R20: many sidecars reconnect at once to a killed hub, and none lose
   t.strictSame(outcome.surprises, []);
   t.equal(outcome.storms.length, 1);
   for (const { allIdentifiedMs, rssMaxBytes } of outcome.storms) {
-    t.ok(allIdentifiedMs !== null && allIdentifiedMs <= 15_000, `all were identified ${allIdentifiedMs} ms after the hub listened`);
+    t.ok(
+      allIdentifiedMs !== null && allIdentifiedMs <= IDENTIFIED_WITHIN_MS,
+      `all were identified ${allIdentifiedMs} ms after the hub listened`,
+    );
     t.ok(rssMaxBytes > 0 && rssMaxBytes < 2 ** 30, `the hub took ${rssMaxBytes} bytes`);
   }
   t.strictSame([outcome.held, outcome.completed, outcome.reclaims], [HOLDERS, HOLDERS, 0]);
